@@ -1,0 +1,85 @@
+"""One scene, from its photographs to its rows in the tables: one flow run in one process."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+from prefect.artifacts import create_markdown_artifact
+
+from flows.config import SceneConfig
+from flows.report.scene_page import scene_page
+from flows.settings import Settings
+from flows.stages import StageRunner
+from flows.summary import rows_of, summary_of
+from storage.errors import UnseenError
+from storage.handles import ArrayHandle
+from storage.metrics import write_rows
+from tasks.evaluate.task import evaluate_splat
+from tasks.ingest.source import digest_source
+from tasks.ingest.task import ingest_photos
+from tasks.sfm.task import reconstruct_cameras
+from tasks.splat.task import fit_splat
+
+
+@flow(name="scene", flow_run_name="{scene}", persist_result=False)
+def reconstruct_scene(
+    folder: str, scene: str, run: str, config: SceneConfig = SceneConfig()
+) -> None:
+    """Photos in, splat and scores out.
+
+    Args:
+        folder: of the scene's photos.
+        scene: its name in tables and paths.
+        run: the name its rows are kept under.
+        config: everything that changes its results.
+
+    Raises:
+        UnseenError: the photos or the machine did not allow it; the row in ``scenes`` says why.
+    """
+    site = Settings().site()
+    stages = StageRunner(site=site, run=run, scene=scene)
+    started = time.monotonic()
+    row: dict[str, Any] = {}
+    try:
+        artefacts = _stages(stages, folder, config)
+        for table, rows in rows_of(artefacts).items():
+            write_rows(site.store, table, run=run, scene=scene, rows=rows)
+        row = {"state": "completed", **summary_of(artefacts)}
+        page = scene_page(scene, row, artefacts)
+        create_markdown_artifact(page, key="scene", description=f"Result of {scene}")
+    except Exception as error:
+        row = {"state": "failed", **_told(error)}
+        raise
+    finally:
+        # Last, so that a completed row means that all is written; and not at all where the process
+        # is being ended, because then the dataset's flow says what became of it.
+        if row:
+            row |= _cost(stages, time.monotonic() - started)
+            write_rows(site.store, "scenes", run=run, scene=scene, rows=[row])
+
+
+def _stages(stages: StageRunner, folder: str, config: SceneConfig) -> dict[str, ArrayHandle]:
+    source = digest_source(Path(folder))
+    photos = stages(ingest_photos, source=source, config=config.ingest)
+    sparse = stages(reconstruct_cameras, photos, config=config.sfm)
+    splat = stages(fit_splat, sparse, split=config.split, config=config.splat)
+    evaluation = stages(evaluate_splat, photos, sparse, splat)
+    return {"photos": photos, "sparse": sparse, "splat": splat, "evaluation": evaluation}
+
+
+def _told(error: Exception) -> dict[str, str]:
+    """An error raised on purpose explains itself; another is our mistake, and says what it is."""
+    kind = type(error).__name__
+    message = str(error) if isinstance(error, UnseenError) else f"{kind}: {error}"
+    return {"error_type": kind, "error_message": message}
+
+
+def _cost(stages: StageRunner, seconds: float) -> dict[str, Any]:
+    cached = sum(row["cached"] for row in stages.rows)
+    return {
+        "seconds": seconds,
+        "peak_memory_mib": max((row["peak_memory_mib"] for row in stages.rows), default=None),
+        "stages_cached": cached,
+        "stages_computed": len(stages.rows) - cached,
+    }

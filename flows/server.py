@@ -1,0 +1,217 @@
+"""Finding a Prefect API, or starting a persistent one on this machine, and workers for a run."""
+
+import contextlib
+import ctypes
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from flows.settings import quiet_prefect
+from tasks.errors import MachineError
+
+LOOPBACK = "127.0.0.1"
+USUAL_PORT = 4200
+SECONDS_TO_START = 120.0
+PR_SET_PDEATHSIG = 1
+WORKER_ENVIRONMENT = {
+    "PREFECT_WORKER_QUERY_SECONDS": "1",
+    "PREFECT_LOGGING_LEVEL": "INFO",  # of the scenes, shown in the UI; our own terminal is quiet
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Api:
+    """A Prefect API that answers."""
+
+    url: str
+    """Ends in ``/api``."""
+    started: bool
+    """Whether this call started it."""
+
+    @property
+    def ui(self) -> str:
+        return self.url.removesuffix("/api")
+
+
+def find_api() -> Api | None:
+    """The API that ``PREFECT_API_URL`` or Prefect's profile names, else the one we started before.
+
+    Raises:
+        MachineError: one is named and does not answer.
+    """
+    quiet_prefect()
+    if named := _named_url():
+        if not _answers(named):
+            raise MachineError(
+                f"the Prefect API at {named} (PREFECT_API_URL) does not answer; start that server, "
+                "or unset PREFECT_API_URL and a local one will be started"
+            )
+        return Api(url=named, started=False)
+    for url in (_remembered_url(), _url(USUAL_PORT)):
+        if url and _answers(url):
+            return Api(url=url, started=False)
+    return None
+
+
+def find_or_start_api() -> Api:
+    """A Prefect API; a started server stays when we end, on loopback, with its sqlite database.
+
+    Raises:
+        MachineError: a named API does not answer, or the server did not come up.
+    """
+    if found := find_api():
+        return found
+    port = USUAL_PORT if _is_free(USUAL_PORT) else _free_port()
+    _forget_dead_server()
+    command = [sys.executable, "-m", "prefect", "server", "start", "--background"]
+    command += ["--host", LOOPBACK, "--port", str(port)]
+    started = subprocess.run(
+        command, capture_output=True, text=True, env=_server_environment(), check=False
+    )
+    url = _url(port)
+    deadline = time.monotonic() + SECONDS_TO_START
+    while not _answers(url):
+        if started.returncode != 0 or time.monotonic() > deadline:
+            said = (started.stdout + started.stderr).strip().splitlines()[-3:]
+            raise MachineError(
+                f"the Prefect server did not come up on {url} within {SECONDS_TO_START:.0f} s "
+                f"({' '.join(said)}); start one with 'prefect server start' and set PREFECT_API_URL"
+            )
+        time.sleep(0.3)
+    _memory_file().write_text(json.dumps({"url": url}))
+    return Api(url=url, started=True)
+
+
+def use_api(api: Api) -> None:
+    """Make this process and its children talk to ``api``; call before Prefect is imported."""
+    os.environ["PREFECT_API_URL"] = api.url
+
+
+@contextlib.contextmanager
+def worker(
+    pool: str, queue: str, *, limit: int, environment: Mapping[str, str]
+) -> Iterator[None]:
+    """A process worker that pulls from a queue while the block runs, restarted if it dies.
+
+    Args:
+        limit: flow runs at a time.
+        environment: variables added to ours, for the worker and what it starts.
+    """
+    log = _home() / "unseen-worker.log"
+    command = [sys.executable, "-m", "prefect", "worker", "start", "--type", "process"]
+    command += ["--pool", pool, "--work-queue", queue, "--limit", str(limit)]
+    command += ["--name", f"unseen-{os.getpid()}-{queue}"]
+    ended = threading.Event()
+
+    def start() -> subprocess.Popen[bytes]:
+        with log.open("ab") as output:
+            # A session of its own: Ctrl-C reaches us alone, and we end the scenes in order.
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env={**os.environ, **WORKER_ENVIRONMENT, **environment},
+                start_new_session=True,
+                preexec_fn=_end_with_parent,
+            )
+
+    def keep_alive() -> None:
+        process = start()
+        while not ended.wait(0.5):
+            if process.poll() is not None:
+                process = start()
+        process.terminate()
+        try:
+            process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    # The thread that starts a process must outlive it: the kernel counts its end as the parent's.
+    keeper = threading.Thread(target=keep_alive, daemon=True)
+    keeper.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        keeper.join()
+
+
+def _end_with_parent() -> None:
+    """Have the kernel end this process when the one that started it dies, however it dies."""
+    with contextlib.suppress(OSError, AttributeError):  # Linux only
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _named_url() -> str | None:
+    from prefect.settings import get_current_settings  # reads the environment and the profile
+
+    url = get_current_settings().api.url
+    return str(url).rstrip("/") if url else None
+
+
+def _home() -> Path:
+    from prefect.settings import get_current_settings
+
+    return Path(get_current_settings().home)
+
+
+def _memory_file() -> Path:
+    return _home() / "unseen-server.json"
+
+
+def _remembered_url() -> str | None:
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        return str(json.loads(_memory_file().read_text())["url"])
+    return None
+
+
+def _url(port: int) -> str:
+    return f"http://{LOOPBACK}:{port}/api"
+
+
+def _answers(url: str) -> bool:
+    with contextlib.suppress(OSError, ValueError):
+        with urllib.request.urlopen(f"{url}/health", timeout=5) as reply:
+            return bool(json.loads(reply.read()) is True)
+    return False
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
+
+
+def _forget_dead_server() -> None:
+    """A server that was killed leaves its pid file, and Prefect starts none while it is there."""
+    pid_file = _home() / "server.pid"
+    with contextlib.suppress(OSError, ValueError):
+        os.kill(int(pid_file.read_text()), 0)
+        return  # alive
+    pid_file.unlink(missing_ok=True)
+
+
+def _server_environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name != "PREFECT_API_URL"}

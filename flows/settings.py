@@ -1,0 +1,82 @@
+"""Facts of the machine, from the environment: they change where and how fast, never what."""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from storage.arrays import Store
+from tasks.errors import InputError
+from tasks.site import Device, Site
+
+
+class Settings(BaseSettings):
+    """Read from ``UNSEEN_STORE``, ``UNSEEN_DEVICE`` and ``UNSEEN_THREADS``."""
+
+    model_config = SettingsConfigDict(env_prefix="UNSEEN_", frozen=True, extra="forbid")
+
+    store: str = Field(
+        default="unseen-store",
+        description="Where results go: a directory, or an fsspec URL such as s3://bucket/path.",
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto", description="auto takes CUDA where torch finds it."
+    )
+    threads: int = Field(
+        default=0, ge=0, description="CPU threads of one scene; 0 for all this process may use."
+    )
+
+    def site(self) -> Site:
+        """The place these settings describe.
+
+        Raises:
+            InputError: CUDA is asked for and torch finds none.
+        """
+        return Site(store=self.open_store(), device=self._device(), threads=self.thread_count())
+
+    def open_store(self) -> Store:
+        """The store; a directory is made absolute, so that handles mean the same everywhere."""
+        root = self.store.rstrip("/") if "://" in self.store else str(Path(self.store).absolute())
+        return Store(root=root)
+
+    def thread_count(self) -> int:
+        return self.threads or usable_cores()
+
+    def _device(self) -> Device:
+        if self.device == "cpu":
+            return "cpu"
+        import torch  # late: seconds to import, and only this asks for it
+
+        if torch.cuda.is_available():
+            return "cuda"
+        if self.device == "cuda":
+            raise InputError(
+                f"UNSEEN_DEVICE is cuda but torch {torch.__version__} finds no CUDA device; install "
+                "a CUDA build of torch (see README) or set UNSEEN_DEVICE to cpu"
+            )
+        return "cpu"
+
+
+def usable_cores() -> int:
+    """Cores this process may use, which in a container is fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+CORES_A_SCENE = 4
+"""Threads that still pay in one scene; more cores than that run more scenes at a time."""
+
+
+def shared_cores(threads: int, at_once: int) -> tuple[int, int]:
+    """Threads of a scene and scenes at a time that fill this machine, where 0 leaves it to us."""
+    cores = usable_cores()
+    at_once = at_once or max(1, cores // (threads or CORES_A_SCENE))
+    return threads or max(1, cores // at_once), at_once
+
+
+def quiet_prefect() -> None:
+    """Send nothing to anybody, and log warnings only; call before Prefect is imported."""
+    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+    os.environ.setdefault("DO_NOT_TRACK", "1")
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")

@@ -1,0 +1,118 @@
+"""Running one stage of a scene: where its cached result lies, and its row in ``stages``."""
+
+import threading
+import time
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+import psutil
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.filesystems import RemoteFileSystem
+from prefect.tasks import Task
+
+from storage.arrays import Store
+from storage.handles import ArrayHandle
+from storage.metrics import write_rows
+from storage.names import object_name
+from tasks.site import Site
+
+
+@dataclass(slots=True, kw_only=True)
+class StageRunner:
+    """Runs the stages of one scene in turn and keeps their rows."""
+
+    site: Site
+    run: str
+    scene: str
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+    def __call__(
+        self, stage: Task[..., ArrayHandle], *inputs: ArrayHandle, **parameters: Any
+    ) -> ArrayHandle:
+        """Run or recall a stage; its row is written however it ends.
+
+        Raises:
+            Exception: what the stage raised.
+        """
+        attempts: list[int] = []
+
+        def note_attempts(task: Any, task_run: TaskRun, state: State[Any]) -> None:
+            attempts.append(task_run.run_count)
+
+        recalled_or_run = stage.with_options(
+            result_storage=cache_storage(self.site.store),
+            on_completion=[note_attempts],
+            on_failure=[note_attempts],
+        )
+        started = time.monotonic()
+        with PeakMemory() as memory:
+            state = recalled_or_run(
+                self.scene, *inputs, site=self.site, **parameters, return_state=True
+            )
+        row = {
+            "stage": stage.name,
+            "seconds": time.monotonic() - started,
+            "peak_memory_mib": memory.peak_mib,
+            "cached": state.name == "Cached",
+            "attempt": attempts[-1] if attempts else None,
+            "state": state.type.value.lower(),
+        }
+        handle = None
+        try:
+            handle = state.result()
+            return handle
+        finally:
+            if handle is not None:
+                row |= {"digest": handle.digest, "uri": handle.uri}
+            self.rows.append(row)
+            write_rows(self.site.store, "stages", run=self.run, scene=self.scene, rows=self.rows)
+
+
+def cache_storage(store: Store) -> Any:
+    """Where Prefect keeps the records of finished stages: in the store itself."""
+    if store.local is not None:
+        return store.local / "cache"
+    block = RemoteFileSystem(basepath=f"{store.root}/cache")
+    name = object_name(store.root).lower()
+    slug = "".join(c if c.isalnum() else "-" for c in name)
+    block.save(f"unseen-cache-{slug}"[:200], overwrite=True)  # Prefect takes saved blocks only
+    return block
+
+
+class PeakMemory:
+    """The largest memory of this process and its children while the block runs, by sampling."""
+
+    SECONDS_BETWEEN_SAMPLES = 0.2
+
+    def __init__(self) -> None:
+        self.peak_mib = 0.0
+        self._ended = threading.Event()
+        self._sampler = threading.Thread(target=self._sample, daemon=True)
+
+    def __enter__(self) -> "PeakMemory":
+        self._sampler.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._ended.set()
+        self._sampler.join()
+
+    def _sample(self) -> None:
+        process = psutil.Process()
+        while True:
+            resident = 0
+            for one in (process, *process.children(recursive=True)):
+                try:
+                    resident += one.memory_info().rss
+                except psutil.Error:  # a child that ended meanwhile
+                    continue
+            self.peak_mib = max(self.peak_mib, resident / 2**20)
+            if self._ended.wait(self.SECONDS_BETWEEN_SAMPLES):
+                return
+

@@ -1,0 +1,139 @@
+"""What a run is doing, read from Prefect and shown in the terminal while it goes on."""
+
+import contextlib
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterFlowRunId,
+    ArtifactFilterType,
+    FlowRunFilter,
+    FlowRunFilterTags,
+)
+from prefect.client.schemas.objects import FlowRun
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+
+from flows.runs import tag_of
+
+SECONDS_BETWEEN_LOOKS = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SceneProgress:
+    """One scene of a run, as far as it has come."""
+
+    scene: str
+    state: str
+    seconds: float
+    stage: str = ""
+    share: float = 0.0
+    doing: str = ""
+
+
+def scene_runs(client: SyncPrefectClient, run: str) -> Sequence[FlowRun]:
+    """The flow runs of a run's scenes, the newest of each scene."""
+    tagged = FlowRunFilter(tags=FlowRunFilterTags(all_=[tag_of(run)]))
+    found = client.read_flow_runs(flow_run_filter=tagged, limit=200)
+    newest: dict[str, FlowRun] = {}
+    for one in sorted(found, key=lambda one: str(one.created)):
+        newest[one.name] = one
+    return list(newest.values())
+
+
+def look(client: SyncPrefectClient, run: str) -> list[SceneProgress]:
+    """Where each scene of a run is."""
+    flow_runs = scene_runs(client, run)
+    going_on = {one.id: one for one in flow_runs if one.state and one.state.is_running()}
+    latest = {}
+    if going_on:
+        artifacts = client.read_artifacts(
+            artifact_filter=ArtifactFilter(
+                flow_run_id=ArtifactFilterFlowRunId(any_=list(going_on)),
+                type=ArtifactFilterType(any_=["progress"]),
+            )
+        )
+        for artifact in sorted(artifacts, key=lambda artifact: str(artifact.updated)):
+            latest[artifact.flow_run_id] = artifact
+    shown = []
+    for one in flow_runs:
+        artifact = latest.get(one.id)
+        shown.append(
+            SceneProgress(
+                scene=one.name,
+                state=one.state.name if one.state else "Scheduled",
+                seconds=one.estimated_run_time.total_seconds(),
+                stage=(artifact.key or "").removeprefix("progress-") if artifact else "",
+                share=float(artifact.data) / 100 if artifact and artifact.data else 0.0,  # type: ignore[arg-type]
+                doing=(artifact.description or "") if artifact else "",
+            )
+        )
+    return shown
+
+
+@contextlib.contextmanager
+def watching(run: str) -> Iterator[None]:
+    """Show the run's progress while the block runs: live in a terminal, a line a change elsewhere."""
+    ended = threading.Event()
+    shower = threading.Thread(target=_show_until, args=(run, ended), daemon=True)
+    shower.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        shower.join(timeout=10)
+
+
+def _show_until(run: str, ended: threading.Event) -> None:
+    console = Console(stderr=True)
+    with get_client(sync_client=True) as client, contextlib.ExitStack() as stack:
+        live = stack.enter_context(Live(console=console)) if sys.stderr.isatty() else None
+        said: dict[str, tuple[str, str, int]] = {}
+        while True:
+            last = ended.wait(SECONDS_BETWEEN_LOOKS)
+            with contextlib.suppress(Exception):  # a busy server is asked again
+                scenes = look(client, run)
+                if live:
+                    live.update(_table(scenes))
+                else:
+                    _say_changes(console, scenes, said)
+            if last:
+                return
+
+
+def _table(scenes: Sequence[SceneProgress]) -> Table:
+    table = Table(box=None, padding=(0, 1))
+    for title in ("scene", "state", "time", "stage", "", ""):
+        table.add_column(title, no_wrap=True)
+    for scene in scenes:
+        running = scene.state == "Running"
+        table.add_row(
+            escape(scene.scene),
+            scene.state,
+            time.strftime("%M:%S", time.gmtime(scene.seconds)),
+            scene.stage if running else "",
+            ProgressBar(total=1.0, completed=scene.share, width=24) if running else "",
+            escape(scene.doing) if running else "",
+        )
+    return table
+
+
+def _say_changes(
+    console: Console, scenes: Sequence[SceneProgress], said: dict[str, tuple[str, str, int]]
+) -> None:
+    """One line for each new state, stage or quarter of a stage: logs stay readable."""
+    for scene in scenes:
+        now = (scene.state, scene.stage, int(4 * scene.share))
+        if said.get(scene.scene) == now:
+            continue
+        said[scene.scene] = now
+        where = f" {scene.stage} {scene.share:.0%} {scene.doing}" if scene.stage else ""
+        console.print(f"{escape(scene.scene)}: {scene.state.lower()}{escape(where)}", soft_wrap=True)

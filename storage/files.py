@@ -1,0 +1,76 @@
+"""Small whole files of the store: replaced at once or not at all."""
+
+import contextlib
+
+import fsspec
+
+from storage import addresses
+from storage.arrays import Store, sync
+from storage.errors import as_store_error
+from storage.staging import locked_folder
+
+
+def put(store: Store, key: str, content: bytes) -> None:
+    """Write ``<store>/<key>``; a reader sees the old file or the new one, never a part.
+
+    Raises:
+        StoreError: the store is full or cannot be written.
+    """
+    with as_store_error(f"the file {key} could not be written to {store.root}", Exception):
+        if store.local is None:
+            filesystem, path = fsspec.url_to_fs(store.address(key))
+            filesystem.pipe_file(path, content)  # object stores put whole objects
+            return
+        target = store.local / key
+        with locked_folder(store.staging) as folder:
+            beside = folder / "file"
+            beside.write_bytes(content)
+            sync(beside)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            beside.replace(target)
+
+
+def get(store: Store, key: str) -> bytes:
+    """Read ``<store>/<key>``.
+
+    Raises:
+        FileNotFoundError: there is none.
+        StoreError: the store cannot be reached.
+    """
+    return addresses.read(store.address(key))
+
+
+def names_in(store: Store, folder: str) -> list[str]:
+    """Names of the files in ``<store>/<folder>``, sorted; hidden ones are not ours.
+
+    Raises:
+        StoreError: the store cannot be reached.
+    """
+    with as_store_error(f"the files in {folder} could not be listed in {store.root}", Exception):
+        try:
+            if store.local is not None:
+                listed = [entry.name for entry in (store.local / folder).iterdir()]
+            else:
+                filesystem, path = fsspec.url_to_fs(store.address(folder))
+                listed = filesystem.ls(path, detail=False, refresh=True)
+        except FileNotFoundError:
+            return []
+    names = sorted(str(entry).rsplit("/", 1)[-1] for entry in listed)
+    return [name for name in names if not name.startswith(".")]
+
+
+def remove(store: Store, key: str) -> None:
+    """Delete ``<store>/<key>``, unless somebody else did.
+
+    Raises:
+        StoreError: the store cannot be written.
+    """
+    with (
+        as_store_error(f"the file {key} could not be removed from {store.root}", Exception),
+        contextlib.suppress(FileNotFoundError),
+    ):
+        if store.local is not None:
+            (store.local / key).unlink()
+        else:
+            filesystem, path = fsspec.url_to_fs(store.address(key))
+            filesystem.rm_file(path)

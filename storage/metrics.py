@@ -1,0 +1,191 @@
+"""Tables of metrics: parquet files that any tool reads, one directory a table.
+
+A scene's flow writes ``<store>/metrics/<table>/<run>,<scene>.parquet`` and replaces it whole, so a
+scene that is run again supersedes its own rows. After a run its files become one ``<run>.parquet``;
+a scene that has a file of its own again supersedes its rows in there.
+"""
+
+import io
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from storage.arrays import Store
+from storage.errors import StoreError
+from storage.files import get, names_in, put, remove
+from storage.names import object_name
+
+SEPARATOR = ","
+"""Of run and scene in a file's name: no name of an object holds one, so no two are confused."""
+READINGS = 5
+"""How often a table is read that is compacted meanwhile."""
+
+_STRING, _INT, _FLOAT, _BOOL = pa.string(), pa.int64(), pa.float64(), pa.bool_()
+
+COLUMNS: Mapping[str, Mapping[str, pa.DataType]] = {
+    "scenes": {
+        "state": _STRING,  # completed, failed, crashed, cancelled
+        "error_type": _STRING,
+        "error_message": _STRING,
+        "photos": _INT,
+        "photos_rejected": _INT,
+        "rejected": _STRING,  # name and reason of each rejected photo
+        "registered_share": _FLOAT,
+        "reprojection_error_px": _FLOAT,
+        "training_photos": _INT,
+        "held_out_photos": _INT,
+        "gaussians": _INT,
+        "psnr_db": _FLOAT,
+        "ssim": _FLOAT,
+        "rotation_error_deg": _FLOAT,
+        "centre_error": _FLOAT,
+        "centre_error_relative": _FLOAT,
+        "pose_auc_5": _FLOAT,
+        "depth_error_relative": _FLOAT,
+        "seconds": _FLOAT,
+        "peak_memory_mib": _FLOAT,
+        "stages_cached": _INT,
+        "stages_computed": _INT,
+    },
+    "stages": {
+        "stage": _STRING,
+        "seconds": _FLOAT,
+        "peak_memory_mib": _FLOAT,
+        "cached": _BOOL,
+        "attempt": _INT,
+        "state": _STRING,
+        "digest": _STRING,
+        "uri": _STRING,
+    },
+    "views": {
+        "stage": _STRING,
+        "view": _STRING,
+        "split": _STRING,  # train, held_out
+        "psnr_db": _FLOAT,
+        "ssim": _FLOAT,
+    },
+    "training": {
+        "stage": _STRING,
+        "iteration": _INT,
+        "loss": _FLOAT,
+        "gaussians": _INT,
+    },
+    "poses": {
+        "view": _STRING,
+        "rotation_error_deg": _FLOAT,
+        "centre_error": _FLOAT,
+        "centre_error_relative": _FLOAT,
+    },
+    "geometry": {
+        "view": _STRING,
+        "split": _STRING,
+        "depth_error_relative": _FLOAT,
+        "depth_share_within_5_percent": _FLOAT,
+        "pixels": _INT,
+        "coverage": _FLOAT,
+    },
+}
+_COMMON = {"run": _STRING, "scene": _STRING, "written_at": pa.timestamp("us", tz="UTC")}
+
+
+def schema_of(table: str) -> pa.Schema:
+    """The arrow schema of one table; every file of a table has the same."""
+    return pa.schema([pa.field(name, kind) for name, kind in {**_COMMON, **COLUMNS[table]}.items()])
+
+
+def write_rows(
+    store: Store, table: str, *, run: str, scene: str, rows: Iterable[Mapping[str, Any]]
+) -> None:
+    """Replace the rows of one scene of one run; columns a row lacks are null.
+
+    Raises:
+        ValueError: a row has a column that the table does not have.
+        StoreError: the store is full or cannot be written.
+    """
+    columns = COLUMNS[table]
+    now = datetime.now(UTC)
+    records = []
+    for row in rows:
+        if unknown := set(row) - set(columns):
+            raise ValueError(f"table {table} has no column {sorted(unknown)}")
+        records.append({"run": run, "scene": scene, "written_at": now, **row})
+    content = pa.Table.from_pylist(records, schema=schema_of(table))
+    _write_parquet(store, table, _part_name(run, scene), content)
+
+
+def read_table(store: Store, table: str, *, run: str | None = None) -> pd.DataFrame:
+    """The rows of a table, of one run or of all; a scene's newest writing wins."""
+    frame: pd.DataFrame = _read_rows(store, table, run)[1].to_pandas()
+    return frame
+
+
+def compact(store: Store, run: str) -> None:
+    """Make one file a table of a run whose scenes have ended.
+
+    Cut off anywhere, no row is lost or counted twice.
+    """
+    for table in COLUMNS:
+        files, rows = _read_rows(store, table, run)
+        parts = [name for name in files if SEPARATOR in name]
+        if not parts:
+            continue
+        _write_parquet(store, table, f"{object_name(run)}.parquet", rows)
+        for name in parts:
+            remove(store, f"metrics/{table}/{name}")
+
+
+def _part_name(run: str, scene: str) -> str:
+    return f"{object_name(run)}{SEPARATOR}{object_name(scene)}.parquet"
+
+
+def _read_rows(store: Store, table: str, run: str | None) -> tuple[Sequence[str], pa.Table]:
+    """The files of a table, or of one run of it, and the rows in them that count."""
+    for _ in range(READINGS):
+        files = _files(store, table, run)
+        try:
+            tables = [_read_parquet(store, table, name, frozenset(files)) for name in files]
+        except FileNotFoundError:  # compacted after it was listed
+            continue
+        return files, pa.concat_tables([schema_of(table).empty_table(), *tables])
+    raise StoreError(
+        f"the files of table {table} in {store.root} changed while they were read, {READINGS} "
+        "times in turn, so their rows would not be whole; try again when the run has ended"
+    )
+
+
+def _files(store: Store, table: str, run: str | None) -> Sequence[str]:
+    names = [name for name in names_in(store, f"metrics/{table}") if name.endswith(".parquet")]
+    if run is None:
+        return names
+    stem = object_name(run)
+    parts = f"{stem}{SEPARATOR}"
+    return [name for name in names if name == f"{stem}.parquet" or name.startswith(parts)]
+
+
+def _read_parquet(store: Store, table: str, name: str, files: Collection[str]) -> pa.Table:
+    """The rows of one file, less those that another of the files supersedes."""
+    found = pq.read_table(io.BytesIO(get(store, f"metrics/{table}/{name}")))
+    schema = schema_of(table)
+    # Columns that a newer version added are null in files of an older one.
+    columns = [
+        found[field.name].cast(field.type)
+        if field.name in found.column_names
+        else pa.nulls(len(found), field.type)
+        for field in schema
+    ]
+    rows = pa.Table.from_arrays(columns, schema=schema)
+    if SEPARATOR in name:
+        return rows
+    scenes = zip(rows["run"].to_pylist(), rows["scene"].to_pylist(), strict=True)
+    counts = [_part_name(run, scene) not in files for run, scene in scenes]
+    return rows.filter(pa.array(counts, pa.bool_()))
+
+
+def _write_parquet(store: Store, table: str, name: str, content: pa.Table) -> None:
+    buffer = io.BytesIO()
+    pq.write_table(content, buffer)
+    put(store, f"metrics/{table}/{name}", buffer.getvalue())

@@ -1,0 +1,143 @@
+"""What every stage's task shares: the cache key, refused hits, retries and progress."""
+
+import contextlib
+import json
+import math
+import time
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any
+from uuid import UUID
+
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.cache_policies import CachePolicy
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.context import TaskRunContext
+from prefect.serializers import JSONSerializer
+from prefect.tasks import Task
+from pydantic import BaseModel, Field
+
+from storage.errors import StoreError, UnseenError
+from storage.handles import ArrayHandle
+from tasks.errors import MachineError
+from tasks.ingest.source import Source
+from tasks.progress_line import progress_line
+from tasks.site import Progress, Site
+
+
+def stage_cache(
+    name: str, *, version: int, numbers_depend_on_device: bool = False
+) -> dict[str, Any]:
+    """Options of ``@task`` for a stage: its key, the verifying serialiser, its retries.
+
+    Args:
+        name: the stage, dotted where a stage has parts.
+        version: raised by hand when the numbers change.
+        numbers_depend_on_device: cpu and cuda are then cached apart.
+    """
+
+    def key(context: TaskRunContext, parameters: dict[str, Any]) -> str:
+        return stage_key(name, version, parameters, device_counts=numbers_depend_on_device)
+
+    return {
+        "cache_policy": CachePolicy.from_cache_key_fn(key),
+        "persist_result": True,
+        "result_serializer": VerifiedSerializer(),
+        "retries": 2,
+        "retry_delay_seconds": [2, 10],
+        "retry_condition_fn": is_fault_of_the_machine,
+    }
+
+
+def stage_key(
+    name: str, version: int, parameters: Mapping[str, Any], *, device_counts: bool
+) -> str:
+    """The cache key: stage, version, every parameter; artefacts by digest, configs by value.
+
+    Raises:
+        TypeError: a parameter of a kind that has no stable value (Prefect logs it, and the stage
+            runs without a cache).
+    """
+    parts: dict[str, Any] = {"stage": name, "version": version}
+    for parameter, value in parameters.items():
+        if isinstance(value, Site):
+            if device_counts:
+                parts["device"] = value.device
+        else:
+            parts[f"parameter {parameter}"] = _key_part(value)
+    digest = sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return f"{name}-{digest}"
+
+
+def _key_part(value: Any) -> Any:
+    if isinstance(value, ArrayHandle):
+        return {"kind": value.kind, "digest": value.digest}
+    if isinstance(value, Source):
+        return value.digest
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    raise TypeError(
+        f"{type(value).__name__} has no place in a cache key: pass handles, configs and scalars"
+    )
+
+
+class VerifiedSerializer(JSONSerializer):
+    """Refuses a cached handle whose artefact is gone or damaged; to Prefect that is a miss."""
+
+    type: str = Field(default="unseen-verified", frozen=True)
+
+    def loads(self, blob: bytes) -> Any:
+        value = super().loads(blob)
+        if not isinstance(value, ArrayHandle):  # a class renamed since comes back as a dict
+            raise TypeError(f"a cached stage gave {type(value).__name__}, not an ArrayHandle")
+        value.verify()
+        return value
+
+
+def is_fault_of_the_machine(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
+    """Whether trying again may help: it may for machines, never for inputs or for our mistakes."""
+    try:
+        state.result()
+    except (MachineError, StoreError):
+        return True
+    except UnseenError:
+        return False
+    except (OSError, MemoryError):
+        return True
+    except RuntimeError as error:  # torch.OutOfMemoryError is one, and torch is slow to import
+        return type(error).__name__ == "OutOfMemoryError"
+    except Exception:
+        return False
+    return False
+
+
+SECONDS_BETWEEN_UPDATES = 1.5
+
+
+def stage_progress(stage: str) -> Progress:
+    """Progress of the running stage, in Prefect's UI and in the terminal if there is one.
+
+    What goes wrong with telling is not the stage's business.
+    """
+    key = f"progress-{stage}".replace(".", "-")  # Prefect takes no dots
+    artifact: UUID | None = None
+    show_in_terminal = progress_line(stage)
+    updated_at = -math.inf
+
+    def report(share: float, doing: str) -> None:
+        nonlocal artifact, updated_at
+        show_in_terminal(share, doing)
+        now = time.monotonic()
+        if now - updated_at < SECONDS_BETWEEN_UPDATES and share < 1.0:
+            return
+        updated_at = now
+        with contextlib.suppress(Exception):
+            if artifact is None:
+                created = create_progress_artifact(progress=100 * share, key=key, description=doing)
+                artifact = created if isinstance(created, UUID) else None
+            else:
+                update_progress_artifact(artifact, progress=100 * share, description=doing)
+
+    return report

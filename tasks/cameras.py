@@ -1,0 +1,59 @@
+"""Pinhole cameras: the one description of them that every stage shares."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Cameras:
+    """Pinhole cameras in the order of their photos, OpenCV axes (x right, y down, z forward).
+
+    Pixel (0, 0) has its centre at (0.5, 0.5).
+    """
+
+    names: tuple[str, ...]
+    camera_from_world: Float64[np.ndarray, "n 4 4"]
+    intrinsics: Float64[np.ndarray, "n 3 3"]
+    """Pixels: ``[[fx, 0, cx], [0, fy, cy], [0, 0, 1]]``."""
+    sizes: Int64[np.ndarray, "n 2"]
+    """Width and height of each photo, pixels."""
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def world_from_camera(self) -> Float64[np.ndarray, "n 4 4"]:
+        rotation = self.camera_from_world[:, :3, :3].transpose(0, 2, 1)
+        inverse = np.tile(np.eye(4), (len(self), 1, 1))
+        inverse[:, :3, :3] = rotation
+        inverse[:, :3, 3] = -np.einsum("nij,nj->ni", rotation, self.camera_from_world[:, :3, 3])
+        return inverse
+
+    @property
+    def centres(self) -> Float64[np.ndarray, "n 3"]:
+        """Projection centres, world units."""
+        return self.world_from_camera[:, :3, 3]
+
+    def select(self, indices: Sequence[int]) -> "Cameras":
+        """The cameras at ``indices``, in that order."""
+        chosen = np.asarray(indices, dtype=np.int64)
+        return Cameras(
+            names=tuple(self.names[i] for i in chosen),
+            camera_from_world=self.camera_from_world[chosen],
+            intrinsics=self.intrinsics[chosen],
+            sizes=self.sizes[chosen],
+        )
+
+    def resized(self, sizes: Int64[np.ndarray, "n 2"]) -> "Cameras":
+        """The same cameras for photos resampled to ``sizes`` (width, height; pixels)."""
+        intrinsics = self.intrinsics.copy()
+        intrinsics[:, :2] *= (sizes / self.sizes)[:, :, None]
+        return Cameras(
+            names=self.names,
+            camera_from_world=self.camera_from_world,
+            intrinsics=intrinsics,
+            sizes=sizes,
+        )

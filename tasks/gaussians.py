@@ -1,0 +1,29 @@
+"""A Gaussian splat: the one description of it that every stage shares."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Gaussians:
+    """3D Gaussians as the PLY files everyone reads keep them (Kerbl et al., SIGGRAPH 2023)."""
+
+    means: Float32[torch.Tensor, "n 3"]
+    """World units."""
+    quats: Float32[torch.Tensor, "n 4"]
+    """Rotation of each Gaussian's axes to the world, wxyz; need not be normalised."""
+    log_scales: Float32[torch.Tensor, "n 3"]
+    """Natural logarithm of the standard deviations along the axes, world units."""
+    logit_opacities: Float32[torch.Tensor, " n"]
+    sh: Float32[torch.Tensor, "n k 3"]
+    """Real spherical harmonics of the colour, ``k = (degree + 1) ** 2``, RGB last; a colour is
+    ``0.5 + sum`` clamped below at 0 (sRGB as the photos give it)."""
+
+    def __len__(self) -> int:
+        return len(self.means)
+
+    @property
+    def sh_degree(self) -> int:
+        return int(self.sh.shape[1] ** 0.5) - 1

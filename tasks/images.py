@@ -1,0 +1,23 @@
+"""Photographs as arrays."""
+
+import numpy as np
+from jaxtyping import Int64, UInt8
+from PIL import Image
+
+
+def resized(
+    pixels: UInt8[np.ndarray, "_ _ 3"], size: tuple[int, int]
+) -> UInt8[np.ndarray, "_ _ 3"]:
+    """Resample to ``size`` (width, height), anti-aliased (Lanczos over the area of a pixel)."""
+    if (pixels.shape[1], pixels.shape[0]) == size:
+        return pixels
+    return np.array(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
+
+
+def fitted_sizes(sizes: Int64[np.ndarray, "n 2"], longest_edge: int) -> Int64[np.ndarray, "n 2"]:
+    """Widths and heights (pixels) with a longest edge of at most ``longest_edge``, never enlarged.
+
+    Aspects are kept to the nearest pixel.
+    """
+    factors = np.minimum(1.0, longest_edge / sizes.max(axis=1, keepdims=True))
+    return np.maximum(1, np.round(sizes * factors)).astype(np.int64)

@@ -1,0 +1,152 @@
+"""Opening image files that nobody vouches for."""
+
+import errno
+import os
+import stat
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedReader
+from pathlib import Path
+
+from PIL import Image, ImageFile
+
+from tasks.errors import InputError, MachineError
+
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF")
+"""What is tried, by content and not by name; Pillow's other readers are never reached."""
+
+SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"II*\0", b"MM\0*")
+"""How files of these formats begin."""
+
+ERRNOS_OF_THE_INPUT = frozenset(
+    {errno.ENOENT, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENOTDIR, errno.ENAMETOOLONG}
+)
+"""The rest (a failing disk, a lost network mount, no descriptors left) may be gone on a retry."""
+
+_OPENING = threading.Lock()
+
+
+class PhotoError(InputError):
+    """One image file cannot be used; the others of its folder may be.
+
+    ``reason`` opens with its kind and a colon (``"is truncated: ..."``), so that reasons can be
+    counted; ``str`` is ``"<name> <reason>"``.
+    """
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(name, reason)
+        self.name = name
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.reason}"
+
+
+@contextmanager
+def decoded(path: Path, name: str, max_pixels: int) -> Iterator[Image.Image]:
+    """The first frame of an image file, every pixel of it decoded.
+
+    Args:
+        name: what the file is called in messages.
+        max_pixels: width times height above which the header alone is read.
+
+    Raises:
+        PhotoError: the file cannot be read, is no image of :data:`FORMATS`, is larger than
+            ``max_pixels``, is truncated or broken.
+        MachineError: the machine failed to read it.
+    """
+    with opened(path, name) as file:
+        image = _identified(file, name)
+        width, height = image.size
+        if width * height > max_pixels:
+            raise PhotoError(
+                name,
+                f"is too large: its header says {width}x{height}, {width * height / 1e6:.0f} "
+                f"megapixels, and at most {max_pixels / 1e6:g} are decoded; reduce it",
+            )
+        try:
+            image.load()
+        except Exception as error:  # decoders raise whatever broken bytes lead them to
+            if _is_of_the_machine(error):
+                raise
+            raise PhotoError(
+                name,
+                f"is truncated or broken: decoding its {width}x{height} pixels from "
+                f"{os.fstat(file.fileno()).st_size} bytes ended with '{error}'; copy it again",
+            ) from error
+        yield image
+
+
+@contextmanager
+def opened(path: Path, name: str) -> Iterator[BufferedReader]:
+    """A regular file, open for reading.
+
+    Raises:
+        PhotoError: it cannot be read, is empty or no regular file.
+        MachineError: the machine failed to open it, or to read it in the body of the ``with``.
+    """
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for its writer for ever
+            raise PhotoError(
+                name, "is not a file: a folder, pipe or device has its name; remove it"
+            )
+        if status.st_size == 0:
+            raise PhotoError(name, "is empty: it holds 0 bytes; copy or export it again")
+        file = path.open("rb")
+    except OSError as error:
+        raise_if_fault_of_the_machine(error, name)
+        raise PhotoError(
+            name, f"cannot be read: {error.strerror}; mend its permissions or its link"
+        ) from error
+    with file:
+        try:
+            yield file
+        except OSError as error:
+            raise_if_fault_of_the_machine(error, name)
+            raise
+
+
+def _identified(file: BufferedReader, name: str) -> ImageFile.ImageFile:
+    try:
+        with _OPENING:
+            # Pillow refuses very large headers without saying their width and height, and warns of
+            # large ones; the caller checks at once, and no pixel is decoded before.
+            limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+            try:
+                return Image.open(file, formats=FORMATS)
+            finally:
+                Image.MAX_IMAGE_PIXELS = limit
+    except Exception as error:
+        if _is_of_the_machine(error):
+            raise
+        file.seek(0)
+        beginning = file.read(12)
+        if beginning.startswith(SIGNATURES):
+            raise PhotoError(
+                name,
+                "is truncated or broken: no width and height could be read from its "
+                f"{os.fstat(file.fileno()).st_size} bytes; copy it again",
+            ) from error
+        raise PhotoError(
+            name,
+            f"is not an image: no JPEG, PNG, WebP or TIFF begins with the bytes {beginning!r}; "
+            "replace or convert it",
+        ) from error
+
+
+def raise_if_fault_of_the_machine(error: OSError, name: str) -> None:
+    """Turn what a retry may mend into a MachineError; return where the input is at fault."""
+    if error.errno not in ERRNOS_OF_THE_INPUT:
+        raise MachineError(
+            f"{name} could not be read now ({error.strerror}), and a scene without it would be "
+            "another scene; see to the disk or the mount, then run the scene again"
+        ) from error
+
+
+def _is_of_the_machine(error: Exception) -> bool:
+    """Pillow's own OSErrors carry no errno, those of the operating system do."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, OSError) and error.errno is not None
+    )

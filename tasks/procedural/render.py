@@ -1,0 +1,147 @@
+"""Pictures and depth of a ray-traced scene."""
+
+import math
+from typing import NamedTuple, no_type_check
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+from numba import njit, prange
+
+from tasks.cameras import Cameras
+from tasks.procedural.light import Light, Lightmap, bake, shade, sky
+from tasks.procedural.noise import kernel
+from tasks.procedural.scenes import ProceduralScene
+from tasks.procedural.trace import Solids, first_hit, pack
+
+
+class Stage(NamedTuple):
+    """A scene made ready for rays."""
+
+    solids: Solids
+    lightmap: Lightmap
+    light: Light
+
+
+_TEXELS_PER_RAD = 50.0  # of indirect light, for solids far from every camera
+
+
+def prepare(scene: ProceduralScene, *, strata: int = 8) -> Stage:
+    """The scene's arrays and its indirect light (``strata ** 2`` rays a texel and bounce)."""
+    solids = pack(scene.solids)
+    middle = np.array([solid.centre for solid in scene.solids])
+    distance_m = np.linalg.norm(middle[:, None] - scene.cameras.centres, axis=2).min(1)
+    distance_m -= np.linalg.norm(solids.half_size, axis=1)
+    lightmap = bake(
+        solids,
+        scene.light,
+        texel_m=np.maximum(scene.texel_m, distance_m / _TEXELS_PER_RAD),
+        bounces=scene.bounces,
+        strata=strata,
+        seed=1,
+    )
+    return Stage(solids=solids, lightmap=lightmap, light=scene.light)
+
+
+@kernel
+@no_type_check
+def _film(x):
+    """Scene light to display light: as film, it never quite saturates."""
+    return x / math.sqrt(1.0 + x * x)
+
+
+@kernel
+@no_type_check
+def _encoded(x):
+    """Display light to a byte: sRGB's 1 / 2.2, less some contrast that a print would have."""
+    return int(255.0 * x ** (1.2 / 2.2) + 0.5)
+
+
+@njit(cache=True, parallel=True)
+@no_type_check
+def _expose(solids, lightmap, light, pose, fx, fy, cx, cy, samples, rgb, depth):
+    height, width = depth.shape
+    ox, oy, oz = pose[0, 3], pose[1, 3], pose[2, 3]
+    for row in prange(height):
+        for column in range(width):
+            red, green, blue = 0.0, 0.0, 0.0
+            for s in range(samples * samples + 1):
+                centre = s == samples * samples  # the last ray is for depth alone
+                if centre:
+                    px, py = column + 0.5, row + 0.5
+                else:
+                    # A grid sheared both ways: every ray has its own column and row, so upright
+                    # and level edges get all samples ** 2 + 1 grey levels, and nothing is random.
+                    a, b = s % samples, s // samples
+                    px = column + (a + (b + 0.5) / samples) / samples
+                    py = row + (b + (a + 0.5) / samples) / samples
+                u, v = (px - cx) / fx, (py - cy) / fy
+                # Not normalised: with z = 1 in the camera, the ray parameter is the depth.
+                dx = pose[0, 0] * u + pose[0, 1] * v + pose[0, 2]
+                dy = pose[1, 0] * u + pose[1, 1] * v + pose[1, 2]
+                dz = pose[2, 0] * u + pose[2, 1] * v + pose[2, 2]
+                t, hit, _ = first_hit(solids, ox, oy, oz, dx, dy, dz, np.inf, False)
+                if centre:
+                    depth[row, column] = t if hit >= 0 else 0.0
+                    continue
+                length = math.sqrt(dx * dx + dy * dy + dz * dz)
+                pixel = 1.0 / (fx * samples)
+                if hit < 0:
+                    colour = sky(light, dx / length, dy / length, dz / length, pixel)
+                else:
+                    colour = shade(
+                        solids,
+                        lightmap,
+                        light,
+                        hit,
+                        ox + t * dx,
+                        oy + t * dy,
+                        oz + t * dz,
+                        dx / length,
+                        dy / length,
+                        dz / length,
+                        pixel * t,
+                        (s + 0.5) / (samples * samples),
+                        0.61803 * s,  # golden section: spread round the sun's disc
+                    )
+                # Averaged after the film curve, or one bright sample would outvote the others
+                # and edges against the sky would be jagged again.
+                red += _film(light.exposure * colour[0])
+                green += _film(light.exposure * colour[1])
+                blue += _film(light.exposure * colour[2])
+            rgb[row, column, 0] = _encoded(red / (samples * samples))
+            rgb[row, column, 1] = _encoded(green / (samples * samples))
+            rgb[row, column, 2] = _encoded(blue / (samples * samples))
+
+
+def render(
+    stage: Stage, cameras: Cameras, index: int, *, samples: int
+) -> tuple[UInt8[np.ndarray, "h w 3"], Float32[np.ndarray, "h w"]]:
+    """One photo, and depth at its pixels' centres.
+
+    Args:
+        index: which of ``cameras``.
+        samples: rays a pixel along each side.
+
+    The same bytes come out on any number of threads: no ray is random.
+
+    Returns:
+        sRGB, and z along the optical axis in metres (0 where the ray meets the sky).
+    """
+    width, height = (int(side) for side in cameras.sizes[index])
+    k = cameras.intrinsics[index]
+    rgb = np.empty((height, width, 3), np.uint8)
+    depth = np.empty((height, width), np.float32)
+    _expose(
+        stage.solids,
+        stage.lightmap,
+        stage.light,
+        cameras.world_from_camera[index],
+        k[0, 0],
+        k[1, 1],
+        k[0, 2],
+        k[1, 2],
+        samples,
+        rgb,
+        depth,
+    )
+    return rgb, depth

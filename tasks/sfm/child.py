@@ -1,0 +1,65 @@
+"""The child's half of :mod:`tasks.sfm.process`; imports nothing that takes time to load."""
+
+import ctypes
+import json
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from storage.errors import UnseenError
+
+Report = Callable[[float, str], None]
+"""Called with the finished share, 0 to 1, and what is being done."""
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def serve(work: Callable[[Path, Report], None]) -> None:
+    """Call ``work`` with the work folder and a way to report progress; report what it raises."""
+    reports = _take_over_output()
+    _die_with_parent()
+
+    def send(content: dict[str, Any]) -> None:
+        os.write(reports, json.dumps(content).encode() + b"\n")
+
+    try:
+        work(
+            Path(sys.argv[1]),
+            lambda fraction, message: send({"fraction": fraction, "message": message}),
+        )
+    except UnseenError as error:
+        kind = type(error)
+        send({"error": {"module": kind.__module__, "class": kind.__name__, "message": str(error)}})
+    except Exception:
+        traceback.print_exc()
+        sys.exit(1)
+
+
+def _take_over_output() -> int:
+    """Keep standard output for reports: whatever native code prints goes to standard error."""
+    reports = os.dup(1)
+    os.dup2(2, 1)
+    return reports
+
+
+def _die_with_parent() -> None:
+    """End this process when its parent dies, however that happens.
+
+    The kernel's signal (Linux) also ends native code that holds the interpreter's lock; the thread
+    works everywhere, and where the parent died before the signal was asked for.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    threading.Thread(target=_exit_at_end_of_input, daemon=True).start()
+
+
+def _exit_at_end_of_input() -> None:
+    # os.read, not sys.stdin: a daemon thread inside a buffered read breaks a normal exit.
+    while os.read(0, 4096):
+        pass
+    os._exit(1)

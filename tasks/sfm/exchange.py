@@ -1,0 +1,109 @@
+"""What the stage and its child process hand each other: files in a work folder."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32, Float64, Int32, Int64
+
+from tasks.sfm.config import SfmConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedCamera:
+    """Intrinsics that one or more photos have in common."""
+
+    width: int
+    height: int
+    focal_px: float | None
+    """Known beforehand (from EXIF), or None."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """The photos lie in ``photo_folder`` already, named by their index."""
+
+    folder: Path
+    config: SfmConfig
+    threads: int
+    cameras: tuple[SharedCamera, ...]
+    camera_of_photo: tuple[int, ...]
+    """Index into ``cameras`` of each photo."""
+
+    @property
+    def photo_folder(self) -> Path:
+        return self.folder / "photos"
+
+    @property
+    def undistorted_folder(self) -> Path:
+        return self.folder / "undistorted"
+
+    @property
+    def database(self) -> Path:
+        return self.folder / "database.db"
+
+    @staticmethod
+    def photo_name(index: int) -> str:
+        """Free of whatever the photo's own name holds: COLMAP's lists are split at spaces."""
+        return f"{index:06d}.png"
+
+    def undistorted_photo(self, index: int) -> Path:
+        """Of the ``index``-th registered photo."""
+        return self.undistorted_folder / f"{index:06d}.npy"
+
+    def write(self) -> None:
+        content = {
+            "config": self.config.model_dump(),
+            "threads": self.threads,
+            "cameras": [dataclasses.asdict(camera) for camera in self.cameras],
+            "camera_of_photo": self.camera_of_photo,
+        }
+        (self.folder / "request.json").write_text(json.dumps(content))
+
+    @classmethod
+    def read(cls, folder: Path) -> "Request":
+        content = json.loads((folder / "request.json").read_text())
+        return cls(
+            folder=folder,
+            config=SfmConfig.model_validate(content["config"]),
+            threads=content["threads"],
+            cameras=tuple(SharedCamera(**camera) for camera in content["cameras"]),
+            camera_of_photo=tuple(content["camera_of_photo"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Result:
+    """The largest model, its photos in the order of the request."""
+
+    photos: Int64[np.ndarray, " n"]
+    """Index in the request of each registered photo."""
+    camera_from_world: Float64[np.ndarray, "n 4 4"]
+    intrinsics: Float64[np.ndarray, "n 3 3"]
+    sizes: Int64[np.ndarray, "n 2"]
+    points: Float64[np.ndarray, "m 3"]
+    point_index: Int32[np.ndarray, " k"]
+    photo_index: Int32[np.ndarray, " k"]
+    xy: Float32[np.ndarray, "k 2"]
+    reprojection_error_px: float
+    model_sizes: tuple[int, ...]
+    relaxed: bool
+
+    def write(self, folder: Path) -> None:
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        np.savez(folder / "result.npz", **fields)
+
+    @classmethod
+    def read(cls, folder: Path) -> "Result":
+        with np.load(folder / "result.npz") as stored:
+            fields = dict(stored)
+        return cls(
+            **{
+                **fields,
+                "reprojection_error_px": float(fields["reprojection_error_px"]),
+                "model_sizes": tuple(int(size) for size in fields["model_sizes"]),
+                "relaxed": bool(fields["relaxed"]),
+            }
+        )

@@ -1,0 +1,28 @@
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from prefect import task
+
+from storage.handles import ArrayHandle
+from tasks.caching import stage_cache, stage_progress
+from tasks.ingest.artefact import Photos
+from tasks.sfm.artefact import arrays_of, attributes_of, source_photos
+from tasks.sfm.config import SfmConfig
+from tasks.sfm.reconstruct import reconstruct
+from tasks.site import Site
+
+
+@task(name="sfm", task_run_name="sfm/{scene}", **stage_cache("sfm", version=1))
+def reconstruct_cameras(
+    scene: str, photos: ArrayHandle, *, config: SfmConfig, site: Site
+) -> ArrayHandle:
+    """See :func:`tasks.sfm.reconstruct.reconstruct`."""
+    with TemporaryDirectory(prefix="unseen-sfm-") as folder:
+        found = reconstruct(
+            source_photos(Photos(photos)),
+            config,
+            work_folder=Path(folder),
+            threads=site.threads,
+            progress=stage_progress("sfm"),
+        )
+        return site.store.commit(scene, "sparse", arrays_of(found), attributes_of(found))

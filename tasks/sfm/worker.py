@@ -1,0 +1,268 @@
+"""Incremental structure from motion in a child process: all that touches pycolmap.
+
+pycolmap and Pillow in one process have corrupted its memory, so nothing here imports Pillow.
+
+Source: Schoenberger and Frahm, Structure-from-Motion Revisited, CVPR 2016 (COLMAP).
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pycolmap
+
+from tasks.errors import InputError
+from tasks.sfm import child
+from tasks.sfm.child import Report
+from tasks.sfm.exchange import Request, Result
+from tasks.sfm.pairs import pairs_to_match
+
+MIN_PHOTOS = 3
+RELAXED_MIN_INLIERS = 15
+"""COLMAP demands 30 to register a photo. At 15 all the photos but one of a wide orbit were found,
+at 30 only half of them."""
+
+_SHARE_AFTER = {"features": 0.35, "matching": 0.65, "mapping": 0.95}
+"""Typical shares of the time on photos of about a megapixel."""
+
+
+def work(folder: Path, report: Report) -> None:
+    """Read the request in ``folder``, write the result there.
+
+    Raises:
+        InputError: too few photos could be registered.
+    """
+    request = Request.read(folder)
+    pycolmap.set_random_seed(request.config.seed)
+    write_photo_list(request)
+    extract_features(request, report)
+    match_features(request, report)
+    models, relaxed = map_photos(request, report)
+    model = largest_model(models, request)
+    write_result(model, models, relaxed, request, report)
+
+
+def write_photo_list(request: Request) -> None:
+    """Declare cameras and photos, so that photos of one camera share its intrinsics."""
+    database = pycolmap.Database.open(str(request.database))
+    for camera_id, camera in enumerate(request.cameras, start=1):
+        guess = 1.2 * max(camera.width, camera.height)  # COLMAP's, a field of view of about 45 deg
+        declared = pycolmap.Camera.create_from_model_name(
+            camera_id,
+            request.config.camera_model,
+            camera.focal_px or guess,
+            camera.width,
+            camera.height,
+        )
+        declared.has_prior_focal_length = camera.focal_px is not None
+        database.write_camera(declared, use_camera_id=True)
+        rig = pycolmap.Rig(rig_id=camera_id)
+        rig.add_ref_sensor(declared.sensor_id)
+        database.write_rig(rig, use_rig_id=True)
+    for image_id, camera_index in enumerate(request.camera_of_photo, start=1):
+        image = pycolmap.Image(
+            name=request.photo_name(image_id - 1), camera_id=camera_index + 1, image_id=image_id
+        )
+        database.write_image(image, use_image_id=True)
+        frame = pycolmap.Frame(frame_id=image_id, rig_id=camera_index + 1)
+        frame.add_data_id(image.data_id)
+        database.write_frame(frame, use_frame_id=True)
+    database.close()
+
+
+def extract_features(request: Request, report: Report) -> None:
+    """SIFT, a few photos at a time for the sake of progress."""
+    options = pycolmap.FeatureExtractionOptions()
+    options.sift.max_num_features = request.config.max_features
+    options.num_threads = request.threads
+    count = len(request.camera_of_photo)
+    batch = 4 * request.threads
+    report(0.0, f"features of 0 of {count} photos")
+    for start in range(0, count, batch):
+        stop = min(start + batch, count)
+        pycolmap.extract_features(
+            str(request.database),
+            str(request.photo_folder),
+            image_names=[request.photo_name(i) for i in range(start, stop)],
+            extraction_options=options,
+            device=pycolmap.Device.cpu,
+        )
+        report(_SHARE_AFTER["features"] * stop / count, f"features of {stop} of {count} photos")
+
+
+def match_features(request: Request, report: Report) -> None:
+    """Match and verify the pairs, some hundreds at a time for the sake of progress."""
+    matching = pycolmap.FeatureMatchingOptions()
+    matching.num_threads = request.threads
+    verification = pycolmap.TwoViewGeometryOptions()
+    verification.ransac.random_seed = request.config.seed
+    pairing = pycolmap.ImportedPairingOptions()
+    pairs = pairs_to_match(len(request.camera_of_photo), request.config)
+    # Each call loads the descriptors of its photos anew, so not too many calls.
+    batch = max(200, len(pairs) // 20)
+    before, after = _SHARE_AFTER["features"], _SHARE_AFTER["matching"]
+    for start in range(0, len(pairs), batch):
+        chosen = pairs[start : start + batch]
+        pair_list = request.folder / "pairs.txt"
+        pair_list.write_text(
+            "".join(f"{request.photo_name(i)} {request.photo_name(j)}\n" for i, j in chosen)
+        )
+        pairing.match_list_path = str(pair_list)
+        pycolmap.match_image_pairs(
+            str(request.database),
+            matching_options=matching,
+            pairing_options=pairing,
+            verification_options=verification,
+            device=pycolmap.Device.cpu,
+        )
+        stop = start + len(chosen)
+        report(
+            before + (after - before) * stop / len(pairs), f"matched {stop} of {len(pairs)} pairs"
+        )
+
+
+def map_photos(request: Request, report: Report) -> tuple[list[pycolmap.Reconstruction], bool]:
+    """All models of the first attempt, or of a relaxed second one if its largest is larger.
+
+    Returns:
+        The models, largest first, and whether they are of the relaxed attempt.
+    """
+    models = _incremental_mapping(request, report, relaxed=False)
+    count = len(request.camera_of_photo)
+    registered = models[0].num_reg_images() if models else 0
+    if registered < request.config.relax_below * count:
+        second = _incremental_mapping(request, report, relaxed=True)
+        if second and second[0].num_reg_images() > registered:
+            return second, True
+    return models, False
+
+
+def _incremental_mapping(
+    request: Request, report: Report, *, relaxed: bool
+) -> list[pycolmap.Reconstruction]:
+    options = pycolmap.IncrementalPipelineOptions()
+    options.num_threads = request.threads
+    options.random_seed = request.config.seed
+    options.min_model_size = MIN_PHOTOS
+    options.ba_refine_principal_point = request.config.refine_principal_point
+    options.extract_colors = False
+    if relaxed:
+        options.mapper.abs_pose_min_num_inliers = RELAXED_MIN_INLIERS
+    count = len(request.camera_of_photo)
+    before, after = _SHARE_AFTER["matching"], _SHARE_AFTER["mapping"]
+    registered = 0
+    furthest = 0
+
+    def start_model() -> None:
+        nonlocal registered
+        registered = 2
+
+    def add_photo() -> None:
+        nonlocal registered, furthest
+        registered += 1
+        furthest = max(furthest, registered)  # of all the models begun, and never backwards
+        share = before + (after - before) * min(furthest / count, 1.0)
+        report(share, f"registered {registered} of {count} photos")
+
+    output = request.folder / ("relaxed" if relaxed else "mapped")
+    output.mkdir()
+    models = pycolmap.incremental_mapping(
+        str(request.database),
+        str(request.photo_folder),
+        str(output),
+        options,
+        initial_image_pair_callback=start_model,
+        next_image_callback=add_photo,
+    )
+    return sorted(models.values(), key=lambda model: -model.num_reg_images())
+
+
+def largest_model(
+    models: list[pycolmap.Reconstruction], request: Request
+) -> pycolmap.Reconstruction:
+    """The first of ``models`` if it is worth going on with.
+
+    Raises:
+        InputError: there is none, or it has too few of the photos.
+    """
+    count = len(request.camera_of_photo)
+    if not models:
+        database = pycolmap.Database.open(str(request.database))
+        _, inliers = database.read_two_view_geometry_num_inliers()
+        database.close()
+        verified = sum(number > 0 for number in inliers)  # one without inliers is stored too
+        tried = len(pairs_to_match(count, request.config))
+        raise InputError(
+            f"none of the {count} photos could be registered: {verified} of {tried} pairs of "
+            "photos show the same scene, and no pair has enough points and parallax to start "
+            "from; add photos that overlap more, of a scene with more texture"
+        )
+    registered = models[0].num_reg_images()
+    needed = max(MIN_PHOTOS, int(np.ceil(request.config.min_registered_share * count)))
+    if registered < needed:
+        sizes = ", ".join(str(model.num_reg_images()) for model in models)
+        raise InputError(
+            f"{registered} of {count} photos could be registered together (groups found: {sizes}), "
+            f"and at least {needed} are needed; add photos that overlap more and link the groups"
+        )
+    return models[0]
+
+
+def write_result(
+    model: pycolmap.Reconstruction,
+    models: list[pycolmap.Reconstruction],
+    relaxed: bool,
+    request: Request,
+    report: Report,
+) -> None:
+    """Undistort the registered photos and write them, the cameras and the tracks."""
+    undistortion = pycolmap.UndistortCameraOptions()
+    undistortion.blank_pixels = 0.0  # crop: a splat would learn black borders
+    registered = sorted(model.reg_image_ids())
+    point_ids = sorted(model.point3D_ids())
+    poses, intrinsics, sizes, seen_ids, seen_xy = [], [], [], [], []
+    request.undistorted_folder.mkdir()
+    for index, image_id in enumerate(registered):
+        image = model.image(image_id)
+        camera = model.camera(image.camera_id)
+        source = request.photo_folder / image.name
+        bitmap = pycolmap.Bitmap.read(str(source), as_rgb=True)
+        undistorted, pinhole = pycolmap.undistort_image(undistortion, bitmap, camera)
+        np.save(request.undistorted_photo(index), undistorted.to_array())
+        source.unlink()  # the work folder need not hold every photo twice
+        poses.append(np.vstack([image.cam_from_world().matrix(), [0.0, 0.0, 0.0, 1.0]]))
+        intrinsics.append(pinhole.calibration_matrix())
+        sizes.append((pinhole.width, pinhole.height))
+        seen = image.get_observation_points2D()
+        seen_ids.append(np.array([point.point3D_id for point in seen], dtype=np.int64))
+        distorted = np.array([point.xy for point in seen], dtype=np.float64).reshape(-1, 2)
+        seen_xy.append(_undistorted(distorted, camera, pinhole))
+        finished = (index + 1) / len(registered)
+        report(
+            _SHARE_AFTER["mapping"] + (1 - _SHARE_AFTER["mapping"]) * finished,
+            f"undistorted {index + 1} of {len(registered)} photos",
+        )
+    Result(
+        photos=np.array(registered, dtype=np.int64) - 1,
+        camera_from_world=np.stack(poses),
+        intrinsics=np.stack(intrinsics),
+        sizes=np.array(sizes, dtype=np.int64),
+        points=np.array([model.point3D(i).xyz for i in point_ids], dtype=np.float64).reshape(-1, 3),
+        point_index=np.searchsorted(point_ids, np.concatenate(seen_ids)).astype(np.int32),
+        photo_index=np.repeat(np.arange(len(registered)), [len(ids) for ids in seen_ids]).astype(
+            np.int32
+        ),
+        xy=np.concatenate(seen_xy),
+        reprojection_error_px=float(model.compute_mean_reprojection_error()),
+        model_sizes=tuple(each.num_reg_images() for each in models),
+        relaxed=relaxed,
+    ).write(request.folder)
+
+
+def _undistorted(xy: np.ndarray, camera: pycolmap.Camera, pinhole: pycolmap.Camera) -> np.ndarray:
+    """Pixels of a distorted photo as pixels of its undistorted one, float32 [n 2]."""
+    rays = camera.cam_from_img(xy)
+    return np.asarray(pinhole.img_from_cam(np.c_[rays, np.ones(len(rays))]), dtype=np.float32)
+
+
+if __name__ == "__main__":
+    child.serve(work)

@@ -1,0 +1,64 @@
+"""What changes a splat."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from tasks.config import Config
+
+
+class Densify(Config):
+    """Growing and pruning, as gsplat's ``DefaultStrategy`` does it (Kerbl et al. 2023, sec. 5)."""
+
+    start: int = Field(default=300, ge=0, description="First iteration that may grow.")
+    stop_share: float = Field(
+        default=0.6, ge=0, le=1, description="Share of the iterations after which nothing grows."
+    )
+    every: int = Field(default=100, ge=1, description="Iterations between two growings.")
+    gradient: float = Field(
+        default=2e-4,
+        gt=0,
+        description="Mean image gradient, in half images, above which a Gaussian splits or doubles.",
+    )
+    prune_opacity: float = Field(
+        default=0.005, gt=0, lt=1, description="Gaussians below this opacity are removed."
+    )
+
+
+class SplatConfig(Config):
+    """How a splat is fitted to the training photos."""
+
+    iterations: int = Field(default=2000, ge=1, le=1_000_000, description="Steps, a photo each.")
+    max_size: int = Field(
+        default=640, ge=16, le=16384, description="Longest edge of the photos fitted to, px."
+    )
+    sh_degree: Literal[0, 1, 2, 3] = Field(
+        default=2, description="Degree of the spherical harmonics of the colour."
+    )
+    sh_every: int = Field(default=400, ge=1, description="Iterations before the next degree joins.")
+    half_size_share: float = Field(
+        default=0.35,
+        ge=0,
+        le=1,
+        description="Share of the iterations at half the size: the shape settles there at a third of the cost.",
+    )
+    ssim_weight: float = Field(
+        default=0.2, ge=0, le=1, description="Weight of D-SSIM; L1 has the rest."
+    )
+    densify: Densify = Densify()
+    seed: int = Field(default=0, ge=0, description="Of the order of photos and the first rotations.")
+
+
+class EveryNth(Config):
+    """Hold out every n-th photo, in the order of their names."""
+
+    kind: Literal["every_nth"] = "every_nth"
+    n: int = Field(default=8, ge=2, description="One photo of so many is held out.")
+    offset: int = Field(default=0, ge=0, description="Index of the first photo held out.")
+
+
+class TrainOn(Config):
+    """Fit to the named photos and hold out all others."""
+
+    kind: Literal["train_on"] = "train_on"
+    photos: tuple[str, ...] = Field(min_length=2, description="File names of the training photos.")

@@ -1,0 +1,60 @@
+"""The Gaussians an optimisation starts from: one a triangulated point."""
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from scipy.spatial import KDTree
+
+from tasks.errors import InputError
+from tasks.gaussians import Gaussians
+
+SH_0 = 0.28209479177387814
+"""The constant spherical harmonic, 1 / (2 sqrt(pi))."""
+FIRST_OPACITY = 0.1
+MIN_POINTS = 10
+
+
+def gaussians_from_points(
+    points: Float[np.ndarray, "n 3"],
+    colours: Float[np.ndarray, "n 3"],
+    *,
+    sh_degree: int,
+    seed: int,
+) -> Gaussians:
+    """Isotropic Gaussians as wide as the distance to their three nearest neighbours.
+
+    Args:
+        points: world units; those far outside the bulk are dropped.
+        colours: RGB in [0, 1].
+
+    Raises:
+        InputError: too few points to span a scene.
+
+    Source: Kerbl et al., SIGGRAPH 2023, section 5.1.
+    """
+    near = _not_far_outside(points) if len(points) else np.zeros(0, dtype=bool)
+    points, colours = points[near], colours[near]
+    if len(points) < MIN_POINTS:
+        raise InputError(
+            f"only {len(points)} points could be triangulated from the training photos, a splat "
+            f"needs at least {MIN_POINTS} to start from; add photos that overlap more"
+        )
+    neighbours = KDTree(points).query(points, 4)[0][:, 1:]
+    scale = np.sqrt((neighbours**2).mean(1)) + 1e-7
+    count = len(points)
+    sh = torch.zeros(count, (sh_degree + 1) ** 2, 3)
+    sh[:, 0] = torch.tensor((colours - 0.5) / SH_0, dtype=torch.float32)
+    return Gaussians(
+        means=torch.tensor(points, dtype=torch.float32),
+        quats=torch.rand(count, 4, generator=torch.Generator().manual_seed(seed)),
+        log_scales=torch.tensor(np.log(scale), dtype=torch.float32)[:, None].repeat(1, 3),
+        logit_opacities=torch.logit(torch.full((count,), FIRST_OPACITY)),
+        sh=sh,
+    )
+
+
+def _not_far_outside(points: Float[np.ndarray, "n 3"]) -> np.ndarray:
+    """Stray points at great distance would get Gaussians as large as the scene."""
+    distance = np.linalg.norm(points - np.median(points, axis=0), axis=1)
+    keep: np.ndarray = distance <= 30 * np.median(distance)
+    return keep

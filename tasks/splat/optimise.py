@@ -1,0 +1,254 @@
+"""Fitting a splat to photographs with known cameras."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from gsplat.strategy import DefaultStrategy
+from jaxtyping import Float32, Int64, UInt8
+
+from tasks.cameras import Cameras
+from tasks.errors import MachineError
+from tasks.gaussians import Gaussians
+from tasks.images import resized
+from tasks.site import Device, Progress, no_progress
+from tasks.splat.adam import Adam
+from tasks.splat.config import SplatConfig
+from tasks.splat.loss import PreparedTarget, photometric_loss, prepare_target
+from tasks.splat.rasterise.select import rasteriser_for
+
+CURVE_EVERY = 50
+"""Iterations averaged into one point of the training curve."""
+
+LEARNING_RATES = {
+    "means": 1.6e-4,  # times the scene's extent, and falling to a hundredth
+    "scales": 5e-3,
+    "quats": 1e-3,
+    "opacities": 5e-2,
+    "sh0": 2.5e-3,
+    "shN": 2.5e-3 / 20,
+}
+"""Of the original implementation (Kerbl et al. 2023), as gsplat's trainer has them."""
+ADAM_EPSILON = 1e-15
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Curve:
+    """How the optimisation went; each loss is the mean of the iterations since the last point."""
+
+    iteration: Int64[np.ndarray, " p"]
+    loss: Float32[np.ndarray, " p"]
+    gaussians: Int64[np.ndarray, " p"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Fitted:
+    gaussians: Gaussians
+    curve: Curve
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _View:
+    """One training photo at one resolution."""
+
+    target: PreparedTarget
+    camera_from_world: np.ndarray
+    intrinsics: np.ndarray
+    width: int
+    height: int
+
+
+def optimise(
+    photos: Sequence[UInt8[np.ndarray, "_ _ 3"]],
+    cameras: Cameras,
+    initial: Gaussians,
+    config: SplatConfig,
+    *,
+    device: Device = "cpu",
+    progress: Progress = no_progress,
+) -> Fitted:
+    """Fit Gaussians to photos with Adam, L1 + D-SSIM and gsplat's ``DefaultStrategy``.
+
+    The same inputs give the same splat on the CPU at the same number of threads.
+
+    Args:
+        photos: training photos, RGB, each of the size its camera says.
+        cameras: pinhole cameras of ``photos``, in the same order.
+        initial: what to start from; world units of ``cameras``.
+
+    Raises:
+        MachineError: the optimisation diverged (a number stopped being finite).
+
+    Source: Kerbl et al., SIGGRAPH 2023; densification as gsplat 1.5 has it.
+    """
+    with torch.random.fork_rng():  # the strategy draws from torch's global generator
+        torch.manual_seed(config.seed)
+        return _optimise(photos, cameras, initial, config, device, progress)
+
+
+def _optimise(
+    photos: Sequence[np.ndarray],
+    cameras: Cameras,
+    initial: Gaussians,
+    config: SplatConfig,
+    device: Device,
+    progress: Progress,
+) -> Fitted:
+    extent = scene_extent(cameras)
+    rasterise = rasteriser_for(torch.device(device))
+    params = _parameters(initial, device)
+    optimisers = {
+        name: _adam(params[name], rate * (extent if name == "means" else 1.0), device)
+        for name, rate in LEARNING_RATES.items()
+    }
+    strategy = _strategy(config)
+    strategy.check_sanity(params, optimisers)
+    state = strategy.initialize_state(scene_scale=extent)
+    falling = 0.01 ** (1 / config.iterations)
+
+    half_size_until = int(config.half_size_share * config.iterations)
+    full = _views(photos, cameras, 1, device)
+    half = _views(photos, cameras, 2, device) if half_size_until else full
+    order = _photo_order(len(photos), config.seed)
+    points: list[tuple[int, float, int]] = []
+    losses: list[torch.Tensor] = []
+
+    for iteration in range(config.iterations):
+        view = (half if iteration < half_size_until else full)[next(order)]
+        degree = min(iteration // config.sh_every, config.sh_degree)
+        rendering = rasterise(
+            params["means"],
+            params["quats"],
+            torch.exp(params["scales"]),
+            torch.sigmoid(params["opacities"]),
+            torch.cat([params["sh0"], params["shN"]], dim=1),
+            camera_from_world=view.camera_from_world,
+            intrinsics=view.intrinsics,
+            width=view.width,
+            height=view.height,
+            sh_degree=degree,
+        )
+        info = {
+            "means2d": rendering.means2d,
+            "radii": rendering.radii,
+            "width": view.width,
+            "height": view.height,
+            "n_cameras": 1,
+            "gaussian_ids": None,
+        }
+        strategy.step_pre_backward(params, optimisers, state, iteration, info)
+        loss = photometric_loss(rendering.rgb, view.target, ssim_weight=config.ssim_weight)
+        loss.backward()
+        for name, optimiser in optimisers.items():
+            if name != "shN" or degree > 0:
+                optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+        with torch.no_grad():
+            strategy.step_post_backward(params, optimisers, state, iteration, info)
+        optimisers["means"].param_groups[0]["lr"] *= falling
+
+        losses.append(loss.detach())
+        if (iteration + 1) % CURVE_EVERY == 0 or iteration + 1 == config.iterations:
+            mean = float(torch.stack(losses).mean())
+            losses.clear()
+            points.append((iteration + 1, mean, len(params["means"])))
+            if not np.isfinite(mean):
+                raise MachineError(
+                    f"the loss stopped being finite before iteration {iteration + 1} of "
+                    f"{config.iterations}, so the splat is lost; it will be tried again"
+                )
+            progress(
+                (iteration + 1) / config.iterations,
+                f"iteration {iteration + 1} of {config.iterations}, "
+                f"{len(params['means']):,} Gaussians, loss {mean:.4f}",
+            )
+
+    iterations, means, counts = zip(*points, strict=True)
+    return Fitted(
+        gaussians=_gaussians(params),
+        curve=Curve(
+            iteration=np.array(iterations, dtype=np.int64),
+            loss=np.array(means, dtype=np.float32),
+            gaussians=np.array(counts, dtype=np.int64),
+        ),
+    )
+
+
+def scene_extent(cameras: Cameras) -> float:
+    """The radius of the camera centres about their mean, a tenth added: the scale of steps in space."""
+    centres = cameras.centres
+    return float(np.linalg.norm(centres - centres.mean(0), axis=1).max() * 1.1)
+
+
+def _parameters(initial: Gaussians, device: Device) -> torch.nn.ParameterDict:
+    """By the names gsplat's strategies look for."""
+    values = {
+        "means": initial.means,
+        "scales": initial.log_scales,
+        "quats": initial.quats,
+        "opacities": initial.logit_opacities,
+        "sh0": initial.sh[:, :1],
+        "shN": initial.sh[:, 1:],
+    }
+    return torch.nn.ParameterDict(
+        {name: value.detach().clone().contiguous().to(device) for name, value in values.items()}
+    )
+
+
+def _gaussians(params: torch.nn.ParameterDict) -> Gaussians:
+    return Gaussians(
+        means=params["means"].detach().cpu(),
+        quats=torch.nn.functional.normalize(params["quats"].detach().cpu(), dim=-1),
+        log_scales=params["scales"].detach().cpu(),
+        logit_opacities=params["opacities"].detach().cpu(),
+        sh=torch.cat([params["sh0"], params["shN"]], dim=1).detach().cpu(),
+    )
+
+
+def _adam(parameter: torch.nn.Parameter, rate: float, device: Device) -> torch.optim.Optimizer:
+    """One optimiser a parameter, as gsplat's strategies want them."""
+    group = [{"params": parameter, "lr": rate}]
+    if device == "cuda":
+        return torch.optim.Adam(group, lr=rate, eps=ADAM_EPSILON, fused=True)
+    return Adam(group, lr=rate, eps=ADAM_EPSILON)
+
+
+def _strategy(config: SplatConfig) -> DefaultStrategy:
+    densify = config.densify
+    return DefaultStrategy(
+        refine_start_iter=densify.start,
+        refine_stop_iter=int(densify.stop_share * config.iterations),
+        refine_every=densify.every,
+        grow_grad2d=densify.gradient,
+        prune_opa=densify.prune_opacity,
+        # Resetting opacities costs runs of a few thousand iterations more than it mends.
+        reset_every=config.iterations + 1,
+        verbose=False,
+    )
+
+
+def _views(
+    photos: Sequence[np.ndarray], cameras: Cameras, factor: int, device: Device
+) -> list[_View]:
+    sizes = np.maximum(1, cameras.sizes // factor)
+    smaller = cameras.resized(sizes)
+    return [
+        _View(
+            target=prepare_target(
+                torch.from_numpy(resized(photo, (int(width), int(height)))).to(device) / 255.0
+            ),
+            camera_from_world=smaller.camera_from_world[i],
+            intrinsics=smaller.intrinsics[i],
+            width=int(width),
+            height=int(height),
+        )
+        for i, (photo, (width, height)) in enumerate(zip(photos, sizes, strict=True))
+    ]
+
+
+def _photo_order(count: int, seed: int) -> Iterator[int]:
+    """Every photo once, in a random order, again and again."""
+    generator = np.random.default_rng(seed)
+    while True:
+        yield from (int(i) for i in generator.permutation(count))

@@ -1,0 +1,1 @@
+"""Gaussians in, an image out: one protocol, our own kernels on the CPU, gsplat on CUDA."""

@@ -1,0 +1,242 @@
+"""The rasteriser for the CPU: numba kernels behind one differentiable torch function."""
+
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+import torch
+from jaxtyping import Float32, Float64
+from torch import Tensor
+
+from tasks.errors import InputError
+from tasks.splat.rasterise.cpu.blend import blend, blend_backward
+from tasks.splat.rasterise.cpu.layout import GRADIENTS, PROJECTED
+from tasks.splat.rasterise.cpu.project import project, project_backward
+from tasks.splat.rasterise.cpu.tiles import bin_into_tiles, order_by_depth
+from tasks.splat.rasterise.protocol import Rendering
+
+
+def rasterise(
+    means: Float32[Tensor, "n 3"],
+    quats: Float32[Tensor, "n 4"],
+    scales: Float32[Tensor, "n 3"],
+    opacities: Float32[Tensor, " n"],
+    sh: Float32[Tensor, "n k 3"],
+    *,
+    camera_from_world: Float64[np.ndarray, "4 4"],
+    intrinsics: Float64[np.ndarray, "3 3"],
+    width: int,
+    height: int,
+    sh_degree: int,
+    background: Float32[Tensor, "3"] | None = None,
+    with_depth: bool = False,
+) -> Rendering:
+    """See :class:`tasks.splat.rasterise.protocol.Rasteriser`.
+
+    Runs on ``numba.get_num_threads()`` threads; the same number gives the same bits every time.
+    The backward pass takes 64 bytes for each thread and Gaussian.
+
+    Raises:
+        InputError: a Gaussian is not finite.
+    """
+    wanted = any(tensor.requires_grad for tensor in (means, quats, scales, opacities, sh))
+    means2d = torch.zeros(1, len(means), 2, requires_grad=wanted and torch.is_grad_enabled())
+    camera = _camera(camera_from_world, intrinsics, width, height)
+    rgb, alpha, depth_sum, radii = _Rasterise.apply(  # type: ignore[no-untyped-call]
+        means.contiguous(),
+        quats.contiguous(),
+        scales.contiguous(),
+        opacities.contiguous(),
+        sh.contiguous(),
+        means2d,
+        camera,
+        sh_degree,
+        np.zeros(3, np.float32) if background is None else background.detach().contiguous().numpy(),
+        with_depth,
+    )
+    return Rendering(
+        rgb=rgb,
+        alpha=alpha,
+        # The bound is gsplat's; alpha is 0 or above 1/255.
+        depth=depth_sum / alpha.clamp_min(1e-10) if with_depth else None,
+        means2d=means2d,
+        radii=radii,
+    )
+
+
+class _Camera(NamedTuple):
+    """A pinhole camera in float32, in the order in which the kernels take it."""
+
+    rotation: Float32[np.ndarray, "3 3"]
+    translation: Float32[np.ndarray, "3"]
+    centre: Float32[np.ndarray, "3"]
+    pinhole: Float32[np.ndarray, "4"]
+    """fx, fy, cx, cy, pixels."""
+    width: int
+    height: int
+
+
+def _camera(
+    camera_from_world: Float64[np.ndarray, "4 4"],
+    intrinsics: Float64[np.ndarray, "3 3"],
+    width: int,
+    height: int,
+) -> _Camera:
+    rotation = camera_from_world[:3, :3]
+    translation = camera_from_world[:3, 3]
+    pinhole = intrinsics[[0, 1, 0, 1], [0, 1, 2, 2]]
+    return _Camera(
+        rotation=np.ascontiguousarray(rotation, np.float32),
+        translation=np.ascontiguousarray(translation, np.float32),
+        centre=(-rotation.T @ translation).astype(np.float32),
+        pinhole=pinhole.astype(np.float32),
+        width=width,
+        height=height,
+    )
+
+
+class _Rasterise(torch.autograd.Function):
+    """Gaussians to image, alpha, sum of w z, and radii."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        means: Tensor,
+        quats: Tensor,
+        scales: Tensor,
+        opacities: Tensor,
+        sh: Tensor,
+        means2d: Tensor,
+        camera: _Camera,
+        sh_degree: int,
+        background: Float32[np.ndarray, "3"],
+        with_depth: bool,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        threads = numba.get_num_threads()
+        count = len(means)
+        projected = np.empty((count, PROJECTED), np.float32)
+        radii = np.empty((count, 2), np.int32)
+        tile_counts = np.empty(count, np.int32)
+        broken = project(
+            means.detach().numpy(),
+            quats.detach().numpy(),
+            scales.detach().numpy(),
+            opacities.detach().numpy(),
+            sh.detach().numpy(),
+            sh_degree,
+            *camera,
+            projected,
+            radii,
+            tile_counts,
+        )
+        if broken:
+            _refuse_what_is_not_finite(
+                means=means, quats=quats, scales=scales, opacities=opacities, sh=sh
+            )
+        starts, members = bin_into_tiles(
+            projected,
+            radii,
+            tile_counts,
+            order_by_depth(projected, tile_counts),
+            camera.width,
+            camera.height,
+            threads,
+        )
+        shape = (camera.height, camera.width)
+        rgb = np.empty((*shape, 3), np.float32)
+        transmittance = np.empty(shape, np.float32)
+        depth_sum = np.empty(shape if with_depth else (0, 0), np.float32)
+        stops = np.empty(len(starts) - 1, np.int32)
+        blend(
+            projected,
+            starts,
+            members,
+            background,
+            with_depth,
+            threads,
+            rgb,
+            transmittance,
+            depth_sum,
+            stops,
+        )
+        image = torch.from_numpy(rgb)
+        extents = torch.from_numpy(radii[None])
+        # Saved as torch's own, the image included, so that editing one in place is noticed.
+        ctx.save_for_backward(means, quats, scales, sh, image)
+        ctx.camera, ctx.sh_degree = camera, sh_degree
+        ctx.with_depth, ctx.threads = with_depth, threads
+        ctx.projected, ctx.radii = projected, radii
+        ctx.starts, ctx.members, ctx.stops = starts, members, stops
+        ctx.transmittance, ctx.depth_sum = transmittance, depth_sum
+        ctx.mark_non_differentiable(extents)
+        return (
+            image,
+            torch.from_numpy(1 - transmittance),
+            torch.from_numpy(depth_sum),
+            extents,
+        )
+
+    @staticmethod
+    def backward(
+        ctx: Any, grad_rgb: Tensor, grad_alpha: Tensor, grad_depth_sum: Tensor, _: Tensor
+    ) -> tuple[Tensor | None, ...]:
+        camera: _Camera = ctx.camera
+        means, quats, scales, sh, rgb = (tensor.detach().numpy() for tensor in ctx.saved_tensors)
+        count = len(means)
+        gradients = np.empty((ctx.threads, count, GRADIENTS), np.float32)
+        blend_backward(
+            ctx.projected,
+            ctx.starts,
+            ctx.members,
+            ctx.stops,
+            ctx.with_depth,
+            rgb,
+            ctx.transmittance,
+            ctx.depth_sum,
+            grad_rgb.contiguous().numpy(),
+            grad_alpha.contiguous().numpy(),
+            grad_depth_sum.contiguous().numpy(),
+            gradients,
+        )
+        grad_means, grad_quats, grad_scales = (np.empty_like(a) for a in (means, quats, scales))
+        grad_opacities = np.empty(count, np.float32)
+        grad_sh = np.empty_like(sh)
+        grad_means2d = np.empty((count, 2), np.float32)
+        project_backward(
+            means,
+            quats,
+            scales,
+            sh,
+            ctx.sh_degree,
+            *camera,
+            ctx.projected,
+            ctx.radii,
+            gradients,
+            grad_means,
+            grad_quats,
+            grad_scales,
+            grad_opacities,
+            grad_sh,
+            grad_means2d,
+        )
+        by_input = (grad_means, grad_quats, grad_scales, grad_opacities, grad_sh)
+        return (
+            *(torch.from_numpy(grad) for grad in by_input),
+            torch.from_numpy(grad_means2d[None]),
+            None,
+            None,
+            None,
+            None,
+        )
+
+
+def _refuse_what_is_not_finite(**gaussians: Tensor) -> None:
+    """Raise for the first array with a NaN or an infinity, if there is one."""
+    for name, tensor in gaussians.items():
+        bad = ~torch.isfinite(tensor.reshape(len(tensor), -1)).all(1)
+        if bad.any():
+            raise InputError(
+                f"{name} of {int(bad.sum())} of {len(tensor)} Gaussians are not finite (the first "
+                f"is number {int(bad.nonzero()[0])}), so they cannot be drawn; lower the learning "
+                "rate that drove them there, or read the splat from an intact file"
+            )

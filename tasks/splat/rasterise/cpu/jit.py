@@ -1,0 +1,108 @@
+"""How the kernels are compiled: numba's options, its threads and its cache on disk."""
+
+import hashlib
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+import numba
+from numba.core.caching import (
+    InTreeCacheLocator,
+    UserProvidedCacheLocator,
+    UserWideCacheLocator,
+)
+
+from tasks.errors import MachineError
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+# The layer that is in every numba wheel, leaves idle cores asleep instead of spinning beside
+# torch's OpenMP threads, and survives a fork. It cannot serve two Python threads at once; ours
+# never ask it to, since the kernels hold the GIL.
+if numba.config.THREADING_LAYER == "default":
+    numba.config.THREADING_LAYER = "workqueue"
+
+_OPTIONS = {
+    # nnan and ninf are left out: with them a NaN could slip through the kernels' own checks.
+    "fastmath": {"contract", "reassoc", "nsz", "arcp", "afn"},
+    "error_model": "numpy",
+    "boundscheck": False,
+    "cache": True,
+}
+
+
+def parallel_kernel(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """Compile for Python to call; ``prange`` loops run on ``numba.get_num_threads()`` threads."""
+    with _stamped_cache():
+        return numba.njit(_bare(function), parallel=True, **_OPTIONS)
+
+
+def serial_kernel(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """Compile for Python to call; runs on the calling thread."""
+    with _stamped_cache():
+        return numba.njit(_bare(function), **_OPTIONS)
+
+
+def inlined(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """Make a part of kernels: its body is copied into each caller, with the caller's options."""
+    return numba.njit(_bare(function), inline="always")
+
+
+def _bare(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """The function itself, below the run-time shape check that the tests wrap around it."""
+    return inspect.unwrap(function)
+
+
+def _digest_of_sources() -> str:
+    """Of this folder's modules, whose code ends up in kernels defined elsewhere."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+_SOURCES = _digest_of_sources()
+
+
+class _Stamped:
+    """Makes a cached kernel stale when any module of this folder changes.
+
+    Numba looks only at the file that defines a kernel, and pip leaves cache files behind: after
+    an upgrade it would run old code of the parts that a kernel takes from other files.
+    """
+
+    def get_source_stamp(self) -> tuple[object, str]:
+        return super().get_source_stamp(), _SOURCES  # type: ignore[misc]
+
+
+class UserProvided(_Stamped, UserProvidedCacheLocator):
+    """In ``NUMBA_CACHE_DIR``."""
+
+
+class InTree(_Stamped, InTreeCacheLocator):
+    """In ``__pycache__`` beside the source."""
+
+
+class UserWide(_Stamped, UserWideCacheLocator):
+    """In the user's cache folder."""
+
+
+@contextmanager
+def _stamped_cache() -> Iterator[None]:
+    """Lets numba place the kernels compiled inside as always, under our stamp."""
+    before = numba.config.CACHE_LOCATOR_CLASSES
+    numba.config.CACHE_LOCATOR_CLASSES = ",".join(
+        f"{__name__}.{locator.__name__}" for locator in (UserProvided, InTree, UserWide)
+    )
+    try:
+        yield
+    except RuntimeError as error:
+        raise MachineError(
+            f"none of the 3 places for compiled kernels can be written to ({error}), so every "
+            "process would compile for half a minute; set NUMBA_CACHE_DIR to a writable folder"
+        ) from error
+    finally:
+        numba.config.CACHE_LOCATOR_CLASSES = before

@@ -1,0 +1,65 @@
+"""Compile every CPU kernel once, so that set-up pays for it and no training does."""
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from tasks.splat.adam import Adam
+from tasks.splat.loss import photometric_loss, prepare_target
+from tasks.splat.rasterise.cpu import rasterise
+
+_SIZE = 16  # pixels
+
+
+def warm_up(progress: Callable[[int, int, str], None] | None = None) -> float:
+    """Compile the kernels of rendering and training, or load them from numba's cache.
+
+    Args:
+        progress: called with what is done, the total and what comes next.
+
+    Returns:
+        Seconds it took: some 20 the first time on a machine, less than one afterwards.
+    """
+    start_s = time.perf_counter()
+    steps: dict[str, Callable[[], object]] = {
+        "rendering": _render,
+        "gradients of rendering": lambda: torch.autograd.backward(_render().sum()),
+        "loss": _compare,
+        "optimiser": _optimise,
+    }
+    for done, (name, step) in enumerate(steps.items()):
+        if progress is not None:
+            progress(done, len(steps), name)
+        step()
+    if progress is not None:
+        progress(len(steps), len(steps), "done")
+    return time.perf_counter() - start_s
+
+
+def _render() -> torch.Tensor:
+    return rasterise(
+        torch.tensor([[0.0, 0.0, 2.0]], requires_grad=True),
+        torch.tensor([[1.0, 0.0, 0.0, 0.0]]),
+        torch.full((1, 3), 0.1),
+        torch.tensor([0.5]),
+        torch.zeros(1, 1, 3),
+        camera_from_world=np.eye(4),
+        intrinsics=np.array([[_SIZE, 0.0, _SIZE / 2], [0.0, _SIZE, _SIZE / 2], [0.0, 0.0, 1.0]]),
+        width=_SIZE,
+        height=_SIZE,
+        sh_degree=0,
+    ).rgb
+
+
+def _compare() -> None:
+    image = torch.zeros(_SIZE, _SIZE, 3)
+    rendered = image.clone().requires_grad_()
+    torch.autograd.backward(photometric_loss(rendered, prepare_target(image), ssim_weight=0.2))
+
+
+def _optimise() -> None:
+    parameter = torch.zeros(1, requires_grad=True)
+    parameter.grad = torch.zeros(1)
+    Adam([parameter], lr=0.0).step()

@@ -1,0 +1,73 @@
+"""What every rasteriser takes and gives."""
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float32, Float64, Int32
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Rendering:
+    """One image of a splat, differentiable where the Gaussians are."""
+
+    rgb: Float32[Tensor, "h w 3"]
+    """Not clamped: a pixel may exceed 1."""
+    alpha: Float32[Tensor, "h w"]
+    """Share of the light that the Gaussians stop, 0..1."""
+    depth: Float32[Tensor, "h w"] | None
+    """Expected depth ``sum(w z) / alpha`` along the optical axis, world units; 0 where alpha is 0.
+    None unless it was asked for."""
+    means2d: Float32[Tensor, "1 n 2"]
+    """Its ``grad`` after a backward pass is the gradient by each Gaussian's pixel position, which
+    densification reads. Its values are pixel positions on CUDA and 0 on the CPU."""
+    radii: Int32[Tensor, "1 n 2"]
+    """Half extents of each Gaussian along x and y, pixels; 0 where it is not in view."""
+
+
+@runtime_checkable
+class Rasteriser(Protocol):
+    """Renders Gaussians with one pinhole camera, as ``gsplat.rasterization`` does in its classic
+    mode: EWA splatting (Zwicker et al., IEEE TVCG 8(3), 2002), front-to-back blending (Kerbl et
+    al., ACM TOG 42(4), 2023).
+    """
+
+    def __call__(
+        self,
+        means: Float32[Tensor, "n 3"],
+        quats: Float32[Tensor, "n 4"],
+        scales: Float32[Tensor, "n 3"],
+        opacities: Float32[Tensor, " n"],
+        sh: Float32[Tensor, "n k 3"],
+        *,
+        camera_from_world: Float64[np.ndarray, "4 4"],
+        intrinsics: Float64[np.ndarray, "3 3"],
+        width: int,
+        height: int,
+        sh_degree: int,
+        background: Float32[Tensor, "3"] | None = None,
+        with_depth: bool = False,
+    ) -> Rendering:
+        """Render one image.
+
+        Args:
+            means: centres, world units.
+            quats: rotations of the Gaussians' axes to the world, wxyz; need not be normalised.
+            scales: standard deviations along the axes, world units (not their logarithm).
+            opacities: 0..1 (not their logit).
+            sh: spherical harmonics of the colour, RGB last, as in
+                :class:`tasks.gaussians.Gaussians`.
+            camera_from_world: OpenCV axes; rotation and translation, no scale.
+            intrinsics: pixels, without skew.
+            width: of the image, pixels.
+            height: of the image, pixels.
+            sh_degree: degree in use; the stored coefficients may hold more.
+            background: colour behind the Gaussians; black if None. Gets no gradient on the CPU.
+            with_depth: also render the expected depth.
+
+        Raises:
+            InputError: a Gaussian is not finite (checked on the CPU only, where it costs nothing;
+                harmonics are looked at for Gaussians in view).
+        """
+        ...

@@ -1,0 +1,39 @@
+
+from prefect import task
+
+from storage.handles import ArrayHandle
+from tasks.caching import stage_cache, stage_progress
+from tasks.sfm.artefact import Sparse
+from tasks.site import Site
+from tasks.splat.artefact import arrays_of, attributes_of
+from tasks.splat.config import EveryNth, SplatConfig, TrainOn
+from tasks.splat.fit import fit
+from tasks.threads import limit_threads
+
+
+@task(
+    name="splat",
+    task_run_name="splat/{scene}",
+    **stage_cache("splat", version=1, numbers_depend_on_device=True),
+)
+def fit_splat(
+    scene: str,
+    sparse: ArrayHandle,
+    *,
+    split: EveryNth | TrainOn,
+    config: SplatConfig,
+    site: Site,
+) -> ArrayHandle:
+    """See :func:`tasks.splat.fit.fit`."""
+    limit_threads(site.threads)
+    stored = Sparse(sparse)
+    splat = fit(
+        stored.cameras,
+        stored.observations,
+        stored.photos,
+        split,
+        config,
+        device=site.device,
+        progress=stage_progress("splat"),
+    )
+    return site.store.commit(scene, "splat", arrays_of(splat), attributes_of(splat))

@@ -1,0 +1,153 @@
+"""Structure from motion on real photos, against surveyed poses; and where it must refuse."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tasks.cameras import Cameras
+from tasks.errors import InputError
+from tasks.evaluate.poses import pose_errors
+from tasks.sfm.config import SfmConfig
+from tasks.sfm.reconstruct import Reconstruction, SourcePhoto, reconstruct
+from tasks.sfm.triangulate import triangulate_tracks
+from tests.tasks.sfm.conftest import photos_of, reference_of
+
+
+@pytest.fixture(scope="module")
+def fountain(tmp_path_factory: pytest.TempPathFactory) -> Reconstruction:
+    return reconstruct(
+        photos_of("fountain_p11"),
+        SfmConfig(),
+        work_folder=tmp_path_factory.mktemp("sfm"),
+        threads=2,
+    )
+
+
+def reprojection_errors_px(
+    cameras: Cameras, found: Reconstruction, points: np.ndarray
+) -> np.ndarray:
+    """Of each observation, by the projection written out."""
+    seen = found.observations
+    local = np.einsum(
+        "kij,kj->ki",
+        cameras.camera_from_world[seen.photo_index],
+        np.c_[points[seen.point_index], np.ones(len(seen.xy))],
+    )[:, :3]
+    image = np.einsum("kij,kj->ki", cameras.intrinsics[seen.photo_index], local)
+    return np.linalg.norm(image[:, :2] / image[:, 2:] - seen.xy, axis=1)
+
+
+def test_the_cameras_agree_with_the_survey(fountain: Reconstruction) -> None:
+    reference = reference_of("fountain_p11")
+    assert fountain.cameras.names == reference.names
+    assert fountain.unregistered == ()
+
+    errors = pose_errors(reference, fountain.cameras)
+
+    # The principal point is held at the image centre, 5 px off the true one: 0.3 deg and more.
+    assert errors.rotation_error_deg.max() < 1.0
+    assert errors.centre_error_relative.max() < 0.01
+    focal = reference.intrinsics[0, 0, 0]
+    np.testing.assert_allclose(fountain.cameras.intrinsics[:, 0, 0], focal, rtol=0.01)
+
+
+def test_photos_cameras_and_tracks_agree_with_each_other(fountain: Reconstruction) -> None:
+    assert len(fountain.photos) == len(fountain.cameras) == 11
+    sizes = [(photo.shape[1], photo.shape[0]) for photo in fountain.photos]
+    np.testing.assert_array_equal(sizes, fountain.cameras.sizes)
+
+    errors_px = reprojection_errors_px(fountain.cameras, fountain, fountain.points)
+
+    assert errors_px.mean() == pytest.approx(fountain.reprojection_error_px, rel=0.25)
+    assert np.percentile(errors_px, 99) < 4.0
+
+
+def test_undistorted_photos_are_the_photos_without_black_borders(fountain: Reconstruction) -> None:
+    # This lens hardly distorts, so each undistorted photo is nearly its original.
+    for photo, source in zip(fountain.photos, photos_of("fountain_p11"), strict=True):
+        height, width = photo.shape[:2]
+        difference = photo.astype(float) - source.pixels[:height, :width]
+        assert np.sqrt((difference**2).mean()) < 15
+        for edge in (photo[0], photo[-1], photo[:, 0], photo[:, -1]):
+            assert (edge.max(axis=1) == 0).mean() < 0.05
+
+
+def test_training_photos_alone_give_nearly_the_same_points(fountain: Reconstruction) -> None:
+    training = [index for index in range(11) if index % 8]
+
+    found = triangulate_tracks(fountain.cameras, fountain.observations, photos=training)
+
+    assert len(found.points) > 0.6 * len(fountain.points)
+    centre_distance = np.linalg.norm(fountain.points - np.median(fountain.points, axis=0), axis=1)
+    moved = np.linalg.norm(found.points - fountain.points[found.tracks], axis=1)
+    assert np.median(moved) < 0.002 * np.median(centre_distance)
+
+
+@pytest.mark.slow
+def test_portrait_and_landscape_photos_of_one_phone_are_two_cameras(tmp_path: Path) -> None:
+    found = reconstruct(photos_of("monstree"), SfmConfig(), work_folder=tmp_path, threads=2)
+
+    assert len(found.cameras) == 23
+    portrait = found.cameras.sizes[:, 0] < found.cameras.sizes[:, 1]
+    assert 0 < portrait.sum() < 23
+    focal = found.cameras.intrinsics[:, 0, 0]
+    assert np.ptp(focal[portrait]) == np.ptp(focal[~portrait]) == 0
+    assert focal[portrait][0] == pytest.approx(focal[~portrait][0], rel=0.02)
+
+
+@pytest.mark.slow
+def test_a_scene_that_falls_apart_is_joined_by_the_relaxed_attempt(tmp_path: Path) -> None:
+    found = reconstruct(photos_of("banana"), SfmConfig(), work_folder=tmp_path, threads=2)
+    assert found.relaxed
+    assert len(found.cameras) >= 13
+    assert len(found.cameras) + len(found.unregistered) == 16
+
+
+@pytest.mark.slow
+def test_one_thread_gives_equal_bytes_twice(tmp_path: Path) -> None:
+    runs = []
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        photos = photos_of("fountain_p11", limit=5)
+        config = SfmConfig(threads=1, max_features=1024)
+        runs.append(reconstruct(photos, config, work_folder=tmp_path / name, threads=2))
+
+    first, second = runs
+    np.testing.assert_array_equal(first.points, second.points)
+    np.testing.assert_array_equal(first.observations.xy, second.observations.xy)
+    np.testing.assert_array_equal(first.observations.point_index, second.observations.point_index)
+    np.testing.assert_array_equal(first.cameras.camera_from_world, second.cameras.camera_from_world)
+    for a, b in zip(first.photos, second.photos, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.slow
+def test_a_textureless_object_is_refused_with_the_numbers(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"3 of 16 photos .*groups found: 3.*at least 4"):
+        reconstruct(photos_of("dino_sparse"), SfmConfig(), work_folder=tmp_path, threads=2)
+
+
+def noise_photos(count: int, contrast: float) -> list[SourcePhoto]:
+    """Unrelated pictures: nothing overlaps."""
+    rng = np.random.default_rng(0)
+    return [
+        SourcePhoto(
+            name=f"weird näme {i}.jpg",
+            pixels=np.uint8(128 + contrast * rng.uniform(-1, 1, (60, 80, 3))),
+            camera="",
+            focal_px=None,
+        )
+        for i in range(count)
+    ]
+
+
+def test_two_photos_are_too_few(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"2 photos were given .* at least 3"):
+        reconstruct(noise_photos(2, 100), SfmConfig(), work_folder=tmp_path)
+
+
+@pytest.mark.parametrize("contrast", [0, 100])
+def test_photos_that_do_not_overlap_are_refused(tmp_path: Path, contrast: float) -> None:
+    with pytest.raises(InputError, match=r"none of the 4 photos .*0 of 6 pairs"):
+        reconstruct(noise_photos(4, contrast), SfmConfig(), work_folder=tmp_path)

@@ -1,0 +1,327 @@
+"""The CPU rasteriser against a dense float64 reference, and at its edges."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import dense_reference
+import numba
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scenes import NAMES, Scene, random_scene, view
+from torch import Tensor
+
+from tasks.errors import InputError
+from tasks.splat.rasterise.cpu import rasterise
+from tasks.splat.rasterise.cpu.warm_up import warm_up
+
+BACKGROUND = torch.tensor([0.3, 0.6, 0.1])
+ROOT = Path(__file__).parents[4]
+
+SCENES = {
+    "few": random_scene(40, 37, 29, seed=0),
+    "many": random_scene(300, 64, 48, seed=1),
+    "large and opaque": random_scene(300, 50, 40, seed=2, size=3.0),
+    "thin as hairs": random_scene(150, 47, 33, seed=3, size=0.02),
+    "around the camera": random_scene(200, 40, 40, seed=4, shift_z=0.5),
+    "one row of pixels": random_scene(60, 40, 1, seed=5),
+    "one pixel": random_scene(60, 1, 1, seed=6),
+}
+
+
+@pytest.mark.parametrize("scene", SCENES.values(), ids=SCENES.keys())
+def test_renders_what_the_dense_reference_renders(scene: Scene) -> None:
+    expected = dense_reference.render(
+        *scene.tensors(torch.float64), **scene.view, sh_degree=3, background=BACKGROUND
+    )
+    found = rasterise(
+        *scene.tensors(torch.float32),
+        **scene.view,
+        sh_degree=3,
+        background=BACKGROUND,
+        with_depth=True,
+    )
+
+    assert found.depth is not None
+    assert (found.rgb - expected.rgb).abs().max() < 1e-5
+    assert (found.alpha - expected.alpha).abs().max() < 1e-5
+    assert (found.depth - expected.depth).abs().max() < 3e-5 * expected.depth.max()
+
+
+@pytest.mark.parametrize("with_depth", [False, True], ids=["colour", "depth"])
+@pytest.mark.parametrize("scene", SCENES.values(), ids=SCENES.keys())
+def test_gradients_are_those_of_the_dense_reference(scene: Scene, with_depth: bool) -> None:
+    generator = torch.Generator().manual_seed(9)
+    height, width = scene.view["height"], scene.view["width"]
+    rgb, alpha, depth = (
+        torch.randn(height, width, channels, generator=generator).squeeze(2)
+        for channels in (3, 1, 1)
+    )
+
+    exact = scene.tensors(torch.float64, requires_grad=True)
+    expected = dense_reference.render(*exact, **scene.view, sh_degree=3, background=BACKGROUND)
+    objective = (expected.rgb * rgb).sum() + (expected.alpha * alpha).sum()
+    (objective + ((expected.depth * depth).sum() if with_depth else 0)).backward()
+
+    single = scene.tensors(torch.float32, requires_grad=True)
+    found = rasterise(
+        *single, **scene.view, sh_degree=3, background=BACKGROUND, with_depth=with_depth
+    )
+    objective = (found.rgb * rgb).sum() + (found.alpha * alpha).sum()
+    if found.depth is not None:
+        objective = objective + (found.depth * depth).sum()
+    objective.backward()
+
+    for name, a, b in zip(NAMES, exact, single, strict=True):
+        assert relative_error(b.grad, a.grad) < 1e-4, name
+    assert relative_error(found.means2d.grad[0], expected.means2d.grad) < 1e-4
+
+
+def relative_error(found: Tensor, expected: Tensor) -> float:
+    return float((found - expected).norm() / expected.norm())
+
+
+def test_the_reference_agrees_with_finite_differences() -> None:
+    scene = random_scene(30, 20, 16, seed=7)
+    inputs = scene.tensors(torch.float64, requires_grad=True)
+    generator = torch.Generator().manual_seed(1)
+    weights = torch.randn(16, 20, 3, generator=generator, dtype=torch.float64)
+    directions = [torch.randn(t.shape, generator=generator, dtype=torch.float64) for t in inputs]
+
+    def objective(shift: float) -> Tensor:
+        moved = [t + shift * d for t, d in zip(inputs, directions, strict=True)]
+        return (dense_reference.render(*moved, **scene.view, sh_degree=3).rgb * weights).sum()
+
+    objective(0.0).backward()
+    slope = sum(float((t.grad * d).sum()) for t, d in zip(inputs, directions, strict=True))
+    # Steps so small that no pixel crosses one of the formulas' thresholds.
+    difference = (objective(1e-9) - objective(-1e-9)).item() / 2e-9
+    assert difference == pytest.approx(slope, rel=1e-5)
+
+
+def test_one_gaussian_on_the_axis() -> None:
+    """Half opaque at its centre; the pixel next to it is one pixel off, of variance s^2 f^2/z^2."""
+    found = rasterise(
+        torch.tensor([[0.0, 0.0, 2.0]]),
+        torch.tensor([[1.0, 0.0, 0.0, 0.0]]),
+        torch.full((1, 3), 0.1),
+        torch.tensor([0.5]),
+        torch.zeros(1, 1, 3),
+        camera_from_world=np.eye(4),
+        intrinsics=np.array([[50.0, 0, 16.5], [0, 50.0, 16.5], [0, 0, 1.0]]),
+        width=33,
+        height=33,
+        sh_degree=0,
+        with_depth=True,
+    )
+    assert found.depth is not None
+    variance = (0.1 * 50 / 2) ** 2 + 0.3
+    assert found.alpha[16, 16] == pytest.approx(0.5, rel=1e-6)
+    assert found.alpha[16, 17] == pytest.approx(0.5 * np.exp(-0.5 / variance), rel=1e-5)
+    assert found.rgb[16, 16].tolist() == pytest.approx([0.25, 0.25, 0.25], rel=1e-6)
+    assert found.depth[16, 16] == pytest.approx(2.0, rel=1e-6)
+    assert found.depth[0, 0] == 0.0
+    sigmas = np.sqrt(2 * np.log(0.5 * 255))
+    assert found.radii.tolist() == [[[int(np.ceil(sigmas * np.sqrt(variance)))] * 2]]
+
+
+@pytest.mark.parametrize("degree", [0, 1, 2, 3])
+def test_harmonics_above_the_degree_in_use_are_ignored(degree: int) -> None:
+    scene = random_scene(80, 40, 30, seed=8)
+    used = (degree + 1) ** 2
+    whole = scene.tensors(torch.float32, requires_grad=True)
+    cut = [*whole[:4], whole[4].detach()[:, :used].clone().requires_grad_()]
+
+    first = rasterise(*whole, **scene.view, sh_degree=degree).rgb
+    second = rasterise(*cut, **scene.view, sh_degree=degree).rgb
+    first.sum().backward()
+    second.sum().backward()
+
+    expected = dense_reference.render(*scene.tensors(torch.float64), **scene.view, sh_degree=degree)
+    assert (first - expected.rgb).abs().max() < 1e-5
+    assert torch.equal(first, second)
+    assert torch.equal(whole[4].grad[:, :used], cut[4].grad)
+    assert not whole[4].grad[:, used:].any()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_same_threads_give_the_same_bits(threads: int) -> None:
+    if threads > numba.config.NUMBA_NUM_THREADS:
+        pytest.skip(f"numba has {numba.config.NUMBA_NUM_THREADS} thread")
+    scene = random_scene(2000, 100, 80, seed=10)
+    before = numba.get_num_threads()
+    numba.set_num_threads(threads)
+    try:
+        runs = [render_and_differentiate(scene) for _ in range(3)]
+    finally:
+        numba.set_num_threads(before)
+    for run in runs[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(runs[0], run, strict=True))
+
+
+def test_the_number_of_threads_changes_no_more_than_rounding() -> None:
+    if numba.config.NUMBA_NUM_THREADS < 2:
+        pytest.skip("numba has 1 thread")
+    scene = random_scene(2000, 100, 80, seed=10)
+    before = numba.get_num_threads()
+    runs = []
+    try:
+        for threads in (1, 2):
+            numba.set_num_threads(threads)
+            runs.append(render_and_differentiate(scene))
+    finally:
+        numba.set_num_threads(before)
+    assert torch.equal(runs[0][0], runs[1][0])
+    for a, b in zip(*runs, strict=True):
+        assert relative_error(a, b) < 1e-5
+
+
+def render_and_differentiate(scene: Scene) -> list[Tensor]:
+    inputs = scene.tensors(torch.float32, requires_grad=True)
+    rendering = rasterise(*inputs, **scene.view, sh_degree=3)
+    rendering.rgb.square().sum().backward()
+    return [rendering.rgb.detach(), rendering.means2d.grad, *(t.grad for t in inputs)]
+
+
+@pytest.mark.parametrize("where", ["none at all", "behind the camera", "beside the view"])
+def test_nothing_in_view_gives_the_background_and_no_gradient(where: str) -> None:
+    scene = random_scene(0 if where == "none at all" else 50, 40, 30, seed=11)
+    inputs = scene.tensors(torch.float32)
+    inputs[0] += torch.tensor({"beside the view": [1e3, 0.0, 0.0]}.get(where, [0.0, 0.0, -50.0]))
+    for tensor in inputs:
+        tensor.requires_grad_()
+
+    found = rasterise(*inputs, **scene.view, sh_degree=3, background=BACKGROUND, with_depth=True)
+    assert found.depth is not None
+    (found.rgb.sum() + found.alpha.sum() + found.depth.sum()).backward()
+
+    assert torch.equal(found.rgb, BACKGROUND.expand(30, 40, 3))
+    assert not found.alpha.any()
+    assert not found.depth.any()
+    assert not found.radii.any()
+    assert all(not tensor.grad.any() for tensor in inputs)
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_not_finite_is_named(name: str, number: float) -> None:
+    scene = random_scene(50, 40, 30, seed=12)
+    everywhere_in_view = rasterise(*scene.tensors(torch.float32), **scene.view, sh_degree=3)
+    seen = int((everywhere_in_view.radii[0, :, 0] > 0).nonzero()[0])
+    scene.gaussians[name][seen] = number
+
+    with pytest.raises(InputError, match=rf"^{name} of 1 of 50 .* number {seen}\b"):
+        rasterise(*scene.tensors(torch.float32), **scene.view, sh_degree=3)
+
+
+def test_without_gradients_nothing_is_kept_for_them() -> None:
+    scene = random_scene(50, 40, 30, seed=13)
+    plain = rasterise(*scene.tensors(torch.float32), **scene.view, sh_degree=3)
+    inputs = scene.tensors(torch.float32, requires_grad=True)
+    with torch.no_grad():
+        quiet = rasterise(*inputs, **scene.view, sh_degree=3)
+    assert not any(r.rgb.requires_grad or r.means2d.requires_grad for r in (plain, quiet))
+    assert torch.equal(plain.rgb, rasterise(*inputs, **scene.view, sh_degree=3).rgb)
+
+
+def test_editing_the_image_in_place_does_not_pass_unnoticed() -> None:
+    scene = random_scene(50, 40, 30, seed=13)
+    rendering = rasterise(
+        *scene.tensors(torch.float32, requires_grad=True), **scene.view, sh_degree=3
+    )
+    edited = rendering.rgb.clamp_(0.0, 0.5)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        edited.sum().backward()
+
+
+magnitude = st.floats(-12, 12).map(lambda power: 10.0**power)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    scales=st.tuples(magnitude, magnitude, magnitude),
+    depth=magnitude,
+    across=st.tuples(st.floats(-3, 3), st.floats(-3, 3)),
+    opacity=st.one_of(
+        st.floats(0, 1), st.sampled_from([1 / 255, 1 / 255 + 1e-9, 1 / 255 + 1e-6, 1.0])
+    ),
+    quat=st.tuples(*[st.floats(-1, 1, width=32)] * 4),
+    size=st.sampled_from([(1, 1), (17, 5), (64, 40)]),
+)
+def test_a_degenerate_gaussian_leaves_finite_numbers(
+    scales: tuple[float, float, float],
+    depth: float,
+    across: tuple[float, float],
+    opacity: float,
+    quat: tuple[float, float, float, float],
+    size: tuple[int, int],
+) -> None:
+    inputs = [
+        torch.tensor([[across[0] * depth, across[1] * depth, depth]]),
+        torch.tensor([quat]),
+        torch.tensor([scales]),
+        torch.tensor([opacity], dtype=torch.float32),
+        torch.full((1, 16, 3), 0.1),
+    ]
+    for tensor in inputs:
+        tensor.requires_grad_()
+    found = rasterise(
+        *inputs, **view(*size, turn_rad=0.0), sh_degree=3, background=BACKGROUND, with_depth=True
+    )
+    found.rgb.sum().backward()
+    assert torch.isfinite(found.rgb).all()
+    assert ((found.alpha >= 0) & (found.alpha <= 1)).all()
+    assert (found.radii >= 0).all()
+    assert all(torch.isfinite(tensor.grad).all() for tensor in inputs)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**31),
+    count=st.integers(0, 60),
+    width=st.integers(1, 40),
+    height=st.integers(1, 40),
+    size=st.sampled_from([0.03, 0.3, 1.0, 4.0]),
+)
+def test_any_small_scene_matches_the_reference(
+    seed: int, count: int, width: int, height: int, size: float
+) -> None:
+    scene = random_scene(count, width, height, seed=seed, size=size)
+    expected = dense_reference.render(
+        *scene.tensors(torch.float64), **scene.view, sh_degree=2, background=BACKGROUND
+    )
+    found = rasterise(
+        *scene.tensors(torch.float32), **scene.view, sh_degree=2, background=BACKGROUND
+    )
+    # A pixel at a threshold may fall on either side of it, and changes by 1/255 of a colour.
+    off = (found.rgb - expected.rgb).abs().amax(2)
+    assert (off > 2e-5).sum() <= 0.002 * off.numel() + 1
+    assert off.max() < 0.02
+
+
+def test_a_second_process_compiles_nothing() -> None:
+    """The kernels come from numba's cache, vectors and all."""
+    program = (
+        "from tasks.splat.rasterise.cpu.warm_up import warm_up; warm_up()\n"
+        "from tasks.splat import adam, loss\n"
+        "from tasks.splat.rasterise.cpu import blend, project, tiles\n"
+        "import sys; modules = [sys.modules[f'tasks.splat.rasterise.cpu.{name}'] for name in\n"
+        "    ('blend', 'project', 'tiles')] + [adam, loss]\n"
+        "kernels = {k for m in modules for k in vars(m).values() if hasattr(k, 'stats')}\n"
+        "missed = [k.__name__ for k in kernels if k.stats.cache_misses]\n"
+        "hit = [k.__name__ for k in kernels if k.stats.cache_hits]\n"
+        "print(len(missed), len(hit))\n"
+    )
+    warm_up()
+    run = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout.split() == ["0", "10"]

@@ -1,0 +1,127 @@
+"""Our kernels against gsplat's: its torch functions anywhere, its CUDA kernels on a GPU."""
+
+import numpy as np
+import pytest
+import torch
+from dense_reference import rotations
+from gsplat.cuda._torch_impl import _fully_fused_projection, _spherical_harmonics
+from scenes import random_scene
+
+from tasks.splat.rasterise.cpu import rasterise
+from tasks.splat.rasterise.cpu.layout import (
+    BLUE,
+    CONIC_DET,
+    CONIC_XX,
+    CONIC_YY,
+    DEPTH,
+    MEAN_X,
+    MEAN_Y,
+    PROJECTED,
+    RED,
+)
+from tasks.splat.rasterise.cpu.project import project
+from tasks.splat.rasterise.select import rasteriser_for
+
+WIDTH, HEIGHT = 90, 70
+SCENE = random_scene(500, WIDTH, HEIGHT, seed=20)
+
+
+def test_projection_is_gsplats() -> None:
+    means, quats, scales, _, sh = SCENE.tensors(torch.float32)
+    axes = rotations(quats) * scales[:, None, :]
+    radii, means2d, depths, conics, _ = _fully_fused_projection(
+        means,
+        axes @ axes.mT,
+        torch.from_numpy(SCENE.view["camera_from_world"]).float()[None],
+        torch.from_numpy(SCENE.view["intrinsics"]).float()[None],
+        WIDTH,
+        HEIGHT,
+    )
+
+    projected, found_radii = projected_by_kernel(torch.ones(len(means)), sh, degree=0)
+
+    # Ours stop at sqrt(2 ln 255) = 3.3290 sigmas where gsplat's torch code says 3.33.
+    assert (found_radii - radii[0].numpy()).min() >= -1
+    assert (found_radii - radii[0].numpy()).max() <= 0
+    seen = found_radii[:, 0] > 0
+    assert seen.sum() > 200
+    close = {"rtol": 2e-5, "atol": 1e-5}
+    np.testing.assert_allclose(projected[seen, MEAN_X : MEAN_Y + 1], means2d[0][seen], **close)
+    np.testing.assert_allclose(projected[seen, CONIC_XX : CONIC_YY + 1], conics[0][seen], **close)
+    np.testing.assert_allclose(projected[seen, DEPTH], depths[0][seen], **close)
+    xx, xy, yy = conics[0][seen].double().unbind(1)
+    np.testing.assert_allclose(projected[seen, CONIC_DET], xx * yy - xy**2, rtol=1e-3)
+
+
+@pytest.mark.parametrize("degree", [0, 1, 2, 3])
+def test_colours_are_gsplats(degree: int) -> None:
+    means, _, _, opacities, sh = SCENE.tensors(torch.float32)
+    camera_from_world = torch.from_numpy(SCENE.view["camera_from_world"]).float()
+    centre = -camera_from_world[:3, :3].T @ camera_from_world[:3, 3]
+    expected = (_spherical_harmonics(degree, means - centre, sh) + 0.5).clamp_min(0)
+
+    projected, radii = projected_by_kernel(opacities, sh, degree=degree)
+
+    seen = radii[:, 0] > 0
+    np.testing.assert_allclose(projected[seen, RED : BLUE + 1], expected[seen], atol=2e-6)
+
+
+def projected_by_kernel(
+    opacities: torch.Tensor, sh: torch.Tensor, *, degree: int
+) -> tuple[np.ndarray, np.ndarray]:
+    means, quats, scales, _, _ = SCENE.tensors(torch.float32)
+    camera_from_world = SCENE.view["camera_from_world"].astype(np.float32)
+    rotation, translation = camera_from_world[:3, :3].copy(), camera_from_world[:3, 3].copy()
+    intrinsics = SCENE.view["intrinsics"]
+    projected = np.zeros((len(means), PROJECTED), np.float32)
+    radii = np.zeros((len(means), 2), np.int32)
+    broken = project(
+        *(tensor.numpy() for tensor in (means, quats, scales, opacities, sh)),
+        degree,
+        rotation,
+        translation,
+        -rotation.T @ translation,
+        intrinsics[[0, 1, 0, 1], [0, 1, 2, 2]].astype(np.float32),
+        WIDTH,
+        HEIGHT,
+        projected,
+        radii,
+        np.zeros(len(means), np.int32),
+    )
+    assert broken == 0
+    return projected, radii
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device")
+@pytest.mark.parametrize("with_depth", [False, True], ids=["colour", "depth"])
+def test_the_cpu_renders_and_differentiates_as_cuda_does(with_depth: bool) -> None:
+    weights = torch.randn(HEIGHT, WIDTH, 3, generator=torch.Generator().manual_seed(1))
+    results = []
+    for rasteriser, device in (
+        (rasterise, torch.device("cpu")),
+        (rasteriser_for(torch.device("cuda")), torch.device("cuda")),
+    ):
+        inputs = [tensor.to(device).requires_grad_() for tensor in SCENE.tensors(torch.float32)]
+        found = rasteriser(
+            *inputs,
+            **SCENE.view,
+            sh_degree=3,
+            background=torch.tensor([0.3, 0.6, 0.1], device=device),
+            with_depth=with_depth,
+        )
+        objective = (found.rgb * weights.to(device)).sum() + found.alpha.sum()
+        if found.depth is not None:
+            objective = objective + found.depth.sum()
+        objective.backward()
+        images = [found.rgb, found.alpha, *([] if found.depth is None else [found.depth])]
+        gradients = [found.means2d.grad, *(tensor.grad for tensor in inputs)]
+        results.append(
+            ([t.detach().cpu() for t in images], [t.cpu() for t in gradients], found.radii.cpu())
+        )
+    (images, gradients, radii), (cuda_images, cuda_gradients, cuda_radii) = results
+    for ours, theirs in zip(images, cuda_images, strict=True):
+        assert ((ours - theirs).abs() > 1e-4).float().mean() < 1e-3
+    for ours, theirs in zip(gradients, cuda_gradients, strict=True):
+        assert (ours - theirs).norm() / theirs.norm() < 1e-3
+    assert (radii - cuda_radii).abs().max() <= 1
