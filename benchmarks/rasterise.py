@@ -117,13 +117,13 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures here too")
     arguments = parser.parse_args()
 
+    torch.set_num_threads(1)  # its OpenMP threads would spin on the cores of the next kernel
     print(f"kernels ready after {warm_up():.1f} s")
     workloads = [Workload(count) for count in arguments.gaussians]
     samples: dict[tuple[int, int], list[dict[str, float]]] = {}
     for repeat in range(arguments.repeats + 1):
         for threads in arguments.threads:
             numba.set_num_threads(threads)
-            torch.set_num_threads(threads)
             for workload in workloads:
                 sample = workload.measure()
                 if repeat > 0:  # the first touches fresh memory

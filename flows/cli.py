@@ -209,7 +209,7 @@ def _run_dataset(
     use_api(api)
     stays = " (started now; it stays, 'prefect server stop' ends it)" if api.started else ""
     print(f"run {run}\nPrefect UI: {api.ui}{stays}", flush=True)
-    from flows.local import run_dataset  # late: Prefect reads PREFECT_API_URL when it is imported
+    from flows.local import run_dataset
 
     completed = run_dataset(
         dataset.absolute(), run, scenes, config, at_once=at_once, resume=resume

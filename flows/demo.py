@@ -2,15 +2,14 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import yaml
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from flows.config import SceneConfig
-from tasks.ingest.config import IngestConfig
-from tasks.procedural.scenes import SCENES
+from tasks.procedural.scenes import ProceduralScene, facade, interior, orbit
 from tasks.procedural.write import write_scene
+from tasks.progress_line import progress_line
 from tasks.splat.config import SplatConfig
 
 ITERATIONS = 1200
@@ -18,32 +17,28 @@ ITERATIONS = 1200
 
 def demo_config() -> SceneConfig:
     """Of a size that two cores take through in a few minutes."""
-    return SceneConfig(
-        ingest=IngestConfig(), splat=SplatConfig(iterations=ITERATIONS, max_size=480)
-    )
+    return SceneConfig(splat=SplatConfig(iterations=ITERATIONS, max_size=480))
 
 
 def render_demo(folder: Path) -> Path:
     """Render the scenes that are not there yet; the dataset's folder."""
     dataset = folder / "photos"
-    entries = []
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bars:
-        for make in SCENES:
-            scene = make()
-            bar = bars.add_task(f"rendering {scene.name}", total=1.0)
-            write_scene(
-                scene,
-                dataset / scene.name,
-                lambda share, doing, bar=bar: bars.update(bar, completed=share),
-            )
-            bars.update(bar, completed=1.0)
-            entry: dict[str, object] = {"name": scene.name, "folder": scene.name}
-            if scene.training_names is not None:
-                split = {"kind": "train_on", "photos": list(scene.training_names)}
-                entry["config"] = {"split": split}
-            entries.append(entry)
-            if not sys.stderr.isatty():
-                print(f"rendered {scene.name}", file=sys.stderr, flush=True)
+    entries = [_rendered(make(), dataset) for make in (interior, orbit, facade)]
     (dataset / "dataset.yaml").write_text(yaml.safe_dump({"scenes": entries}))
     return dataset
+
+
+def _rendered(scene: ProceduralScene, dataset: Path) -> dict[str, Any]:
+    """Write one scene, with its progress shown; its entry in the dataset's manifest."""
+    show = progress_line(scene.name)
+    print(f"rendering {scene.name} ...", file=sys.stderr, flush=True)
+    write_scene(
+        scene,
+        dataset / scene.name,
+        lambda done, total: show(done / total, f"{done} of {total} photos"),
+    )
+    entry: dict[str, Any] = {"name": scene.name, "folder": scene.name}
+    if scene.training_names is not None:
+        split = {"kind": "train_on", "photos": list(scene.training_names)}
+        entry["config"] = {"split": split}
+    return entry

@@ -2,8 +2,9 @@
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
-from prefect.deployments.runner import EntrypointType, RunnerDeployment
+from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ObjectAlreadyExists
+from prefect.flows import EntrypointType
 
 from flows.dataset import reconstruct_dataset
 from flows.scene import reconstruct_scene

@@ -5,9 +5,10 @@ import contextlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import WorkerStatus
+from prefect.client.schemas.objects import State, WorkerStatus
 from prefect.states import Cancelling
 
 from flows.config import SceneConfig
@@ -45,7 +46,7 @@ def run_dataset(
     with _workers(pool, device, run, at_once) as queue, watching(run):
         try:
             state = asyncio.run(
-                reconstruct_dataset(
+                _final_state(
                     dataset=str(dataset),
                     run=run,
                     only=only,
@@ -53,18 +54,20 @@ def run_dataset(
                     deployment=f"scene/{pool}",
                     queue=queue,
                     resume=resume,
-                    return_state=True,
                 )
             )
         except KeyboardInterrupt:
             _cancel_scenes(run)
             raise
-    if state.is_completed():
-        return True
-    if state.name == "Failed" and state.message and "scenes did not complete" in state.message:
-        return False
-    state.result()  # something else went wrong: raise it
-    return False
+    if isinstance(state.data, BaseException):  # of the flow itself, not of its scenes
+        raise state.data
+    return state.is_completed()
+
+
+async def _final_state(**parameters: Any) -> State[Any]:
+    """How the dataset's flow ended."""
+    state: State[Any] = await reconstruct_dataset(**parameters, return_state=True)
+    return state
 
 
 @contextlib.contextmanager

@@ -20,7 +20,6 @@ from flows.settings import quiet_prefect
 from tasks.errors import MachineError
 
 LOOPBACK = "127.0.0.1"
-USUAL_PORT = 4200
 SECONDS_TO_START = 120.0
 PR_SET_PDEATHSIG = 1
 WORKER_ENVIRONMENT = {
@@ -57,7 +56,7 @@ def find_api() -> Api | None:
                 "or unset PREFECT_API_URL and a local one will be started"
             )
         return Api(url=named, started=False)
-    for url in (_remembered_url(), _url(USUAL_PORT)):
+    for url in (_remembered_url(), _url(_usual_port())):
         if url and _answers(url):
             return Api(url=url, started=False)
     return None
@@ -71,7 +70,9 @@ def find_or_start_api() -> Api:
     """
     if found := find_api():
         return found
-    port = USUAL_PORT if _is_free(USUAL_PORT) else _free_port()
+    port = _usual_port()
+    if not _is_free(port):
+        port = _free_port()
     _forget_dead_server()
     command = [sys.executable, "-m", "prefect", "server", "start", "--background"]
     command += ["--host", LOOPBACK, "--port", str(port)]
@@ -93,8 +94,11 @@ def find_or_start_api() -> Api:
 
 
 def use_api(api: Api) -> None:
-    """Make this process and its children talk to ``api``; call before Prefect is imported."""
+    """Make this process and its children talk to ``api``."""
+    from prefect.context import refresh_global_settings_context
+
     os.environ["PREFECT_API_URL"] = api.url
+    refresh_global_settings_context()  # Prefect has read the environment when it was imported
 
 
 @contextlib.contextmanager
@@ -165,6 +169,13 @@ def _home() -> Path:
     from prefect.settings import get_current_settings
 
     return Path(get_current_settings().home)
+
+
+def _usual_port() -> int:
+    """4200, unless ``PREFECT_SERVER_API_PORT`` or the profile says otherwise."""
+    from prefect.settings import get_current_settings
+
+    return int(get_current_settings().server.api.port)
 
 
 def _memory_file() -> Path:

@@ -61,15 +61,15 @@ def look(client: SyncPrefectClient, run: str) -> list[SceneProgress]:
                 type=ArtifactFilterType(any_=["progress"]),
             )
         )
-        for artifact in sorted(artifacts, key=lambda artifact: str(artifact.updated)):
-            latest[artifact.flow_run_id] = artifact
+        for found in sorted(artifacts, key=lambda found: str(found.updated)):
+            latest[found.flow_run_id] = found
     shown = []
     for one in flow_runs:
         artifact = latest.get(one.id)
         shown.append(
             SceneProgress(
                 scene=one.name,
-                state=one.state.name if one.state else "Scheduled",
+                state=_state_of(one),
                 seconds=one.estimated_run_time.total_seconds(),
                 stage=(artifact.key or "").removeprefix("progress-") if artifact else "",
                 share=float(artifact.data) / 100 if artifact and artifact.data else 0.0,  # type: ignore[arg-type]
@@ -77,6 +77,15 @@ def look(client: SyncPrefectClient, run: str) -> list[SceneProgress]:
             )
         )
     return shown
+
+
+def _state_of(flow_run: FlowRun) -> str:
+    """In our words: Prefect calls a run late whose turn has not come."""
+    if flow_run.state is None or flow_run.state.is_scheduled():
+        return "waiting"
+    if flow_run.state.is_pending():
+        return "starting"
+    return str(flow_run.state.name).lower()
 
 
 @contextlib.contextmanager
@@ -114,7 +123,7 @@ def _table(scenes: Sequence[SceneProgress]) -> Table:
     for title in ("scene", "state", "time", "stage", "", ""):
         table.add_column(title, no_wrap=True)
     for scene in scenes:
-        running = scene.state == "Running"
+        running = scene.state == "running"
         table.add_row(
             escape(scene.scene),
             scene.state,
@@ -136,4 +145,4 @@ def _say_changes(
             continue
         said[scene.scene] = now
         where = f" {scene.stage} {scene.share:.0%} {scene.doing}" if scene.stage else ""
-        console.print(f"{escape(scene.scene)}: {scene.state.lower()}{escape(where)}", soft_wrap=True)
+        console.print(f"{escape(scene.scene)}: {scene.state}{escape(where)}", soft_wrap=True)

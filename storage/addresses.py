@@ -13,6 +13,15 @@ def local_path(address: str) -> Path | None:
     return None if "://" in path else Path(path)
 
 
+def remote(address: str) -> tuple[fsspec.AbstractFileSystem, str]:
+    """The file system behind an address, and the address in it.
+
+    It keeps no listings: s3fs believes them even of objects others wrote, changed or deleted since.
+    """
+    filesystem, path = fsspec.url_to_fs(address, use_listings_cache=False)
+    return filesystem, path
+
+
 def read(address: str) -> bytes:
     """A whole object, as it is now.
 
@@ -22,11 +31,10 @@ def read(address: str) -> bytes:
     """
     with as_store_error(f"{address} could not be read", Exception):
         try:
-            if (path := local_path(address)) is not None:
-                return path.read_bytes()
-            filesystem, key = fsspec.url_to_fs(address)
-            # Not open(): it believes cached listings, which know neither new objects nor new sizes.
-            content: bytes = filesystem.cat_file(key)
+            if (local := local_path(address)) is not None:
+                return local.read_bytes()
+            filesystem, path = remote(address)
+            content: bytes = filesystem.cat_file(path)
             return content
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
             missing = error

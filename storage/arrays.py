@@ -12,11 +12,10 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import numpy as np
 import zarr
 
-from storage.addresses import local_path
+from storage.addresses import local_path, remote
 from storage.errors import IntegrityError, StoreError, as_store_error
 from storage.handles import MANIFEST, ArrayHandle, Manifest
 from storage.names import object_name
@@ -83,7 +82,7 @@ class Store:
         try:
             if self.local is not None:
                 self.local.mkdir(parents=True, exist_ok=True)
-            filesystem, path = fsspec.url_to_fs(self.address(f".probe-{uuid.uuid4().hex}"))
+            filesystem, path = remote(self.address(f".probe-{uuid.uuid4().hex}"))
             filesystem.pipe_file(path, b"unseen")
             filesystem.rm_file(path)
         except Exception as error:  # every filesystem raises its own kinds
@@ -159,6 +158,8 @@ def _write_array(group: zarr.Group, array: NamedArray, lengths: dict[str, int]) 
         chunks=chunks,
         shards=shards,
         dimension_names=dims,
+        # Left out chunks read as +0, whatever zero was in them.
+        config={"write_empty_chunks": True},
     )
     if array.values.size:
         target[...] = array.values
@@ -228,7 +229,7 @@ def sync(path: Path) -> None:
 
 
 def _upload(folder: Path, uri: str, manifest: Manifest) -> None:
-    filesystem, path = fsspec.url_to_fs(uri)
+    filesystem, path = remote(uri)
     for key in manifest.objects:
         filesystem.put_file(str(folder / key), f"{path}/{key}")
     filesystem.pipe_file(f"{path}/{MANIFEST}", manifest.to_bytes())

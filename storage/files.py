@@ -2,8 +2,6 @@
 
 import contextlib
 
-import fsspec
-
 from storage import addresses
 from storage.arrays import Store, sync
 from storage.errors import as_store_error
@@ -18,7 +16,7 @@ def put(store: Store, key: str, content: bytes) -> None:
     """
     with as_store_error(f"the file {key} could not be written to {store.root}", Exception):
         if store.local is None:
-            filesystem, path = fsspec.url_to_fs(store.address(key))
+            filesystem, path = addresses.remote(store.address(key))
             filesystem.pipe_file(path, content)  # object stores put whole objects
             return
         target = store.local / key
@@ -51,8 +49,8 @@ def names_in(store: Store, folder: str) -> list[str]:
             if store.local is not None:
                 listed = [entry.name for entry in (store.local / folder).iterdir()]
             else:
-                filesystem, path = fsspec.url_to_fs(store.address(folder))
-                listed = filesystem.ls(path, detail=False, refresh=True)
+                filesystem, path = addresses.remote(store.address(folder))
+                listed = filesystem.ls(path, detail=False)
         except FileNotFoundError:
             return []
     names = sorted(str(entry).rsplit("/", 1)[-1] for entry in listed)
@@ -72,5 +70,5 @@ def remove(store: Store, key: str) -> None:
         if store.local is not None:
             (store.local / key).unlink()
         else:
-            filesystem, path = fsspec.url_to_fs(store.address(key))
+            filesystem, path = addresses.remote(store.address(key))
             filesystem.rm_file(path)

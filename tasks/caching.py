@@ -96,7 +96,7 @@ class VerifiedSerializer(JSONSerializer):
         return value
 
 
-def is_fault_of_the_machine(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
+def is_fault_of_the_machine(task: Task[..., Any], run: TaskRun, state: State) -> bool:
     """Whether trying again may help: it may for machines, never for inputs or for our mistakes."""
     try:
         state.result()

@@ -264,7 +264,7 @@ def bake(
         texel_m: edge of a solid's texels, metres (a face has at least 4 and at most 64 a side).
         bounces: how often light from sun and sky may be thrown on, 1 for sky light alone plus one
             reflection of the sun.
-        strata: square root of the rays a texel sends out.
+        strata: square root of the rays a texel sends out for the last bounce, at least 2.
         seed: turns the rays of each texel against its neighbours'.
 
     Source: the gathering form of radiosity (Cohen and Greenberg, SIGGRAPH 1985), by ray casting.
@@ -293,7 +293,7 @@ def bake(
             face,
             a,
             b,
-            strata,
+            strata if bounce == bounces - 1 else strata // 2,  # the last one alone is seen
             seed + bounce,
             light_in,
             outside,

@@ -164,9 +164,9 @@ def albedo(pattern, scale, colours, i, seed, x, y, z, u, v, hu, hv, width):
         colour = _times(colour, 1.0 + 0.34 * n)
         return _mix(colour, c2, 0.35 * _specks(u, v, 0.16 * scale, 0.25, seed, width))
     if pattern == Pattern.BRICK:
-        row = int(math.floor(v / (0.34 * scale)))
+        row = math.floor(v / (0.34 * scale))
         along = u / scale + 0.5 * (row & 1)
-        column = int(math.floor(along))
+        column = math.floor(along)
         p, q = (along - column) * scale, v - row * 0.34 * scale
         edge = min(min(p, scale - p), min(q, 0.34 * scale - q))
         h = hash_cell(column, row, 0, seed)
@@ -176,16 +176,18 @@ def albedo(pattern, scale, colours, i, seed, x, y, z, u, v, hu, hv, width):
         mortar = _times(c2, 1.0 + 0.35 * n)
         return _mix(mortar, colour, _ramp(edge - 0.028 * scale, max(width, 0.02 * scale)))
     if pattern == Pattern.PLANKS:
-        row = int(math.floor(v / scale))
+        row = math.floor(v / scale)
         length = 9.0 * scale
         along = u / length + uniform(row, 0, 7, seed)
-        column = int(math.floor(along))
+        column = math.floor(along)
         q = v - row * scale
         edge = min(min(q, scale - q), min(along - column, column + 1 - along) * length)
         h = hash_cell(column, row, 1, seed)
         shift = 0.37 * (h & 0x3F)
         ring = gradient_noise(0.45 * u / scale + shift, 1.8 * v / scale, shift, seed)
-        grain = fractal(0.8 * u / scale + shift, 9.0 * v / scale + 4.0 * ring, shift, seed, 3, 5 * w)
+        grain = fractal(
+            0.8 * u / scale + shift, 9.0 * v / scale + 4.0 * ring, shift, seed, 3, 5 * w
+        )
         patch = fractal(2.2 * u / scale, 3.1 * v / scale, 0.5 + shift, seed, 3, 3 * w)
         colour = _mix(c0, c1, min(max(0.5 + 0.55 * grain, 0.0), 1.0))
         tone = 0.72 + 0.5 * ((h >> 8 & 0xFF) / 255.0)
@@ -204,7 +206,7 @@ def albedo(pattern, scale, colours, i, seed, x, y, z, u, v, hu, hv, width):
         colour = _mix(colour, c2, _ramp(cloud - 0.28, 0.6))
         return _times(colour, 1.0 + 0.25 * cloud)
     if pattern == Pattern.TILES:
-        i, j = int(math.floor(u / scale)), int(math.floor(v / scale))
+        i, j = math.floor(u / scale), math.floor(v / scale)
         p, q = u / scale - i, v / scale - j
         h = hash_cell(i, j, 0, seed)
         n = fractal(5 * u / scale, 5 * v / scale, 0.5, seed, 4, 5 * w)
@@ -217,7 +219,7 @@ def albedo(pattern, scale, colours, i, seed, x, y, z, u, v, hu, hv, width):
         return _mix(_times(c2, 0.5), colour, _ramp(edge - 0.018, max(w, 0.02)))
     if pattern == Pattern.RUG:
         rim = min(hu - abs(u), hv - abs(v))
-        i, j = int(math.floor(u / scale)), int(math.floor(v / scale))
+        i, j = math.floor(u / scale), math.floor(v / scale)
         h = hash_cell(i, j, 0, seed)
         p, q = 2.0 * (u / scale - i) - 1.0, 2.0 * (v / scale - j) - 1.0
         ground = c0
@@ -278,7 +280,7 @@ def albedo(pattern, scale, colours, i, seed, x, y, z, u, v, hu, hv, width):
         colour = _mix(colour, c2, label * _ramp(ticks, 0.4))
         return _times(colour, tone)
     if pattern == Pattern.PANEL:
-        i, j = int(math.floor(u / scale)), int(math.floor(v / scale))
+        i, j = math.floor(u / scale), math.floor(v / scale)
         h = hash_cell(i, j, 0, seed)
         p, q = 2.0 * (u / scale - i) - 1.0, 2.0 * (v / scale - j) - 1.0
         edge = 1.0 - max(abs(p), abs(q))

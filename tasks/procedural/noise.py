@@ -9,8 +9,8 @@ from typing import no_type_check
 import numpy as np
 from numba import njit
 
-# Kernels allocate nothing, so they need no counts of references to their arrays. Without this option
-# numba counts atomically at every call, which made rays and shading twice as slow.
+# Kernels allocate nothing, so they need no counts of references to their arrays. Without this
+# option numba counts atomically at every call, which made rays and shading twice as slow.
 kernel = njit(cache=True, _nrt=False)
 
 _MASK = 0xFFFFFFFF
@@ -52,7 +52,7 @@ def _slope(h, x, y, z):
 @kernel
 @no_type_check
 def gradient_noise(x, y, z, seed):
-    """Gradient noise in about [-1, 1], zero on the integer lattice (Perlin, SIGGRAPH 1985, 2002)."""
+    """Gradient noise in about [-1, 1], zero on the integer lattice (Perlin, SIGGRAPH 2002)."""
     i, j, k = int(np.floor(x)), int(np.floor(y)), int(np.floor(z))
     x, y, z = x - i, y - j, z - k
     u = x * x * x * (x * (x * 6.0 - 15.0) + 10.0)

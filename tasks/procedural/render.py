@@ -8,13 +8,13 @@ from jaxtyping import Float32, UInt8
 from numba import njit, prange
 
 from tasks.cameras import Cameras
+from tasks.procedural.build import ProceduralScene
 from tasks.procedural.light import Light, Lightmap, bake, shade, sky
 from tasks.procedural.noise import kernel
-from tasks.procedural.scenes import ProceduralScene
 from tasks.procedural.trace import Solids, first_hit, pack
 
 
-class Stage(NamedTuple):
+class PreparedScene(NamedTuple):
     """A scene made ready for rays."""
 
     solids: Solids
@@ -22,11 +22,11 @@ class Stage(NamedTuple):
     light: Light
 
 
-_TEXELS_PER_RAD = 50.0  # of indirect light, for solids far from every camera
+_TEXELS_PER_RAD = 35.0  # of indirect light, for solids far from every camera
 
 
-def prepare(scene: ProceduralScene, *, strata: int = 8) -> Stage:
-    """The scene's arrays and its indirect light (``strata ** 2`` rays a texel and bounce)."""
+def prepare(scene: ProceduralScene, *, strata: int = 8) -> PreparedScene:
+    """The scene's arrays and its indirect light (``strata ** 2`` rays a texel)."""
     solids = pack(scene.solids)
     middle = np.array([solid.centre for solid in scene.solids])
     distance_m = np.linalg.norm(middle[:, None] - scene.cameras.centres, axis=2).min(1)
@@ -39,7 +39,7 @@ def prepare(scene: ProceduralScene, *, strata: int = 8) -> Stage:
         strata=strata,
         seed=1,
     )
-    return Stage(solids=solids, lightmap=lightmap, light=scene.light)
+    return PreparedScene(solids=solids, lightmap=lightmap, light=scene.light)
 
 
 @kernel
@@ -114,15 +114,13 @@ def _expose(solids, lightmap, light, pose, fx, fy, cx, cy, samples, rgb, depth):
 
 
 def render(
-    stage: Stage, cameras: Cameras, index: int, *, samples: int
+    prepared: PreparedScene, cameras: Cameras, index: int, *, samples: int
 ) -> tuple[UInt8[np.ndarray, "h w 3"], Float32[np.ndarray, "h w"]]:
-    """One photo, and depth at its pixels' centres.
+    """One photo, and depth at its pixels' centres; the same bytes on any number of threads.
 
     Args:
         index: which of ``cameras``.
-        samples: rays a pixel along each side.
-
-    The same bytes come out on any number of threads: no ray is random.
+        samples: rays a pixel along each side; none is random.
 
     Returns:
         sRGB, and z along the optical axis in metres (0 where the ray meets the sky).
@@ -132,9 +130,9 @@ def render(
     rgb = np.empty((height, width, 3), np.uint8)
     depth = np.empty((height, width), np.float32)
     _expose(
-        stage.solids,
-        stage.lightmap,
-        stage.light,
+        prepared.solids,
+        prepared.lightmap,
+        prepared.light,
         cameras.world_from_camera[index],
         k[0, 0],
         k[1, 1],

@@ -139,7 +139,7 @@ def _optimise(
         }
         strategy.step_pre_backward(params, optimisers, state, iteration, info)
         loss = photometric_loss(rendering.rgb, view.target, ssim_weight=config.ssim_weight)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         for name, optimiser in optimisers.items():
             if name != "shN" or degree > 0:
                 optimiser.step()

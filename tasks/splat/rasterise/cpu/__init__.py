@@ -34,6 +34,8 @@ def rasterise(
     """See :class:`tasks.splat.rasterise.protocol.Rasteriser`.
 
     Runs on ``numba.get_num_threads()`` threads; the same number gives the same bits every time.
+    Fastest under ``torch.set_num_threads(1)``: after each operation torch's own threads spin for a
+    while on the cores that the next kernel wants.
     The backward pass takes 64 bytes for each thread and Gaussian.
 
     Raises:
@@ -169,6 +171,9 @@ class _Rasterise(torch.autograd.Function):
         ctx.starts, ctx.members, ctx.stops = starts, members, stops
         ctx.transmittance, ctx.depth_sum = transmittance, depth_sum
         ctx.mark_non_differentiable(extents)
+        # Missing gradients arrive as None: zeros made by torch would set its threads spinning on
+        # the cores that the kernel is about to use, which cost 20 ms of a backward pass.
+        ctx.set_materialize_grads(False)
         return (
             image,
             torch.from_numpy(1 - transmittance),
@@ -178,7 +183,11 @@ class _Rasterise(torch.autograd.Function):
 
     @staticmethod
     def backward(
-        ctx: Any, grad_rgb: Tensor, grad_alpha: Tensor, grad_depth_sum: Tensor, _: Tensor
+        ctx: Any,
+        grad_rgb: Tensor | None,
+        grad_alpha: Tensor | None,
+        grad_depth_sum: Tensor | None,
+        _: None,
     ) -> tuple[Tensor | None, ...]:
         camera: _Camera = ctx.camera
         means, quats, scales, sh, rgb = (tensor.detach().numpy() for tensor in ctx.saved_tensors)
@@ -193,9 +202,9 @@ class _Rasterise(torch.autograd.Function):
             rgb,
             ctx.transmittance,
             ctx.depth_sum,
-            grad_rgb.contiguous().numpy(),
-            grad_alpha.contiguous().numpy(),
-            grad_depth_sum.contiguous().numpy(),
+            _array(grad_rgb, rgb.shape),
+            _array(grad_alpha, ctx.transmittance.shape),
+            _array(grad_depth_sum, ctx.depth_sum.shape),
             gradients,
         )
         grad_means, grad_quats, grad_scales = (np.empty_like(a) for a in (means, quats, scales))
@@ -228,6 +237,10 @@ class _Rasterise(torch.autograd.Function):
             None,
             None,
         )
+
+
+def _array(gradient: Tensor | None, shape: tuple[int, ...]) -> Float32[np.ndarray, "..."]:
+    return np.zeros(shape, np.float32) if gradient is None else gradient.contiguous().numpy()
 
 
 def _refuse_what_is_not_finite(**gaussians: Tensor) -> None:

@@ -25,14 +25,15 @@ INTS = ir.VectorType(INT, LANES)
 # division through a reciprocal. Reassociation is left to us.
 _FLAGS = ("contract", "nsz", "arcp")
 
-# Relative error below 2e-7 on [-0.5, 0.5], highest power first (least squares at Chebyshev nodes).
+# Highest power first: least squares of the relative error at Chebyshev nodes of [-0.5, 0.5], where
+# it stays below 8e-8, evaluated in float32 below 2.5e-7.
 _EXP2 = (
-    1.3398874402e-3,
-    9.6184373575e-3,
-    5.5503324905e-2,
-    2.4022648730e-1,
-    6.9314718236e-1,
-    1.0,
+    1.3266970387e-3,
+    9.6754597456e-3,
+    5.5507426160e-2,
+    2.4022121754e-1,
+    6.9314694916e-1,
+    1.0000000710,
 )
 _EXPONENT_BIT = 23
 

@@ -1,0 +1,96 @@
+"""A procedural scene as a folder of photos with exact cameras and depth beside them."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32, UInt16
+from PIL import Image
+
+from tasks.cameras import Cameras
+from tasks.errors import InputError
+from tasks.procedural.build import ProceduralScene
+from tasks.procedural.render import prepare, render
+
+VERSION = 1
+"""Raised by hand when the pictures change, so that folders of an older version are redone."""
+
+SAMPLES = 2
+STAMP = "procedural.json"
+
+
+def write_scene(scene: ProceduralScene, folder: Path, progress: Callable[[int, int], None]) -> None:
+    """Render every photo of a scene, unless the folder already holds this version of it.
+
+    Writes ``images/*.jpg``, ``cameras_gt.json`` (OpenCV axes, ``x_camera = R x_world + t``, metres)
+    and ``depth/*.png`` (16 bits, millimetres along the optical axis, 0 = sky). The folder appears
+    under its name when all of it is written, so what a killed run leaves is never taken for a
+    scene. No focal length goes into the photos: structure from motion has to find it.
+
+    Args:
+        folder: made if missing; replaced if it holds another version.
+        progress: called with photos done and photos in all, once before the first.
+
+    Raises:
+        InputError: the folder holds files, but none of ours.
+    """
+    total = len(scene.cameras)
+    stamp = {"scene": scene.name, "version": VERSION}
+    progress(0, total)
+    if (folder / STAMP).is_file():
+        if json.loads((folder / STAMP).read_text()) == stamp:
+            progress(total, total)
+            return
+    elif folder.exists() and any(folder.iterdir()):
+        raise InputError(
+            f"{folder} holds {len(list(folder.iterdir()))} entries but no {STAMP}, so it is not a "
+            f"rendered scene and will not be overwritten; move it away or choose another folder"
+        )
+
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    (partial / "images").mkdir(parents=True)
+    (partial / "depth").mkdir()
+    prepared = prepare(scene)
+    for i, name in enumerate(scene.cameras.names):
+        rgb, depth_m = render(prepared, scene.cameras, i, samples=SAMPLES)
+        Image.fromarray(rgb).save(partial / "images" / name, quality=95, subsampling=0)
+        Image.fromarray(_millimetres(depth_m)).save(
+            (partial / "depth" / name).with_suffix(".png"), compress_level=1
+        )
+        progress(i + 1, total)
+    (partial / "cameras_gt.json").write_text(json.dumps(_camera_records(scene.cameras), indent=1))
+    (partial / STAMP).write_text(json.dumps(stamp))
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+
+
+def _millimetres(depth_m: Float32[np.ndarray, "h w"]) -> UInt16[np.ndarray, "h w"]:
+    """0 stands for the sky, and for what lies beyond the 65.5 m that 16 bits reach."""
+    millimetres = np.rint(depth_m * 1000.0)
+    return np.where(millimetres <= 65535.0, millimetres, 0.0).astype(np.uint16)
+
+
+def _camera_records(cameras: Cameras) -> list[dict[str, object]]:
+    return [
+        {
+            "image": name,
+            "width": int(size[0]),
+            "height": int(size[1]),
+            "fx": float(k[0, 0]),
+            "fy": float(k[1, 1]),
+            "cx": float(k[0, 2]),
+            "cy": float(k[1, 2]),
+            "R": pose[:3, :3].tolist(),
+            "t": pose[:3, 3].tolist(),
+        }
+        for name, size, k, pose in zip(
+            cameras.names,
+            cameras.sizes,
+            cameras.intrinsics,
+            cameras.camera_from_world,
+            strict=True,
+        )
+    ]

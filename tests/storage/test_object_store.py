@@ -1,0 +1,192 @@
+"""The same promises on an S3 server, here moto's on loopback."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import numpy as np
+import pytest
+from moto.server import ThreadedMotoServer
+
+from storage.arrays import NamedArray, Store, remove_abandoned_staging
+from storage.errors import IntegrityError, StoreError
+from storage.files import get, names_in, put
+from storage.handles import ArrayHandle
+from storage.metrics import compact, read_table, write_rows
+
+s3fs = pytest.importorskip("s3fs")
+BUCKET = "photos"
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Any]:
+    """A client that is not fsspec's, of a server that this module alone uses."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        patch.setenv("AWS_ACCESS_KEY_ID", "nobody")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "nothing")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        s3fs.S3FileSystem.clear_instance_cache()
+        client = boto3.client("s3")
+        client.create_bucket(Bucket=BUCKET)
+        yield client
+        s3fs.S3FileSystem.clear_instance_cache()
+    server.stop()
+
+
+@pytest.fixture
+def store(client: Any, request: pytest.FixtureRequest) -> Store:
+    return Store(root=f"s3://{BUCKET}/{request.node.name}")
+
+
+@pytest.fixture
+def patched_s3() -> Iterator[pytest.MonkeyPatch]:
+    """Patches of the class of file systems: instances keep what they were made with."""
+    with pytest.MonkeyPatch.context() as patch:
+        s3fs.S3FileSystem.clear_instance_cache()
+        yield patch
+    s3fs.S3FileSystem.clear_instance_cache()
+
+
+def keys(client: Any, prefix: str) -> list[str]:
+    listed = client.list_objects_v2(Bucket=BUCKET, Prefix=prefix.removeprefix(f"s3://{BUCKET}/"))
+    return [entry["Key"] for entry in listed.get("Contents", [])]
+
+
+def contents() -> list[NamedArray]:
+    noise = np.random.default_rng(0).integers(1, 255, (20, 32), np.uint8)
+    return [
+        NamedArray(name="noise", values=noise, dims=("y", "x")),
+        NamedArray(name="ramp", values=np.arange(1.0, 9.0), dims=("i",)),
+    ]
+
+
+def commit(store: Store) -> ArrayHandle:
+    return store.commit("hall 1", "k", contents(), {"title": "two arrays"})
+
+
+def test_arrays_and_attributes_come_back(store: Store, tiny_objects: None, client: Any) -> None:
+    handle = commit(store)
+    assert handle.uri.startswith(f"{store.root}/scenes/hall%201/k/")
+    handle.verify()
+    for array in contents():
+        np.testing.assert_array_equal(handle.array(array.name), array.values)
+    assert handle.attributes == {"title": "two arrays"}
+    assert sum("/noise/c/" in key for key in keys(client, handle.uri)) == 3
+    assert commit(store) == handle
+    assert list(store.staging.iterdir()) == []
+
+
+def test_the_manifest_goes_up_last(
+    store: Store, tiny_objects: None, patched_s3: pytest.MonkeyPatch
+) -> None:
+    sent: list[str] = []
+    for method in ("_put_file", "_pipe_file"):
+        original = getattr(s3fs.S3FileSystem, method)
+
+        async def recorded(self: Any, *paths: Any, original: Any = original, **options: Any) -> Any:
+            found = await original(self, *paths, **options)
+            sent.extend(path for path in paths if str(path).startswith(BUCKET))
+            return found
+
+        patched_s3.setattr(s3fs.S3FileSystem, method, recorded)
+    handle = commit(store)
+    prefix = handle.uri.removeprefix("s3://")
+    assert sent[-1] == f"{prefix}/manifest.json"
+    assert {f"{prefix}/zarr.json", f"{prefix}/noise/c/0/0"} < set(sent[:-1])
+
+
+def test_an_upload_that_is_cut_off_is_not_readable_and_says_so(
+    store: Store, tiny_objects: None, client: Any, patched_s3: pytest.MonkeyPatch
+) -> None:
+    finished = commit(Store(root=f"{store.root}-finished"))
+    s3fs.S3FileSystem.clear_instance_cache()
+    left = 3
+    original = s3fs.S3FileSystem._put_file
+
+    async def failing(self: Any, *paths: Any, **options: Any) -> Any:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise ConnectionResetError("cable pulled")
+        return await original(self, *paths, **options)
+
+    patched_s3.setattr(s3fs.S3FileSystem, "_put_file", failing)
+    with pytest.raises(StoreError, match=r"'k' of scene 'hall 1' .* cable pulled"):
+        commit(store)
+    patched_s3.undo()
+    s3fs.S3FileSystem.clear_instance_cache()
+
+    assert len(keys(client, f"{store.root}/")) == 3
+    uri = finished.uri.replace("-finished/", "/")
+    with pytest.raises(IntegrityError, match=r"manifest.json is missing"):
+        ArrayHandle(uri=uri, kind="k", digest=finished.digest).array("ramp")
+    assert commit(store).uri == uri
+    ArrayHandle(uri=uri, kind="k", digest=finished.digest).verify()
+
+
+def test_damage_done_behind_our_back_is_found(
+    store: Store, tiny_objects: None, client: Any
+) -> None:
+    handle = commit(store)
+    prefix = handle.uri.removeprefix(f"s3://{BUCKET}/")
+    client.delete_object(Bucket=BUCKET, Key=f"{prefix}/noise/c/1/0")
+    with pytest.raises(IntegrityError, match=r"noise/c/1/0 is missing"):
+        handle.array("noise")
+    handle.array("ramp")
+    client.put_object(Bucket=BUCKET, Key=f"{prefix}/ramp/c/0", Body=b"other bytes")
+    with pytest.raises(IntegrityError, match=r"ramp/c/0: expected sha256"):
+        handle.array("ramp")
+    assert commit(store) == handle
+    handle.verify()
+
+
+def test_what_others_write_is_seen_at_once(store: Store, client: Any) -> None:
+    put(store, "runs/a.json", b"1")
+    assert names_in(store, "runs") == ["a.json"]
+    prefix = store.root.removeprefix(f"s3://{BUCKET}/")
+    client.put_object(Bucket=BUCKET, Key=f"{prefix}/runs/b.json", Body=b"new")
+    client.put_object(Bucket=BUCKET, Key=f"{prefix}/runs/a.json", Body=b"longer than it was")
+    assert get(store, "runs/b.json") == b"new"
+    assert get(store, "runs/a.json") == b"longer than it was"
+    assert names_in(store, "runs") == ["a.json", "b.json"]
+    client.delete_object(Bucket=BUCKET, Key=f"{prefix}/runs/a.json")
+    assert names_in(store, "runs") == ["b.json"]
+    with pytest.raises(FileNotFoundError):
+        get(store, "runs/a.json")
+
+
+def test_tables_work_there_too(store: Store) -> None:
+    for psnr_db in (10.0, 20.0):
+        row = {"stage": "splat", "view": "a.jpg", "psnr_db": psnr_db}
+        write_rows(store, "views", run="r", scene="001", rows=[row])
+    write_rows(store, "views", run="r", scene="b", rows=[row])
+    compact(store, "r")
+    assert names_in(store, "metrics/views") == ["r.parquet"]
+    found = read_table(store, "views", run="r")
+    assert found[["scene", "psnr_db"]].values.tolist() == [["001", 20.0], ["b", 20.0]]
+
+
+def test_a_writable_store_passes_the_check_and_stays_empty(store: Store, client: Any) -> None:
+    store.check_writable()
+    assert keys(client, f"{store.root}/") == []
+    assert remove_abandoned_staging(store) == 0
+
+
+def test_a_bucket_that_is_not_there_is_a_store_error(client: Any) -> None:
+    store = Store(root="s3://no-such-bucket/store")
+    with pytest.raises(StoreError, match=r"no-such-bucket/store cannot be written"):
+        store.check_writable()
+    with pytest.raises(StoreError, match=r"could not be written to s3://no-such-bucket"):
+        commit(store)
+
+
+def test_large_objects_survive_their_parts(store: Store, tmp_path: Path) -> None:
+    """s3fs sends what is larger than 50 MiB in parts."""
+    noise = np.random.default_rng(0).integers(0, 255, 60 << 20, np.uint8)
+    handle = store.commit("s", "k", [NamedArray(name="x", values=noise, dims=("i",))], {})
+    np.testing.assert_array_equal(handle.array("x"), noise)

@@ -1,0 +1,74 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.errors import InputError
+from tasks.splat.config import EveryNth, TrainOn
+from tasks.splat.split import split_photos
+
+
+def names(count: int) -> list[str]:
+    return [f"{number:04d}.jpg" for number in range(count)]
+
+
+def test_every_eighth_by_hand() -> None:
+    found = split_photos(names(11), EveryNth())
+    assert found.held_out == (0, 8)
+    assert found.training == (1, 2, 3, 4, 5, 6, 7, 9, 10)
+
+
+def test_the_offset_moves_them() -> None:
+    assert split_photos(names(11), EveryNth(n=4, offset=3)).held_out == (3, 7)
+
+
+def test_an_offset_beyond_the_photos_holds_none_out() -> None:
+    found = split_photos(names(5), EveryNth(n=8, offset=5))
+    assert found.held_out == ()
+    assert found.training == (0, 1, 2, 3, 4)
+
+
+def test_named_photos_are_trained_on_in_the_order_of_the_photos() -> None:
+    config = TrainOn(photos=("0004.jpg", "0001.jpg", "0004.jpg"))
+    found = split_photos(names(6), config)
+    assert found.training == (1, 4)
+    assert found.held_out == (0, 2, 3, 5)
+
+
+def test_named_photos_without_a_pose_are_left_out() -> None:
+    found = split_photos(names(3), TrainOn(photos=("0000.jpg", "lost.jpg", "0002.jpg")))
+    assert found.training == (0, 2)
+    assert found.held_out == (1,)
+
+
+@given(
+    count=st.integers(2, 60),
+    config=st.builds(EveryNth, n=st.integers(2, 20), offset=st.integers(0, 70))
+    | st.builds(TrainOn, photos=st.lists(st.sampled_from(names(60)), min_size=2).map(tuple)),
+)
+def test_each_photo_is_on_one_side(count: int, config: EveryNth | TrainOn) -> None:
+    try:
+        found = split_photos(names(count), config)
+    except InputError:
+        return
+    assert sorted(found.training + found.held_out) == list(range(count))
+    assert len(found.training) >= 2
+    for side in (found.training, found.held_out):
+        assert list(side) == sorted(side)
+
+
+@pytest.mark.parametrize(
+    ("count", "config", "said"),
+    [
+        (0, EveryNth(), "of 0 photos with poses, 0 are left to train on"),
+        (2, EveryNth(n=2), "of 2 photos with poses, 1 are left to train on"),
+        (3, EveryNth(n=2), "of 3 photos with poses, 1 are left to train on"),
+        (9, TrainOn(photos=("a", "b")), "0 of the 2 photos named to train on have a pose"),
+        (9, TrainOn(photos=("0001.jpg", "b")), "1 of the 2 photos named to train on have a pose"),
+        (9, TrainOn(photos=("0001.jpg",) * 2), "1 of the 1 photos named to train on have a pose"),
+    ],
+)
+def test_fewer_than_two_training_photos_are_refused(
+    count: int, config: EveryNth | TrainOn, said: str
+) -> None:
+    with pytest.raises(InputError, match=rf"^{said}, and a splat needs at least 2; "):
+        split_photos(names(count), config)

@@ -1,0 +1,105 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+
+from tasks.cameras import Cameras
+
+
+def random_cameras(count: int = 7, seed: int = 0) -> Cameras:
+    random = np.random.default_rng(seed)
+    camera_from_world = np.tile(np.eye(4), (count, 1, 1))
+    camera_from_world[:, :3, :3] = Rotation.random(count, rng=random).as_matrix()
+    camera_from_world[:, :3, 3] = random.normal(size=(count, 3)) * 10
+    intrinsics = np.tile(np.eye(3), (count, 1, 1))
+    intrinsics[:, [0, 1], [0, 1]] = random.uniform(300, 900, (count, 2))
+    intrinsics[:, :2, 2] = random.uniform(100, 300, (count, 2))
+    return Cameras(
+        names=tuple(f"{number}.jpg" for number in range(count)),
+        camera_from_world=camera_from_world,
+        intrinsics=intrinsics,
+        sizes=random.integers(300, 900, (count, 2)),
+    )
+
+
+def projected(cameras: Cameras, index: int, x_camera: np.ndarray) -> np.ndarray:
+    """Pixels; corner of the photo at (0, 0), so pixel (0, 0) has its centre at (0.5, 0.5)."""
+    x, y, z = x_camera
+    k = cameras.intrinsics[index]
+    return np.array([k[0, 0] * x / z + k[0, 2], k[1, 1] * y / z + k[1, 2]])
+
+
+def test_world_from_camera_is_the_inverse() -> None:
+    cameras = random_cameras()
+    np.testing.assert_allclose(
+        cameras.world_from_camera, np.linalg.inv(cameras.camera_from_world), atol=1e-12
+    )
+
+
+def test_a_centre_is_the_point_that_its_camera_sees_at_its_origin() -> None:
+    cameras = random_cameras()
+    for pose, centre in zip(cameras.camera_from_world, cameras.centres, strict=True):
+        np.testing.assert_allclose(pose @ [*centre, 1.0], [0, 0, 0, 1], atol=1e-12)
+
+
+def test_a_camera_two_behind_the_origin_has_its_centre_there() -> None:
+    pose = np.eye(4)[None].copy()
+    pose[0, 2, 3] = 2.0  # the world's origin lies two ahead
+    cameras = random_cameras(1)
+    cameras = Cameras(
+        names=cameras.names,
+        camera_from_world=pose,
+        intrinsics=cameras.intrinsics,
+        sizes=cameras.sizes,
+    )
+    np.testing.assert_array_equal(cameras.centres, [[0, 0, -2]])
+
+
+def test_select_takes_the_cameras_in_the_order_asked_for() -> None:
+    cameras = random_cameras()
+    chosen = cameras.select([4, 0, 4])
+    assert chosen.names == ("4.jpg", "0.jpg", "4.jpg")
+    for position, index in enumerate([4, 0, 4]):
+        np.testing.assert_array_equal(
+            chosen.camera_from_world[position], cameras.camera_from_world[index]
+        )
+        np.testing.assert_array_equal(chosen.intrinsics[position], cameras.intrinsics[index])
+        np.testing.assert_array_equal(chosen.sizes[position], cameras.sizes[index])
+
+
+def test_none_selected_are_no_cameras() -> None:
+    none = random_cameras().select([])
+    assert len(none) == 0
+    assert none.world_from_camera.shape == (0, 4, 4)
+
+
+def test_an_index_that_is_not_there_is_an_error() -> None:
+    with pytest.raises(IndexError):
+        random_cameras(3).select([3])
+
+
+@given(
+    seed=st.integers(0, 1000),
+    width=st.integers(1, 4000),
+    height=st.integers(1, 4000),
+)
+def test_a_point_moves_with_the_pixels_when_photos_are_resampled(
+    seed: int, width: int, height: int
+) -> None:
+    cameras = random_cameras(2, seed)
+    resampled = cameras.resized(np.array([[width, height], [640, 480]], dtype=np.int64))
+    for index, x_camera in enumerate(([0.3, -0.2, 2.0], [-1.0, 0.5, 3.0])):
+        share = projected(cameras, index, np.array(x_camera)) / cameras.sizes[index]
+        moved = projected(resampled, index, np.array(x_camera)) / resampled.sizes[index]
+        np.testing.assert_allclose(moved, share, rtol=1e-12)
+
+
+def test_resampling_leaves_the_poses_and_the_original_alone() -> None:
+    cameras = random_cameras()
+    before = cameras.intrinsics.copy()
+    resampled = cameras.resized(cameras.sizes * 2)
+    np.testing.assert_array_equal(cameras.intrinsics, before)
+    np.testing.assert_array_equal(resampled.camera_from_world, cameras.camera_from_world)
+    np.testing.assert_allclose(resampled.intrinsics[:, :2], 2 * before[:, :2])
+    np.testing.assert_array_equal(resampled.intrinsics[:, 2], np.tile([0, 0, 1], (7, 1)))
