@@ -5,9 +5,10 @@ from typing import NamedTuple, no_type_check
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
-from numba import njit, prange
+from numba import prange
 from scipy.ndimage import uniform_filter
 
+from tasks.jit import compiled
 from tasks.procedural.materials import albedo
 from tasks.procedural.noise import fractal, kernel, uniform
 from tasks.procedural.trace import (
@@ -185,7 +186,7 @@ def _towards_disc(sx, sy, sz, radius, u, v):
     return sx + p * ax + q * bx, sy + p * ay + q * by, sz + q * bz
 
 
-@njit(cache=True, parallel=True)
+@compiled(parallel=True)
 @no_type_check
 def _gather(solids, lightmap, light, owner, face, a, b, strata, seed, light_in, outside):
     """One bounce: the mean radiance over the hemisphere of every texel, weighted by the cosine."""

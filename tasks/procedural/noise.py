@@ -7,11 +7,12 @@ test run's shape checks away from functions that numba compiles.
 from typing import no_type_check
 
 import numpy as np
-from numba import njit
+
+from tasks.jit import compiled
 
 # Kernels allocate nothing, so they need no counts of references to their arrays. Without this
 # option numba counts atomically at every call, which made rays and shading twice as slow.
-kernel = njit(cache=True, _nrt=False)
+kernel = compiled(_nrt=False)
 
 _MASK = 0xFFFFFFFF
 

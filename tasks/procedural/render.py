@@ -5,9 +5,10 @@ from typing import NamedTuple, no_type_check
 
 import numpy as np
 from jaxtyping import Float32, UInt8
-from numba import njit, prange
+from numba import prange
 
 from tasks.cameras import Cameras
+from tasks.jit import compiled
 from tasks.procedural.build import ProceduralScene
 from tasks.procedural.light import Light, Lightmap, bake, shade, sky
 from tasks.procedural.noise import kernel
@@ -56,7 +57,7 @@ def _encoded(x):
     return int(255.0 * x ** (1.2 / 2.2) + 0.5)
 
 
-@njit(cache=True, parallel=True)
+@compiled(parallel=True)
 @no_type_check
 def _expose(solids, lightmap, light, pose, fx, fy, cx, cy, samples, rgb, depth):
     height, width = depth.shape

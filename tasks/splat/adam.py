@@ -10,7 +10,7 @@ from jaxtyping import Float32
 from numba import float32, prange
 from torch import Tensor
 
-from tasks.splat.rasterise.cpu.jit import parallel_kernel
+from tasks.jit import parallel_kernel
 
 
 class Adam(torch.optim.Optimizer):

@@ -27,7 +27,7 @@ from jaxtyping import Float, Float32
 from numba import float32, prange
 from torch import Tensor
 
-from tasks.splat.rasterise.cpu.jit import inlined, parallel_kernel
+from tasks.jit import inlined, parallel_kernel
 
 _WINDOW = 11
 _RADIUS = _WINDOW // 2

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float32
 from numba import float32
 
-from tasks.splat.rasterise.cpu.jit import inlined
+from tasks.jit import inlined
 from tasks.splat.rasterise.cpu.matrices import Vector3
 
 MAX_DEGREE = 3

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from tasks.splat.rasterise.cpu.jit import inlined
+from tasks.jit import inlined
 
 
 class Vector3(NamedTuple):

@@ -4,6 +4,7 @@ import hashlib
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -25,25 +26,34 @@ Result = TypeVar("Result")
 if numba.config.THREADING_LAYER == "default":
     numba.config.THREADING_LAYER = "workqueue"
 
-_OPTIONS = {
+_FAST = {
     # nnan and ninf are left out: with them a NaN could slip through the kernels' own checks.
     "fastmath": {"contract", "reassoc", "nsz", "arcp", "afn"},
     "error_model": "numpy",
     "boundscheck": False,
-    "cache": True,
 }
+
+
+def compiled(
+    **options: object,
+) -> Callable[[Callable[Parameters, Result]], Callable[Parameters, Result]]:
+    """Compile with numba's ``options``, cached on disk until a source in the folder changes."""
+
+    def decorate(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+        with _stamped_cache():
+            return numba.njit(_bare(function), cache=True, **options)
+
+    return decorate
 
 
 def parallel_kernel(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
     """Compile for Python to call; ``prange`` loops run on ``numba.get_num_threads()`` threads."""
-    with _stamped_cache():
-        return numba.njit(_bare(function), parallel=True, **_OPTIONS)
+    return compiled(parallel=True, **_FAST)(function)
 
 
 def serial_kernel(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
     """Compile for Python to call; runs on the calling thread."""
-    with _stamped_cache():
-        return numba.njit(_bare(function), **_OPTIONS)
+    return compiled(**_FAST)(function)
 
 
 def inlined(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
@@ -56,26 +66,25 @@ def _bare(function: Callable[Parameters, Result]) -> Callable[Parameters, Result
     return inspect.unwrap(function)
 
 
-def _digest_of_sources() -> str:
-    """Of this folder's modules, whose code ends up in kernels defined elsewhere."""
+@cache
+def _digest_of_sources(folder: Path) -> str:
+    """Of the modules of a folder and of this one, whose code or options its kernels take."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    for path in (Path(__file__), *sorted(folder.glob("*.py"))):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
-_SOURCES = _digest_of_sources()
-
-
 class _Stamped:
-    """Makes a cached kernel stale when any module of this folder changes.
+    """Makes a cached kernel stale when any module of its folder changes.
 
     Numba looks only at the file that defines a kernel, and pip leaves cache files behind: after
     an upgrade it would run old code of the parts that a kernel takes from other files.
     """
 
     def get_source_stamp(self) -> tuple[object, str]:
-        return super().get_source_stamp(), _SOURCES  # type: ignore[misc]
+        folder = Path(self._py_file).parent  # type: ignore[attr-defined]
+        return super().get_source_stamp(), _digest_of_sources(folder)  # type: ignore[misc]
 
 
 class UserProvided(_Stamped, UserProvidedCacheLocator):
