@@ -189,7 +189,9 @@ def main() -> None:
     except UnseenError as error:
         sys.exit(f"unseen: {error}")
     except KeyboardInterrupt:
-        sys.exit("unseen: interrupted; what was finished is kept, 'unseen resume' goes on from there")
+        sys.exit(
+            "unseen: interrupted; what was finished is kept, 'unseen resume' goes on from there"
+        )
 
 
 def _run_dataset(
@@ -211,9 +213,7 @@ def _run_dataset(
     print(f"run {run}\nPrefect UI: {api.ui}{stays}", flush=True)
     from flows.local import run_dataset
 
-    completed = run_dataset(
-        dataset.absolute(), run, scenes, config, at_once=at_once, resume=resume
-    )
+    completed = run_dataset(dataset.absolute(), run, scenes, config, at_once=at_once, resume=resume)
     _print_report(run)
     if not completed:
         sys.exit(1)
@@ -239,7 +239,9 @@ def _with_config_file(arguments: Sequence[str]) -> tuple[list[str], SceneConfig]
         if argument == "--config" or argument.startswith("--config="):
             taken = 1 if "=" in argument else 2
             if index + taken > len(kept):
-                raise InputError("--config is the last word of the command; name a YAML file after it")
+                raise InputError(
+                    "--config is the last word of the command; name a YAML file after it"
+                )
             file = argument.split("=", 1)[1] if taken == 1 else kept[index + 1]
             del kept[index : index + taken]
             return kept, read_config(Path(file))

@@ -48,9 +48,7 @@ def find_scenes(
         )
     if unknown := sorted(set(only) - {entry.name for entry in entries}):
         known = ", ".join(sorted({entry.name for entry in entries}))
-        raise InputError(
-            f"{dataset} has no scene {', '.join(map(repr, unknown))}; it has: {known}"
-        )
+        raise InputError(f"{dataset} has no scene {', '.join(map(repr, unknown))}; it has: {known}")
     if only:
         entries = [entry for entry in entries if entry.name in only]
     return tuple(sorted(_without_double_names(entries), key=lambda entry: entry.name))

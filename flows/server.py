@@ -102,9 +102,7 @@ def use_api(api: Api) -> None:
 
 
 @contextlib.contextmanager
-def worker(
-    pool: str, queue: str, *, limit: int, environment: Mapping[str, str]
-) -> Iterator[None]:
+def worker(pool: str, queue: str, *, limit: int, environment: Mapping[str, str]) -> Iterator[None]:
     """A process worker that pulls from a queue while the block runs, restarted if it dies.
 
     Args:
@@ -193,10 +191,11 @@ def _url(port: int) -> str:
 
 
 def _answers(url: str) -> bool:
-    with contextlib.suppress(OSError, ValueError):
+    try:
         with urllib.request.urlopen(f"{url}/health", timeout=5) as reply:
             return bool(json.loads(reply.read()) is True)
-    return False
+    except (OSError, ValueError):
+        return False
 
 
 def _is_free(port: int) -> bool:

@@ -53,8 +53,8 @@ class Settings(BaseSettings):
             return "cuda"
         if self.device == "cuda":
             raise InputError(
-                f"UNSEEN_DEVICE is cuda but torch {torch.__version__} finds no CUDA device; install "
-                "a CUDA build of torch (see README) or set UNSEEN_DEVICE to cpu"
+                f"UNSEEN_DEVICE is cuda but torch {torch.__version__} finds no CUDA device; "
+                "install a CUDA build of torch (see README) or set UNSEEN_DEVICE to cpu"
             )
         return "cpu"
 

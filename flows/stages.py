@@ -115,4 +115,3 @@ class PeakMemory:
             self.peak_mib = max(self.peak_mib, resident / 2**20)
             if self._ended.wait(self.SECONDS_BETWEEN_SAMPLES):
                 return
-

@@ -1,4 +1,4 @@
-"""Rows of the tables, read from a scene's artefacts: a recalled stage gives the rows of a computed one."""
+"""Rows of the tables, read from a scene's artefacts: recalled or computed, they are the same."""
 
 from collections.abc import Iterable, Mapping
 from statistics import fmean, median

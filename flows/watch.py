@@ -90,7 +90,7 @@ def _state_of(flow_run: FlowRun) -> str:
 
 @contextlib.contextmanager
 def watching(run: str) -> Iterator[None]:
-    """Show the run's progress while the block runs: live in a terminal, a line a change elsewhere."""
+    """Show the progress while the block runs: live in a terminal, else a line for each change."""
     ended = threading.Event()
     shower = threading.Thread(target=_show_until, args=(run, ended), daemon=True)
     shower.start()

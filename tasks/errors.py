@@ -4,7 +4,7 @@ from storage.errors import UnseenError
 
 
 class InputError(UnseenError):
-    """The photographs, sidecars or config cannot give a result: change them, a retry cannot help."""
+    """The photos, sidecars or config cannot give a result: change them, a retry cannot help."""
 
 
 class DegenerateGeometryError(InputError):

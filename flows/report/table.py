@@ -37,9 +37,9 @@ COLUMNS = (
     Column(title="cached", field="cached", show=str),
 )
 EXPLANATION = (
-    "PSNR and SSIM: means over held-out photos. Against reference cameras, where a scene has them: "
-    "median rotation error, RMS error of centres as a share of the extent; against depth maps: median "
-    "relative error."
+    "PSNR and SSIM: means over held-out photos. Against reference cameras, where a scene has "
+    "them: median rotation error, RMS error of centres as a share of the extent; against depth "
+    "maps: median relative error."
 )
 
 

@@ -1,7 +1,7 @@
 """The scores of a scene, and held-out photos with their renders, as they lie in the store.
 
-Arrays: ``photo_0000`` and ``render_0000`` (uint8, [h w 3]), one pair for each held-out photo, in the
-order of the attribute ``rendered``. The other attributes are rows of the tables of their names.
+Arrays: ``photo_0000`` and ``render_0000`` (uint8, [h w 3]), one pair for each held-out photo, in
+the order of the attribute ``rendered``. The other attributes are rows of the tables of their names.
 """
 
 from collections.abc import Iterator

@@ -9,9 +9,7 @@ WINDOW_RADIUS = 5
 K1, K2 = 0.01, 0.03
 
 
-def psnr_db(
-    rendered: Float[np.ndarray, "h w 3"], photo: Float[np.ndarray, "h w 3"]
-) -> float:
+def psnr_db(rendered: Float[np.ndarray, "h w 3"], photo: Float[np.ndarray, "h w 3"]) -> float:
     """Peak signal-to-noise ratio of images in [0, 1], decibels; infinite where they are equal."""
     error = np.mean((rendered.astype(np.float64) - photo) ** 2)
     return float(-10 * np.log10(error)) if error > 0 else float("inf")

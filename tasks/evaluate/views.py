@@ -89,9 +89,7 @@ def score_depths(
         assert depth is not None
         yield (
             name,
-            score_depth(
-                depth.cpu().numpy(), known, reference_from_model_scale=metres_from_world
-            ),
+            score_depth(depth.cpu().numpy(), known, reference_from_model_scale=metres_from_world),
         )
 
 

@@ -18,7 +18,7 @@ class Densify(Config):
     gradient: float = Field(
         default=2e-4,
         gt=0,
-        description="Mean image gradient, in half images, above which a Gaussian splits or doubles.",
+        description="Mean image gradient, in half images, above which a Gaussian multiplies.",
     )
     prune_opacity: float = Field(
         default=0.005, gt=0, lt=1, description="Gaussians below this opacity are removed."
@@ -40,13 +40,15 @@ class SplatConfig(Config):
         default=0.35,
         ge=0,
         le=1,
-        description="Share of the iterations at half the size: the shape settles there at a third of the cost.",
+        description="Share of the iterations at half the size, where shapes settle at less cost.",
     )
     ssim_weight: float = Field(
         default=0.2, ge=0, le=1, description="Weight of D-SSIM; L1 has the rest."
     )
     densify: Densify = Densify()
-    seed: int = Field(default=0, ge=0, description="Of the order of photos and the first rotations.")
+    seed: int = Field(
+        default=0, ge=0, description="Of the order of photos and the first rotations."
+    )
 
 
 class EveryNth(Config):

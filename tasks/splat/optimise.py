@@ -176,7 +176,7 @@ def _optimise(
 
 
 def scene_extent(cameras: Cameras) -> float:
-    """The radius of the camera centres about their mean, a tenth added: the scale of steps in space."""
+    """Radius of the camera centres about their mean, plus a tenth: the scale of steps in space."""
     centres = cameras.centres
     return float(np.linalg.norm(centres - centres.mean(0), axis=1).max() * 1.1)
 

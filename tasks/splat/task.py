@@ -1,4 +1,3 @@
-
 from prefect import task
 
 from storage.handles import ArrayHandle

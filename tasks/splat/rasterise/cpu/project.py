@@ -17,8 +17,8 @@ import numpy as np
 from jaxtyping import Float32, Int32
 from numba import float32, int32, prange
 
-from tasks.splat.rasterise.cpu.harmonics import evaluate, evaluate_backward
 from tasks.jit import inlined, parallel_kernel
+from tasks.splat.rasterise.cpu.harmonics import evaluate, evaluate_backward
 from tasks.splat.rasterise.cpu.layout import (
     CONIC_DET,
     CONIC_XX,
