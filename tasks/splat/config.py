@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from tasks.config import Config
+from tasks.config import Alternative, Config
 
 
 class Densify(Config):
@@ -51,7 +51,7 @@ class SplatConfig(Config):
     )
 
 
-class EveryNth(Config):
+class EveryNth(Alternative):
     """Hold out every n-th photo, in the order of their names."""
 
     kind: Literal["every_nth"] = "every_nth"
@@ -59,7 +59,7 @@ class EveryNth(Config):
     offset: int = Field(default=0, ge=0, description="Index of the first photo held out.")
 
 
-class TrainOn(Config):
+class TrainOn(Alternative):
     """Fit to the named photos and hold out all others."""
 
     kind: Literal["train_on"] = "train_on"

@@ -1,0 +1,174 @@
+"""Scores of a splat that is a formula: a wall of known colour and depth."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from storage.arrays import NamedArray, Store
+from tasks.cameras import Cameras
+from tasks.evaluate.artefact import EvaluationContent
+from tasks.gaussians import Gaussians
+from tasks.ingest.artefact import Photos
+from tasks.sfm.artefact import Sparse
+
+WIDTH, HEIGHT, DEPTH = 40, 30, 2.0
+SCALE = 2.5  # metres in a unit of the model
+COLOUR = np.array([0.8, 0.4, 0.2])
+
+
+def wall() -> Gaussians:
+    """One flat Gaussian, far larger than any view, across the axis at depth ``DEPTH``."""
+    sh = torch.tensor((COLOUR - 0.5) / 0.28209479177387814, dtype=torch.float32)
+    return Gaussians(
+        means=torch.tensor([[0.0, 0.0, DEPTH]]),
+        quats=torch.tensor([[1.0, 0.0, 0.0, 0.0]]),
+        log_scales=torch.log(torch.tensor([[200.0, 200.0, 1e-3]])),
+        logit_opacities=torch.tensor([20.0]),
+        sh=sh[None, None],
+    )
+
+
+def cameras() -> Cameras:
+    """Three places across the axis, one behind the others."""
+    camera_from_world = np.tile(np.eye(4), (3, 1, 1))
+    camera_from_world[:, :3, 3] = [[0, 0, 0], [0.5, 0, 0], [0, 0.5, 0.25]]
+    lens = np.array([[40.0, 0, WIDTH / 2], [0, 40.0, HEIGHT / 2], [0, 0, 1]])
+    return Cameras(
+        names=("a.jpg", "b.jpg", "c.jpg"),
+        camera_from_world=camera_from_world,
+        intrinsics=np.tile(lens, (3, 1, 1)),
+        sizes=np.tile(np.array([[WIDTH, HEIGHT]], dtype=np.int64), (3, 1)),
+    )
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(root=str(tmp_path))
+
+
+def stored_photos(store: Store, *, with_reference: bool) -> Photos:
+    """Ingested photos with references in metres, and a depth map of camera c."""
+    found = cameras()
+    arrays = [
+        NamedArray(
+            name=f"photo_{index:04d}",
+            values=np.zeros((HEIGHT, WIDTH, 3), dtype=np.uint8),
+            dims=("y", "x", "channel"),
+        )
+        for index in range(3)
+    ]
+    if with_reference:
+        metric = found.camera_from_world.copy()
+        metric[:, :3, 3] *= SCALE
+        depth_m = (DEPTH + 0.25) * SCALE * 1.1  # the splat is a tenth too near
+        levels = np.full((15, 20), round(1000 * depth_m), dtype=np.uint16)  # half the resolution
+        arrays += [
+            NamedArray(name="depth_0002", values=levels, dims=("y", "x")),
+            NamedArray(name="reference_camera_from_world", values=metric, dims=("a", "b", "c")),
+            NamedArray(name="reference_intrinsics", values=found.intrinsics, dims=("a", "b", "c")),
+        ]
+    infos = [
+        {
+            "name": name,
+            "camera": "",
+            "focal_px": None,
+            "gps": None,
+            "source_size": [WIDTH, HEIGHT],
+            "size": [WIDTH, HEIGHT],
+        }
+        for name in found.names
+    ]
+    attributes = {
+        "photos": infos,
+        "rejected": [],
+        "reference_names": list(found.names) if with_reference else [],
+        "depth_names": ["c.jpg"] if with_reference else [],
+        "depth_scale_m": 0.001,
+    }
+    return Photos(store.commit("wall", "photos", arrays, attributes))
+
+
+def stored_sparse(store: Store) -> Sparse:
+    """Photos of the wall's colour, but b, which is off by 0.1 in all channels."""
+    found = cameras()
+    empty = np.zeros(0, dtype=np.int32)
+    arrays = [
+        NamedArray(name="camera_from_world", values=found.camera_from_world, dims=("a", "b", "c")),
+        NamedArray(name="intrinsics", values=found.intrinsics, dims=("a", "b", "c")),
+        NamedArray(name="sizes", values=found.sizes, dims=("a", "b")),
+        NamedArray(name="point_index", values=empty, dims=("o",)),
+        NamedArray(name="photo_index", values=empty, dims=("o",)),
+        NamedArray(name="xy", values=np.zeros((0, 2), dtype=np.float32), dims=("o", "xy")),
+    ]
+    for index, error in enumerate((0.0, 0.1, 0.0)):
+        pixels = np.broadcast_to(np.round(255 * (COLOUR - error)), (HEIGHT, WIDTH, 3))
+        arrays.append(
+            NamedArray(
+                name=f"photo_{index:04d}",
+                values=pixels.astype(np.uint8),
+                dims=("y", "x", "channel"),
+            )
+        )
+    return Sparse(store.commit("wall", "sparse", arrays, {"names": list(found.names)}))
+
+
+def evaluated(store: Store, *, with_reference: bool = True) -> tuple[dict, list[NamedArray]]:
+    content = EvaluationContent(
+        stored_photos(store, with_reference=with_reference),
+        stored_sparse(store),
+        wall(),
+        held_out=("b.jpg",),
+        longest_edge=WIDTH,
+    )
+    arrays = list(content)
+    return content.attributes(), arrays
+
+
+def test_views_are_scored_as_the_formula_says(store: Store) -> None:
+    attributes, _ = evaluated(store)
+    rows = {row["view"]: row for row in attributes["views"]}
+    assert {name: row["split"] for name, row in rows.items()} == {
+        "a.jpg": "train",
+        "b.jpg": "held_out",
+        "c.jpg": "train",
+    }
+    error = 0.999 * COLOUR - np.round(255 * (COLOUR - 0.1)) / 255  # opacity stops at 0.999
+    expected_db = -10 * np.log10((error**2).mean())
+    assert rows["b.jpg"]["psnr_db"] == pytest.approx(expected_db, abs=1e-3)
+    assert rows["a.jpg"]["psnr_db"] > 45
+
+
+def test_held_out_photos_are_kept_with_their_renders(store: Store) -> None:
+    attributes, arrays = evaluated(store)
+    assert attributes["rendered"] == ["b.jpg"]
+    kept = {array.name: array.values for array in arrays}
+    assert set(kept) == {"photo_0000", "render_0000"}
+    assert np.abs(kept["render_0000"] - 255 * COLOUR).max() <= 1.5
+    assert np.abs(kept["photo_0000"] - 255 * (COLOUR - 0.1)).max() <= 0.5
+
+
+def test_exact_poses_have_no_error_and_the_scale_is_found(store: Store) -> None:
+    attributes, _ = evaluated(store)
+    assert attributes["pose_summary"]["scale"] == pytest.approx(SCALE, rel=1e-9)
+    assert max(row["rotation_error_deg"] for row in attributes["poses"]) < 1e-5
+    assert max(row["centre_error"] for row in attributes["poses"]) < 1e-9
+
+
+def test_depth_is_compared_in_metres_at_the_maps_resolution(store: Store) -> None:
+    attributes, _ = evaluated(store)
+    (row,) = attributes["geometry"]
+    assert row["view"] == "c.jpg"
+    assert row["pixels"] == 15 * 20
+    assert row["coverage"] == 1.0
+    assert row["depth_error_relative"] == pytest.approx(1 - 1 / 1.1, rel=1e-3)
+    assert row["depth_share_within_5_percent"] == 0.0
+
+
+def test_without_references_there_are_views_alone(store: Store) -> None:
+    attributes, _ = evaluated(store, with_reference=False)
+    assert len(attributes["views"]) == 3
+    assert attributes["poses"] == []
+    assert attributes["geometry"] == []
+    assert attributes["pose_summary"] is None

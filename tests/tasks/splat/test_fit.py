@@ -1,0 +1,146 @@
+"""The splat stage on a scene whose every colour and depth is a formula."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+from painted_plane import DISTANCE, Photographed, photograph
+
+from tasks.evaluate.views import render, score_views
+from tasks.gaussians import Gaussians
+from tasks.sfm.triangulate import Observations
+from tasks.splat.config import Densify, EveryNth, SplatConfig, TrainOn
+from tasks.splat.fit import Splat, fit
+
+SPLIT = EveryNth(n=4, offset=1)  # holds out photos 1 and 5
+CONFIG = SplatConfig(
+    iterations=300, sh_every=100, densify=Densify(start=50, every=50), sh_degree=1, seed=3
+)
+
+
+def fitted(scene: Photographed, config: SplatConfig = CONFIG) -> Splat:
+    return fit(scene.cameras, scene.observations, scene.photos, SPLIT, config)
+
+
+def tensors(gaussians: Gaussians) -> Sequence[torch.Tensor]:
+    return (
+        gaussians.means,
+        gaussians.quats,
+        gaussians.log_scales,
+        gaussians.logit_opacities,
+        gaussians.sh,
+    )
+
+
+@pytest.fixture(scope="module")
+def scene() -> Photographed:
+    return photograph()
+
+
+@pytest.fixture(scope="module")
+def splat(scene: Photographed) -> Splat:
+    return fitted(scene)
+
+
+def test_held_out_photos_are_predicted(scene: Photographed, splat: Splat) -> None:
+    assert splat.held_out == ("1.png", "5.png")
+    scores = {
+        view.name: view.psnr_db
+        for view in score_views(
+            splat.fitted.gaussians, scene.cameras, scene.photos, longest_edge=splat.longest_edge
+        )
+    }
+    # A constant picture of the mean colour gives 12 dB.
+    assert min(scores[name] for name in splat.held_out) > 25
+
+
+def test_depth_is_that_of_the_plane(scene: Photographed, splat: Splat) -> None:
+    seen = render(splat.fitted.gaussians, scene.cameras, 1, with_depth=True)
+    assert seen.depth is not None
+    middle = seen.depth[12:36, 16:48]
+    assert float((middle - DISTANCE).abs().median()) < 0.05 * DISTANCE
+
+
+def test_held_out_photos_lend_nothing_but_their_poses(scene: Photographed, splat: Splat) -> None:
+    held_out = [scene.cameras.names.index(name) for name in splat.held_out]
+    generator = np.random.default_rng(0)
+    photos = [
+        generator.integers(0, 256, photo.shape, dtype=np.uint8) if index in held_out else photo
+        for index, photo in enumerate(scene.photos)
+    ]
+    xy = scene.observations.xy.copy()
+    theirs = np.isin(scene.observations.photo_index, held_out)
+    xy[theirs] += generator.normal(0, 5, (theirs.sum(), 2)).astype(np.float32)
+    observations = Observations(
+        point_index=scene.observations.point_index,
+        photo_index=scene.observations.photo_index,
+        xy=xy,
+    )
+
+    other = fit(scene.cameras, observations, photos, SPLIT, CONFIG)
+
+    for ours, theirs_ in zip(
+        tensors(splat.fitted.gaussians), tensors(other.fitted.gaussians), strict=True
+    ):
+        assert torch.equal(ours, theirs_)
+
+
+def test_equal_input_gives_equal_bits_and_leaves_torchs_generator_alone(
+    scene: Photographed, splat: Splat
+) -> None:
+    torch.manual_seed(11)
+    before = torch.get_rng_state()
+    again = fitted(scene)
+    assert torch.equal(torch.get_rng_state(), before)
+    for first, second in zip(
+        tensors(splat.fitted.gaussians), tensors(again.fitted.gaussians), strict=True
+    ):
+        assert torch.equal(first, second)
+    np.testing.assert_array_equal(splat.fitted.curve.loss, again.fitted.curve.loss)
+
+
+def test_another_seed_gives_another_splat(scene: Photographed, splat: Splat) -> None:
+    other = fitted(scene, CONFIG.model_copy(update={"seed": 4}))
+    assert not torch.equal(splat.fitted.gaussians.quats[:5], other.fitted.gaussians.quats[:5])
+
+
+def test_the_curve_ends_at_the_last_iteration_and_falls(splat: Splat) -> None:
+    curve = splat.fitted.curve
+    assert curve.iteration.tolist() == [50, 100, 150, 200, 250, 300]
+    assert curve.gaussians[-1] == len(splat.fitted.gaussians)
+    assert curve.loss[-1] < 0.5 * curve.loss[0]
+
+
+def test_progress_reaches_the_end(scene: Photographed) -> None:
+    shares: list[float] = []
+    config = SplatConfig(iterations=70)
+    fit(
+        scene.cameras,
+        scene.observations,
+        scene.photos,
+        TrainOn(photos=("0.png", "7.png")),
+        config,
+        progress=lambda share, doing: shares.append(share),
+    )
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
+
+
+@pytest.mark.gpu
+def test_cuda_predicts_held_out_photos_as_well(scene: Photographed, splat: Splat) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("torch finds no CUDA device")
+    other = fit(scene.cameras, scene.observations, scene.photos, SPLIT, CONFIG, device="cuda")
+    means = [
+        np.mean(
+            [
+                view.psnr_db
+                for view in score_views(
+                    one.fitted.gaussians, scene.cameras, scene.photos, longest_edge=64
+                )
+            ]
+        )
+        for one in (splat, other)
+    ]
+    assert means[1] > means[0] - 1
