@@ -8,7 +8,7 @@ from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 
 from flows.config import SceneConfig
-from flows.report.scene_page import scene_page
+from flows.report.scene_page import artifact_key, scene_page
 from flows.settings import Settings
 from flows.stages import StageRunner
 from flows.summary import rows_of, summary_of
@@ -47,7 +47,7 @@ def reconstruct_scene(
             write_rows(site.store, table, run=run, scene=scene, rows=rows)
         row = {"state": "completed", **summary_of(artefacts)}
         page = scene_page(scene, row, artefacts)
-        create_markdown_artifact(page, key="scene", description=f"Result of {scene}")
+        create_markdown_artifact(page, key=artifact_key(scene), description=f"Result of {scene}")
     except Exception as error:
         row = {"state": "failed", **_told(error)}
         raise

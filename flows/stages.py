@@ -15,6 +15,7 @@ from storage.arrays import Store
 from storage.handles import ArrayHandle
 from storage.metrics import write_rows
 from storage.names import object_name
+from tasks.caching import is_fault_of_the_machine
 from tasks.site import Site
 
 
@@ -35,15 +36,16 @@ class StageRunner:
         Raises:
             Exception: what the stage raised.
         """
-        attempts: list[int] = []
+        retried = 0
 
-        def note_attempts(task: Any, task_run: TaskRun, state: State[Any]) -> None:
-            attempts.append(task_run.run_count)
+        def judge(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> bool:
+            nonlocal retried
+            again = is_fault_of_the_machine(task, task_run, state)
+            retried += again
+            return again
 
         recalled_or_run = stage.with_options(
-            result_storage=cache_storage(self.site.store),
-            on_completion=[note_attempts],
-            on_failure=[note_attempts],
+            result_storage=cache_storage(self.site.store), retry_condition_fn=judge
         )
         started = time.monotonic()
         with PeakMemory() as memory:
@@ -55,7 +57,7 @@ class StageRunner:
             "seconds": time.monotonic() - started,
             "peak_memory_mib": memory.peak_mib,
             "cached": state.name == "Cached",
-            "attempt": attempts[-1] if attempts else None,
+            "attempt": 1 + retried,
             "state": state.type.value.lower(),
         }
         handle = None

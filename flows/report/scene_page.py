@@ -2,12 +2,15 @@
 
 import base64
 import io
+import re
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from flows.report.pictures import held_out_views
 from storage.handles import ArrayHandle
 
 PICTURES = 3
@@ -20,29 +23,18 @@ def scene_page(scene: str, row: Mapping[str, Any], artefacts: Mapping[str, Array
     """Markdown: the figures of the scene's row, then photo and render of some held-out views."""
     figures = [f"| {name} | {_figure(value)} |" for name, value in row.items() if value is not None]
     lines = [f"# {scene}", "", "| figure | value |", "|---|---|", *figures]
-    for name, psnr_db, photo, rendered in held_out_pictures(artefacts["evaluation"]):
-        pair = np.concatenate([photo, rendered], axis=1)
+    for view in held_out_views(artefacts["evaluation"], PICTURES):
+        pair = np.concatenate([view.photo, view.rendered], axis=1)
         picture = base64.b64encode(_jpeg(pair)).decode()
-        lines += ["", f"{name}: photo, render ({psnr_db:.2f} dB)", ""]
-        lines.append(f"![{name}](data:image/jpeg;base64,{picture})")
+        lines += ["", f"{view.name}: photo, render ({view.psnr_db:.2f} dB)", ""]
+        lines.append(f"![{view.name}](data:image/jpeg;base64,{picture})")
     return "\n".join(lines) + "\n"
 
 
-def held_out_pictures(
-    evaluation: ArrayHandle,
-) -> list[tuple[str, float, np.ndarray, np.ndarray]]:
-    """Name, PSNR, photo and render of views spread over the scores, the worst first."""
-    views = [view for view in evaluation.attributes["views"] if view["split"] == "held_out"]
-    views.sort(key=lambda view: float(view["psnr_db"]))
-    chosen = np.unique(np.linspace(0, len(views) - 1, min(PICTURES, len(views))).round())
-    pictures = []
-    for index in chosen.astype(int):
-        name = views[index]["view"]
-        stored = evaluation.attributes["rendered"].index(name)
-        photo = evaluation.array(f"photo_{stored:04d}")
-        rendered = evaluation.array(f"render_{stored:04d}")
-        pictures.append((name, views[index]["psnr_db"], photo, rendered))
-    return pictures
+def artifact_key(scene: str) -> str:
+    """The key of a scene's page: Prefect takes lower-case letters, digits and dashes only."""
+    readable = re.sub("[^a-z0-9]+", "-", scene.lower()).strip("-")
+    return f"scene-{readable[:60]}-{sha256(scene.encode()).hexdigest()[:6]}"
 
 
 def _figure(value: Any) -> str:
