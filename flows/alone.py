@@ -4,22 +4,32 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+from prefect import tags
+
 from flows.config import SceneConfig
-from flows.runs import RunRecord, new_run_name, save_run
+from flows.quiet import leave_told_errors_to_us
+from flows.runs import RunRecord, load_run, save_run, tag_of
 from flows.scene import reconstruct_scene
 from flows.settings import Settings
 from storage.arrays import remove_abandoned_staging
 
 
-def run_scene(folder: Path, scene: str, config: SceneConfig) -> str:
+def run_scene(folder: Path, scene: str, config: SceneConfig, run: str | None = None) -> str:
     """Run one scene; the name of its run.
+
+    Args:
+        run: one that is taken up again; a new one where absent.
 
     Raises:
         UnseenError: why it has no result.
     """
     store = Settings().open_store()
     remove_abandoned_staging(store)
-    run = new_run_name(Path(scene))
+    created_at = datetime.now(UTC)
+    if run is None:
+        run = f"{scene}-{created_at:%Y%m%d-%H%M%S}"
+    else:
+        created_at = datetime.fromisoformat(load_run(store, run).created_at)
     save_run(
         store,
         RunRecord(
@@ -28,9 +38,12 @@ def run_scene(folder: Path, scene: str, config: SceneConfig) -> str:
             only=(scene,),
             scenes=(scene,),
             config=config.model_dump(mode="json"),
-            created_at=datetime.now(UTC).isoformat(),
+            created_at=created_at.isoformat(),
+            folder=str(folder),
         ),
     )
     print(f"run {run}", file=sys.stderr)
-    reconstruct_scene(folder=str(folder), scene=scene, run=run, config=config)
+    leave_told_errors_to_us()
+    with tags(tag_of(run)):
+        reconstruct_scene(folder=str(folder), scene=scene, run=run, config=config)
     return run

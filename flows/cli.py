@@ -1,18 +1,19 @@
 """The command ``unseen``: each sub-command is a function, its options are its parameters."""
 
+import contextlib
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 
-from flows.config import SceneConfig, read_config
+from flows.arguments import parse
+from flows.config import SceneConfig, overridden
 from flows.settings import Settings, quiet_prefect, shared_cores
 from storage.errors import UnseenError
 from tasks.errors import InputError
-from tasks.splat.config import TrainOn
 
 Config = Annotated[SceneConfig, tyro.conf.arg(name=""), tyro.conf.AvoidSubcommands]
 StoreOption = Annotated[
@@ -20,6 +21,14 @@ StoreOption = Annotated[
 ]
 RunArgument = Annotated[
     str | None, tyro.conf.Positional, tyro.conf.arg(help="Name of a run; the last one if left out.")
+]
+ConfigFile = Annotated[
+    Path | None,
+    tyro.conf.arg(name="config", help="YAML file that sets options; those given here win."),
+]
+Scenes = Annotated[tuple[str, ...], tyro.conf.arg(help="Take only these scenes, by name.")]
+AtOnce = Annotated[
+    int, tyro.conf.arg(help="Scenes at a time on this machine's CPUs; 0 for one for every 4 cores.")
 ]
 TrainOnOption = Annotated[
     tuple[str, ...], tyro.conf.arg(help="Fit to these photos, by file name, and hold out the rest.")
@@ -29,37 +38,30 @@ TrainOnOption = Annotated[
 def run(
     dataset: tyro.conf.Positional[Path],
     config: Config = SceneConfig(),
-    scenes: tuple[str, ...] = (),
+    config_file: ConfigFile = None,
+    scenes: Scenes = (),
     store: StoreOption = None,
     name: str | None = None,
-    at_once: int = 0,
+    at_once: AtOnce = 0,
 ) -> None:
     """Reconstruct and score every scene of a dataset, each in a process of its own.
 
     Args:
-        dataset: a folder with a sub-folder of photos for each scene, or a YAML or CSV manifest.
-        config: what changes results; see also --config FILE.
-        scenes: take only these.
-        name: of the run; made from the dataset and the time if left out.
-        at_once: scenes at a time on this machine's CPUs; 0 for one for each four cores.
+        dataset: A folder with a sub-folder of photos for each scene, or a YAML or CSV manifest.
+        name: Of the run; made from the dataset and the time if left out.
     """
     from flows.manifest import find_scenes
     from flows.runs import new_run_name
 
     _use_store(store)
     # What can be refused is refused before a server or a worker is started.
-    Settings().open_store().check_writable()
     find_scenes(dataset, config, scenes)
+    Settings().open_store().check_writable()
     _run_dataset(dataset, name or new_run_name(dataset), scenes, config, at_once, resume=False)
 
 
-def resume(run: RunArgument = None, store: StoreOption = None, at_once: int = 0) -> None:
-    """Run again what failed, died or is missing in a run, from its last finished stage.
-
-    Args:
-        at_once: scenes at a time on this machine's CPUs; 0 for one for each four cores.
-    """
-    from flows.config import overridden
+def resume(run: RunArgument = None, store: StoreOption = None, at_once: AtOnce = 0) -> None:
+    """Run again what failed, died or is missing in a run, from its last finished stage."""
     from flows.runs import load_run, unfinished_scenes
 
     _use_store(store)
@@ -67,15 +69,19 @@ def resume(run: RunArgument = None, store: StoreOption = None, at_once: int = 0)
     opened.check_writable()
     record = load_run(opened, run)
     if not unfinished_scenes(opened, record):
-        print(f"all {len(record.scenes)} scenes of {record.run} have completed")
+        print(f"nothing to do: all {len(record.scenes)} scenes of {record.run} have completed")
         return
-    config = overridden(SceneConfig(), record.config, where=f"run {record.run}")
+    config = overridden(SceneConfig(), record.config, where=f"the config of run '{record.run}'")
+    if record.folder is not None:
+        _run_scene(Path(record.folder), record.scenes[0], config, run=record.run)
+        return
     _run_dataset(Path(record.dataset), record.run, record.only, config, at_once, resume=True)
 
 
 def scene(
     folder: tyro.conf.Positional[Path],
     config: Config = SceneConfig(),
+    config_file: ConfigFile = None,
     train_on: TrainOnOption = (),
     store: StoreOption = None,
     name: str | None = None,
@@ -83,26 +89,21 @@ def scene(
     """Reconstruct and score one folder of photographs, in this process.
 
     Args:
-        folder: of the photos, or with an `images` folder of them.
-        config: what changes results; see also --config FILE.
-        name: of the scene; the folder's if left out.
+        folder: Of the photos, or with a folder `images` of them.
+        name: Of the scene; the folder's if left out.
     """
-    from flows.server import find_api, use_api
     from storage.names import check_name
 
     _use_store(store)
-    name = name or folder.absolute().name
+    name = name or folder.resolve().name
     check_name(name)
-    opened = Settings().open_store()
-    opened.check_writable()
+    if not folder.is_dir():
+        raise InputError(f"'{folder}' is no folder; give one with the photos of one scene")
+    Settings().open_store().check_writable()
     if train_on:
-        config = config.model_copy(update={"split": TrainOn(photos=train_on)})
-    if api := find_api():
-        use_api(api)
-    from flows.alone import run_scene
-
-    run = run_scene(folder.absolute(), name, config)
-    _print_report(run)
+        changes = {"split": {"kind": "train_on", "photos": train_on}}
+        config = overridden(config, changes, where="the option --train-on")
+    _run_scene(folder.absolute(), name, config)
 
 
 def status(run: RunArgument = None, store: StoreOption = None) -> None:
@@ -114,12 +115,16 @@ def status(run: RunArgument = None, store: StoreOption = None) -> None:
 
 
 def report(
-    run: RunArgument = None, store: StoreOption = None, markdown: Path | None = None
+    run: RunArgument = None,
+    store: StoreOption = None,
+    markdown: Path | None = None,
+    pictures: Path | None = None,
 ) -> None:
     """Show the table of a run.
 
     Args:
-        markdown: also write it to this file, `-` for the standard output alone.
+        markdown: Write it to this file instead, `-` for the standard output.
+        pictures: Write held-out photos beside their renders to this image file.
     """
     from flows.report.table import markdown_report
     from flows.runs import load_run
@@ -127,27 +132,32 @@ def report(
     _use_store(store)
     opened = Settings().open_store()
     record = load_run(opened, run)
+    if pictures is not None:
+        from flows.report.pictures import contact_sheet
+
+        with _written(pictures):
+            contact_sheet(opened, record.run).save(pictures, quality=85)
     if markdown is None:
         _print_report(record.run)
     elif str(markdown) == "-":
         print(markdown_report(opened, record.run), end="")
     else:
-        markdown.write_text(markdown_report(opened, record.run))
-        print(f"wrote {markdown}")
+        with _written(markdown):
+            markdown.write_text(markdown_report(opened, record.run), encoding="utf-8")
 
 
-def demo(folder: tyro.conf.Positional[Path] = Path("unseen-demo"), at_once: int = 0) -> None:
+def demo(folder: tyro.conf.Positional[Path] = Path("unseen-demo"), at_once: AtOnce = 0) -> None:
     """Render three scenes and take them through everything, to a table.
 
     Args:
-        folder: for the photos and the store; made if missing.
-        at_once: scenes at a time on this machine's CPUs; 0 for one for each four cores.
+        folder: For the photos and the store; made if missing.
     """
     from flows.demo import demo_config, render_demo
     from flows.runs import new_run_name
 
-    dataset = render_demo(folder)
     _use_store(str(folder / "store"))
+    Settings().open_store().check_writable()
+    dataset = render_demo(folder)
     _run_dataset(dataset, new_run_name(Path("demo")), (), demo_config(), at_once, resume=False)
 
 
@@ -182,12 +192,12 @@ COMMANDS: dict[str, Callable[..., None]] = {
 def main() -> None:
     quiet_prefect()
     try:
-        arguments, base = _with_config_file(sys.argv[1:])
-        tyro.extras.subcommand_cli_from_dict(
-            _with_default_config(base), prog="unseen", args=arguments, description=__doc__
-        )
+        parse(COMMANDS, sys.argv[1:])()
     except UnseenError as error:
         sys.exit(f"unseen: {error}")
+    except BrokenPipeError:  # the reader of our output, such as 'head', has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(
             "unseen: interrupted; what was finished is kept, 'unseen resume' goes on from there"
@@ -219,10 +229,30 @@ def _run_dataset(
         sys.exit(1)
 
 
+def _run_scene(folder: Path, name: str, config: SceneConfig, run: str | None = None) -> None:
+    from flows.server import find_api, use_api
+
+    if api := find_api():
+        use_api(api)
+    from flows.alone import run_scene
+
+    _print_report(run_scene(folder, name, config, run))
+
+
 def _print_report(run: str) -> None:
     from flows.report.terminal import print_report
 
     print_report(Settings().open_store(), run)
+
+
+@contextlib.contextmanager
+def _written(file: Path) -> Iterator[None]:
+    """Say that the block has written a file, or why it could not."""
+    try:
+        yield
+    except (OSError, ValueError) as error:  # ValueError: a kind of image that there is not
+        raise InputError(f"'{file}' could not be written ({error}); give another") from error
+    print(f"wrote {file}")
 
 
 def _use_store(store: str | None) -> None:
@@ -230,32 +260,3 @@ def _use_store(store: str | None) -> None:
     if store is not None:
         os.environ["UNSEEN_STORE"] = store
     os.environ["UNSEEN_STORE"] = Settings().open_store().root
-
-
-def _with_config_file(arguments: Sequence[str]) -> tuple[list[str], SceneConfig]:
-    """Take ``--config FILE`` out of the arguments: the file gives what the options then change."""
-    kept = list(arguments)
-    for index, argument in enumerate(kept):
-        if argument == "--config" or argument.startswith("--config="):
-            taken = 1 if "=" in argument else 2
-            if index + taken > len(kept):
-                raise InputError(
-                    "--config is the last word of the command; name a YAML file after it"
-                )
-            file = argument.split("=", 1)[1] if taken == 1 else kept[index + 1]
-            del kept[index : index + taken]
-            return kept, read_config(Path(file))
-    return kept, SceneConfig()
-
-
-def _with_default_config(base: SceneConfig) -> dict[str, Callable[..., Any]]:
-    """The commands with the defaults of their ``config`` taken from ``base``."""
-    if base == SceneConfig():
-        return dict(COMMANDS)
-    for command in (run, scene):
-        defaults = tuple(
-            base if isinstance(value, SceneConfig) else value
-            for value in command.__defaults__ or ()
-        )
-        command.__defaults__ = defaults
-    return dict(COMMANDS)

@@ -1,11 +1,13 @@
 """Everything that changes results: the model behind Prefect's forms, ``--help`` and YAML files."""
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import yaml
 from pydantic import Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from tasks.config import Config
 from tasks.errors import InputError
@@ -23,16 +25,13 @@ class SceneConfig(Config):
     splat: SplatConfig = SplatConfig()
 
 
-def read_config(file: Path | None, base: SceneConfig | None = None) -> SceneConfig:
-    """A config from a YAML file; what the file leaves out is as in ``base``.
+def read_config(file: Path) -> SceneConfig:
+    """A config from a YAML file; what the file leaves out is as we have it.
 
     Raises:
         InputError: no such file, not YAML, an unknown field or a value out of bounds.
     """
-    base = base or SceneConfig()
-    if file is None:
-        return base
-    return overridden(base, read_yaml(file), where=str(file))
+    return overridden(SceneConfig(), read_yaml(file), where=f"the config in '{file}'")
 
 
 def read_yaml(file: Path) -> Any:
@@ -42,55 +41,75 @@ def read_yaml(file: Path) -> Any:
         InputError: no such file, or not YAML.
     """
     try:
-        return yaml.safe_load(file.read_text())
+        return yaml.safe_load(file.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise InputError(f"{file} cannot be read ({error.strerror}); check the path") from error
+        raise InputError(f"'{file}' cannot be read ({error.strerror}); check the path") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
-        raise InputError(f"{file} is not YAML ({reason}); mend the file") from error
+        raise InputError(f"'{file}' is not YAML ({reason}); mend the file") from error
 
 
 def overridden(base: SceneConfig, changes: Any, *, where: str) -> SceneConfig:
     """``base`` with some fields set anew.
+
+    Args:
+        where: of what the fields are, as the error names it.
 
     Raises:
         InputError: an unknown field or a value out of bounds, named with its path.
     """
     if not isinstance(changes, Mapping | None):
         raise InputError(
-            f"the config of {where} is a {type(changes).__name__}, but fields by name are needed, "
-            "such as 'splat: {iterations: 4000}'"
+            f"{where} is a {type(changes).__name__}, but fields by name are needed, such as "
+            "'splat: {iterations: 4000}'"
         )
     merged = _merged(base.model_dump(), changes or {})
     try:
         return SceneConfig.model_validate(merged)
     except ValidationError as error:
-        raise InputError(f"the config of {where} is wrong: {explained(error)}") from error
+        raise InputError(f"{where} is wrong: {explained(error)}") from error
 
 
 def explained(error: ValidationError) -> str:
     """What pydantic found, as people read it: the field's path, the fault, what was given."""
-    faults = []
-    for fault in error.errors():
-        path = ".".join(str(part) for part in fault["loc"] if part not in ("every_nth", "train_on"))
-        if fault["type"] == "extra_forbidden":
-            faults.append(f"there is no field '{path}'{_nearest(fault['loc'])}")
-        else:
-            faults.append(f"'{path}' is {fault['input']!r}: {fault['msg'].lower()}")
-    return "; ".join(faults)
+    return "; ".join(_explained(fault) for fault in error.errors())
 
 
-def _nearest(location: tuple[int | str, ...]) -> str:
-    """The field that was probably meant."""
-    from difflib import get_close_matches
+def _explained(fault: ErrorDetails) -> str:
+    path, model = _place(fault["loc"])
+    known = list(getattr(model, "model_fields", {}))
+    if fault["type"] == "extra_forbidden":
+        close = get_close_matches(str(fault["loc"][-1]), known, n=1)
+        hint = f", did you mean '{close[0]}'?" if close else f" (known: {', '.join(known)})"
+        return f"there is no field '{path}'{hint}"
+    if fault["type"] == "missing":
+        return f"'{path}' is missing"
+    if fault["type"] == "union_tag_invalid":
+        kinds = fault["ctx"]["expected_tags"]
+        return f"'{path}.kind' is {fault['ctx']['tag']!r}: it should be one of {kinds}"
+    message = fault["msg"]
+    return f"'{path}' is {fault['input']!r}: {message[0].lower()}{message[1:]}"
 
+
+def _place(location: tuple[int | str, ...]) -> tuple[str, Any]:
+    """A field's path without the kinds that pydantic puts into it, and the model it stands in."""
+    names: list[str] = []
     model: Any = SceneConfig
-    for part in location[:-1]:
+    parent: Any = model
+    for part in location:
+        kinds = {
+            one.model_fields["kind"].default: one
+            for one in get_args(model)
+            if "kind" in getattr(one, "model_fields", {})
+        }
+        if part in kinds:
+            model = kinds[part]
+            continue
+        names.append(str(part))
+        parent = model
         field = getattr(model, "model_fields", {}).get(part)
         model = field.annotation if field else None
-    known = list(getattr(model, "model_fields", {}))
-    close = get_close_matches(str(location[-1]), known, n=1)
-    return f", did you mean '{close[0]}'?" if close else f" (known: {', '.join(known)})"
+    return ".".join(names), parent
 
 
 def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -98,10 +117,12 @@ def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, An
     merged = dict(base)
     for name, value in changes.items():
         known = base.get(name)
-        same_kind = (
-            isinstance(known, Mapping)
-            and isinstance(value, Mapping)
-            and value.get("kind", known.get("kind")) == known.get("kind")
-        )
-        merged[name] = _merged(known, value) if same_kind else value  # type: ignore[arg-type]
+        if not isinstance(known, Mapping):
+            merged[name] = value
+        elif isinstance(value, Mapping) and value.get("kind", known.get("kind")) == known.get(
+            "kind"
+        ):
+            merged[name] = _merged(known, value)
+        elif value is not None:  # YAML's 'splat:' with nothing below it changes nothing
+            merged[name] = value
     return merged

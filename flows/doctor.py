@@ -4,17 +4,20 @@ import importlib.metadata
 import platform
 import re
 import shutil
+import subprocess
 import sys
 import sysconfig
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
 from flows.settings import Settings, usable_cores
 from storage.errors import UnseenError
+from tasks.errors import MachineError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,12 +36,13 @@ def examine(settings: Settings) -> bool:
     console = Console()
     complete = True
     for finding in _findings(settings):
-        mark = "[green]ok[/green]" if finding.good else "[yellow]--[/yellow]"
+        mark, colour = ("ok", "green") if finding.good else ("--", "yellow")
         if finding.needed and not finding.good:
-            mark = "[red]missing[/red]"
+            mark, colour = "missing", "red"
             complete = False
-        console.print(f"{mark:>8} ", end="")
-        console.print(f"{finding.what}: {finding.found}", markup=False, highlight=False)
+        console.print(f"[{colour}]{mark:>7}[/{colour}] ", end="")
+        line = f"{finding.what}: {finding.found}"
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     console.print("everything needed is here" if complete else "something needed is missing")
     return complete
 
@@ -55,7 +59,7 @@ def compile_kernels() -> None:
 
 def _findings(settings: Settings) -> Iterator[Finding]:
     yield Finding(good=True, what="Python", found=f"{platform.python_version()} {sys.executable}")
-    for what, look in (
+    for package, look in (
         ("torch", _torch),
         ("gsplat", lambda: _version("gsplat")),
         ("numba", _numba),
@@ -63,18 +67,25 @@ def _findings(settings: Settings) -> Iterator[Finding]:
         ("prefect", lambda: _version("prefect")),
         ("zarr", lambda: _version("zarr")),
     ):
-        yield _looked(what, look)
-    yield _cuda()
-    yield _api()
-    yield _store(settings)
-    yield from _constraints()
+        yield _looked(package, partial(_present, package, look))
+    yield _looked("CUDA", _cuda, needed=False)
+    yield _looked("Prefect API", _api)
+    yield _looked("store", partial(_store, settings))
+    yield _looked("versions", _constraints, needed=False)
 
 
-def _looked(what: str, look: Callable[[], str]) -> Finding:
+def _looked(what: str, look: Callable[[], Finding], *, needed: bool = True) -> Finding:
+    """A finding in any case: looking for the cause of a broken installation must not break."""
     try:
-        return Finding(good=True, what=what, found=look())
+        return look()
     except Exception as error:  # a broken package raises anything at import
-        return Finding(good=False, what=what, found=f"{type(error).__name__}: {error}")
+        reason = " ".join(str(error).split())
+        found = reason if isinstance(error, UnseenError) else f"{type(error).__name__}: {reason}"
+        return Finding(good=False, what=what, found=found, needed=needed)
+
+
+def _present(package: str, look: Callable[[], str]) -> Finding:
+    return Finding(good=True, what=package, found=look())
 
 
 def _version(package: str) -> str:
@@ -97,7 +108,14 @@ def _numba() -> str:
 
 
 def _pycolmap() -> str:
-    return f"{_version('pycolmap')} (used on the CPU, in its own process)"
+    version = _version("pycolmap")
+    # In a process of its own, as always: with Pillow in one process it can corrupt the memory.
+    command = [sys.executable, "-c", "import pycolmap"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    if ended.returncode != 0:
+        last = ended.stderr.strip().splitlines()[-1:]
+        raise MachineError(f"{version} is installed but cannot be imported: {' '.join(last)}")
+    return f"{version} (used on the CPU, in its own process)"
 
 
 def _cuda() -> Finding:
@@ -115,10 +133,7 @@ def _cuda() -> Finding:
 def _api() -> Finding:
     from flows.server import find_api
 
-    try:
-        api = find_api()
-    except UnseenError as error:
-        return Finding(good=False, what="Prefect API", found=str(error))
+    api = find_api()
     if api is None:
         found = "none running, 'unseen run' will start one on this machine"
         return Finding(good=True, what="Prefect API", found=found, needed=False)
@@ -127,23 +142,22 @@ def _api() -> Finding:
 
 def _store(settings: Settings) -> Finding:
     store = settings.open_store()
-    try:
-        store.check_writable()
-    except UnseenError as error:
-        return Finding(good=False, what="store", found=str(error))
+    new = store.local is not None and not store.local.exists()
+    store.check_writable()
     room = ""
     if store.local is not None:
         room = f", {shutil.disk_usage(store.local).free / 2**30:.0f} GiB free"
+        if new:
+            store.local.rmdir()  # we only look
     return Finding(good=True, what="store", found=f"{store.root} is writable{room}")
 
 
-def _constraints() -> Iterator[Finding]:
+def _constraints() -> Finding:
     """Installed versions against those that were tested together."""
     file = _constraints_file()
     if file is None:
         found = "constraints.txt is not at hand, versions were not compared"
-        yield Finding(good=False, what="versions", found=found, needed=False)
-        return
+        return Finding(good=False, what="versions", found=found, needed=False)
     others = []
     pins = re.findall(r"^([A-Za-z0-9._-]+)==([^\s;#]+)", file.read_text(), re.MULTILINE)
     for package, pinned in pins:
@@ -154,10 +168,9 @@ def _constraints() -> Iterator[Finding]:
         if installed != pinned:
             others.append(f"{package} {installed} (tested: {pinned})")
     if others:
-        yield Finding(good=False, what="versions", found=", ".join(others), needed=False)
-    else:
-        found = f"as tested together ({len(pins)} pins of {file.name})"
-        yield Finding(good=True, what="versions", found=found)
+        return Finding(good=False, what="versions", found=", ".join(others), needed=False)
+    found = f"as tested together ({len(pins)} pins of {file.name})"
+    return Finding(good=True, what="versions", found=found)
 
 
 def _constraints_file() -> Path | None:

@@ -9,12 +9,15 @@ from typing import Any
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State, WorkerStatus
-from prefect.states import Cancelling
+from prefect.exceptions import ObjectAlreadyExists
+from prefect.states import Cancelled, Cancelling
 
 from flows.config import SceneConfig
 from flows.dataset import reconstruct_dataset
 from flows.deploy import deploy
-from flows.server import worker
+from flows.quiet import leave_told_errors_to_us
+from flows.runs import lock_of
+from flows.server import lock, worker
 from flows.settings import Settings
 from flows.watch import scene_runs, watching
 from tasks.site import Device
@@ -34,15 +37,41 @@ def run_dataset(
 ) -> bool:
     """Run or resume a dataset; whether all its scenes completed.
 
+    A run goes on in one process of this machine; what a killed one left to wait is called off, so
+    that no scene is run twice.
+
     Workers of somebody else's that serve the pool are left to do the work; without any, workers of
     this run pull from a queue of its own, so that two runs on one machine keep apart.
 
     Args:
         at_once: scenes that run at a time on this machine's CPUs.
+
+    Raises:
+        UnseenError: the run goes on elsewhere, or the whole of it cannot be run.
     """
     device = Settings().site().device
     pool = "gpu" if device == "cuda" else "cpu"
-    deploy()
+    leave_told_errors_to_us()
+    going_on = f"the run '{run}' is going on in another process; see 'unseen status {run}'"
+    with lock(lock_of(run), refused=going_on):
+        deploy()
+        _call_off(run)
+        return _completed(
+            dataset, run, only, config, pool=pool, device=device, at_once=at_once, resume=resume
+        )
+
+
+def _completed(
+    dataset: Path,
+    run: str,
+    only: tuple[str, ...],
+    config: SceneConfig,
+    *,
+    pool: str,
+    device: Device,
+    at_once: int,
+    resume: bool,
+) -> bool:
     with _workers(pool, device, run, at_once) as queue, watching(run):
         try:
             state = asyncio.run(
@@ -77,7 +106,10 @@ def _workers(pool: str, device: Device, run: str, at_once: int) -> Iterator[str 
         yield None
         return
     with get_client(sync_client=True) as client, contextlib.ExitStack() as started:
-        queue = client.create_work_queue(name=run, work_pool_name=pool)
+        try:
+            queue = client.create_work_queue(name=run, work_pool_name=pool)
+        except ObjectAlreadyExists:  # of this run, when it was killed
+            queue = client.read_work_queue_by_name(name=run, work_pool_name=pool)
         if device == "cuda":
             import torch
 
@@ -101,6 +133,14 @@ async def _is_served(pool: str) -> bool:
         one.status == WorkerStatus.ONLINE and not one.name.startswith(OUR_WORKERS)
         for one in workers
     )
+
+
+def _call_off(run: str) -> None:
+    """Cancel the scenes that an earlier process of this run scheduled and left behind."""
+    with get_client(sync_client=True) as client:
+        for scene in scene_runs(client, run):
+            if not (scene.state and scene.state.is_final()):
+                client.set_flow_run_state(scene.id, Cancelled(), force=True)
 
 
 def _cancel_scenes(run: str) -> None:

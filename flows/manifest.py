@@ -1,6 +1,7 @@
 """A dataset's scenes: a folder of scene folders, or a YAML or CSV manifest of them."""
 
 import csv
+import shlex
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from flows.config import SceneConfig, overridden, read_yaml
 from storage.errors import UnseenError
 from storage.names import check_name
 from tasks.errors import InputError
+from tasks.ingest.source import DEPTH_FOLDER, PHOTO_FOLDER, find_photos
 
 MANIFESTS = ("dataset.yaml", "dataset.yml", "dataset.csv")
 """Taken instead of a listing where a dataset's folder has one."""
@@ -38,17 +40,23 @@ def find_scenes(
         only: names to take; all where empty.
 
     Raises:
-        InputError: there is no such dataset, it has no scenes, or lacks one of ``only``.
+        InputError: there is no such dataset, it has no scenes, is a scene itself, or lacks one of
+            ``only``.
     """
-    entries = [_entry(row, dataset, base) for row in _rows(dataset)]
+    try:
+        rows = _rows(dataset)
+    except OSError as error:
+        raise InputError(f"'{dataset}' cannot be read ({error.strerror}); check it") from error
+    entries = [_entry(row, number, dataset, base) for number, row in enumerate(rows, start=1)]
     if not entries:
         raise InputError(
-            f"{dataset} holds no scene folders, so there is nothing to do; give a folder with one "
+            f"'{dataset}' holds no scenes, so there is nothing to do; give a folder with one "
             "sub-folder of photos for each scene, or a manifest"
         )
     if unknown := sorted(set(only) - {entry.name for entry in entries}):
         known = ", ".join(sorted({entry.name for entry in entries}))
-        raise InputError(f"{dataset} has no scene {', '.join(map(repr, unknown))}; it has: {known}")
+        names = ", ".join(map(repr, unknown))
+        raise InputError(f"'{dataset}' has no scene {names}; it has: {known}")
     if only:
         entries = [entry for entry in entries if entry.name in only]
     return tuple(sorted(_without_double_names(entries), key=lambda entry: entry.name))
@@ -59,40 +67,94 @@ def _rows(dataset: Path) -> Sequence[Mapping[str, Any]]:
         for name in MANIFESTS:
             if (dataset / name).is_file():
                 return _rows(dataset / name)
-        folders = [path for path in dataset.iterdir() if path.is_dir()]
-        return [{"folder": path.name} for path in folders if not path.name.startswith(".")]
+        return _scene_folders(dataset)
     if not dataset.exists():
-        raise InputError(f"{dataset} does not exist; give a folder of scene folders or a manifest")
-    if dataset.suffix == ".csv":
-        with dataset.open(newline="", encoding="utf-8-sig") as file:
-            return list(csv.DictReader(file))
-    if dataset.suffix in (".yaml", ".yml"):
+        raise InputError(
+            f"'{dataset}' does not exist; give a folder of scene folders or a manifest"
+        )
+    suffix = dataset.suffix.lower()
+    if suffix == ".csv":
+        return _csv_rows(dataset)
+    if suffix in (".yaml", ".yml"):
         content = read_yaml(dataset)
         scenes = content.get("scenes") if isinstance(content, Mapping) else None
         if isinstance(scenes, list) and all(isinstance(row, Mapping) for row in scenes):
             return scenes
-        raise InputError(f"{dataset} has no list 'scenes' of entries with 'folder' and 'name'")
+        raise InputError(
+            f"'{dataset}' has no list 'scenes' of entries with 'folder' and 'name'; write "
+            "'scenes: [{folder: attic}, {folder: house/2024, name: front}]'"
+        )
     raise InputError(
-        f"{dataset} is a file of another kind; give a folder of scene folders, a .yaml or a .csv"
+        f"'{dataset}' is a file of another kind; give a folder of scene folders, a .yaml or a .csv"
     )
 
 
-def _entry(row: Mapping[str, Any], dataset: Path, base: SceneConfig) -> SceneEntry:
+def _scene_folders(dataset: Path) -> Sequence[Mapping[str, Any]]:
+    folders = [path.name for path in dataset.iterdir() if path.is_dir()]
+    folders = [name for name in folders if not name.startswith(".")]
+    if set(folders) <= {PHOTO_FOLDER, DEPTH_FOLDER} and (count := _photo_count(dataset)):
+        raise InputError(
+            f"'{dataset}' holds {count} photos itself and no scene folders, so it looks like one "
+            f"scene; use 'unseen scene {shlex.quote(str(dataset))}', or give the folder that it "
+            "lies in"
+        )
+    return [{"folder": name} for name in folders]
+
+
+def _photo_count(folder: Path) -> int:
+    try:
+        return len(find_photos(folder))
+    except InputError:
+        return 0
+
+
+def _csv_rows(file: Path) -> Sequence[Mapping[str, Any]]:
+    """Rows with what stands around a cell stripped, and empty cells left out."""
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as opened:
+            rows = list(csv.reader(opened, skipinitialspace=True, strict=True))
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise InputError(f"'{file}' is not CSV in UTF-8 ({error}); save it as that") from error
+    header = [title.strip() for title in rows[0]] if rows else []
+    if "folder" not in header:
+        raise InputError(
+            f"'{file}' has no column 'folder' in its first line (it has: {', '.join(header)}); "
+            "name the columns 'folder' and 'name', with commas between them"
+        )
+    entries = []
+    for cells in rows[1:]:
+        filled = {
+            header[index] if index < len(header) else f"column {index + 1}": cell.strip()
+            for index, cell in enumerate(cells)
+            if cell.strip()
+        }
+        if filled:
+            entries.append(filled)
+    return entries
+
+
+def _entry(row: Mapping[str, Any], number: int, dataset: Path, base: SceneConfig) -> SceneEntry:
     place = dataset if dataset.is_dir() else dataset.parent
     folder = str(row.get("folder") or "")
-    name = str(row.get("name") or Path(folder).name)
+    name = str(row.get("name") or Path(folder).name or f"entry {number}")
     error: UnseenError | None = None
     config = base
     try:
-        if not folder:
-            raise InputError(f"the entry '{name}' of {dataset} has no folder; give it one")
         if unknown := set(row) - {"folder", "name", "config"}:
             raise InputError(
                 f"the entry '{name}' of {dataset} has unknown fields {sorted(map(str, unknown))}; "
                 "known are folder, name and config"
             )
+        if not folder:
+            raise InputError(f"the entry '{name}' of {dataset} has no folder; give it one")
+        for field in ("folder", "name"):
+            if not isinstance(row.get(field) or "", str):  # YAML takes 001 for the number 1
+                raise InputError(
+                    f"the {field} {row[field]!r} of an entry of {dataset} is not text; put it in "
+                    "quotes"
+                )
         check_name(name)
-        config = overridden(base, row.get("config"), where=f"scene '{name}'")
+        config = overridden(base, row.get("config"), where=f"the config of scene '{name}'")
     except UnseenError as found:
         error = found
     return SceneEntry(

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from flows.manifest import MANIFESTS
 from storage.arrays import Store
 from storage.files import get, names_in, put
 from storage.metrics import read_table
@@ -16,7 +17,7 @@ from tasks.errors import InputError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
-    """One call of ``unseen run``."""
+    """One call of ``unseen run`` or ``unseen scene``."""
 
     run: str
     dataset: str
@@ -24,16 +25,25 @@ class RunRecord:
     scenes: tuple[str, ...]
     config: dict[str, Any]
     created_at: str
+    folder: str | None = None
+    """Of the photos, where the run is one scene by ``unseen scene``."""
 
 
 def new_run_name(dataset: Path, now: datetime | None = None) -> str:
     """Dataset and second: readable, and in the order of time."""
-    return f"{dataset.absolute().name}-{(now or datetime.now(UTC)):%Y%m%d-%H%M%S}"
+    resolved = dataset.resolve()  # for '.' and '..'
+    name = resolved.parent.name if resolved.name in MANIFESTS else resolved.name
+    return f"{name or 'root'}-{(now or datetime.now(UTC)):%Y%m%d-%H%M%S}"
 
 
 def tag_of(run: str) -> str:
     """The tag in Prefect of all flow runs of a run's scenes."""
     return f"run:{run}"
+
+
+def lock_of(run: str) -> str:
+    """The lock that the process of ``unseen run`` holds while the run goes on."""
+    return f"run-{object_name(run)}"
 
 
 def save_run(store: Store, record: RunRecord) -> None:
@@ -70,6 +80,8 @@ def unfinished_scenes(store: Store, record: RunRecord) -> tuple[str, ...]:
 def _all_runs(store: Store) -> Sequence[RunRecord]:
     records = []
     for name in names_in(store, "runs"):
+        if not name.endswith(".json"):
+            continue
         fields = json.loads(get(store, f"runs/{name}"))
         fields["only"], fields["scenes"] = tuple(fields["only"]), tuple(fields["scenes"])
         records.append(RunRecord(**fields))

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import fcntl
 import json
 import os
 import signal
@@ -16,8 +17,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from flows.settings import quiet_prefect
-from tasks.errors import MachineError
+from tasks.errors import InputError, MachineError
 
 LOOPBACK = "127.0.0.1"
 SECONDS_TO_START = 120.0
@@ -49,11 +52,12 @@ def find_api() -> Api | None:
         MachineError: one is named and does not answer.
     """
     quiet_prefect()
+    _spare_loopback_the_proxy()
     if named := _named_url():
         if not _answers(named):
             raise MachineError(
-                f"the Prefect API at {named} (PREFECT_API_URL) does not answer; start that server, "
-                "or unset PREFECT_API_URL and a local one will be started"
+                f"the Prefect API at {named} (PREFECT_API_URL, or Prefect's profile) does not "
+                "answer; start that server, or unset it and a local one will be started"
             )
         return Api(url=named, started=False)
     for url in (_remembered_url(), _url(_usual_port())):
@@ -70,27 +74,81 @@ def find_or_start_api() -> Api:
     """
     if found := find_api():
         return found
+    with lock("server"):
+        if found := find_api():  # started by somebody while we waited for the lock
+            return found
+        return _start_api()
+
+
+def _start_api() -> Api:
     port = _usual_port()
     if not _is_free(port):
         port = _free_port()
     _forget_dead_server()
-    command = [sys.executable, "-m", "prefect", "server", "start", "--background"]
+    command = [sys.executable, "-m", "prefect", "server", "start"]
     command += ["--host", LOOPBACK, "--port", str(port)]
-    started = subprocess.run(
-        command, capture_output=True, text=True, env=_server_environment(), check=False
-    )
+    log = _home() / "unseen-server.log"
+    with log.open("wb") as output:
+        # Not --background: its server logs into a pipe that nobody reads any more, and ends at the
+        # first warning. In a session of its own, or Ctrl-C in our terminal would end it.
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env=_server_environment(),
+            start_new_session=True,
+        )
+    with contextlib.suppress(FileExistsError), _pid_file().open("x") as file:
+        file.write(str(process.pid))  # for 'prefect server stop'
     url = _url(port)
     deadline = time.monotonic() + SECONDS_TO_START
     while not _answers(url):
-        if started.returncode != 0 or time.monotonic() > deadline:
-            said = (started.stdout + started.stderr).strip().splitlines()[-3:]
+        if process.poll() is not None or time.monotonic() > deadline:
+            said = " ".join(log.read_text(errors="replace").split())
             raise MachineError(
                 f"the Prefect server did not come up on {url} within {SECONDS_TO_START:.0f} s "
-                f"({' '.join(said)}); start one with 'prefect server start' and set PREFECT_API_URL"
+                f"({said[-300:]}); start one with 'prefect server start' and set PREFECT_API_URL"
             )
         time.sleep(0.3)
     _memory_file().write_text(json.dumps({"url": url}))
     return Api(url=url, started=True)
+
+
+@contextlib.contextmanager
+def lock(name: str, *, refused: str | None = None) -> Iterator[None]:
+    """Held by one process of this user at a time, until the block or the process ends.
+
+    Args:
+        refused: what to say where another holds it; where absent, we wait.
+
+    Raises:
+        InputError: another holds it, and ``refused`` is given.
+        MachineError: Prefect's home cannot be written.
+    """
+    file = _lock_file(name)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        opened = file.open("w")
+    except OSError as error:
+        raise MachineError(
+            f"Prefect's home {_home()} cannot be written ({error.strerror}), where its server "
+            "keeps its database; set PREFECT_HOME to a folder that can"
+        ) from error
+    with opened:
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX | (fcntl.LOCK_NB if refused else 0))
+        except BlockingIOError as error:
+            raise InputError(refused) from error
+        yield
+
+
+def is_free(name: str) -> bool:
+    """Whether a lock was held on this machine and is no more; False where it never was."""
+    with contextlib.suppress(OSError), _lock_file(name).open("r") as file:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # raises while it is held
+        return True
+    return False
 
 
 def use_api(api: Api) -> None:
@@ -176,14 +234,31 @@ def _usual_port() -> int:
     return int(get_current_settings().server.api.port)
 
 
+def _lock_file(name: str) -> Path:
+    return _home() / "unseen-locks" / f"{name}.lock"
+
+
+def _pid_file() -> Path:
+    """Prefect's own, of the server that stays."""
+    return _home() / "server.pid"
+
+
 def _memory_file() -> Path:
     return _home() / "unseen-server.json"
 
 
 def _remembered_url() -> str | None:
-    with contextlib.suppress(OSError, ValueError, KeyError):
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         return str(json.loads(_memory_file().read_text())["url"])
     return None
+
+
+def _spare_loopback_the_proxy() -> None:
+    """Keep what is meant for this machine from the proxies of the environment."""
+    for name in ("no_proxy", "NO_PROXY"):
+        spared = [host for host in os.environ.get(name, "").split(",") if host]
+        missing = [host for host in (LOOPBACK, "localhost") if host not in spared]
+        os.environ[name] = ",".join([*spared, *missing])
 
 
 def _url(port: int) -> str:
@@ -215,12 +290,12 @@ def _free_port() -> int:
 
 
 def _forget_dead_server() -> None:
-    """A server that was killed leaves its pid file, and Prefect starts none while it is there."""
-    pid_file = _home() / "server.pid"
-    with contextlib.suppress(OSError, ValueError):
-        os.kill(int(pid_file.read_text()), 0)
-        return  # alive
-    pid_file.unlink(missing_ok=True)
+    """A server that was killed leaves its pid file, and 'prefect server stop' would believe it."""
+    with contextlib.suppress(OSError, ValueError, psutil.Error):
+        words = psutil.Process(int(_pid_file().read_text())).cmdline()
+        if any("prefect" in word for word in words):  # else another program has the number now
+            return
+    _pid_file().unlink(missing_ok=True)
 
 
 def _server_environment() -> dict[str, str]:

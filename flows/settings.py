@@ -2,9 +2,9 @@
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from storage.arrays import Store
@@ -13,12 +13,17 @@ from tasks.site import Device, Site
 
 
 class Settings(BaseSettings):
-    """Read from ``UNSEEN_STORE``, ``UNSEEN_DEVICE`` and ``UNSEEN_THREADS``."""
+    """Read from ``UNSEEN_STORE``, ``UNSEEN_DEVICE`` and ``UNSEEN_THREADS``.
+
+    Raises:
+        InputError: a variable has a value that it cannot have.
+    """
 
     model_config = SettingsConfigDict(env_prefix="UNSEEN_", frozen=True, extra="forbid")
 
     store: str = Field(
         default="unseen-store",
+        min_length=1,
         description="Where results go: a directory, or an fsspec URL such as s3://bucket/path.",
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
@@ -27,6 +32,17 @@ class Settings(BaseSettings):
     threads: int = Field(
         default=0, ge=0, description="CPU threads of one scene; 0 for all this process may use."
     )
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            faults = "; ".join(
+                f"UNSEEN_{str(fault['loc'][0]).upper()} is {fault['input']!r}: "
+                f"{fault['msg'][0].lower()}{fault['msg'][1:]}"
+                for fault in error.errors()
+            )
+            raise InputError(f"{faults}; set another value, or unset the variable") from error
 
     def site(self) -> Site:
         """The place these settings describe.
@@ -38,8 +54,9 @@ class Settings(BaseSettings):
 
     def open_store(self) -> Store:
         """The store; a directory is made absolute, so that handles mean the same everywhere."""
-        root = self.store.rstrip("/") if "://" in self.store else str(Path(self.store).absolute())
-        return Store(root=root)
+        if "://" in self.store:
+            return Store(root=self.store.rstrip("/"))
+        return Store(root=str(Path(self.store).expanduser().absolute()))
 
     def thread_count(self) -> int:
         return self.threads or usable_cores()
@@ -69,7 +86,13 @@ CORES_A_SCENE = 4
 
 
 def shared_cores(threads: int, at_once: int) -> tuple[int, int]:
-    """Threads of a scene and scenes at a time that fill this machine, where 0 leaves it to us."""
+    """Threads of a scene and scenes at a time that fill this machine, where 0 leaves it to us.
+
+    Raises:
+        InputError: less than no scenes at a time.
+    """
+    if at_once < 0:
+        raise InputError(f"{at_once} scenes cannot run at once; give 1 or more, or 0 to leave it")
     cores = usable_cores()
     at_once = at_once or max(1, cores // (threads or CORES_A_SCENE))
     return threads or max(1, cores // at_once), at_once

@@ -3,7 +3,7 @@
 import contextlib
 import sys
 import threading
-import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +16,7 @@ from prefect.client.schemas.filters import (
     FlowRunFilterTags,
 )
 from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.sorting import FlowRunSort
 from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
@@ -25,6 +26,9 @@ from rich.table import Table
 from flows.runs import tag_of
 
 SECONDS_BETWEEN_LOOKS = 2.0
+PAGE = 200
+"""Runs that the API gives at a time, at most."""
+ONGOING = ("running", "starting", "waiting")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +46,16 @@ class SceneProgress:
 def scene_runs(client: SyncPrefectClient, run: str) -> Sequence[FlowRun]:
     """The flow runs of a run's scenes, the newest of each scene."""
     tagged = FlowRunFilter(tags=FlowRunFilterTags(all_=[tag_of(run)]))
-    found = client.read_flow_runs(flow_run_filter=tagged, limit=200)
+    found: list[FlowRun] = []
+    while page := client.read_flow_runs(
+        flow_run_filter=tagged,
+        sort=FlowRunSort.EXPECTED_START_TIME_ASC,
+        limit=PAGE,
+        offset=len(found),
+    ):
+        found += page
+        if len(page) < PAGE:
+            break
     newest: dict[str, FlowRun] = {}
     for one in sorted(found, key=lambda one: str(one.created)):
         newest[one.name] = one
@@ -111,28 +124,43 @@ def _show_until(run: str, ended: threading.Event) -> None:
             with contextlib.suppress(Exception):  # a busy server is asked again
                 scenes = look(client, run)
                 if live:
-                    live.update(_table(scenes))
+                    live.update(_table(scenes, console.height - 4))
                 else:
                     _say_changes(console, scenes, said)
             if last:
                 return
 
 
-def _table(scenes: Sequence[SceneProgress]) -> Table:
+def _table(scenes: Sequence[SceneProgress], height: int) -> Table:
+    """The scenes, those that run first where there is not room for all."""
     table = Table(box=None, padding=(0, 1))
     for title in ("scene", "state", "time", "stage", "", ""):
         table.add_column(title, no_wrap=True)
-    for scene in scenes:
+    shown = list(scenes)
+    if len(shown) > height:
+        order = {state: place for place, state in enumerate(ONGOING)}
+        shown.sort(key=lambda scene: order.get(scene.state, len(order)))
+    for scene in shown[:height]:
         running = scene.state == "running"
         table.add_row(
             escape(scene.scene),
             scene.state,
-            time.strftime("%M:%S", time.gmtime(scene.seconds)),
+            clock(scene.seconds),
             scene.stage if running else "",
             ProgressBar(total=1.0, completed=scene.share, width=24) if running else "",
             escape(scene.doing) if running else "",
         )
+    if rest := Counter(scene.state for scene in shown[height:]):
+        listed = ", ".join(f"{count} {state}" for state, count in rest.items())
+        table.caption = f"and {listed}"
     return table
+
+
+def clock(seconds: float) -> str:
+    """Hours where there are any, minutes and seconds."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes:02d}:{rest:02d}"
 
 
 def _say_changes(

@@ -1,13 +1,16 @@
 """The table of a run: how good each scene became, what it cost, and why the others failed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
+from rich.console import Console
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.table import Table
 
+from flows.runs import load_run
 from storage.arrays import Store
 from storage.metrics import read_table
 
@@ -19,23 +22,26 @@ class Column:
     title: str
     field: str
     show: Callable[[Any], str]
+    rank: int
+    """1 is shown in any terminal, higher ones where there is room."""
 
 
 COLUMNS = (
-    Column(title="photos", field="photos", show=lambda v: f"{v:.0f}"),
-    Column(title="registered", field="registered_share", show=lambda v: f"{v:.0%}"),
-    Column(title="reproj. px", field="reprojection_error_px", show=lambda v: f"{v:.2f}"),
-    Column(title="train / held out", field="split", show=str),
-    Column(title="PSNR dB", field="psnr_db", show=lambda v: f"{v:.2f}"),
-    Column(title="SSIM", field="ssim", show=lambda v: f"{v:.3f}"),
-    Column(title="rot. err. °", field="rotation_error_deg", show=lambda v: f"{v:.2f}"),
-    Column(title="centre err.", field="centre_error_relative", show=lambda v: f"{v:.2%}"),
-    Column(title="depth err.", field="depth_error_relative", show=lambda v: f"{v:.1%}"),
-    Column(title="Gaussians", field="gaussians", show=lambda v: f"{v:,.0f}"),
-    Column(title="seconds", field="seconds", show=lambda v: f"{v:.1f}"),
-    Column(title="peak MiB", field="peak_memory_mib", show=lambda v: f"{v:,.0f}"),
-    Column(title="cached", field="cached", show=str),
+    Column(title="photos", field="photos", show=lambda v: f"{v:.0f}", rank=1),
+    Column(title="registered", field="registered_share", show=lambda v: f"{v:.0%}", rank=5),
+    Column(title="reproj. px", field="reprojection_error_px", show=lambda v: f"{v:.2f}", rank=12),
+    Column(title="train / held out", field="split", show=str, rank=9),
+    Column(title="PSNR dB", field="psnr_db", show=lambda v: f"{v:.2f}", rank=2),
+    Column(title="SSIM", field="ssim", show=lambda v: f"{v:.3f}", rank=3),
+    Column(title="rot. err. °", field="rotation_error_deg", show=lambda v: f"{v:.2f}", rank=8),
+    Column(title="centre err.", field="centre_error_relative", show=lambda v: f"{v:.2%}", rank=7),
+    Column(title="depth err.", field="depth_error_relative", show=lambda v: f"{v:.1%}", rank=6),
+    Column(title="Gaussians", field="gaussians", show=lambda v: f"{v:,.0f}", rank=10),
+    Column(title="seconds", field="seconds", show=lambda v: f"{v:.1f}", rank=4),
+    Column(title="peak MiB", field="peak_memory_mib", show=lambda v: f"{v:,.0f}", rank=11),
+    Column(title="cached", field="cached", show=str, rank=13),
 )
+COMPLETED, NO_RESULT = "completed", "no result yet"
 EXPLANATION = (
     "PSNR and SSIM: means over held-out photos. Against reference cameras, where a scene has "
     "them: median rotation error, RMS error of centres as a share of the extent; against depth "
@@ -44,8 +50,14 @@ EXPLANATION = (
 
 
 def scene_rows(store: Store, run: str) -> pd.DataFrame:
-    """The rows of ``scenes`` with what the report derives from them, by name."""
-    rows = read_table(store, "scenes", run=run).sort_values("scene", ignore_index=True)
+    """The rows of ``scenes`` with what the report derives from them, one a scene of the run.
+
+    Raises:
+        InputError: there is no such run.
+    """
+    rows = read_table(store, "scenes", run=run).set_index("scene")
+    rows = rows.reindex(sorted(load_run(store, run).scenes)).rename_axis("scene").reset_index()
+    rows["state"] = rows["state"].fillna(NO_RESULT)
     training, held_out = rows["training_photos"], rows["held_out_photos"]
     rows["split"] = [
         None if pd.isna(a) else f"{a:.0f} / {b:.0f}"
@@ -59,19 +71,40 @@ def scene_rows(store: Store, run: str) -> pd.DataFrame:
     return rows
 
 
-def terminal_report(store: Store, run: str) -> Table:
-    """For a terminal: completed scenes with figures, the others with their reason."""
+def terminal_report(store: Store, run: str, console: Console) -> Table:
+    """For a terminal: as many columns as have room in it."""
     rows = scene_rows(store, run)
-    table = Table(title=f"{run}: {_counts(rows)}", caption=EXPLANATION, title_justify="left")
-    table.add_column("scene", no_wrap=True)
-    shown = _shown_columns(rows)
-    for column in shown:
+    columns = _shown_columns(rows)
+    unbounded = console.options.update(max_width=10_000)
+    count = len(columns)
+    while True:
+        kept = sorted(columns, key=lambda column: column.rank)[:count]
+        table = _table(run, rows, [column for column in columns if column in kept])
+        table.columns[0].max_width = max(console.width // 3, 12)
+        if count <= 1 or Measurement.get(console, unbounded, table).maximum <= console.width:
+            break
+        count -= 1
+    if count < len(columns):
+        wider = f"{len(columns) - count} more columns in a wider terminal, or with --markdown FILE."
+        table.caption = f"{wider} {EXPLANATION}"
+    return table
+
+
+def _table(run: str, rows: pd.DataFrame, columns: Sequence[Column]) -> Table:
+    table = Table(
+        title=f"{escape(run)}: {_counts(rows)}",
+        caption=EXPLANATION,
+        title_justify="left",
+        caption_justify="left",
+    )
+    table.add_column("scene", overflow="fold")
+    for column in columns:
         table.add_column(column.title, justify="right")
     for _, row in rows.iterrows():
         name = escape(str(row["scene"]))
-        if row["state"] != "completed":
+        if row["state"] != COMPLETED:
             name = f"[red]{name} ({row['state']})[/red]"
-        table.add_row(name, *(_cell(row, column) for column in shown))
+        table.add_row(name, *(_cell(row, column) for column in columns))
     return table
 
 
@@ -79,7 +112,7 @@ def markdown_report(store: Store, run: str) -> str:
     """The same for people and pages that read markdown."""
     rows = scene_rows(store, run)
     shown = _shown_columns(rows)
-    lines = [f"# {run}", "", f"{_counts(rows)}. {EXPLANATION}", ""]
+    lines = [f"# {_escaped(run)}", "", f"{_counts(rows)}. {EXPLANATION}", ""]
     lines.append("| scene | state | " + " | ".join(column.title for column in shown) + " |")
     lines.append("|---|---|" + "---:|" * len(shown))
     for _, row in rows.iterrows():
@@ -94,7 +127,7 @@ def remarks_of(rows: pd.DataFrame) -> list[str]:
     """What a person should read: why scenes failed, and which photos were passed over."""
     remarks = []
     for _, row in rows.iterrows():
-        if row["state"] != "completed":
+        if not pd.isna(row["error_message"]):
             remarks.append(f"{row['scene']} {row['state']}: {row['error_message']}")
         elif not pd.isna(row["rejected"]):
             remarks.append(f"{row['scene']} went on without {row['rejected']}")
@@ -112,9 +145,10 @@ def _cell(row: Any, column: Column) -> str:
 
 
 def _counts(rows: pd.DataFrame) -> str:
-    completed = int((rows["state"] == "completed").sum())
+    completed = int((rows["state"] == COMPLETED).sum())
     return f"{completed} of {len(rows)} scenes completed"
 
 
 def _escaped(text: object) -> str:
-    return str(text).replace("|", "\\|").replace("\n", " ")
+    """Text that neither ends a cell nor is taken for HTML."""
+    return " ".join(str(text).replace("|", "\\|").replace("<", "&lt;").split("\n"))

@@ -1,34 +1,89 @@
 """What ``unseen report`` and ``unseen status`` print."""
 
+import contextlib
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import pandas as pd
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from flows.report.table import remarks_of, scene_rows, terminal_report
-from flows.runs import load_run
+from flows.report.table import COMPLETED, remarks_of, scene_rows, terminal_report
+from flows.runs import load_run, lock_of
 from storage.arrays import Store
+from storage.errors import UnseenError
 from storage.metrics import read_table
+
+if TYPE_CHECKING:
+    from flows.watch import SceneProgress
+
+WIDTH_OF_FILES = 200
+"""Columns where the output is no terminal and ``COLUMNS`` says nothing."""
 
 
 def print_report(store: Store, run: str) -> None:
     """The table of a run, then why scenes failed and which photos were passed over."""
-    console = Console(width=None if Console().is_terminal else 200)
-    console.print(terminal_report(store, run))
+    console = _console()
+    console.print(terminal_report(store, run, console))
     for remark in remarks_of(scene_rows(store, run)):
-        console.print(f"- {remark}", markup=False, highlight=False)
+        whole_lines = not console.is_terminal
+        console.print(f"- {remark}", markup=False, highlight=False, soft_wrap=whole_lines)
 
 
 def print_status(store: Store, run: str | None) -> None:
-    """Each scene of a run with its state and the last stage it finished."""
+    """Each scene of a run: its state, what it is doing or the last stage it finished.
+
+    The tables of the store say what has ended; what goes on is asked of Prefect, where it answers.
+    """
     record = load_run(store, run)
-    scenes = read_table(store, "scenes", run=record.run).set_index("scene")
+    rows = scene_rows(store, record.run).set_index("scene")
     stages = read_table(store, "stages", run=record.run)
-    table = Table(title=f"{record.run} ({record.dataset})", title_justify="left")
-    for title in ("scene", "state", "last stage finished", "message"):
-        table.add_column(title, overflow="fold")
-    for name in record.scenes:
-        state = scenes["state"].get(name, "no result yet")
-        finished = stages[(stages["scene"] == name) & (stages["state"] == "completed")]["stage"]
-        message = scenes["error_message"].get(name)
-        last = finished.iloc[-1] if len(finished) else "-"
-        table.add_row(name, state, last, message if isinstance(message, str) else "")
-    Console(width=None if Console().is_terminal else 160).print(table)
+    going_on = {}
+    if (rows["state"] != COMPLETED).any():
+        going_on = {one.scene: one for one in _going_on(record.run)}
+    title = f"{record.run} ({record.folder or record.dataset})"
+    table = Table(title=escape(title), title_justify="left")
+    for heading in ("scene", "state", "stage", "message"):
+        table.add_column(heading, overflow="fold")
+    for name, row in rows.iterrows():
+        finished = stages[(stages["scene"] == name) & (stages["state"] == COMPLETED)]["stage"]
+        stage = f"{finished.iloc[-1]} finished" if len(finished) else "-"
+        message = "" if pd.isna(row["error_message"]) else row["error_message"]
+        if now := going_on.get(str(name)):
+            if now.stage:
+                stage = f"{now.stage} {now.share:.0%}"
+            cells = [now.state, stage, now.doing]
+        else:
+            cells = [row["state"], stage, message]
+        table.add_row(*(escape(cell) for cell in (str(name), *cells)))
+    _console().print(table)
+
+
+def _going_on(run: str) -> Sequence["SceneProgress"]:
+    """Scenes of a run that wait or run now, as Prefect says; none where no API answers.
+
+    Prefect goes on calling a scene running whose process was killed with all others of the run.
+    """
+    from flows.server import find_api, is_free, use_api  # late: Prefect takes a second to import
+
+    if is_free(lock_of(run)):
+        return []
+    with contextlib.suppress(UnseenError):
+        api = find_api()
+        if api is None:
+            return []
+        use_api(api)
+        from prefect.client.orchestration import get_client
+
+        from flows.watch import ONGOING, look
+
+        with contextlib.suppress(Exception), get_client(sync_client=True) as client:
+            return [one for one in look(client, run) if one.state in ONGOING]
+    return []
+
+
+def _console() -> Console:
+    fixed = Console().is_terminal or "COLUMNS" in os.environ
+    return Console(width=None if fixed else WIDTH_OF_FILES)

@@ -18,6 +18,7 @@ from tasks.procedural.write import write_scene
 FAST = ("--splat.iterations", "150", "--splat.max-size", "160", "--sfm.max-features", "2048")
 """Of a size that shows everything but quality."""
 
+ROOT = Path(__file__).parents[2]
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -39,15 +40,28 @@ def command_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[di
 
 
 @pytest.fixture(scope="session")
+def api(command_environment: dict[str, str]) -> str:
+    """The address of a server that the command finds, so that ``unseen scene`` starts none."""
+    code = "from flows.server import find_or_start_api; print(find_or_start_api().url)"
+    environment = command_environment | {"PYTHONPATH": str(ROOT)}
+    started = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    return started.stdout.strip()
+
+
+@pytest.fixture(scope="session")
 def unseen(command_environment: dict[str, str]) -> Command:
     """Run ``unseen`` with some arguments to its end."""
 
     def run(
-        *arguments: str | int | Path, cwd: Path | None = None
+        *arguments: str | int | Path,
+        cwd: Path | None = None,
+        environment: dict[str, str] | None = None,
     ) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             [sys.executable, "-c", "from flows.cli import main; main()", *map(str, arguments)],
-            env=command_environment | {"PYTHONPATH": str(Path(__file__).parents[2])},
+            env=(environment or command_environment) | {"PYTHONPATH": str(ROOT)},
             cwd=cwd,
             capture_output=True,
             text=True,

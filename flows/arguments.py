@@ -1,0 +1,107 @@
+"""Reading the command line: which command, with the options that a file and the words give."""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import tyro
+from pydantic.fields import FieldInfo
+from tyro.constructors import (
+    ConstructorRegistry,
+    StructConstructorSpec,
+    StructFieldSpec,
+    StructTypeInfo,
+)
+
+from flows.config import SceneConfig, overridden, read_config
+from tasks.config import Config
+from tasks.errors import InputError
+
+CONFIG_OPTION = "--config"
+
+
+def parse(commands: Mapping[str, Callable[..., None]], words: Sequence[str]) -> Callable[[], None]:
+    """The command that the words ask for, with its arguments.
+
+    A command's :class:`SceneConfig` has the fields that the options set, then those of the file
+    after ``--config``, then our own.
+
+    Raises:
+        InputError: the file cannot be read, or a value is out of bounds.
+        SystemExit: help was asked for, or the words are no command; it has been printed.
+    """
+    file = _word_after(CONFIG_OPTION, words)
+    registry = ConstructorRegistry()
+    registry.struct_rule(_unchecked(read_config(Path(file)) if file else SceneConfig()))
+    with registry:
+        command: Callable[[], None] = tyro.extras.subcommand_cli_from_dict(
+            {name: _held_back(command) for name, command in commands.items()},
+            prog="unseen",
+            args=list(words),
+            description="Folders of photographs in; camera poses, Gaussian splats and a table of "
+            "how good they are out.",
+        )
+    return command
+
+
+def _held_back(command: Callable[..., None]) -> Callable[..., Callable[[], None]]:
+    """``command`` for a parser that calls what it parsed: its call comes later, config checked."""
+
+    @functools.wraps(command)
+    def hold(**arguments: Any) -> Callable[[], None]:
+        for name, value in arguments.items():
+            if isinstance(value, SceneConfig):
+                fields = value.model_dump(warnings=False)
+                arguments[name] = overridden(SceneConfig(), fields, where="the command line")
+        return functools.partial(command, **arguments)
+
+    return hold
+
+
+def _unchecked(base: SceneConfig) -> Callable[[StructTypeInfo], StructConstructorSpec | None]:
+    """Configs with the defaults of ``base``, built unchecked.
+
+    The parser would wrap an error of a part in words of its own; the whole is checked afterwards.
+    """
+
+    def rule(info: StructTypeInfo) -> StructConstructorSpec | None:
+        model = info.type
+        if not (isinstance(model, type) and issubclass(model, Config)):
+            return None
+        defaults = base if model is SceneConfig else info.default
+        hints = get_type_hints(model, include_extras=True)
+
+        def build(**fields: Any) -> Config:
+            return model.model_construct(**fields)
+
+        build.__doc__ = model.__doc__
+        fields = [
+            StructFieldSpec(
+                name=name,
+                type=hints[name],
+                default=getattr(defaults, name, _default_of(field)),
+                helptext=field.description,
+            )
+            for name, field in model.model_fields.items()
+        ]
+        return StructConstructorSpec(instantiate=build, fields=tuple(fields))
+
+    return rule
+
+
+def _default_of(field: FieldInfo) -> Any:
+    return tyro.MISSING_NONPROP if field.is_required() else field.get_default()
+
+
+def _word_after(option: str, words: Sequence[str]) -> str | None:
+    """The value of an option that must be known before the others' defaults are."""
+    value = None
+    for index, word in enumerate(words):
+        if word == option:
+            if index + 1 == len(words):
+                raise InputError(f"{option} is the last word; name a YAML file after it")
+            value = words[index + 1]
+        elif word.startswith(f"{option}="):
+            value = word.removeprefix(f"{option}=")
+    return value

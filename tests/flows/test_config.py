@@ -1,0 +1,118 @@
+"""A scene's config from YAML: what is left out, what is wrong, and how that is said."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from flows.config import SceneConfig, overridden, read_config
+from tasks.errors import InputError
+from tasks.splat.config import EveryNth, SplatConfig, TrainOn
+
+
+def written(folder: Path, text: str) -> Path:
+    file = folder / "run.yaml"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    iterations=st.integers(1, 1_000_000),
+    ssim_weight=st.floats(0, 1),
+    split=st.one_of(
+        st.builds(EveryNth, n=st.integers(2, 99), offset=st.integers(0, 9)),
+        st.builds(TrainOn, photos=st.lists(st.text(min_size=1), min_size=2).map(tuple)),
+    ),
+)
+def test_a_config_written_as_yaml_comes_back_equal(
+    tmp_path: Path, iterations: int, ssim_weight: float, split: EveryNth | TrainOn
+) -> None:
+    config = SceneConfig(
+        split=split, splat=SplatConfig(iterations=iterations, ssim_weight=ssim_weight)
+    )
+    text = yaml.safe_dump(config.model_dump(mode="json"))
+    found = read_config(written(tmp_path, text))
+    assert found == config
+    assert hash(found) == hash(config)
+
+
+def test_what_the_file_leaves_out_stays(tmp_path: Path) -> None:
+    found = read_config(written(tmp_path, "splat: {densify: {every: 7}}\nsfm:\n"))
+    assert found.splat.densify.every == 7
+    assert found.splat.densify.start == SceneConfig().splat.densify.start
+    assert found.model_copy(update={"splat": SplatConfig()}) == SceneConfig()
+
+
+def test_an_empty_file_changes_nothing(tmp_path: Path) -> None:
+    assert read_config(written(tmp_path, "\n")) == SceneConfig()
+
+
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+    assert read_config(written(tmp_path, "\ufeffsplat: {iterations: 5}")).splat.iterations == 5
+
+
+def test_another_kind_of_split_replaces_the_whole_of_it() -> None:
+    base = SceneConfig(split=TrainOn(photos=("a.jpg", "b.jpg")))
+    found = overridden(base, {"split": {"kind": "every_nth", "n": 3}}, where="it")
+    assert found.split == EveryNth(n=3, offset=0)
+
+
+def test_the_same_kind_of_split_keeps_its_other_fields() -> None:
+    base = SceneConfig(split=EveryNth(n=5, offset=2))
+    assert overridden(base, {"split": {"n": 7}}, where="it").split == EveryNth(n=7, offset=2)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("iterations: 5", "there is no field 'iterations' (known: ingest, sfm, split, splat)"),
+        ("splats: {}", "there is no field 'splats', did you mean 'splat'?"),
+        ("splat: {iteration: 5}", "no field 'splat.iteration', did you mean 'iterations'?"),
+        ("splat: {densify: {evry: 5}}", "no field 'splat.densify.evry', did you mean 'every'?"),
+        ("split: {ofset: 5}", "no field 'split.ofset', did you mean 'offset'?"),
+        (
+            "split: {kind: train_on, photo: [a, b]}",
+            "no field 'split.photo', did you mean 'photos'?",
+        ),
+        ("split: {kind: train_on}", "'split.photos' is missing"),
+        (
+            "split: {kind: every_third}",
+            "'split.kind' is 'every_third': it should be one of 'every_nth', 'train_on'",
+        ),
+        ("splat: {iterations: 0}", "'splat.iterations' is 0: input should be greater than"),
+        ("splat: {iterations: many}", "'splat.iterations' is 'many': input should be a valid int"),
+        ("splat: 5", "'splat' is 5: "),
+        ("sfm: {camera_model: pinhole}", "'SIMPLE_PINHOLE'"),
+        ("[1, 2]", "is a list, but fields by name are needed"),
+        ("splat: {", "is not YAML"),
+        ("splat: \t{}", "is not YAML"),
+    ],
+)
+def test_a_mistake_is_named_with_its_place_and_what_was_meant(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        read_config(written(tmp_path, text))
+    message = str(caught.value)
+    assert said in message
+    assert str(tmp_path / "run.yaml") in message
+    assert "\n" not in message
+
+
+def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"sfm\.overlap.*splat\.iterations"):
+        read_config(written(tmp_path, "splat: {iterations: -1}\nsfm: {overlap: 0}"))
+
+
+def test_a_file_that_is_not_there_is_said_to_be(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"none\.yaml' cannot be read \(No such file"):
+        read_config(tmp_path / "none.yaml")
+
+
+def test_bytes_that_are_no_text_are_not_yaml(tmp_path: Path) -> None:
+    (tmp_path / "photo.yaml").write_bytes(b"\xff\xd8\xff\xe0 jpeg")
+    with pytest.raises(InputError, match="is not YAML"):
+        read_config(tmp_path / "photo.yaml")

@@ -1,0 +1,187 @@
+"""``unseen scene`` and what is refused, as people run it: exit codes, tables and sentences."""
+
+import shutil
+import struct
+import subprocess
+import sys
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+from PIL import Image
+
+from storage.arrays import Store
+from storage.metrics import read_table
+from tests.flows.conftest import FAST, Command
+
+Said: TypeAlias = "subprocess.CompletedProcess[str]"
+
+
+def refused(said: Said, sentence: str) -> None:
+    """The command ended with exit code 1, one sentence and no traceback."""
+    assert said.returncode == 1, said.stderr
+    assert "Traceback" not in said.stderr
+    assert "ERROR" not in said.stderr
+    told = [line for line in said.stderr.splitlines() if line.startswith("unseen: ")]
+    assert len(told) == 1, said.stderr
+    assert sentence in told[0]
+    assert said.stderr.rstrip().endswith(told[0])
+
+
+@pytest.fixture(scope="module")
+def finished(
+    tmp_path_factory: pytest.TempPathFactory, unseen: Command, api: str, photographed: Path
+) -> tuple[Said, Path]:
+    """A scene named after its folder, run in the folder above it with the default store."""
+    root = tmp_path_factory.mktemp("a place")
+    shutil.copytree(photographed, root / "front [red]")
+    return unseen("scene", "front [red]", *FAST, cwd=root), root
+
+
+def test_a_scene_ends_with_its_table(finished: tuple[Said, Path]) -> None:
+    said, root = finished
+    assert said.returncode == 0, said.stderr
+    assert "front [red]" in said.stdout
+    assert "1 of 1 scenes completed" in said.stdout
+    rows = read_table(Store(root=str(root / "unseen-store")), "scenes")
+    assert rows["scene"].tolist() == ["front [red]"]
+    assert rows["state"].tolist() == ["completed"]
+    assert rows["photos"].tolist() == [8]
+    psnr_db = rows["psnr_db"].iloc[0]
+    assert psnr_db > 14  # a grey image gives about 12
+    assert f"{psnr_db:.2f}" in said.stdout
+
+
+def test_its_run_can_be_reported_watched_and_needs_no_resume(
+    finished: tuple[Said, Path],
+    unseen: Command,
+    tmp_path: Path,
+) -> None:
+    _, root = finished
+    files = ("--markdown", tmp_path / "é.md", "--pictures", tmp_path / "sheet.jpg")
+    report = unseen("report", *files, cwd=root)
+    assert report.returncode == 0, report.stderr
+    assert "| front [red] | completed | 8 |" in (tmp_path / "é.md").read_text(encoding="utf-8")
+    assert Image.open(tmp_path / "sheet.jpg").size[0] > 400
+    refused(unseen("report", "--markdown", tmp_path / "no" / "a.md", cwd=root), "No such file")
+    refused(unseen("report", "--pictures", tmp_path / "a.nothing", cwd=root), "a.nothing")
+    status = unseen("status", cwd=root)
+    assert status.returncode == 0, status.stderr
+    assert "evaluate finished" in status.stdout
+    resume = unseen("resume", cwd=root)
+    assert resume.returncode == 0, resume.stderr
+    assert "nothing to do" in resume.stdout
+
+
+def test_a_scene_that_failed_is_resumed_under_its_own_name(
+    tmp_path: Path, unseen: Command, api: str, photographed: Path
+) -> None:
+    (tmp_path / "folder").mkdir()
+    store = ("--store", tmp_path / "store")
+    said = unseen("scene", tmp_path / "folder", "--name", "other", *store, *FAST)
+    refused(said, "holds no photo")
+    for photo in (photographed / "images").iterdir():
+        shutil.copy(photo, tmp_path / "folder")
+    resumed = unseen("resume", *store)
+    assert resumed.returncode == 0, resumed.stderr
+    rows = read_table(Store(root=str(tmp_path / "store")), "scenes")
+    assert rows["scene"].tolist() == ["other"]
+    assert rows["state"].tolist() == ["completed"]
+    assert rows["gaussians"].iloc[0] < 5000  # with the few iterations it was first asked for
+
+
+@pytest.mark.parametrize("command", ["scene", "run"])
+def test_a_store_that_cannot_be_written_is_refused_before_anything_is_started(
+    tmp_path: Path, unseen: Command, command_environment: dict[str, str], command: str
+) -> None:
+    (tmp_path / "photos" / "a").mkdir(parents=True)
+    (tmp_path / "file").touch()
+    alone = command_environment | {"PREFECT_HOME": str(tmp_path / "home")}
+    words = (command, tmp_path / "photos", "--store", tmp_path / "file" / "store")
+    refused(unseen(*words, environment=alone), "cannot be written")
+    assert not (tmp_path / "home" / "server.pid").exists()
+    assert not (tmp_path / "home" / "prefect.db").exists()
+
+
+def test_a_typo_in_a_config_file_is_refused(tmp_path: Path, unseen: Command) -> None:
+    (tmp_path / "run.yaml").write_text("splat: {iteration: 5}")
+    said = unseen("scene", tmp_path, "--config", "run.yaml", cwd=tmp_path)
+    refused(said, "there is no field 'splat.iteration', did you mean 'iterations'?")
+    assert not (tmp_path / "unseen-store").exists()
+
+
+def test_a_bad_variable_is_refused(
+    tmp_path: Path, unseen: Command, command_environment: dict[str, str]
+) -> None:
+    bad = command_environment | {"UNSEEN_THREADS": "two"}
+    refused(unseen("status", environment=bad, cwd=tmp_path), "UNSEEN_THREADS is 'two'")
+
+
+def test_a_reader_that_stops_reading_gets_no_traceback(
+    tmp_path: Path, command_environment: dict[str, str]
+) -> None:
+    root = Path(__file__).parents[2]
+    code = "import sys; from flows.cli import main; sys.argv = ['unseen', 'run', '--help']; main()"
+    piped = f'"$PYTHON" -c "{code}" | true'
+    environment = command_environment | {"PYTHONPATH": str(root), "PYTHON": sys.executable}
+    ended = subprocess.run(
+        ["bash", "-c", piped], env=environment, capture_output=True, text=True, check=False
+    )
+    assert "Traceback" not in ended.stderr
+
+
+def two_photos(folder: Path, photographed: Path) -> None:
+    for photo in sorted((photographed / "images").iterdir())[:2]:
+        shutil.copy(photo, folder)
+
+
+def black_photos(folder: Path, photographed: Path) -> None:
+    for index in range(4):
+        Image.new("RGB", (320, 240)).save(folder / f"{index}.png")
+
+
+def huge_photos(folder: Path, photographed: Path) -> None:
+    """900 megapixels each, in a file of a few kilobytes that a decoder would unpack to 900 MB."""
+    edge = 30_000
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        checked = kind + content
+        return struct.pack(">I", len(content)) + checked + struct.pack(">I", zlib.crc32(checked))
+
+    header = struct.pack(">IIBBBBB", edge, edge, 8, 0, 0, 0, 0)
+    packer = zlib.compressobj(9)
+    rows = b"".join(packer.compress(bytes(edge + 1)) for _ in range(edge)) + packer.flush()
+    content = chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+    for index in range(3):
+        (folder / f"{index}.png").write_bytes(b"\x89PNG\r\n\x1a\n" + content)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("fill", "sentence"),
+    [
+        (two_photos, "holds 2 photos"),
+        (black_photos, "is black"),
+        (huge_photos, "900"),
+    ],
+)
+def test_photos_that_cannot_give_a_scene_are_refused_with_the_reason(
+    tmp_path: Path,
+    unseen: Command,
+    api: str,
+    photographed: Path,
+    fill: Callable[[Path, Path], None],
+    sentence: str,
+) -> None:
+    (tmp_path / "photos").mkdir()
+    fill(tmp_path / "photos", photographed)
+    said = unseen("scene", tmp_path / "photos", "--store", tmp_path / "store")
+    refused(said, sentence)
+    row = read_table(Store(root=str(tmp_path / "store")), "scenes").iloc[0]
+    assert row["state"] == "failed"
+    assert sentence in row["error_message"]
+    report = unseen("report", "--store", tmp_path / "store")
+    assert report.returncode == 0, report.stderr
+    assert sentence in report.stdout

@@ -1,0 +1,294 @@
+"""Finding a Prefect API or starting one, with all that may be in the way on a machine."""
+
+import contextlib
+import http.server
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from prefect.settings import (
+    PREFECT_API_URL,
+    PREFECT_HOME,
+    PREFECT_SERVER_API_PORT,
+    temporary_settings,
+)
+
+from flows import server
+from tasks.errors import InputError, MachineError
+
+ROOT = Path(__file__).parents[2]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def answering(content: bytes, port: int = 0) -> Iterator[int]:
+    """A program that gives the same answer to everything; its port."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing."""
+
+    program = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    threading.Thread(target=program.serve_forever, daemon=True).start()
+    try:
+        yield program.server_port
+    finally:
+        program.shutdown()
+        program.server_close()
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A home of Prefect's with nothing in it, and a usual port on which nobody listens."""
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.setenv(name, "example.org")
+    changes = {PREFECT_HOME: tmp_path, PREFECT_SERVER_API_PORT: free_port()}
+    with temporary_settings(changes, restore_defaults={PREFECT_API_URL}):
+        yield tmp_path
+
+
+def test_without_any_server_none_is_found(home: Path) -> None:
+    assert server.find_api() is None
+
+
+def test_a_named_api_that_is_dead_is_an_error_with_its_address(home: Path) -> None:
+    with (
+        temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}),
+        pytest.raises(MachineError, match=r"http://127\.0\.0\.1:9/api .*does not answer; start"),
+    ):
+        server.find_api()
+
+
+def test_the_named_api_wins(home: Path) -> None:
+    with (
+        answering(b"true") as named,
+        answering(b"true") as usual,
+        temporary_settings(
+            {PREFECT_API_URL: f"http://127.0.0.1:{named}/api/", PREFECT_SERVER_API_PORT: usual}
+        ),
+    ):
+        found = server.find_api()
+    assert found == server.Api(url=f"http://127.0.0.1:{named}/api", started=False)
+    assert found.ui == f"http://127.0.0.1:{named}"
+
+
+def test_a_server_on_the_usual_port_is_found_where_the_remembered_one_is_gone(home: Path) -> None:
+    (home / "unseen-server.json").write_text('{"url": "http://127.0.0.1:9/api"}')
+    with answering(b"true") as port, temporary_settings({PREFECT_SERVER_API_PORT: port}):
+        found = server.find_api()
+    assert found is not None
+    assert found.url == f"http://127.0.0.1:{port}/api"
+
+
+@pytest.mark.parametrize("memory", ["", "{", "[]", '{"address": 1}'])
+def test_a_damaged_memory_is_no_memory(home: Path, memory: str) -> None:
+    (home / "unseen-server.json").write_text(memory)
+    assert server.find_api() is None
+
+
+@pytest.mark.parametrize("content", [b"<html>hello</html>", b'{"ok": true}', b"", b"\xff"])
+def test_another_program_on_the_usual_port_is_no_api(home: Path, content: bytes) -> None:
+    with answering(content) as port, temporary_settings({PREFECT_SERVER_API_PORT: port}):
+        assert server.find_api() is None
+
+
+def test_proxies_are_not_asked_for_what_is_on_this_machine(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    with answering(b"true") as port, temporary_settings({PREFECT_SERVER_API_PORT: port}):
+        assert server.find_api() is not None
+    assert os.environ["NO_PROXY"].split(",") == ["example.org", "127.0.0.1", "localhost"]
+
+
+def test_the_pid_file_of_a_dead_server_is_removed(home: Path) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", "pass"])
+    ended.wait()
+    for content in (str(ended.pid), "", "no number", str(os.getpid())):  # the last: another program
+        (home / "server.pid").write_text(content)
+        server._forget_dead_server()
+        assert not (home / "server.pid").exists(), content
+
+
+def test_the_pid_file_of_a_living_server_stays(home: Path) -> None:
+    words = [sys.executable, "-c", "input()", "prefect.server.api.server:create_app"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE) as process:
+        (home / "server.pid").write_text(str(process.pid))
+        server._forget_dead_server()
+        assert (home / "server.pid").exists()
+        process.kill()
+
+
+def python(code: str, environment: dict[str, str]) -> "subprocess.Popen[str]":
+    """Start some code in a process, and a session, of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-c", code],
+        env=environment | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def environment_of(home: Path, port: int) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    return kept | {"PREFECT_HOME": str(home), "PREFECT_SERVER_API_PORT": str(port)}
+
+
+HOLD = "from flows.server import lock\nwith lock('it'):\n    print('held', flush=True); input()"
+
+
+def test_a_lock_is_held_until_its_process_dies(home: Path) -> None:
+    assert not server.is_free("it")  # it never was held
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD],
+        env=environment_of(home, 1) | {"PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        assert not server.is_free("it")
+        refused = pytest.raises(InputError, match="somebody has it")
+        with refused, server.lock("it", refused="somebody has it"):
+            pytest.fail("two hold it")
+        holder.kill()
+    assert server.is_free("it")
+    with server.lock("it", refused="somebody has it"):
+        assert not server.is_free("it")
+
+
+def test_a_home_that_cannot_be_written_is_said_to_be(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with (
+        temporary_settings({PREFECT_HOME: tmp_path / "file" / "home"}),
+        pytest.raises(MachineError, match=r"cannot be written .* set PREFECT_HOME"),
+        server.lock("it"),
+    ):
+        pytest.fail("there is no such lock")
+
+
+START = (
+    "import json, time\nfrom flows.server import find_or_start_api\napi = find_or_start_api()\n"
+    "print(json.dumps([api.url, api.started]), flush=True)\ntime.sleep({seconds})"
+)
+
+
+def servers(home: Path) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter(["environ", "cmdline"]):
+        environment = process.info["environ"] or {}
+        ours = environment.get("PREFECT_HOME") == str(home)
+        if ours and process.info["cmdline"][3:5] == ["server", "start"]:
+            found.append(process)
+    return found
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """A fresh home, with a space in its path, whose usual port another program holds."""
+    home = tmp_path / "my home"
+    with answering(b"another program") as port:
+        try:
+            yield environment_of(home, port)
+        finally:
+            for process in servers(home):
+                process.kill()
+
+
+def test_one_server_starts_stays_and_is_replaced_when_it_was_killed(
+    machine: dict[str, str],
+) -> None:
+    home = Path(machine["PREFECT_HOME"])
+    both = [python(START.format(seconds=60), machine) for _ in range(2)]
+    answers = [json.loads(one.stdout.readline()) for one in both if one.stdout]
+    (url,) = {url for url, _ in answers}
+    assert sorted(started for _, started in answers) == [False, True]
+    assert not url.endswith(f":{machine['PREFECT_SERVER_API_PORT']}/api")
+    (first,) = servers(home)
+    # Into a pipe that nobody reads any more, its first warning would be its end.
+    assert {Path(f"/proc/{first.pid}/fd/{stream}").resolve() for stream in (1, 2)} == {
+        home / "unseen-server.log"
+    }
+
+    for one in both:
+        os.killpg(one.pid, signal.SIGINT)  # Ctrl-C in their terminals
+        one.wait()
+    time.sleep(1)
+    assert servers(home) == [first]
+
+    later = python(START.format(seconds=0), machine).communicate()[0]
+    assert json.loads(later) == [url, False]
+
+    first.kill()  # it leaves its pid file
+    first.wait()
+    assert (home / "server.pid").exists()
+    anew = python(START.format(seconds=0), machine).communicate()[0]
+    assert json.loads(anew)[1]
+    (second,) = servers(home)
+
+    stop = [sys.executable, "-m", "prefect", "server", "stop"]
+    subprocess.run(stop, env=machine, capture_output=True, check=True)
+    second.wait(timeout=30)
+    assert servers(home) == []
+
+
+WORK = """
+import time
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+from flows.server import find_or_start_api, use_api, worker
+use_api(find_or_start_api())
+with get_client(sync_client=True) as client:
+    client.create_work_pool(WorkPoolCreate(name="cpu", type="process"))
+with worker("cpu", "q", limit=1, environment={"OURS": "yes"}):
+    print("begun", flush=True)
+    time.sleep(600)
+"""
+
+
+def until_one_worker(home: Path, other_than: psutil.Process | None = None) -> psutil.Process:
+    for _ in range(600):
+        for process in psutil.process_iter(["environ"]):
+            environment = process.info["environ"] or {}
+            ours = environment.get("PREFECT_HOME") == str(home) and environment.get("OURS")
+            if ours and process != other_than:
+                return process
+        time.sleep(0.1)
+    pytest.fail("no worker came")
+
+
+@pytest.mark.slow
+def test_a_killed_worker_is_restarted_and_ends_with_its_command(machine: dict[str, str]) -> None:
+    home = Path(machine["PREFECT_HOME"])
+    command = python(WORK, machine)
+    assert command.stdout is not None
+    assert command.stdout.readline() == "begun\n"
+    first = until_one_worker(home)
+    first.kill()
+    second = until_one_worker(home, other_than=first)
+    command.kill()
+    second.wait(timeout=30)
+    assert not second.is_running()

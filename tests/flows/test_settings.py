@@ -1,0 +1,66 @@
+"""Facts of the machine from ``UNSEEN_`` variables."""
+
+from pathlib import Path
+
+import pytest
+
+from flows.settings import Settings, shared_cores, usable_cores
+from tasks.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("UNSEEN_THREADS", "many", "UNSEEN_THREADS is 'many': input should be a valid integer"),
+        ("UNSEEN_THREADS", "-1", "UNSEEN_THREADS is '-1': input should be greater than"),
+        ("UNSEEN_DEVICE", "gpu", "UNSEEN_DEVICE is 'gpu': input should be 'auto', 'cpu' or 'cuda'"),
+        ("UNSEEN_STORE", "", "UNSEEN_STORE is ''"),
+    ],
+)
+def test_a_bad_value_is_one_sentence_that_names_the_variable(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(InputError) as caught:
+        Settings()
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_directory_is_made_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("UNSEEN_STORE", "my store")
+    assert Settings().open_store().root == str(tmp_path / "my store")
+
+
+def test_the_home_directory_may_be_a_tilde(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("UNSEEN_STORE", "~/store")
+    assert Settings().open_store().root == str(tmp_path / "store")
+
+
+def test_a_url_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNSEEN_STORE", "s3://bucket/path/")
+    assert Settings().open_store().root == "s3://bucket/path"
+
+
+def test_asking_for_cuda_without_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setenv("UNSEEN_DEVICE", "cuda")
+    with pytest.raises(InputError, match="UNSEEN_DEVICE is cuda but torch"):
+        Settings().site()
+
+
+@pytest.mark.parametrize(("threads", "at_once"), [(0, 0), (1, 0), (0, 1), (3, 2)])
+def test_threads_and_scenes_are_what_was_asked_or_fill_the_machine(
+    threads: int, at_once: int
+) -> None:
+    each, together = shared_cores(threads, at_once)
+    assert each == threads or threads == 0
+    assert together == at_once or at_once == 0
+    assert each >= 1
+    assert together >= 1
+    if threads == 0 and at_once == 0:
+        assert each * together <= usable_cores()
