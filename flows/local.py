@@ -2,11 +2,14 @@
 
 import asyncio
 import contextlib
+import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from httpx import HTTPError
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State, WorkerStatus
 from prefect.exceptions import ObjectAlreadyExists
@@ -24,6 +27,9 @@ from tasks.site import Device
 
 OUR_WORKERS = "unseen-"
 SECONDS_TO_CANCEL = 30.0
+SECONDS_BETWEEN_LOOKS = 5.0
+SECONDS_OF_SILENCE = 45.0
+"""A worker that lives is heard of every 30 s."""
 
 
 def run_dataset(
@@ -40,8 +46,8 @@ def run_dataset(
     A run goes on in one process of this machine; what a killed one left to wait is called off, so
     that no scene is run twice.
 
-    Workers of somebody else's that serve the pool are left to do the work; without any, workers of
-    this run pull from a queue of its own, so that two runs on one machine keep apart.
+    The run has a queue of its own, so that two runs on one machine keep apart. Workers of somebody
+    else's that serve the pool are left to do the work; without any, workers of this run do it.
 
     Args:
         at_once: scenes that run at a time on this machine's CPUs.
@@ -100,16 +106,38 @@ async def _final_state(**parameters: Any) -> State[Any]:
 
 
 @contextlib.contextmanager
-def _workers(pool: str, device: Device, run: str, at_once: int) -> Iterator[str | None]:
-    """Workers for the run where nobody else serves the pool; the queue they pull from, or None."""
-    if asyncio.run(_is_served(pool)):
-        yield None
-        return
-    with get_client(sync_client=True) as client, contextlib.ExitStack() as started:
+def _workers(pool: str, device: Device, run: str, at_once: int) -> Iterator[str]:
+    """Have somebody pull from a queue of the run's own, whose name this gives.
+
+    Other people's workers pull from all queues of the pool. While there are none, or once they have
+    all gone, workers of our own do.
+    """
+    ended = threading.Event()
+    stand_in = threading.Thread(
+        target=_work_if_nobody_does, args=(pool, device, run, at_once, ended), daemon=True
+    )
+    with get_client(sync_client=True) as client:
         try:
             queue = client.create_work_queue(name=run, work_pool_name=pool)
         except ObjectAlreadyExists:  # of this run, when it was killed
             queue = client.read_work_queue_by_name(name=run, work_pool_name=pool)
+        stand_in.start()
+        try:
+            yield run
+        finally:
+            ended.set()
+            stand_in.join()
+            with contextlib.suppress(Exception):  # only tidiness is lost
+                client.delete_work_queue_by_id(queue.id)
+
+
+def _work_if_nobody_does(
+    pool: str, device: Device, run: str, at_once: int, ended: threading.Event
+) -> None:
+    while _is_served(pool):
+        if ended.wait(SECONDS_BETWEEN_LOOKS):
+            return
+    with contextlib.ExitStack() as started:
         if device == "cuda":
             import torch
 
@@ -118,19 +146,27 @@ def _workers(pool: str, device: Device, run: str, at_once: int) -> Iterator[str 
                 started.enter_context(worker(pool, run, limit=1, environment=gpu))
         else:
             started.enter_context(worker(pool, run, limit=at_once, environment={}))
-        try:
-            yield run
-        finally:
-            with contextlib.suppress(Exception):  # only tidiness is lost
-                client.delete_work_queue_by_id(queue.id)
+        ended.wait()
 
 
-async def _is_served(pool: str) -> bool:
-    """Whether workers that no run of ours started pull from the pool."""
+def _is_served(pool: str) -> bool:
+    """Whether others work for the pool; a server too busy to say is asked again."""
+    try:
+        return asyncio.run(_has_others(pool))
+    except (OSError, HTTPError):
+        return True
+
+
+async def _has_others(pool: str) -> bool:
+    """Whether workers that no run of ours started are alive and pull from the pool."""
     async with get_client() as client:
         workers = await client.read_workers_for_work_pool(pool)
     return any(
-        one.status == WorkerStatus.ONLINE and not one.name.startswith(OUR_WORKERS)
+        one.status == WorkerStatus.ONLINE
+        and not one.name.startswith(OUR_WORKERS)
+        # A worker that has gone is called online for a while.
+        and one.last_heartbeat_time is not None
+        and (datetime.now(UTC) - one.last_heartbeat_time).total_seconds() < SECONDS_OF_SILENCE
         for one in workers
     )
 
