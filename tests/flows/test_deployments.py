@@ -36,7 +36,7 @@ def said_by(*words: str, environment: dict[str, str], cwd: Path) -> str:
 @pytest.fixture(scope="module")
 def site(
     command_environment: dict[str, str], api: str, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, str]:
+) -> Iterator[dict[str, str]]:
     """The variables of a machine of the site, after the commands in the file were run once."""
     site = command_environment | {
         "PREFECT_API_URL": api,
@@ -54,7 +54,10 @@ def site(
     deploy = next(line for line in commands if " deploy " in line)
     assert deploy in (ROOT / "README.md").read_text()
     said_by(*deploy.split()[1:], environment=site, cwd=ROOT)
-    return site
+    yield site
+    # With its workers: Prefect takes them for alive a while longer, and later runs would wait.
+    for pool in pools[1].split():
+        said_by("--no-prompt", "work-pool", "delete", pool, environment=site, cwd=ROOT)
 
 
 @pytest.fixture
@@ -67,7 +70,11 @@ def cpu_worker(site: dict[str, str], tmp_path: Path) -> Iterator[Path]:
             yield tmp_path / "worker.log"
         finally:
             process.terminate()
-            process.wait(timeout=60)
+            try:
+                process.wait(timeout=20)
+            except subprocess.TimeoutExpired:  # Prefect's worker does not always hear it
+                process.kill()
+                process.wait()
 
 
 def test_the_deployments_are_those_that_the_command_makes(site: dict[str, str]) -> None:
