@@ -12,7 +12,7 @@ from tasks.procedural.write import write_scene
 from tasks.progress_line import progress_line
 from tasks.splat.config import SplatConfig
 
-ITERATIONS = 2500
+ITERATIONS = 1600
 
 
 def demo_config() -> SceneConfig:
