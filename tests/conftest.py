@@ -1,5 +1,12 @@
 """The test run checks every shape annotation, so the hook comes before any import of ours."""
 
+import signal
+
 from jaxtyping import install_import_hook
 
 install_import_hook(["tasks", "storage"], "beartype.beartype")
+
+# A shell that starts us in the background has us ignore Ctrl-C, and the commands that tests
+# interrupt would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
