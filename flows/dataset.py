@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -54,13 +54,21 @@ async def reconstruct_dataset(
         unfinished = unfinished_scenes(store, load_run(store, run))
         entries = tuple(entry for entry in entries if entry.name in unfinished)
 
+    # A microsecond apart, because the pool hands scenes out by their times and, where those are
+    # equal, in any order: people expect the dataset's.
+    now = datetime.now(UTC)
+    starts = [now + timedelta(microseconds=index) for index in range(len(entries))]
     await asyncio.gather(
-        *(_run_scene(entry, run, settings, store, deployment, queue) for entry in entries)
+        *(
+            _run_scene(entry, run, settings, store, deployment, queue, start)
+            for entry, start in zip(entries, starts, strict=True)
+        )
     )
 
     compact(store, run)
     await acreate_markdown_artifact(markdown_report(store, run), key="run", description=run)
-    return _verdict(read_table(store, "scenes", run=run))
+    rows = read_table(store, "scenes", run=run)
+    return _verdict(rows[rows["scene"].isin(load_run(store, run).scenes)])
 
 
 async def _run_scene(
@@ -70,6 +78,7 @@ async def _run_scene(
     store: Store,
     deployment: str,
     queue: str | None,
+    start: datetime,
 ) -> None:
     """Run one scene; where its process could not write its row, write it."""
     if entry.error is not None:
@@ -92,6 +101,7 @@ async def _run_scene(
         flow_run_name=entry.name,
         tags=[tag_of(run)],
         work_queue_name=queue,
+        scheduled_time=start,
         job_variables={"env": environment},
         poll_interval=1,
     )

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 import sys
 import sysconfig
 import zipfile
@@ -12,24 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.commands import output_of
+
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("flows", "tasks", "storage")
 
 pytestmark = pytest.mark.slow
-
-
-def output_of(*command: str | Path, cwd: Path, environment: dict[str, str] | None = None) -> str:
-    ended = subprocess.run(
-        [str(word) for word in command],
-        cwd=cwd,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stdout
-    return ended.stdout
 
 
 @pytest.fixture(scope="module")

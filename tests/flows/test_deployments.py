@@ -11,26 +11,13 @@ import pytest
 
 from storage.arrays import Store
 from storage.metrics import read_table
+from tests.commands import output_of
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "deployments" / "prefect.yaml"
 PREFECT = (sys.executable, "-m", "prefect")
 
 pytestmark = pytest.mark.slow
-
-
-def said_by(*words: str, environment: dict[str, str], cwd: Path) -> str:
-    ended = subprocess.run(
-        [*PREFECT, *words],
-        env=environment,
-        cwd=cwd,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stdout
-    return ended.stdout
 
 
 @pytest.fixture(scope="module")
@@ -50,14 +37,14 @@ def site(
     assert pools is not None
     for pool in pools[1].split():
         create = ("work-pool", "create", "--type", "process", "--overwrite", pool)
-        said_by(*create, environment=site, cwd=ROOT)
+        output_of(*PREFECT, *create, environment=site, cwd=ROOT)
     deploy = next(line for line in commands if " deploy " in line)
     assert deploy in (ROOT / "README.md").read_text()
-    said_by(*deploy.split()[1:], environment=site, cwd=ROOT)
+    output_of(*PREFECT, *deploy.split()[1:], environment=site, cwd=ROOT)
     yield site
     # With its workers: Prefect takes them for alive a while longer, and later runs would wait.
     for pool in pools[1].split():
-        said_by("--no-prompt", "work-pool", "delete", pool, environment=site, cwd=ROOT)
+        output_of(*PREFECT, "--no-prompt", "work-pool", "delete", pool, environment=site, cwd=ROOT)
 
 
 @pytest.fixture
@@ -79,7 +66,7 @@ def cpu_worker(site: dict[str, str], tmp_path: Path) -> Iterator[Path]:
 
 def test_the_deployments_are_those_that_the_command_makes(site: dict[str, str]) -> None:
     words = ("deployment", "ls", "-o", "json")
-    listed = json.loads(said_by(*words, environment=site, cwd=ROOT))
+    listed = json.loads(output_of(*PREFECT, *words, environment=site, cwd=ROOT))
     flows = {one["name"]: one["entrypoint"] for one in listed}
     assert flows == {
         "cpu": "flows.scene.reconstruct_scene",
@@ -101,7 +88,7 @@ def test_a_scene_asked_for_by_hand_is_run_by_a_worker(
         "config": config | {"split": {"kind": "every_nth", "n": 4}},
     }
     words = ("deployment", "run", "scene/cpu", "--watch", "--params", json.dumps(parameters))
-    said = said_by(*words, environment=site, cwd=cpu_worker.parent)
+    said = output_of(*PREFECT, *words, environment=site, cwd=cpu_worker.parent)
     assert "Completed" in said
     rows = read_table(Store(root=site["UNSEEN_STORE"]), "scenes", run="one")
     assert rows["scene"].tolist() == ["by hand"]
