@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from prefect import flow
 from prefect.artifacts import acreate_markdown_artifact
+from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.deployments import arun_deployment
 from prefect.states import Completed, Failed
@@ -20,6 +21,8 @@ from flows.runs import RunRecord, load_run, new_run_name, save_run, tag_of, unfi
 from flows.settings import Settings
 from storage.arrays import Store, remove_abandoned_staging
 from storage.metrics import compact, read_table, write_rows
+
+SECONDS_BETWEEN_LOOKS = 1.0
 
 
 @flow(name="dataset", flow_run_name="{run}", persist_result=False)
@@ -54,16 +57,21 @@ async def reconstruct_dataset(
         unfinished = unfinished_scenes(store, load_run(store, run))
         entries = tuple(entry for entry in entries if entry.name in unfinished)
 
-    # A microsecond apart, because the pool hands scenes out by their times and, where those are
-    # equal, in any order: people expect the dataset's.
-    now = datetime.now(UTC)
-    starts = [now + timedelta(microseconds=index) for index in range(len(entries))]
-    await asyncio.gather(
-        *(
-            _run_scene(entry, run, settings, store, deployment, queue, start)
-            for entry, start in zip(entries, starts, strict=True)
+    for entry in entries:
+        if entry.error is not None:
+            kind = type(entry.error).__name__
+            _write_end(store, run, entry.name, "failed", kind, str(entry.error))
+    began = datetime.now(UTC)
+    # One after the other, because the pool hands scenes out in the order in which they came.
+    flow_runs = [
+        await _start_scene(entry, run, settings, store, deployment, queue)
+        for entry in entries
+        if entry.error is None
+    ]
+    async with get_client() as client:
+        await asyncio.gather(
+            *(_end_scene(client, flow_run, run, store, began) for flow_run in flow_runs)
         )
-    )
 
     compact(store, run)
     await acreate_markdown_artifact(markdown_report(store, run), key="run", description=run)
@@ -71,26 +79,20 @@ async def reconstruct_dataset(
     return _verdict(rows[rows["scene"].isin(load_run(store, run).scenes)])
 
 
-async def _run_scene(
+async def _start_scene(
     entry: SceneEntry,
     run: str,
     settings: Settings,
     store: Store,
     deployment: str,
     queue: str | None,
-    start: datetime,
-) -> None:
-    """Run one scene; where its process could not write its row, write it."""
-    if entry.error is not None:
-        _write_end(store, run, entry.name, "failed", type(entry.error).__name__, str(entry.error))
-        return
-    started = datetime.now(UTC)
+) -> FlowRun:
     environment = {
         "UNSEEN_STORE": store.root,
         "UNSEEN_DEVICE": settings.device,
         "UNSEEN_THREADS": str(settings.threads),
     }
-    flow_run = await arun_deployment(
+    return await arun_deployment(
         deployment,
         parameters={
             "folder": entry.folder,
@@ -101,13 +103,21 @@ async def _run_scene(
         flow_run_name=entry.name,
         tags=[tag_of(run)],
         work_queue_name=queue,
-        scheduled_time=start,
         job_variables={"env": environment},
-        poll_interval=1,
+        timeout=0,
     )
+
+
+async def _end_scene(
+    client: PrefectClient, flow_run: FlowRun, run: str, store: Store, began: datetime
+) -> None:
+    """Wait for one scene; where its process could not write its row, write it."""
+    while flow_run.state is None or not flow_run.state.is_final():
+        await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
+        flow_run = await client.read_flow_run(flow_run.id)
     rows = read_table(store, "scenes", run=run)
-    if rows[(rows["scene"] == entry.name) & (rows["written_at"] >= started)].empty:
-        _write_end(store, run, entry.name, *_end_of(flow_run))
+    if rows[(rows["scene"] == flow_run.name) & (rows["written_at"] >= began)].empty:
+        _write_end(store, run, flow_run.name, *_end_of(flow_run))
 
 
 def _end_of(flow_run: FlowRun) -> tuple[str, str, str]:
