@@ -12,7 +12,8 @@ from flows.config import SceneConfig, overridden, read_yaml
 from storage.errors import UnseenError
 from storage.names import check_name
 from tasks.errors import InputError
-from tasks.ingest.source import DEPTH_FOLDER, PHOTO_FOLDER, find_photos
+from tasks.ingest.folder import SCENE_FOLDERS
+from tasks.ingest.source import find_files
 
 MANIFESTS = ("dataset.yaml", "dataset.yml", "dataset.csv")
 """Taken instead of a listing where a dataset's folder has one."""
@@ -92,20 +93,22 @@ def _rows(dataset: Path) -> Sequence[Mapping[str, Any]]:
 def _scene_folders(dataset: Path) -> Sequence[Mapping[str, Any]]:
     folders = [path.name for path in dataset.iterdir() if path.is_dir()]
     folders = [name for name in folders if not name.startswith(".")]
-    if set(folders) <= {PHOTO_FOLDER, DEPTH_FOLDER} and (count := _photo_count(dataset)):
+    if set(folders) <= SCENE_FOLDERS and (content := _content(dataset)):
         raise InputError(
-            f"'{dataset}' holds {count} photos itself and no scene folders, so it looks like one "
+            f"'{dataset}' holds {content} itself and no scene folders, so it looks like one "
             f"scene; use 'unseen scene {shlex.quote(str(dataset))}', or give the folder that it "
             "lies in"
         )
     return [{"folder": name} for name in folders]
 
 
-def _photo_count(folder: Path) -> int:
+def _content(folder: Path) -> str:
+    """How many photos or videos a folder holds as one scene; empty where it is none."""
     try:
-        return len(find_photos(folder))
+        files = find_files(folder)
     except InputError:
-        return 0
+        return ""
+    return f"{len(files.videos)} videos" if files.videos else f"{len(files.photos)} photos"
 
 
 def _csv_rows(file: Path) -> Sequence[Mapping[str, Any]]:

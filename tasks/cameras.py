@@ -57,3 +57,24 @@ class Cameras:
             intrinsics=intrinsics,
             sizes=sizes,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lens:
+    """How a camera maps directions to pixels: a camera model of COLMAP with two focals."""
+
+    model: str
+    """COLMAP's name: ``PINHOLE``, ``OPENCV``, ``OPENCV_FISHEYE``, ..."""
+    params: tuple[float, ...]
+    """In COLMAP's order: ``fx, fy, cx, cy`` in pixels, then the distortion, which has no unit."""
+
+    @property
+    def intrinsics(self) -> Float64[np.ndarray, "3 3"]:
+        """The pinhole part, pixels."""
+        fx, fy, cx, cy = self.params[:4]
+        return np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
+
+    def scaled(self, x: float, y: float) -> "Lens":
+        """The same lens for a photo resampled to ``x`` times its width and ``y`` its height."""
+        fx, fy, cx, cy = self.params[:4]
+        return Lens(model=self.model, params=(x * fx, y * fy, x * cx, y * cy, *self.params[4:]))

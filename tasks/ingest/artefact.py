@@ -1,32 +1,28 @@
 """How the photos of a scene lie in the store, and how later stages read them.
 
 Arrays: ``photo_0000``, ``photo_0001``, ... (uint8, [h w 3]), each of its own size;
-``depth_0007`` (uint16, [h w]) for those of them that have a depth map, under the same number;
-``reference_camera_from_world`` and ``reference_intrinsics`` where reference cameras are given.
-The attributes hold the rest, and are written last.
+``depth_0007`` (uint16, [h w]) and ``mask_0007`` (bool, [h w]) for those of them that have a depth
+map or a mask, under the same number; ``reference_camera_from_world`` and ``reference_intrinsics``
+where reference cameras are given. The attributes hold the rest, and are written last.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Bool, Float32, UInt8
 
 from storage.arrays import NamedArray
-from tasks.cameras import Cameras
+from tasks.cameras import Cameras, Lens
 from tasks.ingest.config import IngestConfig
 from tasks.ingest.exif import Gps
-from tasks.ingest.photos import Photo, PhotoFolder, Rejected
-from tasks.ingest.sidecars import (
-    DEPTH_SCALE_M,
-    cameras_of_photos,
-    depth_by_photo,
-    read_cameras,
-    read_depth,
-)
-from tasks.ingest.source import find_files
+from tasks.ingest.folder import Rejected
+from tasks.ingest.given import lens_of_photo
+from tasks.ingest.photos import Photo, PhotoFolder
+from tasks.ingest.sidecars import DEPTH_SCALE_M, read_depth
+from tasks.ingest.source import ReferenceKind, find_files
 from tasks.site import Progress, no_progress
 
 
@@ -54,7 +50,7 @@ class PhotoInfo:
 
 
 class PhotosContent:
-    """The Photos artefact of a scene folder, array by array; at most one photo is held.
+    """The Photos artefact of a scene, array by array; at most one photo is held.
 
     Iterate once, then ask for ``attributes``.
     """
@@ -64,16 +60,14 @@ class PhotosContent:
     ) -> None:
         """
         Raises:
-            InputError: the folder holds no photos, or a sidecar is wrong.
+            InputError: the scene holds no photos and no video, or a sidecar is wrong.
         """
-        files = find_files(folder)
-        names = [path.name for path in files.photos]
+        self._files = find_files(folder)
         self._config = config
-        self._photos = PhotoFolder(files, config, progress)
-        self._cameras = None if files.cameras is None else read_cameras(files.cameras, names)
-        self._depth_paths = depth_by_photo(files.depth, names)
+        self._photos = PhotoFolder(self._files, config, progress)
         self._infos: list[PhotoInfo] = []
-        self._reference_names: tuple[str, ...] = ()
+        self._mask_names: list[str] = []
+        self._lenses: dict[str, Lens] = {}
 
     def __iter__(self) -> Iterator[NamedArray]:
         """
@@ -81,43 +75,51 @@ class PhotosContent:
             InputError: too few photos can be used, or a sidecar does not fit its photo.
             MachineError: the machine failed to read a file.
         """
+        files = self._files
         self._infos.clear()
+        self._mask_names.clear()
         for index, photo in enumerate(self._photos):
             self._infos.append(_info(photo))
             yield NamedArray(
                 name=f"photo_{index:04d}", values=photo.pixels, dims=("y", "x", "channel")
             )
-            if photo.name in self._depth_paths:
+            if photo.mask is not None:
+                self._mask_names.append(photo.name)
+                yield NamedArray(name=f"mask_{index:04d}", values=photo.mask, dims=("y", "x"))
+            if photo.name in files.depth:
                 depth = read_depth(
-                    self._depth_paths[photo.name], photo.source_size, self._config.max_pixels
+                    files.depth[photo.name], photo.source_size, self._config.max_pixels
                 )
                 yield NamedArray(name=f"depth_{index:04d}", values=depth, dims=("y", "x"))
-        if self._cameras is not None:
-            cameras = cameras_of_photos(
-                self._cameras,
-                [info.name for info in self._infos],
-                {info.name: info.source_size for info in self._infos},
-                {info.name: info.size for info in self._infos},
-            )
-            self._reference_names = cameras.names
+        self._lenses = {
+            info.name: lens_of_photo(files.given[info.name], info.name, info.source_size, info.size)
+            for info in self._infos
+            if info.name in files.given
+        }
+        if self._lenses:
             yield NamedArray(
                 name="reference_camera_from_world",
-                values=cameras.camera_from_world,
+                values=np.stack([files.given[name].camera_from_world for name in self._lenses]),
                 dims=("reference", "row", "column"),
             )
             yield NamedArray(
                 name="reference_intrinsics",
-                values=cameras.intrinsics,
+                values=np.stack([lens.intrinsics for lens in self._lenses.values()]),
                 dims=("reference", "pixel_row", "pixel_column"),
             )
 
     def attributes(self) -> dict[str, Any]:
         """What the arrays do not say, JSON-able; complete once the arrays are exhausted."""
         return {
+            "kind": self._files.kind,
             "photos": [asdict(info) for info in self._infos],
             "rejected": [asdict(rejected) for rejected in self._photos.rejected],
-            "reference_names": list(self._reference_names),
-            "depth_names": [i.name for i in self._infos if i.name in self._depth_paths],
+            "reference_kind": self._files.reference_kind if self._lenses else None,
+            "reference_names": list(self._lenses),
+            "reference_lenses": [asdict(lens) for lens in self._lenses.values()],
+            "reference_ignored": list(self._files.reference_ignored),
+            "mask_names": list(self._mask_names),
+            "depth_names": [i.name for i in self._infos if i.name in self._files.depth],
             "depth_scale_m": DEPTH_SCALE_M,
         }
 
@@ -130,6 +132,16 @@ class Photos:
         self._stored = stored
         self._reference_names = tuple(attributes["reference_names"])
         self._depth_scale_m = float(attributes["depth_scale_m"])
+        self._lenses = tuple(
+            Lens(model=fields["model"], params=tuple(fields["params"]))
+            for fields in attributes["reference_lenses"]
+        )
+        self.kind: Literal["photos", "video"] = attributes["kind"]
+        self.reference_kind: ReferenceKind | None = attributes["reference_kind"]
+        """What gave the reference cameras, None where there are none."""
+        self.reference_ignored: tuple[str, ...] = tuple(attributes["reference_ignored"])
+        """What would have given cameras too."""
+        self.mask_names: tuple[str, ...] = tuple(attributes["mask_names"])
         self.infos = tuple(_info_from_json(fields) for fields in attributes["photos"])
         self.rejected = tuple(Rejected(**fields) for fields in attributes["rejected"])
         self.depth_names: tuple[str, ...] = tuple(attributes["depth_names"])
@@ -146,6 +158,10 @@ class Photos:
         """Photo ``index`` of ``infos``: RGB, upright."""
         return self._stored.array(f"photo_{index:04d}")
 
+    def mask(self, name: str) -> Bool[np.ndarray, "h w"]:
+        """Mask of one of ``mask_names``, for the pixels as stored: true where they may be used."""
+        return self._stored.array(f"mask_{self._index[name]:04d}")
+
     def depth_m(self, name: str) -> Float32[np.ndarray, "h w"]:
         """Depth of one of ``depth_names``, metres along the optical axis, 0 where unknown.
 
@@ -155,7 +171,10 @@ class Photos:
         return levels.astype(np.float32) * np.float32(self._depth_scale_m)
 
     def reference(self) -> Cameras | None:
-        """The reference cameras of those photos that have one, for pixels as stored."""
+        """The reference cameras of those photos that have one, for pixels as stored.
+
+        Their distortion is left out; :meth:`lenses` has it.
+        """
         if not self._reference_names:
             return None
         sizes = [self.infos[self._index[name]].size for name in self._reference_names]
@@ -165,6 +184,10 @@ class Photos:
             intrinsics=self._stored.array("reference_intrinsics"),
             sizes=np.array(sizes, dtype=np.int64),
         )
+
+    def lenses(self) -> tuple[Lens, ...]:
+        """The lenses of the reference cameras, in their order, in pixels as stored."""
+        return self._lenses
 
 
 def _info(photo: Photo) -> PhotoInfo:

@@ -1,22 +1,30 @@
 """Photographs as upright RGB arrays, one at a time."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Bool, UInt8
 from PIL import Image
 
 from tasks.errors import InputError
-from tasks.images import fitted_sizes
+from tasks.images import fitted_sizes, resized_mask
 from tasks.ingest.config import IngestConfig
 from tasks.ingest.decode import PhotoError, decoded
-from tasks.ingest.exif import SIDEWAYS, TRANSPOSE, Exif, Gps, camera_name, focal_px, read_exif
-from tasks.ingest.source import UNREAD_SUFFIXES, SceneFiles
+from tasks.ingest.exif import SIDEWAYS, TRANSPOSE, Gps, camera_name, focal_px, read_exif
+from tasks.ingest.folder import CAMERAS_NAME, UNREAD_SUFFIXES, Rejected, frame_of
+from tasks.ingest.given import Size
+from tasks.ingest.masks import read_mask
+from tasks.ingest.source import SceneFiles
+from tasks.ingest.video import Frame, frames_at, intervals_s, read_video, sharpest_frames
 from tasks.site import Progress, no_progress
+
+Background = Literal["black", "white"]
 
 SMALLEST_EDGE = 16
 """Pixels: no feature detector finds anything in fewer."""
@@ -40,7 +48,9 @@ class Photo:
     name: str
     pixels: UInt8[np.ndarray, "h w 3"]
     """RGB, sRGB as the file gives it, upright, reduced to the config's ``max_size``."""
-    source_size: tuple[int, int]
+    mask: Bool[np.ndarray, "h w"] | None
+    """True where a pixel may be used; None where all may."""
+    source_size: Size
     """Width and height of the upright photo before it was reduced, pixels."""
     focal_px: float | None
     """From EXIF, in pixels of ``pixels``."""
@@ -50,25 +60,30 @@ class Photo:
     """Latitude and longitude, degrees; altitude, metres, if known."""
 
     @property
-    def size(self) -> tuple[int, int]:
+    def size(self) -> Size:
         """Width and height of ``pixels``."""
         return self.pixels.shape[1], self.pixels.shape[0]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rejected:
-    """A file that could not be used; ``"<name> <reason>"`` reads as a sentence."""
-
-    name: str
-    reason: str
-
-
-def read_photo(path: Path, name: str, config: IngestConfig) -> Photo:
+def read_photo(
+    path: Path,
+    name: str,
+    config: IngestConfig,
+    *,
+    upright: bool = True,
+    background: Background = "black",
+    mask: Path | None = None,
+) -> Photo:
     """Decode a photo fully, turn it upright, reduce it, and check that it shows something.
 
     Of several frames the first counts. Grey, palette, CMYK and 16-bit pixels become 8-bit RGB
-    (65535 becomes 255). What is transparent becomes black, in proportion: a cut-out object then
-    stands before black as in the usual object captures. Embedded colour profiles are ignored.
+    (65535 becomes 255). What is transparent becomes the background, in proportion. Embedded colour
+    profiles are ignored.
+
+    Args:
+        upright: whether EXIF orientation is applied.
+        background: what stands behind transparent pixels.
+        mask: the photo's mask, if it has one.
 
     Raises:
         PhotoError: the photo cannot be used.
@@ -77,22 +92,56 @@ def read_photo(path: Path, name: str, config: IngestConfig) -> Photo:
     _check_name(path, name)
     with decoded(path, name, config.max_pixels) as image:
         exif = read_exif(image)
+        turn = TRANSPOSE.get(exif.orientation) if upright else None
         stored_size = image.size
-        width, height = fitted_sizes(np.array([stored_size]), config.max_size)[0].tolist()
-        if min(width, height) < SMALLEST_EDGE:
-            raise PhotoError(
-                name,
-                f"is too small: {stored_size[0]}x{stored_size[1]} pixels, and both edges must "
-                f"keep {SMALLEST_EDGE} at a longest edge of {config.max_size}; replace it",
-            )
+        size = _reduced_size(stored_size, name, config)
+        used = None if mask is None else read_mask(mask, name, stored_size, config.max_pixels)
+        if config.alpha_as_mask and image.has_transparency_data:
+            opaque = np.asarray(image.convert("RGBA").getchannel("A")) == 255
+            used = opaque if used is None else used & opaque
         # Reduced, then turned: the filter is the same along both axes, and there is less to turn.
-        reduced = _rgb(image, name).resize((width, height), Image.Resampling.LANCZOS)
+        reduced = _rgb(image, name, background).resize(size, Image.Resampling.LANCZOS)
     _check_shows_something(reduced, name)
-    return _upright(reduced, stored_size, exif, name)
+    sideways = turn is not None and exif.orientation in SIDEWAYS
+    source_size = stored_size[::-1] if sideways else stored_size
+    turned = reduced if turn is None else reduced.transpose(turn)
+    return Photo(
+        name=name,
+        pixels=np.asarray(turned),
+        mask=None if used is None else _reduced_mask(used, size, turn, name),
+        source_size=source_size,
+        focal_px=focal_px(exif, turned.size),
+        camera=camera_name(exif, source_size),
+        gps=exif.gps,
+    )
+
+
+def photo_of_frame(frame: Frame, video: Path, config: IngestConfig, mask: Path | None) -> Photo:
+    """A frame of a video as a photo, checked as one.
+
+    Raises:
+        PhotoError: the frame cannot be used.
+        MachineError: the machine failed to read the mask.
+    """
+    size = _reduced_size(frame.source_size, frame.name, config)
+    _check_shows_something(frame.picture, frame.name)
+    used = (
+        None if mask is None else read_mask(mask, frame.name, frame.source_size, config.max_pixels)
+    )
+    width, height = frame.source_size
+    return Photo(
+        name=frame.name,
+        pixels=np.asarray(frame.picture),
+        mask=None if used is None else _reduced_mask(used, size, None, frame.name),
+        source_size=frame.source_size,
+        focal_px=None,
+        camera=f"video|{video.stem}|{width}x{height}",
+        gps=None,
+    )
 
 
 class PhotoFolder:
-    """The usable photos of a scene folder, in the order of their names, one at a time.
+    """The usable photos of a scene, in the order of their names, one at a time.
 
     Iterating decodes; at most one photo is held. Then ``rejected`` tells the files left out.
     """
@@ -100,7 +149,7 @@ class PhotoFolder:
     def __init__(
         self, files: SceneFiles, config: IngestConfig, progress: Progress = no_progress
     ) -> None:
-        self._paths = files.photos
+        self._files = files
         self._title = files.folder.name or str(files.folder)
         self._config = config
         self._progress = progress
@@ -114,16 +163,16 @@ class PhotoFolder:
     def __iter__(self) -> Iterator[Photo]:
         """
         Raises:
-            InputError: fewer than the config's ``min_photos`` could be used; after the last one.
+            InputError: fewer than the config's ``min_photos`` could be used; after the last one;
+                or a video cannot be read.
             MachineError: the machine failed to read a photo.
         """
-        self._rejected.clear()
+        self._rejected[:] = self._files.missing
         first_with: dict[bytes, str] = {}
-        found = len(self._paths)
-        for index, path in enumerate(self._paths):
-            self._progress(index / found, f"reading photo {index + 1} of {found}")
+        usable = 0
+        for read in self._frames() if self._files.kind == "video" else self._photos():
             try:
-                photo = read_photo(path, path.name, self._config)
+                photo = read()
                 original = first_with.setdefault(_fingerprint(photo.pixels), photo.name)
                 if original != photo.name:
                     raise PhotoError(
@@ -134,10 +183,97 @@ class PhotoFolder:
             except PhotoError as error:
                 self._rejected.append(Rejected(name=error.name, reason=error.reason))
             else:
+                usable += 1
                 yield photo
-        if found - len(self._rejected) < self._config.min_photos:
+        found = usable + len(self._rejected)
+        if usable < self._config.min_photos:
             raise InputError(_too_few(self._title, found, self._rejected, self._config.min_photos))
-        self._progress(1.0, f"read {found - len(self._rejected)} of {found} photos")
+        self._progress(1.0, f"read {usable} of {found} photos")
+
+    def _photos(self) -> Iterator[Callable[[], Photo]]:
+        files, found = self._files, len(self._files.photos)
+        background = self._config.background
+        if background == "auto":
+            background = "white" if files.blender else "black"
+        for index, photo in enumerate(files.photos):
+            self._progress(index / found, f"reading photo {index + 1} of {found}")
+            yield partial(
+                read_photo,
+                photo.path,
+                photo.name,
+                self._config,
+                upright=files.upright,
+                background=background,
+                mask=files.masks.get(photo.name),
+            )
+
+    def _frames(self) -> Iterator[Callable[[], Photo]]:
+        files, config = self._files, self._config
+        take = config.video.take
+        if take == "auto":
+            take = "posed" if files.reference_kind == "transforms" else "sharpest"
+        posed = {video: dict[int, str]() for video in files.videos}
+        for name in files.given:
+            if found := frame_of(name, files.videos):
+                posed[found[0]][found[1]] = name
+        if take == "posed" and not files.given:
+            raise InputError(
+                f"'{self._title}' is to give its frames with known poses, and neither "
+                f"{CAMERAS_NAME} nor transforms.json stands beside its video; add one, or set "
+                "ingest.video.take to 'sharpest'"
+            )
+        videos = [read_video(path) for path in files.videos]
+        for done, (video, interval_s) in enumerate(
+            zip(videos, intervals_s(videos, config.video), strict=True)
+        ):
+            missing = posed[video.path] if take == "posed" else {}
+            edges = (config.max_size, config.max_pixels)
+            frames = (
+                frames_at(video, frozenset(missing), *edges)
+                if take == "posed"
+                else sharpest_frames(video, interval_s, *edges)
+            )
+            for frame in frames:
+                share = (frame.time_s - video.start_s) / max(video.duration_s, 1e-9)
+                self._progress((done + share) / len(videos), f"read {frame.name}")
+                missing.pop(frame.index, None)
+                yield partial(
+                    photo_of_frame, frame, video.path, config, files.masks.get(frame.name)
+                )
+            for name in missing.values():
+                self._rejected.append(
+                    Rejected(
+                        name=name,
+                        reason=f"is missing: {video.path.name} has no whole frame of that index, "
+                        "counted from 0, though a camera is given for it; correct its index",
+                    )
+                )
+
+
+def _reduced_size(stored_size: Size, name: str, config: IngestConfig) -> Size:
+    width, height = fitted_sizes(np.array([stored_size]), config.max_size)[0].tolist()
+    if min(width, height) < SMALLEST_EDGE:
+        raise PhotoError(
+            name,
+            f"is too small: {stored_size[0]}x{stored_size[1]} pixels, and both edges must "
+            f"keep {SMALLEST_EDGE} at a longest edge of {config.max_size}; replace it",
+        )
+    return width, height
+
+
+def _reduced_mask(
+    used: Bool[np.ndarray, "_ _"], size: Size, turn: Image.Transpose | None, name: str
+) -> Bool[np.ndarray, "_ _"]:
+    reduced = resized_mask(used, size)
+    if not reduced.any():
+        raise PhotoError(
+            name,
+            f"is masked out: of its {size[0]}x{size[1]} pixels not one may be used; correct its "
+            "mask (what is not black is used) or remove the photo",
+        )
+    if turn is None:
+        return reduced
+    return np.asarray(Image.fromarray(reduced.astype(np.uint8)).transpose(turn)) > 0
 
 
 def _check_name(path: Path, name: str) -> None:
@@ -156,7 +292,7 @@ def _check_name(path: Path, name: str) -> None:
         )
 
 
-def _rgb(image: Image.Image, name: str) -> Image.Image:
+def _rgb(image: Image.Image, name: str, background: Background) -> Image.Image:
     if image.mode.startswith("I;16"):
         wide = np.asarray(image).astype(np.uint32)
         return Image.fromarray(((wide * 255 + 32_767) // 65_535).astype(np.uint8)).convert("RGB")
@@ -168,7 +304,7 @@ def _rgb(image: Image.Image, name: str) -> Image.Image:
         )
     if image.has_transparency_data:
         colours = image.convert("RGBA")
-        behind = Image.new("RGB", image.size)
+        behind = Image.new("RGB", image.size, background)
         behind.paste(colours, mask=colours.getchannel("A"))
         return behind
     return image.convert("RGB")
@@ -193,20 +329,6 @@ def _check_shows_something(image: Image.Image, name: str) -> None:
             f"is blank: all but {200 * OUTLIER_SHARE:g} % of its pixels lie between {low} and "
             f"{high} of 255, so there is nothing to match; remove it",
         )
-
-
-def _upright(reduced: Image.Image, stored_size: tuple[int, int], exif: Exif, name: str) -> Photo:
-    turn = TRANSPOSE.get(exif.orientation)
-    upright = reduced if turn is None else reduced.transpose(turn)
-    source_size = stored_size[::-1] if exif.orientation in SIDEWAYS else stored_size
-    return Photo(
-        name=name,
-        pixels=np.asarray(upright),
-        source_size=source_size,
-        focal_px=focal_px(exif, upright.size),
-        camera=camera_name(exif, source_size),
-        gps=exif.gps,
-    )
 
 
 def _fingerprint(pixels: UInt8[np.ndarray, "h w 3"]) -> bytes:

@@ -1,24 +1,30 @@
 """What may stand beside the photos: reference cameras and depth maps."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-from jaxtyping import Float64, UInt16
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PositiveInt, TypeAdapter
+from jaxtyping import UInt16
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    NonNegativeInt,
+    PositiveInt,
+    TypeAdapter,
+)
 from pydantic import ValidationError as SchemaError
 
-from tasks.cameras import Cameras
+from tasks.cameras import Lens
 from tasks.errors import InputError
 from tasks.ingest.decode import PhotoError, decoded, opened
-from tasks.ingest.source import DEPTH_FOLDER
+from tasks.ingest.folder import DEPTH_FOLDER, frame_name, frame_of
+from tasks.ingest.given import GivenCamera, Size, rigid, same_shape
 
 DEPTH_SCALE_M = 1e-3
 """Metres of one level of a depth map."""
-
-ROTATION_TOLERANCE = 1e-3
-"""Largest entry of ``R R^T - I``: leaves room for rotations written with four digits."""
 
 PositiveFloat = Annotated[FiniteFloat, Field(gt=0)]
 Row = tuple[FiniteFloat, FiniteFloat, FiniteFloat]
@@ -29,7 +35,9 @@ class _Entry(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
-    image: str
+    image: str | None = None
+    frame: NonNegativeInt | None = None
+    video: str | None = None
     width: PositiveInt
     height: PositiveInt
     fx: PositiveFloat
@@ -43,14 +51,22 @@ class _Entry(BaseModel):
 _ENTRIES = TypeAdapter(list[_Entry])
 
 
-def read_cameras(path: Path, photo_names: Sequence[str]) -> Cameras:
-    """Read reference cameras, in the order of the file and at the sizes it gives.
+def read_cameras(
+    path: Path, photo_names: Sequence[str], videos: Sequence[Path] = ()
+) -> dict[str, GivenCamera]:
+    """Read reference cameras, by the name of their photo.
 
     The file is a list of ``{image, width, height, fx, fy, cx, cy, R, t}``: pixels, OpenCV axes,
     ``x_cam = R @ x_world + t``, no distortion. Rotations are made exactly orthonormal.
 
+    Where the scene is a video, an entry says ``frame``, the index of its frame from 0 as decoded,
+    and ``video``, the name of the file, if there are several; or ``image``, the name that
+    :func:`tasks.ingest.folder.frame_name` gives the frame. Entries may have both ``image`` and
+    ``frame``, so that one file serves the photos and the video that they were taken from.
+
     Args:
         photo_names: every file of the scene that could be meant, the rejected ones included.
+        videos: those of the scene, where it has no photos.
 
     Raises:
         InputError: the file cannot be read or parsed, a field is missing or of the wrong shape,
@@ -64,59 +80,54 @@ def read_cameras(path: Path, photo_names: Sequence[str]) -> Cameras:
         raise InputError(_schema_message(path, error)) from error
     if not entries:
         raise InputError(f"{path} lists no camera; add the cameras or remove the file")
-    known, seen = set(photo_names), dict[str, int]()
+    known, first = set(photo_names), dict[str, int]()
+    cameras = {}
     for index, entry in enumerate(entries):
-        if entry.image not in known:
+        name = _frame_name(path, index, entry, videos) if videos else entry.image
+        if name is None:
+            raise InputError(f"{path}: entry {index} names no image; add its field 'image'")
+        if not videos and name not in known:
             raise InputError(
-                f"{path}: entry {index} is the camera of '{entry.image}', which is none of the "
+                f"{path}: entry {index} is the camera of '{name}', which is none of the "
                 f"{len(known)} photos ('{photo_names[0]}', ...); correct the name or remove it"
             )
-        if (earlier := seen.setdefault(entry.image, index)) != index:
+        if (earlier := first.setdefault(name, index)) != index:
             raise InputError(
-                f"{path}: entries {earlier} and {index} are both the camera of '{entry.image}', "
+                f"{path}: entries {earlier} and {index} are both the camera of '{name}', "
                 "so one of them is wrong; remove it"
             )
-    return Cameras(
-        names=tuple(entry.image for entry in entries),
-        camera_from_world=np.stack([_pose(path, i, entry) for i, entry in enumerate(entries)]),
-        intrinsics=np.array(
-            [
-                [[entry.fx, 0.0, entry.cx], [0.0, entry.fy, entry.cy], [0.0, 0.0, 1.0]]
-                for entry in entries
-            ]
+        cameras[name] = _given(path, index, name, entry)
+    return cameras
+
+
+def _given(path: Path, index: int, name: str, entry: _Entry) -> GivenCamera:
+    return GivenCamera(
+        image=name,
+        where=f"entry {index}",
+        camera_from_world=rigid(
+            np.array(entry.R), np.array(entry.t), f"{path}: R of entry {index} ('{name}')"
         ),
-        sizes=np.array([[entry.width, entry.height] for entry in entries], dtype=np.int64),
+        lens=Lens(model="PINHOLE", params=(entry.fx, entry.fy, entry.cx, entry.cy)),
+        size=(entry.width, entry.height),
     )
 
 
-def cameras_of_photos(
-    cameras: Cameras,
-    names: Sequence[str],
-    source_sizes: Mapping[str, tuple[int, int]],
-    sizes: Mapping[str, tuple[int, int]],
-) -> Cameras:
-    """The reference cameras of the photos kept, in their order and at their reduced sizes.
-
-    Args:
-        names: the photos kept; those without a reference camera are passed over.
-        source_sizes: width and height of each before it was reduced, pixels.
-        sizes: width and height of each now, pixels.
-
-    Raises:
-        InputError: a camera is not of the size of its photo.
-    """
-    row = {name: index for index, name in enumerate(cameras.names)}
-    kept = [name for name in names if name in row]
-    chosen = cameras.select([row[name] for name in kept])
-    for name, (width, height) in zip(kept, chosen.sizes.tolist(), strict=True):
-        if (width, height) != source_sizes[name]:
-            found = "{}x{}".format(*source_sizes[name])
-            raise InputError(
-                f"the reference camera of '{name}' (entry {row[name]}) is for {width}x{height} "
-                f"pixels and the upright photo has {found}, so its intrinsics would be wrong; "
-                "give the cameras of these photos"
-            )
-    return chosen.resized(np.array([sizes[name] for name in kept], dtype=np.int64).reshape(-1, 2))
+def _frame_name(path: Path, index: int, entry: _Entry, videos: Sequence[Path]) -> str:
+    """What the frame is called that an entry of a video's cameras means."""
+    if entry.frame is None:
+        if entry.image is not None and frame_of(entry.image, videos):
+            return entry.image
+        raise InputError(
+            f"{path}: entry {index} is the camera of '{entry.image}', which is no frame of a video "
+            f"({frame_name(videos[0], 0)} is the first); add its field 'frame', counted from 0"
+        )
+    meant = [video for video in videos if entry.video in (None, video.name)]
+    if len(meant) != 1:
+        raise InputError(
+            f"{path}: entry {index} is of frame {entry.frame} of the video {entry.video}, and the "
+            f"videos are {', '.join(video.name for video in videos)}; name one of them in 'video'"
+        )
+    return frame_name(meant[0], entry.frame)
 
 
 def depth_by_photo(maps: Sequence[Path], photo_names: Sequence[str]) -> dict[str, Path]:
@@ -148,9 +159,7 @@ def depth_by_photo(maps: Sequence[Path], photo_names: Sequence[str]) -> dict[str
     return found
 
 
-def read_depth(
-    path: Path, photo_size: tuple[int, int], max_pixels: int
-) -> UInt16[np.ndarray, "h w"]:
+def read_depth(path: Path, photo_size: Size, max_pixels: int) -> UInt16[np.ndarray, "h w"]:
     """Read a depth map at its own resolution: millimetres along the optical axis, 0 = unknown.
 
     Args:
@@ -172,29 +181,13 @@ def read_depth(
             )
         depth = np.asarray(image).astype(np.uint16)
     height, width = depth.shape
-    if abs(width * photo_size[1] - height * photo_size[0]) > max(photo_size):
+    if not same_shape((width, height), photo_size):
         raise PhotoError(
             name,
             f"does not fit: it has {width}x{height} pixels and its photo {photo_size[0]}x"
             f"{photo_size[1]}, another shape, so it shows another view; turn or replace it",
         )
     return depth
-
-
-def _pose(path: Path, index: int, entry: _Entry) -> Float64[np.ndarray, "4 4"]:
-    given = np.array(entry.R)
-    error = np.abs(given @ given.T - np.eye(3)).max()
-    determinant = np.linalg.det(given)
-    if error > ROTATION_TOLERANCE or determinant < 0:
-        raise InputError(
-            f"{path}: R of entry {index} ('{entry.image}') is no rotation (R R^T is {error:.3g} "
-            f"away from I, det R = {determinant:.3g}); write world-to-camera rotations"
-        )
-    u, _, vt = np.linalg.svd(given)
-    camera_from_world = np.eye(4)
-    camera_from_world[:3, :3] = u @ vt
-    camera_from_world[:3, 3] = entry.t
-    return camera_from_world
 
 
 def _schema_message(path: Path, error: SchemaError) -> str:

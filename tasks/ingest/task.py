@@ -10,7 +10,7 @@ from tasks.ingest.source import Source
 from tasks.site import Site
 
 
-@task(name="ingest", task_run_name="ingest/{scene}", **stage_cache("ingest", version=1))
+@task(name="ingest", task_run_name="ingest/{scene}", **stage_cache("ingest", version=2))
 def ingest_photos(scene: str, *, source: Source, config: IngestConfig, site: Site) -> ArrayHandle:
     """See :mod:`tasks.ingest.artefact`."""
     content = PhotosContent(Path(source.folder), config, stage_progress("ingest"))

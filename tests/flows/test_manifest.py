@@ -148,6 +148,17 @@ def test_a_folder_of_photos_is_told_apart_from_a_folder_of_scenes(
         found(tmp_path / "my scene")
 
 
+def test_a_scene_of_another_kind_is_told_apart_too(tmp_path: Path) -> None:
+    folders(tmp_path, "clip", "model/sparse", "model/masks")
+    (tmp_path / "clip/walk.mp4").write_bytes(b"")
+    with pytest.raises(InputError, match=r"holds 1 videos itself"):
+        found(tmp_path / "clip")
+    Image.new("RGB", (8, 8)).save(tmp_path / "model/0.png")
+    Image.new("L", (8, 8), 255).save(tmp_path / "model/masks/0.png")
+    with pytest.raises(InputError, match=r"holds 1 photos itself"):
+        found(tmp_path / "model")
+
+
 def test_a_stray_photo_beside_scene_folders_does_no_harm(tmp_path: Path) -> None:
     folders(tmp_path, "a")
     Image.new("RGB", (8, 8)).save(tmp_path / "cover.jpg")

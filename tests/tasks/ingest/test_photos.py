@@ -10,7 +10,9 @@ from PIL import Image
 
 from tasks.errors import InputError
 from tasks.ingest.config import IngestConfig
-from tasks.ingest.photos import Photo, PhotoError, PhotoFolder, Rejected, read_photo
+from tasks.ingest.decode import PhotoError
+from tasks.ingest.folder import Rejected
+from tasks.ingest.photos import Photo, PhotoFolder, read_photo
 from tasks.ingest.source import find_files
 
 Textured = Callable[..., np.ndarray]

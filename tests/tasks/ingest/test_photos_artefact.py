@@ -1,11 +1,11 @@
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from ingested import ingested
 from PIL import Image
 from PIL.ExifTags import GPS, IFD, Base
 
@@ -15,24 +15,6 @@ from tasks.ingest.artefact import Photos, PhotosContent
 from tasks.ingest.config import IngestConfig
 
 Textured = Callable[..., np.ndarray]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class InMemory:
-    """An artefact that was never written, its attributes through JSON as in a store."""
-
-    arrays: Mapping[str, np.ndarray]
-    attributes: Mapping[str, Any]
-
-    def array(self, name: str) -> np.ndarray:
-        return self.arrays[name]
-
-
-def ingested(folder: Path, config: IngestConfig | None = None) -> tuple[Photos, InMemory]:
-    content = PhotosContent(folder, config or IngestConfig())
-    arrays = {array.name: array.values for array in content}
-    stored = InMemory(arrays=arrays, attributes=json.loads(json.dumps(content.attributes())))
-    return Photos(stored), stored
 
 
 def camera_of(name: str, width: int = 64, height: int = 48) -> dict[str, Any]:
@@ -147,13 +129,13 @@ def test_the_store_gives_back_what_it_was_given(full_scene: Path, tmp_path: Path
 
 def test_wrong_cameras_are_told_before_any_photo_is_decoded(full_scene: Path) -> None:
     (full_scene / "cameras_gt.json").write_text("[{}]")
-    with pytest.raises(InputError, match=r"cameras_gt.json: entry 0, image: field required"):
+    with pytest.raises(InputError, match=r"cameras_gt.json: entry 0, width: field required"):
         PhotosContent(full_scene, IngestConfig())
 
 
-def test_cameras_of_another_size_are_refused(full_scene: Path) -> None:
-    (full_scene / "cameras_gt.json").write_text(json.dumps([camera_of("a.png", 640, 480)]))
-    with pytest.raises(InputError, match=r"'a.png' \(entry 0\) is for 640x480 pixels"):
+def test_cameras_of_another_shape_are_refused(full_scene: Path) -> None:
+    (full_scene / "cameras_gt.json").write_text(json.dumps([camera_of("a.png", 640, 400)]))
+    with pytest.raises(InputError, match=r"'a.png' \(entry 0\) is for 640x400 pixels"):
         ingested(full_scene)
 
 

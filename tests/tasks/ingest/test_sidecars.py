@@ -8,8 +8,10 @@ import pytest
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
+from tasks.cameras import Lens
 from tasks.errors import InputError
-from tasks.ingest.sidecars import cameras_of_photos, depth_by_photo, read_cameras, read_depth
+from tasks.ingest.given import lens_of_photo
+from tasks.ingest.sidecars import depth_by_photo, read_cameras, read_depth
 
 NAMES = ["a.jpg", "b.jpg", "c.jpg"]
 ROTATIONS = Rotation.random(3, random_state=0).as_matrix()
@@ -44,44 +46,43 @@ def written(folder: Path, content: object) -> Path:
 def test_cameras_are_read_as_they_were_written(tmp_path: Path) -> None:
     cameras = read_cameras(written(tmp_path, entries()), NAMES)
 
-    assert cameras.names == ("a.jpg", "b.jpg", "c.jpg")
-    np.testing.assert_allclose(cameras.camera_from_world[:, :3, :3], ROTATIONS, atol=1e-12)
-    np.testing.assert_array_equal(cameras.camera_from_world[:, :3, 3], TRANSLATIONS)
-    np.testing.assert_array_equal(
-        cameras.intrinsics[2], [[502.0, 0.0, 301.5], [0.0, 510.0, 199.0], [0.0, 0.0, 1.0]]
-    )
-    np.testing.assert_array_equal(cameras.sizes, [[600, 400]] * 3)
+    assert list(cameras) == ["a.jpg", "b.jpg", "c.jpg"]
+    for camera, rotation, translation in zip(
+        cameras.values(), ROTATIONS, TRANSLATIONS, strict=True
+    ):
+        np.testing.assert_allclose(camera.camera_from_world[:3, :3], rotation, atol=1e-12)
+        np.testing.assert_array_equal(camera.camera_from_world[:3, 3], translation)
+        assert camera.size == (600, 400)
+    assert cameras["c.jpg"].lens == Lens(model="PINHOLE", params=(502.0, 510.0, 301.5, 199.0))
 
 
 def test_rotations_written_with_few_digits_become_orthonormal(tmp_path: Path) -> None:
     rounded = entries()
     for entry in rounded:
         entry["R"] = np.round(entry["R"], 4).tolist()
-    rotations = read_cameras(written(tmp_path, rounded), NAMES).camera_from_world[:, :3, :3]
-    np.testing.assert_allclose(rotations, ROTATIONS, atol=1e-3)
-    np.testing.assert_allclose(
-        rotations @ rotations.transpose(0, 2, 1), np.tile(np.eye(3), (3, 1, 1)), atol=1e-14
-    )
+    cameras = read_cameras(written(tmp_path, rounded), NAMES)
+    for camera, expected in zip(cameras.values(), ROTATIONS, strict=True):
+        rotation = camera.camera_from_world[:3, :3]
+        np.testing.assert_allclose(rotation, expected, atol=1e-3)
+        np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-14)
 
 
-def test_the_photos_kept_get_their_cameras_at_their_reduced_sizes(tmp_path: Path) -> None:
-    cameras = read_cameras(written(tmp_path, entries()), NAMES)
-
-    kept = cameras_of_photos(
-        cameras,
-        ["c.jpg", "other.jpg", "a.jpg"],
-        dict.fromkeys(["c.jpg", "other.jpg", "a.jpg"], (600, 400)),
-        {"c.jpg": (300, 200), "other.jpg": (600, 400), "a.jpg": (150, 101)},
-    )
-
-    assert kept.names == ("c.jpg", "a.jpg")
-    np.testing.assert_array_equal(kept.sizes, [[300, 200], [150, 101]])
+@pytest.mark.parametrize("size", [(300, 200), (150, 101), (600, 400)])
+def test_a_reduced_photo_keeps_what_its_lens_sees_where(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    camera = read_cameras(written(tmp_path, entries()), NAMES)["c.jpg"]
+    lens = lens_of_photo(camera, "c.jpg", (600, 400), size)
+    whole = np.array([[502.0, 0.0, 301.5], [0.0, 510.0, 199.0], [0.0, 0.0, 1.0]])
     point = np.array([0.3, -0.2, 2.0])
-    for intrinsics, size, whole in zip(
-        kept.intrinsics, kept.sizes, cameras.intrinsics[[2, 0]], strict=True
-    ):
-        share_of_the_whole = (whole @ point / 2.0)[:2] / (600, 400)
-        np.testing.assert_allclose((intrinsics @ point / 2.0)[:2] / size, share_of_the_whole)
+    share_of_the_whole = (whole @ point / 2.0)[:2] / (600, 400)
+    np.testing.assert_allclose((lens.intrinsics @ point / 2.0)[:2] / size, share_of_the_whole)
+
+
+def test_a_camera_made_for_larger_copies_of_the_photos_is_scaled(tmp_path: Path) -> None:
+    camera = read_cameras(written(tmp_path, entries()), NAMES)["c.jpg"]
+    lens = lens_of_photo(camera, "c.jpg", (300, 200), (150, 100))
+    assert lens.params == pytest.approx((125.5, 127.5, 75.375, 49.75))
 
 
 def changed(index: int, **fields: object) -> list[Entry]:
@@ -147,13 +148,43 @@ def test_a_folder_or_a_dangling_link_in_place_of_the_file_is_refused(tmp_path: P
         read_cameras(tmp_path / "cameras_gt.json", NAMES)
 
 
-def test_a_camera_of_another_size_is_refused(tmp_path: Path) -> None:
-    cameras = read_cameras(written(tmp_path, entries()), NAMES)
-    sizes = {"a.jpg": (600, 400), "b.jpg": (400, 600)}
+def test_a_camera_of_another_shape_is_refused(tmp_path: Path) -> None:
+    camera = read_cameras(written(tmp_path, entries()), NAMES)["b.jpg"]
     with pytest.raises(
-        InputError, match=r"'b.jpg' \(entry 1\) is for 600x400 pixels and the upright photo has 400"
+        InputError, match=r"'b.jpg' \(entry 1\) is for 600x400 pixels and the photo has 400x600"
     ):
-        cameras_of_photos(cameras, ["a.jpg", "b.jpg"], sizes, sizes)
+        lens_of_photo(camera, "b.jpg", (400, 600), (400, 600))
+
+
+VIDEOS = [Path("walk.mp4"), Path("run.mp4")]
+
+
+def test_entries_of_a_video_name_their_frame_by_its_index(tmp_path: Path) -> None:
+    content = entries()
+    content[0] |= {"frame": 7, "video": "walk.mp4"}
+    content[1] |= {"frame": 0, "video": "run.mp4"}
+    content[2]["image"] = "run_000012.png"
+    cameras = read_cameras(written(tmp_path, content), [], VIDEOS)
+    assert list(cameras) == ["walk_000007.png", "run_000000.png", "run_000012.png"]
+    np.testing.assert_array_equal(
+        cameras["run_000000.png"].camera_from_world[:3, 3], TRANSLATIONS[1]
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "complaint"),
+    [
+        ({}, r"entry 0 is the camera of 'a.jpg', which is no frame of a video \(walk_000000.png"),
+        ({"frame": 3}, r"of frame 3 of the video None, and the videos are walk.mp4, run.mp4"),
+        ({"frame": 3, "video": "x.mp4"}, r"of frame 3 of the video x.mp4, and the videos are"),
+        ({"frame": -1}, r"entry 0, frame: input should be greater than or equal to 0"),
+    ],
+)
+def test_entries_that_mean_no_frame_are_refused(
+    tmp_path: Path, fields: dict[str, object], complaint: str
+) -> None:
+    with pytest.raises(InputError, match=complaint):
+        read_cameras(written(tmp_path, changed(0, **fields)), [], VIDEOS)
 
 
 def test_depth_maps_are_found_by_stem(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import json
 import os
 import shutil
 import tempfile
@@ -8,7 +9,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tasks.errors import InputError
-from tasks.ingest.source import digest_source, find_files, find_photos
+from tasks.ingest.folder import find_photos
+from tasks.ingest.source import digest_source, find_files
 
 NAMES = st.text("abcXYZ019 -_.éß写", min_size=1, max_size=12).map(lambda stem: f"p{stem}.jpg")
 PHOTOS = st.dictionaries(NAMES, st.binary(min_size=1, max_size=40), min_size=1, max_size=5)
@@ -67,7 +69,9 @@ def test_sidecars_count_and_other_files_do_not(scene: Path) -> None:
     fill(scene / "gt_original", {"a.jpg.camera": b"x"})
     assert digest_source(scene).digest == plain
 
-    (scene / "cameras_gt.json").write_text("[]")
+    camera = {"width": 64, "height": 48, "fx": 60, "fy": 60, "cx": 32, "cy": 24, "t": [0, 0, 0]}
+    camera |= {"image": "a.png", "R": [[1, 0, 0], [0, 1, 0], [0, 0, 1]]}
+    (scene / "cameras_gt.json").write_text(json.dumps([camera]))
     with_cameras = digest_source(scene).digest
     fill(scene / "depth", {"a.png": b"depth"})
     with_depth = digest_source(scene).digest
@@ -118,20 +122,20 @@ def test_links_that_go_in_circles_end(scene: Path) -> None:
     (scene / "depth").symlink_to("depth")
     found = find_files(scene)
     assert [path.name for path in found.photos] == ["a.png", "b.png", "c.png", "d.png"]
-    assert found.depth == ()
+    assert found.depth == {}
 
 
 def test_a_folder_without_photos_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("nothing here")
     with pytest.raises(InputError, match=r"holds no photo .* there is nothing to reconstruct"):
-        find_photos(tmp_path)
+        find_files(tmp_path)
 
 
 def test_a_missing_folder_and_a_file_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="attic' does not exist"):
         find_photos(tmp_path / "attic")
     (tmp_path / "a.jpg").write_bytes(b"x")
-    with pytest.raises(InputError, match="is a file, and a scene is a folder of photos"):
+    with pytest.raises(InputError, match="is a file, and a scene is a folder of photos or a video"):
         find_photos(tmp_path / "a.jpg")
 
 

@@ -1,0 +1,160 @@
+"""How the folder of a scene is laid out: the names that mean something, and what stands there."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from tasks.errors import InputError
+from tasks.ingest.decode import raise_if_fault_of_the_machine
+
+PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff"})
+
+UNREAD_SUFFIXES = frozenset(
+    {".heic", ".heif", ".avif", ".jxl", ".jp2", ".gif", ".bmp"}
+    | {".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".rw2", ".orf", ".pef", ".srw"}
+)
+"""Photos too, of kinds we do not read: named as refused, where overlooking them would surprise."""
+
+VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi"})
+
+PHOTO_FOLDER = "images"
+DEPTH_FOLDER = "depth"
+MASK_FOLDER = "masks"
+CAMERAS_NAME = "cameras_gt.json"
+MODEL_FOLDERS = ("sparse/0", "sparse", "colmap/sparse/0", "colmap/sparse")
+"""Where COLMAP models stand, in the order they are tried."""
+TRANSFORMS_NAME = "transforms.json"
+BLENDER_NAMES = ("transforms_train.json", "transforms_val.json", "transforms_test.json")
+"""Read together, where there is no :data:`TRANSFORMS_NAME`."""
+
+SCENE_FOLDERS = frozenset(
+    {PHOTO_FOLDER, DEPTH_FOLDER, MASK_FOLDER, "sparse", "colmap", "train", "val", "test"}
+    | {f"{PHOTO_FOLDER}_{factor}" for factor in (2, 4, 8)}
+)
+"""Folders that a scene may consist of; others in a folder say that it is a dataset."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhotoFile:
+    """A photo to be read, and what it is called from then on."""
+
+    name: str
+    """Its path below ``images/`` or the scene, with ``__`` for each ``/``."""
+    path: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected:
+    """A file that could not be used; ``"<name> <reason>"`` reads as a sentence."""
+
+    name: str
+    reason: str
+
+
+def photo_name(relative: PurePosixPath) -> str:
+    """What the photo at a path relative to the scene's folder is called."""
+    parts = relative.parts
+    return "__".join(parts[1:] if parts[0] == PHOTO_FOLDER and len(parts) > 1 else parts)
+
+
+def frame_name(video: Path, index: int) -> str:
+    """What the photo is called that is frame ``index`` (from 0, as decoded) of a video."""
+    return f"{video.stem}_{index:06d}.png"
+
+
+def frame_of(name: str, videos: Sequence[Path]) -> tuple[Path, int] | None:
+    """The video and the index that a photo is called after; the inverse of :func:`frame_name`."""
+    for video in videos:
+        number = Path(name).stem.removeprefix(f"{video.stem}_")
+        if number.isdecimal() and name == frame_name(video, int(number)):
+            return video, int(number)
+    return None
+
+
+def find_photos(folder: Path) -> tuple[Path, ...]:
+    """The photos of a scene, from ``images/`` if it holds any, else from the folder itself.
+
+    Sorted by name, character by character: ``img10`` stands before ``img2``, as in the other
+    loaders whose hold-out sets take every k-th photo. Hidden files, sidecars, videos and folders
+    are left out. Photos of formats we do not read are in, and refused when read, unless a photo
+    of the same stem stands beside them (a raw file next to its JPEG).
+
+    Returns:
+        Nothing where there is no photo.
+
+    Raises:
+        InputError: the folder is missing, no folder, or cannot be listed.
+        MachineError: the machine failed to list it.
+    """
+    for place in (folder / PHOTO_FOLDER, folder):
+        if place == folder or is_folder(place):
+            entries = [entry for entry in entries_of(place) if not is_folder(entry)]
+            read = [entry for entry in entries if entry.suffix.lower() in PHOTO_SUFFIXES]
+            stems = {entry.stem for entry in read}
+            unread = [
+                entry
+                for entry in entries
+                if entry.suffix.lower() in UNREAD_SUFFIXES and entry.stem not in stems
+            ]
+            if read or unread:
+                return tuple(sorted(read + unread, key=lambda entry: entry.name))
+    return ()
+
+
+def is_video(path: Path) -> bool:
+    return path.suffix.lower() in VIDEO_SUFFIXES and not is_folder(path)
+
+
+def is_folder(path: Path) -> bool:
+    """False too where we may not look: reading it then gives the reason."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def is_there(path: Path) -> bool:
+    """True for links that lead nowhere, and where we may not look: reading gives the reason."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def entries_of(folder: Path) -> list[Path]:
+    """What stands in a folder, sorted by name, hidden entries left out.
+
+    Raises:
+        InputError: the folder is missing, no folder, or may not be listed.
+        MachineError: the machine failed to list it.
+    """
+    try:
+        entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
+    except FileNotFoundError:
+        raise InputError(
+            f"'{folder}' does not exist, so there is no photo to read; give the folder of one scene"
+        ) from None
+    except NotADirectoryError:
+        raise InputError(
+            f"'{folder}' is a file, and a scene is a folder of photos or a video; give the folder "
+            "it stands in"
+        ) from None
+    except OSError as error:
+        raise_if_fault_of_the_machine(error, f"the folder '{folder}'")
+        raise InputError(
+            f"'{folder}' cannot be listed ({error.strerror}), so its photos are out of reach; "
+            "mend its permissions"
+        ) from error
+    return sorted(entries, key=lambda entry: entry.name)
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """Every file in a folder and its sub-folders; linked folders in it are not entered."""
+    for entry in entries_of(folder):
+        if not is_folder(entry):
+            yield entry
+        elif not entry.is_symlink():  # links can go in circles
+            yield from files_below(entry)

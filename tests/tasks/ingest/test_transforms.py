@@ -1,0 +1,208 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ingested import ingested
+from PIL import Image
+
+from tasks.errors import InputError
+from tasks.ingest.config import IngestConfig
+from tasks.ingest.source import digest_source, find_files
+from tasks.ingest.transforms import read_transforms
+
+Textured = Callable[..., np.ndarray]
+
+# A camera 2 behind the origin on +z, 1 up; OpenGL looks along -z with y up, so it looks at z = 0.
+WORLD_FROM_CAMERA = [[1.0, 0, 0, 3], [0, 1, 0, 1], [0, 0, 1, 2], [0, 0, 0, 1]]
+# Turned by 90 degrees about the world's y: its right is the world's -z, its back the world's +x.
+TURNED = [[0.0, 0, 1, 5], [0, 1, 0, 0], [-1, 0, 0, 0], [0, 0, 0, 1]]
+
+NERFSTUDIO: dict[str, Any] = {
+    "camera_model": "OPENCV",
+    "fl_x": 70.0,
+    "fl_y": 71.0,
+    "cx": 31.0,
+    "cy": 25.0,
+    "w": 64,
+    "h": 48,
+    "k1": 0.05,
+    "k2": -0.01,
+    "p1": 0.001,
+    "p2": 0.002,
+    "applied_transform": [[1.0, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0]],
+    "frames": [
+        {"file_path": "images/a.png", "transform_matrix": WORLD_FROM_CAMERA},
+        {"file_path": "./images/b.png", "transform_matrix": TURNED, "fl_x": 80.0, "k1": 0.0},
+    ],
+}
+
+
+def written(folder: Path, content: object, name: str = "transforms.json") -> Path:
+    (folder / name).write_text(json.dumps(content))
+    return folder / name
+
+
+@pytest.fixture
+def in_images(scene: Path) -> Path:
+    (scene / "images").mkdir()
+    for name in ("a.png", "b.png", "c.png", "d.png"):
+        (scene / name).rename(scene / "images" / name)
+    return scene
+
+
+def test_opengl_axes_become_opencv_axes(tmp_path: Path) -> None:
+    ahead, turned = read_transforms([written(tmp_path, NERFSTUDIO)])
+    # The point 2 in front of the first camera, 1 below it and 3 to its left is the origin.
+    np.testing.assert_allclose(ahead.camera_from_world @ [0, 0, 0, 1], [-3, 1, 2, 1], atol=1e-12)
+    # The second looks along the world's -x; the point (1, 2, 4) is 4 ahead, 2 above, 4 to the left.
+    np.testing.assert_allclose(turned.camera_from_world @ [1, 2, 4, 1], [-4, -2, 4, 1], atol=1e-12)
+
+
+def test_nerfstudio_lenses_are_read_with_their_overrides(tmp_path: Path) -> None:
+    first, second = read_transforms([written(tmp_path, NERFSTUDIO)])
+    assert first.lens.model == second.lens.model == "OPENCV"
+    assert first.lens.params == (70.0, 71.0, 31.0, 25.0, 0.05, -0.01, 0.001, 0.002)
+    assert second.lens.params == (80.0, 71.0, 31.0, 25.0, 0.0, -0.01, 0.001, 0.002)
+    assert first.size == (64, 48)
+
+
+@pytest.mark.parametrize(
+    ("fields", "model", "params"),
+    [
+        ({"camera_model": "PINHOLE", "k1": 0, "k2": 0, "p1": 0, "p2": 0}, "PINHOLE", ()),
+        ({"k3": 0.3}, "FULL_OPENCV", (0.05, -0.01, 0.001, 0.002, 0.3, 0, 0, 0)),
+        (
+            {"camera_model": "OPENCV_FISHEYE", "k3": 0.3, "k4": 0.4},
+            "OPENCV_FISHEYE",
+            (0.05, -0.01, 0.3, 0.4),
+        ),
+        ({"is_fisheye": True}, "OPENCV_FISHEYE", (0.05, -0.01, 0, 0)),
+    ],
+)
+def test_camera_models(
+    tmp_path: Path, fields: dict[str, Any], model: str, params: tuple[float, ...]
+) -> None:
+    lens = read_transforms([written(tmp_path, {**NERFSTUDIO, **fields})])[0].lens
+    assert (lens.model, lens.params) == (model, (70.0, 71.0, 31.0, 25.0, *params))
+
+
+def test_a_scene_with_transforms_has_their_cameras(in_images: Path) -> None:
+    written(in_images, NERFSTUDIO)
+    photos, _ = ingested(in_images)
+    assert photos.reference_kind == "transforms"
+    assert photos.names == ("a.png", "b.png", "c.png", "d.png")
+    cameras = photos.reference()
+    assert cameras is not None
+    assert cameras.names == ("a.png", "b.png")
+    np.testing.assert_allclose(cameras.centres, [[3, 1, 2], [5, 0, 0]], atol=1e-12)
+    np.testing.assert_allclose(cameras.intrinsics[0], [[70, 0, 31], [0, 71, 25], [0, 0, 1]])
+
+
+def test_named_photos_that_are_not_there_are_told(in_images: Path) -> None:
+    frames = [*NERFSTUDIO["frames"], {"file_path": "images/z.png", "transform_matrix": TURNED}]
+    written(in_images, {**NERFSTUDIO, "frames": frames})
+    photos, _ = ingested(in_images)
+    assert [each.name for each in photos.rejected] == ["z.png"]
+    assert photos.rejected[0].reason == (
+        "is missing: frame 2 of transforms.json gives its camera and images/z.png is not there; "
+        "add the photo"
+    )
+
+
+def test_a_mask_path_is_followed_and_digested(in_images: Path) -> None:
+    mask = np.zeros((48, 64), dtype=np.uint8)
+    mask[:, 20:] = 255
+    (in_images / "m").mkdir()
+    Image.fromarray(mask).save(in_images / "m/one.png")
+    frames = [{**NERFSTUDIO["frames"][0], "mask_path": "m/one.png"}, NERFSTUDIO["frames"][1]]
+    written(in_images, {**NERFSTUDIO, "frames": frames})
+    before = digest_source(in_images).digest
+    photos, _ = ingested(in_images)
+    assert photos.mask_names == ("a.png",)
+    np.testing.assert_array_equal(photos.mask("a.png"), mask > 0)
+    Image.fromarray(255 - mask).save(in_images / "m/one.png")
+    assert digest_source(in_images).digest != before
+
+
+@pytest.fixture
+def blender(tmp_path: Path, textured: Textured) -> Path:
+    """Two photos to train on and one to test on, a disc before nothing, as Blender's."""
+    folder = tmp_path / "lego"
+    y, x = np.mgrid[:40, :50]
+    alpha = (255 * ((x - 25) ** 2 + (y - 20) ** 2 < 225)).astype(np.uint8)
+    for part, count in (("train", 2), ("test", 1)):
+        (folder / part).mkdir(parents=True)
+        frames = []
+        for index in range(count):
+            colours = textured(50, 40, 3 * len(part) + index)
+            Image.fromarray(np.dstack([colours, alpha])).save(folder / f"{part}/r_{index}.png")
+            Image.fromarray(colours).save(folder / f"{part}/r_{index}_normal.png")
+            pose = np.array(WORLD_FROM_CAMERA) + np.eye(4, k=3) * index
+            frames.append({"file_path": f"./{part}/r_{index}", "transform_matrix": pose.tolist()})
+        written(
+            folder,
+            {"camera_angle_x": 0.6911112070083618, "frames": frames},
+            f"transforms_{part}.json",
+        )
+    return folder
+
+
+def test_blender_scenes_are_read_whole(blender: Path) -> None:
+    photos, _ = ingested(blender)
+    assert photos.names == ("test__r_0.png", "train__r_0.png", "train__r_1.png")
+    cameras = photos.reference()
+    assert cameras is not None
+    # 1111.11 px at 800 px, as everyone who uses these scenes knows.
+    np.testing.assert_allclose(cameras.intrinsics[:, 0, 0], 1111.111 * 50 / 800, rtol=1e-5)
+    np.testing.assert_array_equal(cameras.intrinsics[0, :2, 2], [25, 20])
+    np.testing.assert_array_equal(photos.pixels(0)[0, 0], [255, 255, 255])
+    assert photos.mask_names == ()
+
+
+def test_the_background_and_the_mask_of_transparent_photos_can_be_chosen(blender: Path) -> None:
+    photos, _ = ingested(blender, IngestConfig(background="black", alpha_as_mask=True))
+    assert photos.pixels(0)[0, 0].tolist() == [0, 0, 0]
+    with Image.open(blender / "train/r_0.png") as image:
+        opaque = np.asarray(image)[..., 3] == 255
+    np.testing.assert_array_equal(photos.mask("train__r_0.png"), opaque)
+
+
+def without(field: str) -> dict[str, Any]:
+    return {key: value for key, value in NERFSTUDIO.items() if key != field}
+
+
+def frame(**fields: object) -> dict[str, Any]:
+    return {**NERFSTUDIO, "frames": [{**NERFSTUDIO["frames"][0], **fields}]}
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ([], r"transforms.json: input should be an object"),
+        ({"frames": []}, r"frames: list should have at least 1 item"),
+        (without("fl_x"), r"frame 0 of transforms.json has neither fl_x, w and h"),
+        (without("w"), r"frame 0 of transforms.json has neither fl_x, w and h"),
+        (frame(file_path=None), r"frame 0, file_path: input should be a valid string"),
+        (frame(transform_matrix=[[1, 0], [0, 1]]), r"frame 0, transform_matrix"),
+        (frame(fl_x=-1), r"frame 0, fl_x: input should be greater than 0"),
+        (frame(k4=0.1), r"frame 0 of transforms.json has k4 = 0.1, the coefficient of r\^8"),
+        (frame(camera_model="EQUIRECTANGULAR"), r"has the camera_model EQUIRECTANGULAR"),
+        (
+            frame(transform_matrix=np.diag([-1.0, 1, 1, 1]).tolist()),
+            r"transform_matrix of frame 0 of transforms.json is no rotation .* det R = -1",
+        ),
+        (frame(file_path="/home/x/a.png"), r"names '/home/x/a.png', which is not a path below"),
+        (frame(mask_path="../m.png"), r"names '../m.png', which is not a path below"),
+        (
+            {**NERFSTUDIO, "frames": [NERFSTUDIO["frames"][0]] * 2},
+            r"frame 1 of transforms.json and frame 0 of transforms.json are both of 'a.png'",
+        ),
+    ],
+)
+def test_wrong_files_are_refused(in_images: Path, content: object, complaint: str) -> None:
+    written(in_images, content)
+    with pytest.raises(InputError, match=complaint):
+        find_files(in_images)
