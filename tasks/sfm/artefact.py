@@ -1,32 +1,62 @@
 """How a reconstruction lies in the store, and how later stages read it.
 
 Arrays: ``camera_from_world`` [n 4 4], ``intrinsics`` [n 3 3] and ``sizes`` [n 2] of the registered
-photos; ``points`` [m 3]; the observations ``point_index``, ``photo_index`` and ``xy``; and the
-undistorted photos ``photo_0000``, ``photo_0001``, ... (uint8, [h w 3]), in the cameras' order.
+photos; ``points`` [m 3]; the observations ``point_index``, ``photo_index`` and ``xy``; the
+undistorted photos ``photo_0000``, ``photo_0001``, ... (uint8, [h w 3]), in the cameras' order; and
+``mask_0007`` (bool, [h w]), undistorted too, for those of them that have one.
 """
 
 from collections.abc import Iterator, Sequence
 from typing import Any, overload
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Bool, UInt8
 
 from storage.arrays import NamedArray
 from storage.handles import ArrayHandle
 from tasks.cameras import Cameras
+from tasks.errors import InputError
 from tasks.ingest.artefact import Photos
-from tasks.sfm.reconstruct import Reconstruction, SourcePhoto
+from tasks.sfm.config import SfmConfig
+from tasks.sfm.reconstruct import GivenPose, Poses, Reconstruction, SourcePhoto
 from tasks.sfm.triangulate import Observations
+
+
+def poses_of(photos: Photos, config: SfmConfig) -> Poses:
+    """Whether the cameras that came with the photos are taken as they are.
+
+    Raises:
+        InputError: the config asks for given cameras and none came with the photos.
+    """
+    if config.poses == "given" and photos.reference_kind is None:
+        raise InputError(
+            f"sfm.poses is 'given' and none of the {len(photos)} photos came with a camera; add a "
+            "COLMAP model, transforms.json or cameras_gt.json, or set sfm.poses to 'auto'"
+        )
+    if config.poses == "auto":
+        return "given" if photos.reference_kind in ("colmap", "transforms") else "estimated"
+    return "given" if config.poses == "given" else "estimated"
 
 
 def source_photos(photos: Photos) -> Iterator[SourcePhoto]:
     """The stored photos, one at a time."""
+    given: dict[str, GivenPose] = {}
+    if (reference := photos.reference()) is not None:
+        given = {
+            name: GivenPose(camera_from_world=pose, lens=lens)
+            for name, pose, lens in zip(
+                reference.names, reference.camera_from_world, photos.lenses(), strict=True
+            )
+        }
+    masked = set(photos.mask_names)
     for index, info in enumerate(photos.infos):
         yield SourcePhoto(
             name=info.name,
             pixels=photos.pixels(index),
             camera=info.camera,
             focal_px=info.focal_px,
+            given=given.get(info.name),
+            mask=photos.mask(info.name) if info.name in masked else None,
         )
 
 
@@ -48,13 +78,17 @@ def arrays_of(found: Reconstruction) -> Iterator[NamedArray]:
     yield NamedArray(name="xy", values=seen.xy, dims=("observation", "pixel_xy"))
     for index, pixels in enumerate(found.photos):
         yield NamedArray(name=f"photo_{index:04d}", values=pixels, dims=("y", "x", "channel"))
+        if (mask := found.masks[index]) is not None:
+            yield NamedArray(name=f"mask_{index:04d}", values=mask, dims=("y", "x"))
 
 
 def attributes_of(found: Reconstruction) -> dict[str, Any]:
     """What the arrays do not say, JSON-able."""
     return {
         "names": list(found.cameras.names),
+        "masked": [index for index, mask in enumerate(found.masks) if mask is not None],
         "unregistered": list(found.unregistered),
+        "poses": found.poses,
         "reprojection_error_px": found.reprojection_error_px,
         "model_sizes": list(found.model_sizes),
         "relaxed": found.relaxed,
@@ -88,9 +122,11 @@ class StoredPhotos(Sequence[UInt8[np.ndarray, "_ _ 3"]]):
 
 
 class Sparse:
-    """A stored reconstruction; photos are read when asked for."""
+    """A stored reconstruction; photos and masks are read when asked for."""
 
     def __init__(self, stored: ArrayHandle) -> None:
+        self._stored = stored
+        self._masked = frozenset(stored.attributes["masked"])
         self.cameras = Cameras(
             names=tuple(stored.attributes["names"]),
             camera_from_world=stored.array("camera_from_world"),
@@ -103,3 +139,7 @@ class Sparse:
             xy=stored.array("xy"),
         )
         self.photos = StoredPhotos(stored, len(self.cameras))
+
+    def mask(self, index: int) -> Bool[np.ndarray, "_ _"] | None:
+        """Of ``photos[index]``: true where it may be used; None = everywhere."""
+        return self._stored.array(f"mask_{index:04d}") if index in self._masked else None

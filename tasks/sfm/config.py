@@ -8,8 +8,15 @@ from tasks.config import Config
 
 
 class SfmConfig(Config):
-    """Incremental structure from motion with SIFT features."""
+    """Incremental structure from motion with SIFT features, or points alone for given cameras."""
 
+    poses: Literal["auto", "estimate", "given"] = Field(
+        default="auto",
+        description="Where the photos come with cameras: given = these are kept exactly and only "
+        "points are triangulated, photos without one are left out; estimate = they are not used; "
+        "auto = given for a COLMAP model and transforms.json, estimate for cameras_gt.json, which "
+        "is there to compare with.",
+    )
     max_features: int = Field(
         default=4096, ge=256, le=65536, description="SIFT features kept per photo, strongest first."
     )

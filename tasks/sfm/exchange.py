@@ -4,11 +4,16 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Float64, Int32, Int64
 
+from tasks.cameras import Lens
 from tasks.sfm.config import SfmConfig
+
+PHOTO_FOLDER = "photos"
+MASK_FOLDER = "masks"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,11 +24,13 @@ class SharedCamera:
     height: int
     focal_px: float | None
     """Known beforehand (from EXIF), or None."""
+    lens: Lens | None = None
+    """Known exactly, or None: to be estimated."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Request:
-    """The photos lie in ``photo_folder`` already, named by their index."""
+    """The photos lie in ``photo_folder`` already, named by their index, and their masks beside."""
 
     folder: Path
     config: SfmConfig
@@ -31,10 +38,17 @@ class Request:
     cameras: tuple[SharedCamera, ...]
     camera_of_photo: tuple[int, ...]
     """Index into ``cameras`` of each photo."""
+    camera_from_world: Float64[np.ndarray, "n 4 4"] | None = None
+    """Given poses, to be kept; every camera has its lens then. None: to be estimated."""
 
     @property
     def photo_folder(self) -> Path:
-        return self.folder / "photos"
+        return self.folder / PHOTO_FOLDER
+
+    @property
+    def mask_folder(self) -> Path:
+        """Masks of 8 bits, 255 = use, of those photos that have one."""
+        return self.folder / MASK_FOLDER
 
     @property
     def undistorted_folder(self) -> Path:
@@ -49,9 +63,18 @@ class Request:
         """Free of whatever the photo's own name holds: COLMAP's lists are split at spaces."""
         return f"{index:06d}.png"
 
+    @staticmethod
+    def mask_name(photo_name: str) -> str:
+        """What COLMAP looks for."""
+        return f"{photo_name}.png"
+
     def undistorted_photo(self, index: int) -> Path:
         """Of the ``index``-th registered photo."""
         return self.undistorted_folder / f"{index:06d}.npy"
+
+    def undistorted_mask(self, index: int) -> Path:
+        """Of the ``index``-th registered photo, where that one has a mask; bool."""
+        return self.undistorted_folder / f"{index:06d}_mask.npy"
 
     def write(self) -> None:
         content = {
@@ -59,19 +82,31 @@ class Request:
             "threads": self.threads,
             "cameras": [dataclasses.asdict(camera) for camera in self.cameras],
             "camera_of_photo": self.camera_of_photo,
+            "camera_from_world": (
+                None if self.camera_from_world is None else self.camera_from_world.tolist()
+            ),
         }
         (self.folder / "request.json").write_text(json.dumps(content))
 
     @classmethod
     def read(cls, folder: Path) -> "Request":
         content = json.loads((folder / "request.json").read_text())
+        poses = content["camera_from_world"]
         return cls(
             folder=folder,
             config=SfmConfig.model_validate(content["config"]),
             threads=content["threads"],
-            cameras=tuple(SharedCamera(**camera) for camera in content["cameras"]),
+            cameras=tuple(_camera_from_json(camera) for camera in content["cameras"]),
             camera_of_photo=tuple(content["camera_of_photo"]),
+            camera_from_world=None if poses is None else np.array(poses),
         )
+
+
+def _camera_from_json(fields: dict[str, Any]) -> SharedCamera:
+    lens = fields["lens"]
+    if lens is None:
+        return SharedCamera(**fields)
+    return SharedCamera(**{**fields, "lens": Lens(**{**lens, "params": tuple(lens["params"])})})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

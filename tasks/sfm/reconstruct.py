@@ -3,21 +3,34 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import overload
+from typing import Literal, overload
 
 import numpy as np
-from jaxtyping import Float64, UInt8
+from jaxtyping import Bool, Float64, UInt8
 from PIL import Image
 
-from tasks.cameras import Cameras
+from tasks.cameras import Cameras, Lens
 from tasks.errors import InputError
 from tasks.sfm.config import SfmConfig
-from tasks.sfm.exchange import Request, Result, SharedCamera
+from tasks.sfm.exchange import MASK_FOLDER, PHOTO_FOLDER, Request, Result, SharedCamera
 from tasks.sfm.process import run_child
 from tasks.sfm.triangulate import Observations
 from tasks.site import Progress, no_progress
 
 MIN_PHOTOS = 3
+
+Poses = Literal["estimated", "given"]
+"""Where the poses of a reconstruction come from."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class GivenPose:
+    """A camera that is known beforehand."""
+
+    camera_from_world: Float64[np.ndarray, "4 4"]
+    """OpenCV axes; the world is kept as it is."""
+    lens: Lens
+    """Pixels of the photo it belongs to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -30,6 +43,10 @@ class SourcePhoto:
     camera: str
     """Photos of equal size share intrinsics where this is equal."""
     focal_px: float | None
+    given: GivenPose | None = None
+    """Used where the poses of the reconstruction are the given ones."""
+    mask: Bool[np.ndarray, "h w"] | None = None
+    """True where the photo may be used; None = everywhere."""
 
 
 class PhotoFiles(Sequence[UInt8[np.ndarray, "_ _ 3"]]):
@@ -53,9 +70,34 @@ class PhotoFiles(Sequence[UInt8[np.ndarray, "_ _ 3"]]):
         return np.load(self._paths[index])
 
 
+class MaskFiles(Sequence[Bool[np.ndarray, "_ _"] | None]):
+    """Masks in ``.npy`` files, read one at a time when they are asked for; None without a file."""
+
+    def __init__(self, paths: Iterable[Path]) -> None:
+        self._paths = tuple(paths)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    @overload
+    def __getitem__(self, index: int) -> Bool[np.ndarray, "_ _"] | None: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> "MaskFiles": ...
+
+    def __getitem__(self, index: int | slice) -> "Bool[np.ndarray, '_ _'] | MaskFiles | None":
+        if isinstance(index, slice):
+            return MaskFiles(self._paths[index])
+        path = self._paths[index]
+        return np.load(path) if path.exists() else None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Reconstruction:
-    """The largest model that structure from motion found. World units are its own."""
+    """The largest model that structure from motion found, or the points of given cameras.
+
+    World units are its own, or those of the given poses.
+    """
 
     cameras: Cameras
     """Of the registered photos, in the order of the input, undistorted: each has its own K and
@@ -66,8 +108,11 @@ class Reconstruction:
     photos; a few lie outside them, in the corners that undistortion cuts off."""
     photos: Sequence[UInt8[np.ndarray, "_ _ 3"]]
     """Undistorted, RGB, one for each camera; they last as long as the work folder."""
+    masks: Sequence[Bool[np.ndarray, "_ _"] | None]
+    """Of ``photos``: true where they may be used; None = everywhere."""
     unregistered: tuple[str, ...]
     """Names of the photos without a camera."""
+    poses: Poses
     reprojection_error_px: float
     """Mean over the points of their mean error, pixels of the photos given."""
     model_sizes: tuple[int, ...]
@@ -81,21 +126,28 @@ def reconstruct(
     config: SfmConfig,
     *,
     work_folder: Path,
+    poses: Poses = "estimated",
     threads: int = 1,
     progress: Progress = no_progress,
 ) -> Reconstruction:
-    """Estimate the cameras of a scene's photos, in a process of its own.
+    """Find the cameras of a scene's photos and points seen by them, in a process of its own.
 
     Args:
         photos: read one at a time; their order is the order in which neighbours are matched.
+            Features on masked-out pixels are not used.
+        poses: where they are given, the photos' own poses and lenses are kept exactly and only
+            points are triangulated; photos without a given pose are left out.
         work_folder: empty; the result's photos are read from it.
         threads: used where ``config.threads`` is 0.
 
     Raises:
-        InputError: too few photos, or too few that could be registered.
+        InputError: too few photos, or too few that could be registered; or given poses that do
+            not fit the photos.
         MachineError: the process died.
     """
-    request, names = _write_request(photos, config, work_folder, config.threads or threads)
+    request, names, left_out = _write_request(
+        photos, config, work_folder, config.threads or threads, given=poses == "given"
+    )
     run_child("tasks.sfm.worker", work_folder, threads=request.threads, progress=progress)
     result = Result.read(work_folder)
     registered = set(result.photos.tolist())
@@ -111,7 +163,12 @@ def reconstruct(
             point_index=result.point_index, photo_index=result.photo_index, xy=result.xy
         ),
         photos=PhotoFiles(request.undistorted_photo(i) for i in range(len(result.photos))),
-        unregistered=tuple(name for i, name in enumerate(names) if i not in registered),
+        masks=MaskFiles(request.undistorted_mask(i) for i in range(len(result.photos))),
+        unregistered=(
+            *(name for i, name in enumerate(names) if i not in registered),
+            *left_out,
+        ),
+        poses=poses,
         reprojection_error_px=result.reprojection_error_px,
         model_sizes=result.model_sizes,
         relaxed=result.relaxed,
@@ -119,29 +176,43 @@ def reconstruct(
 
 
 def _write_request(
-    photos: Iterable[SourcePhoto], config: SfmConfig, folder: Path, threads: int
-) -> tuple[Request, list[str]]:
-    """Photos to lossless files, their cameras grouped; the request and the names of the photos."""
+    photos: Iterable[SourcePhoto], config: SfmConfig, folder: Path, threads: int, *, given: bool
+) -> tuple[Request, list[str], list[str]]:
+    """Photos and masks to lossless files, their cameras grouped.
+
+    Returns:
+        The request, the names of its photos, and those of the photos left out.
+    """
     names: list[str] = []
-    focals: dict[tuple[str, int, int], list[float]] = {}
+    left_out: list[str] = []
+    focals: dict[tuple[str, int, int, Lens | None], list[float]] = {}
     camera_of_photo: list[int] = []
-    (folder / "photos").mkdir()
-    for index, photo in enumerate(photos):
+    poses: list[Float64[np.ndarray, "4 4"]] = []
+    for name in (PHOTO_FOLDER, MASK_FOLDER):
+        (folder / name).mkdir()
+    for photo in photos:
+        if given and photo.given is None:
+            left_out.append(photo.name)
+            continue
+        lens = None
+        if given and photo.given is not None:
+            lens = photo.given.lens
+            poses.append(photo.given.camera_from_world)
         height, width = photo.pixels.shape[:2]
-        key = (photo.camera, width, height)
+        key = (photo.camera, width, height, lens)
         known = focals.setdefault(key, [])
         if photo.focal_px is not None:
             known.append(photo.focal_px)
+        file = Request.photo_name(len(names))
+        Image.fromarray(photo.pixels).save(folder / PHOTO_FOLDER / file, compress_level=1)
+        if photo.mask is not None:
+            Image.fromarray(255 * photo.mask.astype(np.uint8)).save(
+                folder / MASK_FOLDER / Request.mask_name(file), compress_level=1
+            )
         names.append(photo.name)
         camera_of_photo.append(list(focals).index(key))
-        Image.fromarray(photo.pixels).save(
-            folder / "photos" / Request.photo_name(index), compress_level=1
-        )
     if len(names) < MIN_PHOTOS:
-        raise InputError(
-            f"{len(names)} photos were given and structure from motion needs at least "
-            f"{MIN_PHOTOS}; add photos of the same scene that overlap"
-        )
+        raise InputError(_too_few(len(names), len(left_out), given=given))
     request = Request(
         folder=folder,
         config=config,
@@ -151,10 +222,24 @@ def _write_request(
                 width=width,
                 height=height,
                 focal_px=float(np.median(known)) if known else None,
+                lens=lens,
             )
-            for (_, width, height), known in focals.items()
+            for (_, width, height, lens), known in focals.items()
         ),
         camera_of_photo=tuple(camera_of_photo),
+        camera_from_world=np.stack(poses) if given else None,
     )
     request.write()
-    return request, names
+    return request, names, left_out
+
+
+def _too_few(kept: int, left_out: int, *, given: bool) -> str:
+    if given:
+        return (
+            f"{kept} of {kept + left_out} photos have a given pose and at least {MIN_PHOTOS} are "
+            "needed; give more, or set sfm.poses to 'estimate'"
+        )
+    return (
+        f"{kept} photos were given and structure from motion needs at least {MIN_PHOTOS}; add "
+        "photos of the same scene that overlap"
+    )

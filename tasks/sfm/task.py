@@ -6,21 +6,23 @@ from prefect import task
 from storage.handles import ArrayHandle
 from tasks.caching import stage_cache, stage_progress
 from tasks.ingest.artefact import Photos
-from tasks.sfm.artefact import arrays_of, attributes_of, source_photos
+from tasks.sfm.artefact import arrays_of, attributes_of, poses_of, source_photos
 from tasks.sfm.config import SfmConfig
 from tasks.sfm.reconstruct import reconstruct
 from tasks.site import Site
 
 
-@task(name="sfm", task_run_name="sfm/{scene}", **stage_cache("sfm", version=1))
+@task(name="sfm", task_run_name="sfm/{scene}", **stage_cache("sfm", version=2))
 def reconstruct_cameras(
     scene: str, photos: ArrayHandle, *, config: SfmConfig, site: Site
 ) -> ArrayHandle:
     """See :func:`tasks.sfm.reconstruct.reconstruct`."""
+    stored = Photos(photos)
     with TemporaryDirectory(prefix="unseen-sfm-") as folder:
         found = reconstruct(
-            source_photos(Photos(photos)),
+            source_photos(stored),
             config,
+            poses=poses_of(stored, config),
             work_folder=Path(folder),
             threads=site.threads,
             progress=stage_progress("sfm"),

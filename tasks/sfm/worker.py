@@ -1,4 +1,4 @@
-"""Incremental structure from motion in a child process: all that touches pycolmap.
+"""Structure from motion in a child process: this and what it imports touch pycolmap.
 
 pycolmap and Pillow in one process have corrupted its memory, so nothing here imports Pillow.
 
@@ -13,7 +13,8 @@ import pycolmap
 from tasks.errors import InputError
 from tasks.sfm import child
 from tasks.sfm.child import Report
-from tasks.sfm.exchange import Request, Result
+from tasks.sfm.exchange import Request, Result, SharedCamera
+from tasks.sfm.given import triangulate_given
 from tasks.sfm.pairs import pairs_to_match
 
 MIN_PHOTOS = 3
@@ -29,15 +30,20 @@ def work(folder: Path, report: Report) -> None:
     """Read the request in ``folder``, write the result there.
 
     Raises:
-        InputError: too few photos could be registered.
+        InputError: too few photos could be registered, or the given poses do not fit them.
     """
     request = Request.read(folder)
     pycolmap.set_random_seed(request.config.seed)
     write_photo_list(request)
     extract_features(request, report)
     match_features(request, report)
-    models, relaxed = map_photos(request, report)
-    model = largest_model(models, request)
+    if request.camera_from_world is None:
+        models, relaxed = map_photos(request, report)
+        model = largest_model(models, request)
+    else:
+        report(_SHARE_AFTER["matching"], "triangulating with the given poses")
+        model = triangulate_given(request)
+        models, relaxed = [model], False
     write_result(model, models, relaxed, request, report)
 
 
@@ -45,15 +51,7 @@ def write_photo_list(request: Request) -> None:
     """Declare cameras and photos, so that photos of one camera share its intrinsics."""
     database = pycolmap.Database.open(str(request.database))
     for camera_id, camera in enumerate(request.cameras, start=1):
-        guess = 1.2 * max(camera.width, camera.height)  # COLMAP's, a field of view of about 45 deg
-        declared = pycolmap.Camera.create_from_model_name(
-            camera_id,
-            request.config.camera_model,
-            camera.focal_px or guess,
-            camera.width,
-            camera.height,
-        )
-        declared.has_prior_focal_length = camera.focal_px is not None
+        declared = _declared(camera, camera_id, request.config.camera_model)
         database.write_camera(declared, use_camera_id=True)
         rig = pycolmap.Rig(rig_id=camera_id)
         rig.add_ref_sensor(declared.sensor_id)
@@ -69,6 +67,25 @@ def write_photo_list(request: Request) -> None:
     database.close()
 
 
+def _declared(camera: SharedCamera, camera_id: int, estimated_model: str) -> pycolmap.Camera:
+    if camera.lens is not None:
+        declared = pycolmap.Camera(
+            camera_id=camera_id,
+            model=camera.lens.model,
+            width=camera.width,
+            height=camera.height,
+            params=camera.lens.params,
+        )
+        declared.has_prior_focal_length = True
+        return declared
+    guess = 1.2 * max(camera.width, camera.height)  # COLMAP's, a field of view of about 45 deg
+    declared = pycolmap.Camera.create_from_model_name(
+        camera_id, estimated_model, camera.focal_px or guess, camera.width, camera.height
+    )
+    declared.has_prior_focal_length = camera.focal_px is not None
+    return declared
+
+
 def extract_features(request: Request, report: Report) -> None:
     """SIFT, a few photos at a time for the sake of progress."""
     options = pycolmap.FeatureExtractionOptions()
@@ -79,13 +96,23 @@ def extract_features(request: Request, report: Report) -> None:
     report(0.0, f"features of 0 of {count} photos")
     for start in range(0, count, batch):
         stop = min(start + batch, count)
-        pycolmap.extract_features(
-            str(request.database),
-            str(request.photo_folder),
-            image_names=[request.photo_name(i) for i in range(start, stop)],
-            extraction_options=options,
-            device=pycolmap.Device.cpu,
-        )
+        names = [request.photo_name(i) for i in range(start, stop)]
+        masked = [n for n in names if (request.mask_folder / request.mask_name(n)).exists()]
+        plain = [n for n in names if n not in masked]
+        # Apart: with a folder of masks, a photo that has none in there gets no features at all.
+        for chosen, masks in ((plain, None), (masked, request.mask_folder)):
+            reading = pycolmap.ImageReaderOptions()
+            if masks is not None:
+                reading.mask_path = str(masks)
+            if chosen:  # no names would mean every photo
+                pycolmap.extract_features(
+                    str(request.database),
+                    str(request.photo_folder),
+                    image_names=chosen,
+                    reader_options=reading,
+                    extraction_options=options,
+                    device=pycolmap.Device.cpu,
+                )
         report(_SHARE_AFTER["features"] * stop / count, f"features of {stop} of {count} photos")
 
 
@@ -215,8 +242,6 @@ def write_result(
     report: Report,
 ) -> None:
     """Undistort the registered photos and write them, the cameras and the tracks."""
-    undistortion = pycolmap.UndistortCameraOptions()
-    undistortion.blank_pixels = 0.0  # crop: a splat would learn black borders
     registered = sorted(model.reg_image_ids())
     point_ids = sorted(model.point3D_ids())
     poses, intrinsics, sizes, seen_ids, seen_xy = [], [], [], [], []
@@ -226,10 +251,16 @@ def write_result(
         camera = model.camera(image.camera_id)
         source = request.photo_folder / image.name
         bitmap = pycolmap.Bitmap.read(str(source), as_rgb=True)
-        undistorted, pinhole = pycolmap.undistort_image(undistortion, bitmap, camera)
+        undistorted, pinhole = undistort(bitmap, camera)
         np.save(request.undistorted_photo(index), undistorted.to_array())
         source.unlink()  # the work folder need not hold every photo twice
-        poses.append(np.vstack([image.cam_from_world().matrix(), [0.0, 0.0, 0.0, 1.0]]))
+        mask = request.mask_folder / request.mask_name(image.name)
+        if mask.exists():
+            levels, _ = undistort(pycolmap.Bitmap.read(str(mask), as_rgb=False), camera)
+            # Interpolated: below 255 a masked-out pixel had a part in this one.
+            used = levels.to_array().reshape(levels.height, levels.width) == 255
+            np.save(request.undistorted_mask(index), used)
+        poses.append(_pose(image, request))
         intrinsics.append(pinhole.calibration_matrix())
         sizes.append((pinhole.width, pinhole.height))
         seen = image.get_observation_points2D()
@@ -256,6 +287,27 @@ def write_result(
         model_sizes=tuple(each.num_reg_images() for each in models),
         relaxed=relaxed,
     ).write(request.folder)
+
+
+def undistort(
+    bitmap: pycolmap.Bitmap, camera: pycolmap.Camera
+) -> tuple[pycolmap.Bitmap, pycolmap.Camera]:
+    """The photo of a pinhole camera, and that camera; a photo without distortion stays as it is."""
+    if camera.is_undistorted():
+        return bitmap, camera
+    options = pycolmap.UndistortCameraOptions()
+    options.blank_pixels = 0.0  # crop: a splat would learn black borders
+    return pycolmap.undistort_image(options, bitmap, camera)
+
+
+def _pose(image: pycolmap.Image, request: Request) -> np.ndarray:
+    """``camera_from_world`` [4 4]; a given one to its last bit, which quaternions do not keep."""
+    found = np.vstack([image.cam_from_world().matrix(), [0.0, 0.0, 0.0, 1.0]])
+    if request.camera_from_world is None:
+        return found
+    given: np.ndarray = request.camera_from_world[image.image_id - 1]
+    assert np.allclose(found, given, rtol=1e-9, atol=1e-9), "triangulation moved a given pose"
+    return given
 
 
 def _undistorted(xy: np.ndarray, camera: pycolmap.Camera, pinhole: pycolmap.Camera) -> np.ndarray:

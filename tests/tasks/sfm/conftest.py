@@ -1,15 +1,18 @@
 """Real photos, where the checkout has them beside it."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tasks.cameras import Cameras
-from tasks.sfm.reconstruct import SourcePhoto
+from storage.arrays import NamedArray
+from tasks.cameras import Cameras, Lens
+from tasks.sfm.reconstruct import GivenPose, SourcePhoto
 
 DATA = Path(__file__).parents[3] / "../shared/data"
 
@@ -41,3 +44,48 @@ def reference_of(scene: str) -> Cameras:
         intrinsics=intrinsics,
         sizes=np.array([[entry["width"], entry["height"]] for entry in entries], dtype=np.int64),
     )
+
+
+def rigid(camera_from_world: np.ndarray) -> np.ndarray:
+    """The nearest rotation: the files give six digits."""
+    pose = camera_from_world.copy()
+    u, _, vt = np.linalg.svd(pose[:3, :3])
+    pose[:3, :3] = u @ vt
+    return pose
+
+
+def pinhole(intrinsics: np.ndarray) -> Lens:
+    (fx, _, cx), (_, fy, cy), _ = intrinsics.tolist()
+    return Lens(model="PINHOLE", params=(fx, fy, cx, cy))
+
+
+def posed_photos_of(scene: str, limit: int | None = None) -> Iterator[SourcePhoto]:
+    """Photos with their surveyed cameras."""
+    reference = reference_of(scene)
+    for photo in photos_of(scene, limit):
+        index = reference.names.index(photo.name)
+        given = GivenPose(
+            camera_from_world=rigid(reference.camera_from_world[index]),
+            lens=pinhole(reference.intrinsics[index]),
+        )
+        yield replace(photo, given=given)
+
+
+def projected(cameras: Cameras, photo: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Pixels of ``points[i]`` in photo ``photo[i]``, [n 2]."""
+    local = np.einsum(
+        "kij,kj->ki", cameras.camera_from_world[photo], np.c_[points, np.ones(len(points))]
+    )[:, :3]
+    image = np.einsum("kij,kj->ki", cameras.intrinsics[photo], local)
+    return image[:, :2] / image[:, 2:]
+
+
+class InMemory:
+    """An artefact that was never written, its attributes through JSON as in a store."""
+
+    def __init__(self, arrays: Iterable[NamedArray], attributes: dict[str, Any]) -> None:
+        self._arrays = {array.name: np.array(array.values) for array in arrays}
+        self.attributes: Mapping[str, Any] = json.loads(json.dumps(attributes))
+
+    def array(self, name: str) -> np.ndarray:
+        return self._arrays[name]

@@ -11,7 +11,7 @@ from tasks.evaluate.poses import pose_errors
 from tasks.sfm.config import SfmConfig
 from tasks.sfm.reconstruct import Reconstruction, SourcePhoto, reconstruct
 from tasks.sfm.triangulate import triangulate_tracks
-from tests.tasks.sfm.conftest import photos_of, reference_of
+from tests.tasks.sfm.conftest import photos_of, projected, reference_of
 
 
 @pytest.fixture(scope="module")
@@ -29,13 +29,8 @@ def reprojection_errors_px(
 ) -> np.ndarray:
     """Of each observation, by the projection written out."""
     seen = found.observations
-    local = np.einsum(
-        "kij,kj->ki",
-        cameras.camera_from_world[seen.photo_index],
-        np.c_[points[seen.point_index], np.ones(len(seen.xy))],
-    )[:, :3]
-    image = np.einsum("kij,kj->ki", cameras.intrinsics[seen.photo_index], local)
-    return np.linalg.norm(image[:, :2] / image[:, 2:] - seen.xy, axis=1)
+    image = projected(cameras, seen.photo_index, points[seen.point_index])
+    return np.linalg.norm(image - seen.xy, axis=1)
 
 
 def test_the_cameras_agree_with_the_survey(fountain: Reconstruction) -> None:
