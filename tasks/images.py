@@ -1,7 +1,7 @@
 """Photographs as arrays."""
 
 import numpy as np
-from jaxtyping import Int64, UInt8
+from jaxtyping import Bool, Int64, UInt8
 from PIL import Image
 
 
@@ -12,6 +12,14 @@ def resized(
     if (pixels.shape[1], pixels.shape[0]) == size:
         return pixels
     return np.array(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
+
+
+def resized_mask(mask: Bool[np.ndarray, "_ _"], size: tuple[int, int]) -> Bool[np.ndarray, "_ _"]:
+    """Resample to ``size`` (width, height); true where all that a pixel covers is."""
+    if (mask.shape[1], mask.shape[0]) == size:
+        return mask
+    covered = Image.fromarray(255 * mask.astype(np.uint8)).resize(size, Image.Resampling.BOX)
+    return np.array(covered) == 255
 
 
 def fitted_sizes(sizes: Int64[np.ndarray, "n 2"], longest_edge: int) -> Int64[np.ndarray, "n 2"]:

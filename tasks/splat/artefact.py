@@ -9,22 +9,25 @@ from storage.arrays import NamedArray
 from storage.handles import ArrayHandle
 from tasks.gaussians import Gaussians
 from tasks.splat.fit import Splat
+from tasks.splat.optimise import Fitted
 
 
-def arrays_of(splat: Splat) -> Iterator[NamedArray]:
+def arrays_of(fitted: Fitted, *, prefix: str = "") -> Iterator[NamedArray]:
     """The parameters of the Gaussians, and the training curve."""
-    gaussians, curve = splat.fitted.gaussians, splat.fitted.curve
-    for name, tensor, dims in (
-        ("means", gaussians.means, ("gaussian", "xyz")),
-        ("quats", gaussians.quats, ("gaussian", "wxyz")),
-        ("log_scales", gaussians.log_scales, ("gaussian", "axis")),
-        ("logit_opacities", gaussians.logit_opacities, ("gaussian",)),
-        ("sh", gaussians.sh, ("gaussian", "harmonic", "channel")),
+    gaussians, curve = fitted.gaussians, fitted.curve
+    for name, values, dims in (
+        ("means", gaussians.means.numpy(), ("gaussian", "xyz")),
+        ("quats", gaussians.quats.numpy(), ("gaussian", "wxyz")),
+        ("log_scales", gaussians.log_scales.numpy(), ("gaussian", "axis")),
+        ("logit_opacities", gaussians.logit_opacities.numpy(), ("gaussian",)),
+        ("sh", gaussians.sh.numpy(), ("gaussian", "harmonic", "channel")),
+        ("curve_iteration", curve.iteration, ("curve_point",)),
+        ("curve_loss", curve.loss, ("curve_point",)),
+        ("curve_gaussians", curve.gaussians, ("curve_point",)),
     ):
-        yield NamedArray(name=name, values=tensor.numpy(), dims=dims)
-    yield NamedArray(name="curve_iteration", values=curve.iteration, dims=("curve_point",))
-    yield NamedArray(name="curve_loss", values=curve.loss, dims=("curve_point",))
-    yield NamedArray(name="curve_gaussians", values=curve.gaussians, dims=("curve_point",))
+        # Splats of different sizes may lie in one group, where a dimension has one length.
+        own = tuple(prefix + dim if dim in ("gaussian", "curve_point") else dim for dim in dims)
+        yield NamedArray(name=prefix + name, values=values, dims=own)
 
 
 def attributes_of(splat: Splat) -> dict[str, Any]:
@@ -32,13 +35,14 @@ def attributes_of(splat: Splat) -> dict[str, Any]:
     return {
         "gaussians": len(splat.fitted.gaussians),
         "training": list(splat.training),
+        "guard": list(splat.guard),
         "held_out": list(splat.held_out),
         "longest_edge": splat.longest_edge,
         "initial_points": splat.initial_points,
     }
 
 
-def read_gaussians(stored: ArrayHandle) -> Gaussians:
+def read_gaussians(stored: ArrayHandle, *, prefix: str = "") -> Gaussians:
     """The Gaussians of a stored splat."""
     names = ("means", "quats", "log_scales", "logit_opacities", "sh")
-    return Gaussians(**{name: torch.from_numpy(stored.array(name)) for name in names})
+    return Gaussians(**{name: torch.from_numpy(stored.array(prefix + name)) for name in names})

@@ -45,10 +45,27 @@ class SplatConfig(Config):
     ssim_weight: float = Field(
         default=0.2, ge=0, le=1, description="Weight of D-SSIM; L1 has the rest."
     )
+    opacity_weight: float = Field(
+        default=0.0, ge=0, description="Weight of the mean opacity, which is pulled down."
+    )
+    scale_weight: float = Field(
+        default=0.0,
+        ge=0,
+        description="Weight of the mean standard deviation, in extents of the scene, which is "
+        "pulled down.",
+    )
     densify: Densify = Densify()
     seed: int = Field(
         default=0, ge=0, description="Of the order of photos and the first rotations."
     )
+
+
+GUARD = Field(
+    default=None,
+    ge=0,
+    description="Photos kept out of fitting, to choose between splats by; null = none below 8 "
+    "training photos, 1 from 8, 2 from 24.",
+)
 
 
 class EveryNth(Alternative):
@@ -57,6 +74,7 @@ class EveryNth(Alternative):
     kind: Literal["every_nth"] = "every_nth"
     n: int = Field(default=8, ge=2, description="One photo of so many is held out.")
     offset: int = Field(default=0, ge=0, description="Index of the first photo held out.")
+    guard: int | None = GUARD
 
 
 class TrainOn(Alternative):
@@ -64,3 +82,4 @@ class TrainOn(Alternative):
 
     kind: Literal["train_on"] = "train_on"
     photos: tuple[str, ...] = Field(min_length=2, description="File names of the training photos.")
+    guard: int | None = GUARD

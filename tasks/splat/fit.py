@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Bool, Float32, UInt8
 
 from tasks.cameras import Cameras
-from tasks.images import fitted_sizes, resized
+from tasks.images import fitted_sizes, resized, resized_mask
 from tasks.sfm.triangulate import Observations, sample_colours, triangulate_tracks
 from tasks.site import Device, Progress, no_progress
 from tasks.splat.config import EveryNth, SplatConfig, TrainOn
@@ -22,10 +22,45 @@ class Splat:
 
     fitted: Fitted
     training: tuple[str, ...]
+    guard: tuple[str, ...]
+    """Photos that no stage fits to, kept to choose between splats by."""
     held_out: tuple[str, ...]
     longest_edge: int
     """Of the photos fitted to, px."""
     initial_points: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SizedPhotos:
+    """Photos at the size of a fit, what each of their pixels counts, and their cameras."""
+
+    cameras: Cameras
+    photos: list[UInt8[np.ndarray, "_ _ 3"]]
+    weights: list[Float32[np.ndarray, "_ _"] | None]
+
+
+def sized_photos(
+    cameras: Cameras,
+    photos: Sequence[UInt8[np.ndarray, "_ _ 3"]],
+    chosen: Sequence[int],
+    max_size: int,
+    *,
+    masks: Sequence[Bool[np.ndarray, "_ _"] | None] | None = None,
+) -> SizedPhotos:
+    """The photos at ``chosen``, read one at a time, their longest edge at most ``max_size`` px."""
+    smaller = cameras.select(chosen)
+    smaller = smaller.resized(fitted_sizes(smaller.sizes, max_size))
+    sizes = [(int(width), int(height)) for width, height in smaller.sizes]
+    return SizedPhotos(
+        cameras=smaller,
+        photos=[resized(photos[i], size) for i, size in zip(chosen, sizes, strict=True)],
+        weights=[
+            None
+            if masks is None or (mask := masks[i]) is None
+            else resized_mask(mask, size).astype(np.float32)
+            for i, size in zip(chosen, sizes, strict=True)
+        ],
+    )
 
 
 def fit(
@@ -35,6 +70,7 @@ def fit(
     split: EveryNth | TrainOn,
     config: SplatConfig,
     *,
+    masks: Sequence[Bool[np.ndarray, "_ _"] | None] | None = None,
     device: Device = "cpu",
     progress: Progress = no_progress,
 ) -> Splat:
@@ -44,6 +80,7 @@ def fit(
         cameras: undistorted pinhole cameras of all photos with a pose.
         observations: of the sparse points, in pixels of those photos.
         photos: the undistorted photos of ``cameras``; only the training photos are read.
+        masks: of those photos, of their sizes: where they may be fitted to; None = everywhere.
 
     Raises:
         InputError: too few training photos, or too few points seen by two of them.
@@ -57,22 +94,20 @@ def fit(
         sh_degree=config.sh_degree,
         seed=config.seed,
     )
-    training = cameras.select(chosen.training)
-    training = training.resized(fitted_sizes(training.sizes, config.max_size))
+    training = sized_photos(cameras, photos, chosen.training, config.max_size, masks=masks)
     fitted = optimise(
-        [
-            resized(photos[index], (int(width), int(height)))
-            for index, (width, height) in zip(chosen.training, training.sizes, strict=True)
-        ],
-        training,
+        training.photos,
+        training.cameras,
         initial,
         config,
+        weights=training.weights,
         device=device,
         progress=progress,
     )
     return Splat(
         fitted=fitted,
-        training=training.names,
+        training=training.cameras.names,
+        guard=cameras.select(chosen.guard).names,
         held_out=cameras.select(chosen.held_out).names,
         longest_edge=config.max_size,
         initial_points=len(initial),

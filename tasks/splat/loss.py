@@ -14,6 +14,10 @@ It depends on x through E[x], E[x^2] and E[xy], and the window is symmetric, so 
 where ``W *`` is the same windowed mean and ``d`` the derivative by each of the three. What belongs
 to the photo alone is worked out once, in :func:`prepare_target`.
 
+A photo may have a weight for each pixel, by which its |x - y| and its 1 - SSIM count. Where the
+weight is 0 both images are taken to be 0, as they are beyond the border: what lies there changes
+nothing, not through the windows of its neighbours either.
+
 On the CPU numba kernels do this, many times faster than torch's convolutions.
 """
 
@@ -52,23 +56,33 @@ class PreparedTarget:
     """A photo with its windowed means; see :func:`prepare_target`."""
 
     image: Float32[Tensor, "h w 3"]
+    """0 where the weight is 0."""
     local_mean: Float32[Tensor, "h w 3"]
     local_mean_square: Float32[Tensor, "h w 3"]
+    weight: Float32[Tensor, "h w"] | None
 
 
-def prepare_target(image: Float32[Tensor, "h w 3"]) -> PreparedTarget:
+def prepare_target(
+    image: Float32[Tensor, "h w 3"], weight: Float32[Tensor, "h w"] | None = None
+) -> PreparedTarget:
     """What :func:`photometric_loss` needs of a photo; worth keeping for a whole training.
 
     Args:
         image: 0..1, on the device where the loss will be taken.
+        weight: of each pixel, 0 or more; None stands for 1 everywhere.
     """
     image = image.detach().contiguous()
+    if weight is not None:
+        weight = weight.detach().contiguous()
+        image = image * (weight > 0)[..., None]
     if image.device.type == "cpu":
         local_mean, local_mean_square = torch.empty_like(image), torch.empty_like(image)
         _local_means(image.numpy(), local_mean.numpy(), local_mean_square.numpy())
     else:
         local_mean, local_mean_square = _windowed_means([image, image * image])
-    return PreparedTarget(image=image, local_mean=local_mean, local_mean_square=local_mean_square)
+    return PreparedTarget(
+        image=image, local_mean=local_mean, local_mean_square=local_mean_square, weight=weight
+    )
 
 
 def photometric_loss(
@@ -76,11 +90,16 @@ def photometric_loss(
 ) -> Float32[Tensor, ""]:
     """``(1 - ssim_weight) L1 + ssim_weight (1 - SSIM)``, means over pixels and channels.
 
+    The means are over all pixels, whatever they weigh: a pixel counts as much in a photo that is
+    largely masked as in one that is not.
+
     Args:
         rendered: gets the gradient.
         target: of the same size, on the same device.
         ssim_weight: 0..1; 0.2 in the paper.
     """
+    if target.weight is not None:
+        rendered = rendered * (target.weight > 0)[..., None]
     if rendered.device.type == "cpu":
         return _FusedLoss.apply(  # type: ignore[no-untyped-call]
             rendered.contiguous(), target, ssim_weight
@@ -99,8 +118,10 @@ def _loss_by_convolution(
     structure = (2 * (mean_xy - mean_x * mean_y) + _C2.item()) / (
         mean_xx - mean_x**2 + mean_yy - mean_y**2 + _C2.item()
     )
-    ssim = (luminance * structure).mean()
-    return (1 - ssim_weight) * (x - y).abs().mean() + ssim_weight * (1 - ssim)
+    dissimilarity = (1 - ssim_weight) * (x - y).abs() + ssim_weight * (1 - luminance * structure)
+    if target.weight is not None:
+        dissimilarity = dissimilarity * target.weight[..., None]
+    return dissimilarity.mean()
 
 
 def _windowed_means(images: list[Float[Tensor, "h w 3"]]) -> list[Float[Tensor, "h w 3"]]:
@@ -120,11 +141,13 @@ class _FusedLoss(torch.autograd.Function):
         derivatives = np.empty((3, height, width, _CHANNELS), np.float32)
         row_ssim = np.empty(height, np.float32)
         row_l1 = np.empty(height, np.float32)
+        weight = None if target.weight is None else target.weight.numpy()
         _compare(
             rendered.detach().numpy(),
             target.image.numpy(),
             target.local_mean.numpy(),
             target.local_mean_square.numpy(),
+            weight,
             derivatives[0],
             derivatives[1],
             derivatives[2],
@@ -133,10 +156,13 @@ class _FusedLoss(torch.autograd.Function):
             numba.get_num_threads(),
         )
         ctx.save_for_backward(rendered, target.image)
-        ctx.derivatives, ctx.ssim_weight = derivatives, ssim_weight
+        ctx.derivatives, ctx.ssim_weight, ctx.weight = derivatives, ssim_weight, weight
         ssim = row_ssim.sum(dtype=np.float64) / rendered.numel()
         l1 = row_l1.sum(dtype=np.float64) / rendered.numel()
-        return torch.tensor((1 - ssim_weight) * l1 + ssim_weight * (1 - ssim), dtype=torch.float32)
+        most = 1.0 if weight is None else float(weight.mean(dtype=np.float64))
+        return torch.tensor(
+            (1 - ssim_weight) * l1 + ssim_weight * (most - ssim), dtype=torch.float32
+        )
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
@@ -146,6 +172,7 @@ class _FusedLoss(torch.autograd.Function):
         _compare_backward(
             rendered.numpy(),
             image.numpy(),
+            ctx.weight,
             ctx.derivatives[0],
             ctx.derivatives[1],
             ctx.derivatives[2],
@@ -206,6 +233,7 @@ def _compare(
     image: Float32[np.ndarray, "h w 3"],
     local_mean: Float32[np.ndarray, "h w 3"],
     local_mean_square: Float32[np.ndarray, "h w 3"],
+    weight: Float32[np.ndarray, "h w"] | None,
     by_mean: Float32[np.ndarray, "h w 3"],
     by_mean_square: Float32[np.ndarray, "h w 3"],
     by_mean_product: Float32[np.ndarray, "h w 3"],
@@ -213,7 +241,8 @@ def _compare(
     row_l1: Float32[np.ndarray, " h"],
     threads: int,
 ) -> None:
-    """Sums of SSIM and of |x - y| over each row, and SSIM's derivatives by E[x], E[x^2], E[xy]."""
+    """Sums of SSIM and of |x - y| over each row, and SSIM's derivatives by E[x], E[x^2], E[xy];
+    each pixel by its weight."""
     height, width, _ = rendered.shape
     floats = width * _CHANNELS
     x = rendered.reshape(height, floats)
@@ -239,10 +268,10 @@ def _compare(
                 source = row + tap - _RADIUS
                 if source < 0 or source >= height:
                     continue
-                weight = _WEIGHTS[tap]
+                tap_weight = _WEIGHTS[tap]
                 for i in range(floats):
                     value = x[source, i]
-                    weighted = weight * value
+                    weighted = tap_weight * value
                     down_x[i + _PAD] += weighted
                     down_xx[i + _PAD] += weighted * value
                     down_xy[i + _PAD] += weighted * y[source, i]
@@ -260,8 +289,13 @@ def _compare(
                 d = means_xx[i] - mean_x * mean_x + all_mean_yy[row, i] - mean_y * mean_y + _C2
                 inverse_cd = float32(1) / (c * d)
                 ssim = a * b * inverse_cd
-                sum_ssim += ssim
-                sum_l1 += abs(x[row, i] - y[row, i])
+                if weight is not None:
+                    w = weight[row, i // _CHANNELS]
+                    sum_ssim += w * ssim
+                    sum_l1 += w * abs(x[row, i] - y[row, i])
+                else:
+                    sum_ssim += ssim
+                    sum_l1 += abs(x[row, i] - y[row, i])
                 by_product = two * a * inverse_cd
                 by_square = -ssim / d
                 all_by_mean_product[row, i] = by_product
@@ -273,6 +307,10 @@ def _compare(
                     - mean_y * by_product
                     - two * mean_x * by_square
                 )
+                if weight is not None:
+                    all_by_mean_product[row, i] *= w
+                    all_by_mean_square[row, i] *= w
+                    all_by_mean[row, i] *= w
             row_ssim[row] = sum_ssim
             row_l1[row] = sum_l1
 
@@ -281,6 +319,7 @@ def _compare(
 def _compare_backward(
     rendered: Float32[np.ndarray, "h w 3"],
     image: Float32[np.ndarray, "h w 3"],
+    weight: Float32[np.ndarray, "h w"] | None,
     by_mean: Float32[np.ndarray, "h w 3"],
     by_mean_square: Float32[np.ndarray, "h w 3"],
     by_mean_product: Float32[np.ndarray, "h w 3"],
@@ -289,7 +328,8 @@ def _compare_backward(
     by_rendered: Float32[np.ndarray, "h w 3"],
     threads: int,
 ) -> None:
-    """Write ``l1_factor`` times the gradient of sum|x - y| plus ``ssim_factor`` times SSIM's."""
+    """Write ``l1_factor`` times the gradient of sum w|x - y| plus ``ssim_factor`` times SSIM's,
+    whose derivatives have the weights in them already."""
     height, width, _ = rendered.shape
     floats = width * _CHANNELS
     x = rendered.reshape(height, floats)
@@ -314,17 +354,19 @@ def _compare_backward(
                 source = row + tap - _RADIUS
                 if source < 0 or source >= height:
                     continue
-                weight = _WEIGHTS[tap]
+                tap_weight = _WEIGHTS[tap]
                 for i in range(floats):
-                    down_mean[i + _PAD] += weight * all_by_mean[source, i]
-                    down_square[i + _PAD] += weight * all_by_mean_square[source, i]
-                    down_product[i + _PAD] += weight * all_by_mean_product[source, i]
+                    down_mean[i + _PAD] += tap_weight * all_by_mean[source, i]
+                    down_square[i + _PAD] += tap_weight * all_by_mean_square[source, i]
+                    down_product[i + _PAD] += tap_weight * all_by_mean_product[source, i]
             _mean_along(down_mean, means, floats)
             _mean_along(down_square, squares, floats)
             _mean_along(down_product, products, floats)
             for i in range(floats):
                 difference = x[row, i] - y[row, i]
                 sign = one if difference > 0 else (-one if difference < 0 else float32(0))
+                if weight is not None:
+                    sign *= weight[row, i // _CHANNELS]
                 gradient[row, i] = l1_factor * sign + ssim_factor * (
                     means[i] + float32(2) * x[row, i] * squares[i] + y[row, i] * products[i]
                 )

@@ -6,15 +6,16 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from gsplat.strategy import DefaultStrategy
-from jaxtyping import Float32, Int64, UInt8
+from jaxtyping import Float32, Float64, Int64, UInt8
+from PIL import Image
 
 from tasks.cameras import Cameras
 from tasks.errors import MachineError
 from tasks.gaussians import Gaussians
-from tasks.images import resized
+from tasks.images import resized, resized_mask
 from tasks.site import Device, Progress, no_progress
 from tasks.splat.adam import Adam
-from tasks.splat.config import SplatConfig
+from tasks.splat.config import Densify, SplatConfig
 from tasks.splat.loss import PreparedTarget, photometric_loss, prepare_target
 from tasks.splat.rasterise.select import rasteriser_for
 
@@ -49,14 +50,39 @@ class Fitted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _View:
-    """One training photo at one resolution."""
+class View:
+    """An image to fit to, and the camera that sees it."""
 
     target: PreparedTarget
-    camera_from_world: np.ndarray
-    intrinsics: np.ndarray
+    camera_from_world: Float64[np.ndarray, "4 4"]
+    intrinsics: Float64[np.ndarray, "3 3"]
     width: int
     height: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Step:
+    """What one iteration fits to."""
+
+    view: View
+    sh_degree: int
+    weight: float = 1.0
+    """Of the view's loss."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Descent:
+    """How the Gaussians move, whatever they are fitted to."""
+
+    iterations: int
+    extent: float
+    """Of the scene, world units."""
+    densify: Densify | None
+    """None leaves the Gaussians as many as they are."""
+    ssim_weight: float
+    opacity_weight: float
+    scale_weight: float
+    seed: int
 
 
 def optimise(
@@ -65,6 +91,7 @@ def optimise(
     initial: Gaussians,
     config: SplatConfig,
     *,
+    weights: Sequence[Float32[np.ndarray, "_ _"] | None] | None = None,
     device: Device = "cpu",
     progress: Progress = no_progress,
 ) -> Fitted:
@@ -76,52 +103,86 @@ def optimise(
         photos: training photos, RGB, each of the size its camera says.
         cameras: pinhole cameras of ``photos``, in the same order.
         initial: what to start from; world units of ``cameras``.
+        weights: of each photo's pixels in the loss, 0 or more; None stands for 1 everywhere.
 
     Raises:
         MachineError: the optimisation diverged (a number stopped being finite).
 
     Source: Kerbl et al., SIGGRAPH 2023; densification as gsplat 1.5 has it.
     """
-    with torch.random.fork_rng():  # the strategy draws from torch's global generator
-        torch.manual_seed(config.seed)
-        return _optimise(photos, cameras, initial, config, device, progress)
+    half_size_until = int(config.half_size_share * config.iterations)
+    full = views_of(photos, cameras, weights=weights, device=device)
+    half = (
+        views_of(photos, cameras, weights=weights, factor=2, device=device)
+        if half_size_until
+        else full
+    )
+    order = photo_order(len(photos), config.seed)
+    steps = (
+        Step(
+            view=(half if iteration < half_size_until else full)[next(order)],
+            sh_degree=min(iteration // config.sh_every, config.sh_degree),
+        )
+        for iteration in range(config.iterations)
+    )
+    descent = Descent(
+        iterations=config.iterations,
+        extent=scene_extent(cameras),
+        densify=config.densify,
+        ssim_weight=config.ssim_weight,
+        opacity_weight=config.opacity_weight,
+        scale_weight=config.scale_weight,
+        seed=config.seed,
+    )
+    return descend(initial, steps, descent, device=device, progress=progress)
 
 
-def _optimise(
-    photos: Sequence[np.ndarray],
-    cameras: Cameras,
+def descend(
     initial: Gaussians,
-    config: SplatConfig,
+    steps: Iterator[Step],
+    descent: Descent,
+    *,
+    device: Device = "cpu",
+    progress: Progress = no_progress,
+) -> Fitted:
+    """Take the first ``descent.iterations`` of ``steps``, one view each.
+
+    Raises:
+        MachineError: the optimisation diverged (a number stopped being finite).
+    """
+    with torch.random.fork_rng():  # the strategy draws from torch's global generator
+        torch.manual_seed(descent.seed)
+        return _descend(initial, steps, descent, device, progress)
+
+
+def _descend(
+    initial: Gaussians,
+    steps: Iterator[Step],
+    descent: Descent,
     device: Device,
     progress: Progress,
 ) -> Fitted:
-    extent = scene_extent(cameras)
     rasterise = rasteriser_for(torch.device(device))
     params = _parameters(initial, device)
     optimisers = {
-        name: _adam(params[name], rate * (extent if name == "means" else 1.0), device)
+        name: _adam(params[name], rate * (descent.extent if name == "means" else 1.0), device)
         for name, rate in LEARNING_RATES.items()
     }
-    strategy = _strategy(config)
+    falling = 0.01 ** (1 / descent.iterations)
+    strategy = _strategy(descent)
     strategy.check_sanity(params, optimisers)
-    state = strategy.initialize_state(scene_scale=extent)
-    falling = 0.01 ** (1 / config.iterations)
-
-    half_size_until = int(config.half_size_share * config.iterations)
-    full = _views(photos, cameras, 1, device)
-    half = _views(photos, cameras, 2, device) if half_size_until else full
-    order = _photo_order(len(photos), config.seed)
+    state = strategy.initialize_state(scene_scale=descent.extent)
     points: list[tuple[int, float, int]] = []
     losses: list[torch.Tensor] = []
 
-    for iteration in range(config.iterations):
-        view = (half if iteration < half_size_until else full)[next(order)]
-        degree = min(iteration // config.sh_every, config.sh_degree)
+    for iteration, step in zip(range(descent.iterations), steps, strict=False):
+        view, degree = step.view, step.sh_degree
+        scales, opacities = torch.exp(params["scales"]), torch.sigmoid(params["opacities"])
         rendering = rasterise(
             params["means"],
             params["quats"],
-            torch.exp(params["scales"]),
-            torch.sigmoid(params["opacities"]),
+            scales,
+            opacities,
             torch.cat([params["sh0"], params["shN"]], dim=1),
             camera_from_world=view.camera_from_world,
             intrinsics=view.intrinsics,
@@ -138,7 +199,12 @@ def _optimise(
             "gaussian_ids": None,
         }
         strategy.step_pre_backward(params, optimisers, state, iteration, info)
-        loss = photometric_loss(rendering.rgb, view.target, ssim_weight=config.ssim_weight)
+        loss = photometric_loss(rendering.rgb, view.target, ssim_weight=descent.ssim_weight)
+        loss = step.weight * loss
+        if descent.opacity_weight:
+            loss = loss + descent.opacity_weight * opacities.mean()
+        if descent.scale_weight:
+            loss = loss + descent.scale_weight / descent.extent * scales.mean()
         loss.backward()  # type: ignore[no-untyped-call]
         for name, optimiser in optimisers.items():
             if name != "shN" or degree > 0:
@@ -149,18 +215,18 @@ def _optimise(
         optimisers["means"].param_groups[0]["lr"] *= falling
 
         losses.append(loss.detach())
-        if (iteration + 1) % CURVE_EVERY == 0 or iteration + 1 == config.iterations:
+        if (iteration + 1) % CURVE_EVERY == 0 or iteration + 1 == descent.iterations:
             mean = float(torch.stack(losses).mean())
             losses.clear()
             points.append((iteration + 1, mean, len(params["means"])))
             if not np.isfinite(mean):
                 raise MachineError(
                     f"the loss stopped being finite before iteration {iteration + 1} of "
-                    f"{config.iterations}, so the splat is lost; it will be tried again"
+                    f"{descent.iterations}, so the splat is lost; it will be tried again"
                 )
             progress(
-                (iteration + 1) / config.iterations,
-                f"iteration {iteration + 1} of {config.iterations}, "
+                (iteration + 1) / descent.iterations,
+                f"iteration {iteration + 1} of {descent.iterations}, "
                 f"{len(params['means']):,} Gaussians, loss {mean:.4f}",
             )
 
@@ -214,40 +280,61 @@ def _adam(parameter: torch.nn.Parameter, rate: float, device: Device) -> torch.o
     return Adam(group, lr=rate, eps=ADAM_EPSILON)
 
 
-def _strategy(config: SplatConfig) -> DefaultStrategy:
-    densify = config.densify
+def _strategy(descent: Descent) -> DefaultStrategy:
+    densify = descent.densify or Densify()
+    never = descent.iterations + 1
     return DefaultStrategy(
-        refine_start_iter=densify.start,
-        refine_stop_iter=int(densify.stop_share * config.iterations),
+        refine_start_iter=densify.start if descent.densify else never,
+        refine_stop_iter=int(densify.stop_share * descent.iterations) if descent.densify else 0,
         refine_every=densify.every,
         grow_grad2d=densify.gradient,
         prune_opa=densify.prune_opacity,
         # Resetting opacities costs runs of a few thousand iterations more than it mends.
-        reset_every=config.iterations + 1,
+        reset_every=never,
         verbose=False,
     )
 
 
-def _views(
-    photos: Sequence[np.ndarray], cameras: Cameras, factor: int, device: Device
-) -> list[_View]:
+def views_of(
+    photos: Sequence[UInt8[np.ndarray, "_ _ 3"]],
+    cameras: Cameras,
+    *,
+    weights: Sequence[Float32[np.ndarray, "_ _"] | None] | None = None,
+    factor: int = 1,
+    device: Device = "cpu",
+) -> list[View]:
+    """Photos as targets, their sides ``factor`` times smaller."""
     sizes = np.maximum(1, cameras.sizes // factor)
     smaller = cameras.resized(sizes)
     return [
-        _View(
-            target=prepare_target(
-                torch.from_numpy(resized(photo, (int(width), int(height)))).to(device) / 255.0
+        View(
+            target=_target(
+                photos[i],
+                None if weights is None else weights[i],
+                (int(width), int(height)),
+                device,
             ),
             camera_from_world=smaller.camera_from_world[i],
             intrinsics=smaller.intrinsics[i],
             width=int(width),
             height=int(height),
         )
-        for i, (photo, (width, height)) in enumerate(zip(photos, sizes, strict=True))
+        for i, (width, height) in enumerate(sizes)
     ]
 
 
-def _photo_order(count: int, seed: int) -> Iterator[int]:
+def _target(
+    photo: np.ndarray, weight: np.ndarray | None, size: tuple[int, int], device: Device
+) -> PreparedTarget:
+    image = torch.from_numpy(resized(photo, size)).to(device) / 255.0
+    if weight is None:
+        return prepare_target(image)
+    smaller = np.array(Image.fromarray(weight).resize(size, Image.Resampling.BOX))
+    smaller *= resized_mask(weight > 0, size)  # what is left out must not come in at its edge
+    return prepare_target(image, torch.from_numpy(smaller).to(device))
+
+
+def photo_order(count: int, seed: int) -> Iterator[int]:
     """Every photo once, in a random order, again and again."""
     generator = np.random.default_rng(seed)
     while True:

@@ -1,4 +1,4 @@
-"""Which photos a splat is fitted to, and which only judge it."""
+"""Which photos a splat is fitted to, which choose between splats, and which only judge."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,9 +9,10 @@ from tasks.splat.config import EveryNth, TrainOn
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Split:
-    """Indices into the photos with known poses."""
+    """Indices into the photos with known poses; each photo is on one side."""
 
     training: tuple[int, ...]
+    guard: tuple[int, ...]
     held_out: tuple[int, ...]
 
 
@@ -23,13 +24,30 @@ def split_photos(names: Sequence[str], config: EveryNth | TrainOn) -> Split:
     """
     if isinstance(config, TrainOn):
         wanted = set(config.photos)
-        training = tuple(i for i, name in enumerate(names) if name in wanted)
-        chosen = f"{len(training)} of the {len(wanted)} photos named to train on have a pose"
+        chosen = tuple(i for i, name in enumerate(names) if name in wanted)
+        said = f"{len(chosen)} of the {len(wanted)} photos named to train on have a pose"
     else:
         held = range(config.offset, len(names), config.n)
-        training = tuple(i for i in range(len(names)) if i not in held)
-        chosen = f"of {len(names)} photos with poses, {len(training)} are left to train on"
-    if len(training) < 2:
-        raise InputError(f"{chosen}, and a splat needs at least 2; add photos or change the split")
-    held_out = sorted(set(range(len(names))).difference(training))
-    return Split(training=training, held_out=tuple(held_out))
+        chosen = tuple(i for i in range(len(names)) if i not in held)
+        said = f"of {len(names)} photos with poses, {len(chosen)} are left to train on"
+    guards = _automatic_guards(len(chosen)) if config.guard is None else config.guard
+    if guards:
+        said += f" and {guards} of them guard"
+    if len(chosen) - guards < 2:
+        raise InputError(f"{said}, and a splat needs at least 2; add photos or change the split")
+    guard = tuple(chosen[place] for place in _spread(guards, len(chosen)))
+    return Split(
+        training=tuple(i for i in chosen if i not in guard),
+        guard=guard,
+        held_out=tuple(sorted(set(range(len(names))).difference(chosen))),
+    )
+
+
+def _automatic_guards(photos: int) -> int:
+    """Where photos are few, each is worth more to the fit than to the choice."""
+    return 0 if photos < 8 else 1 if photos < 24 else 2
+
+
+def _spread(count: int, length: int) -> tuple[int, ...]:
+    """``count`` different places among ``length``, evenly spread; never the first or the last."""
+    return tuple(1 + (2 * i + 1) * (length - 2) // (2 * count) for i in range(count))

@@ -13,7 +13,7 @@ from tasks.threads import limit_threads
 @task(
     name="splat",
     task_run_name="splat/{scene}",
-    **stage_cache("splat", version=1, numbers_depend_on_device=True),
+    **stage_cache("splat", version=2, numbers_depend_on_device=True),
 )
 def fit_splat(
     scene: str,
@@ -32,7 +32,8 @@ def fit_splat(
         stored.photos,
         split,
         config,
+        masks=[stored.mask(index) for index in range(len(stored.cameras))],
         device=site.device,
         progress=stage_progress("splat"),
     )
-    return site.store.commit(scene, "splat", arrays_of(splat), attributes_of(splat))
+    return site.store.commit(scene, "splat", arrays_of(splat.fitted), attributes_of(splat))

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.images import fitted_sizes, resized
+from tasks.images import fitted_sizes, resized, resized_mask
 
 edge = st.integers(1, 20_000)
 
@@ -79,3 +79,12 @@ def test_a_view_of_a_larger_photo_is_resampled_alike_and_can_be_written_to() -> 
     found = resized(view, (10, 10))
     np.testing.assert_array_equal(found, resized(view.copy(), (10, 10)))
     assert found.flags.writeable
+
+
+def test_a_reduced_mask_holds_only_pixels_that_it_covers_wholly() -> None:
+    mask = np.zeros((6, 9), dtype=bool)
+    mask[:, :4] = True
+    expected = np.zeros((2, 3), dtype=bool)
+    expected[:, 0] = True  # the second column of three pixels is cut by the edge at 4
+    assert (resized_mask(mask, (3, 2)) == expected).all()
+    assert resized_mask(mask, (9, 6)) is mask

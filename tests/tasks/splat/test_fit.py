@@ -5,15 +5,16 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 import torch
-from painted_plane import DISTANCE, Photographed, photograph
+from painted_plane import DISTANCE, HEIGHT, WIDTH, Photographed, photograph
 
-from tasks.evaluate.views import render, score_views
+from tasks.evaluate.images import psnr_db
 from tasks.gaussians import Gaussians
 from tasks.sfm.triangulate import Observations
 from tasks.splat.config import Densify, EveryNth, SplatConfig, TrainOn
 from tasks.splat.fit import Splat, fit
+from tasks.splat.render import render
 
-SPLIT = EveryNth(n=4, offset=1)  # holds out photos 1 and 5
+SPLIT = EveryNth(n=4, offset=1, guard=1)  # holds out photos 1 and 5, photo 4 guards
 CONFIG = SplatConfig(
     iterations=300, sh_every=100, densify=Densify(start=50, every=50), sh_degree=1, seed=3
 )
@@ -33,6 +34,17 @@ def tensors(gaussians: Gaussians) -> Sequence[torch.Tensor]:
     )
 
 
+def psnr_by_name(scene: Photographed, splat: Splat) -> dict[str, float]:
+    """Of the splat's views of all photos."""
+    return {
+        name: psnr_db(
+            render(splat.fitted.gaussians, scene.cameras, index).rgb.numpy(),
+            scene.photos[index] / np.float32(255),
+        )
+        for index, name in enumerate(scene.cameras.names)
+    }
+
+
 @pytest.fixture(scope="module")
 def scene() -> Photographed:
     return photograph()
@@ -45,12 +57,7 @@ def splat(scene: Photographed) -> Splat:
 
 def test_held_out_photos_are_predicted(scene: Photographed, splat: Splat) -> None:
     assert splat.held_out == ("1.png", "5.png")
-    scores = {
-        view.name: view.psnr_db
-        for view in score_views(
-            splat.fitted.gaussians, scene.cameras, scene.photos, longest_edge=splat.longest_edge
-        )
-    }
+    scores = psnr_by_name(scene, splat)
     # A constant picture of the mean colour gives 12 dB.
     assert min(scores[name] for name in splat.held_out) > 25
 
@@ -62,8 +69,11 @@ def test_depth_is_that_of_the_plane(scene: Photographed, splat: Splat) -> None:
     assert float((middle - DISTANCE).abs().median()) < 0.05 * DISTANCE
 
 
-def test_held_out_photos_lend_nothing_but_their_poses(scene: Photographed, splat: Splat) -> None:
-    held_out = [scene.cameras.names.index(name) for name in splat.held_out]
+def test_held_out_and_guard_photos_lend_nothing_but_their_poses(
+    scene: Photographed, splat: Splat
+) -> None:
+    assert splat.guard == ("4.png",)
+    held_out = [scene.cameras.names.index(name) for name in splat.held_out + splat.guard]
     generator = np.random.default_rng(0)
     photos = [
         generator.integers(0, 256, photo.shape, dtype=np.uint8) if index in held_out else photo
@@ -84,6 +94,48 @@ def test_held_out_photos_lend_nothing_but_their_poses(scene: Photographed, splat
         tensors(splat.fitted.gaussians), tensors(other.fitted.gaussians), strict=True
     ):
         assert torch.equal(ours, theirs_)
+
+
+def hidden_columns(scene: Photographed, value: int) -> tuple[Observations, list[np.ndarray]]:
+    """The scene with its right third painted over, and no points found there."""
+    seen = scene.observations.xy[:, 0] < 2 * WIDTH // 3 - 1
+    observations = Observations(
+        point_index=scene.observations.point_index[seen],
+        photo_index=scene.observations.photo_index[seen],
+        xy=scene.observations.xy[seen],
+    )
+    photos = [photo.copy() for photo in scene.photos]
+    for photo in photos:
+        photo[:, 2 * WIDTH // 3 :] = value
+    return observations, photos
+
+
+@pytest.mark.parametrize("half_size_share", [0.0, 0.5])
+def test_what_a_mask_leaves_out_changes_nothing(
+    scene: Photographed, half_size_share: float
+) -> None:
+    mask = np.ones((HEIGHT, WIDTH), dtype=bool)
+    mask[:, 2 * WIDTH // 3 :] = False
+    config = CONFIG.model_copy(update={"iterations": 120, "half_size_share": half_size_share})
+    first, second = (
+        fit(scene.cameras, *hidden_columns(scene, value), SPLIT, config, masks=[mask] * 8)
+        for value in (0, 255)
+    )
+    ours, theirs = first.fitted.gaussians, second.fitted.gaussians
+    if half_size_share:  # the resampling filter reaches a pixel over the edge
+        seen = render(ours, scene.cameras, 1).rgb - render(theirs, scene.cameras, 1).rgb
+        assert float(seen[:, : WIDTH // 2].abs().mean()) < 0.02
+    else:
+        for one, other in zip(tensors(ours), tensors(theirs), strict=True):
+            assert torch.equal(one, other)
+
+
+def test_opacities_and_scales_are_pulled_down(scene: Photographed, splat: Splat) -> None:
+    pulled = fitted(scene, CONFIG.model_copy(update={"opacity_weight": 0.1})).fitted.gaussians
+    narrowed = fitted(scene, CONFIG.model_copy(update={"scale_weight": 1.0})).fitted.gaussians
+    plain = splat.fitted.gaussians
+    assert pulled.logit_opacities.sigmoid().mean() < 0.9 * plain.logit_opacities.sigmoid().mean()
+    assert narrowed.log_scales.exp().mean() < 0.9 * plain.log_scales.exp().mean()
 
 
 def test_equal_input_gives_equal_bits_and_leaves_torchs_generator_alone(
@@ -132,15 +184,5 @@ def test_cuda_predicts_held_out_photos_as_well(scene: Photographed, splat: Splat
     if not torch.cuda.is_available():
         pytest.skip("torch finds no CUDA device")
     other = fit(scene.cameras, scene.observations, scene.photos, SPLIT, CONFIG, device="cuda")
-    means = [
-        np.mean(
-            [
-                view.psnr_db
-                for view in score_views(
-                    one.fitted.gaussians, scene.cameras, scene.photos, longest_edge=64
-                )
-            ]
-        )
-        for one in (splat, other)
-    ]
+    means = [np.mean(list(psnr_by_name(scene, one).values())) for one in (splat, other)]
     assert means[1] > means[0] - 1

@@ -9,8 +9,14 @@ from torch import Tensor
 from tasks.splat.loss import _loss_by_convolution, photometric_loss, prepare_target
 
 
-def loss_in_float64(rendered: Tensor, photo: Tensor, ssim_weight: float) -> Tensor:
+def loss_in_float64(
+    rendered: Tensor, photo: Tensor, ssim_weight: float, weight: Tensor | None = None
+) -> Tensor:
     """The formulas as the papers write them, with one two-dimensional window."""
+    if weight is None:
+        weight = torch.ones(rendered.shape[:2], dtype=torch.float64)
+    seen = (weight > 0)[..., None]
+    rendered, photo = rendered * seen, photo * seen
     distance = torch.arange(-5, 6).double()
     line = torch.exp(-(distance**2) / (2 * 1.5**2))
     window = torch.outer(line, line) / line.sum() ** 2
@@ -26,8 +32,8 @@ def loss_in_float64(rendered: Tensor, photo: Tensor, ssim_weight: float) -> Tens
     ssim = ((2 * mean_x * mean_y + 0.01**2) * (2 * covariance + 0.03**2)) / (
         (mean_x**2 + mean_y**2 + 0.01**2) * (variance_x + variance_y + 0.03**2)
     )
-    l1 = (rendered - photo).abs().mean()
-    return (1 - ssim_weight) * l1 + ssim_weight * (1 - ssim.mean())
+    l1 = ((rendered - photo).abs() * weight[..., None]).mean()
+    return (1 - ssim_weight) * l1 + ssim_weight * ((1 - ssim) * weight).mean()
 
 
 def images(height: int, width: int) -> tuple[Tensor, Tensor]:
@@ -51,6 +57,66 @@ def test_loss_and_gradient_are_those_of_float64(size: tuple[int, int], ssim_weig
 
     assert found.item() == pytest.approx(expected.item(), rel=2e-6)
     assert (rendered.grad / 3 - exact.grad).norm() < 1e-5 * exact.grad.norm()
+
+
+def weights(height: int, width: int) -> Tensor:
+    """Anything from 0 to 1, with a hole and a frame of zeros on one side."""
+    weight = torch.rand(height, width, generator=torch.Generator().manual_seed(height))
+    weight[height // 3 : height // 2, width // 4 : width // 2] = 0
+    weight[:, : width // 8] = 0
+    return weight
+
+
+@pytest.mark.parametrize("by_kernels", [True, False])
+@pytest.mark.parametrize("ssim_weight", [0.0, 0.2, 1.0])
+@pytest.mark.parametrize("size", [(1, 1), (3, 40), (37, 50)])
+def test_weighted_loss_and_gradient_are_those_of_float64(
+    size: tuple[int, int], ssim_weight: float, by_kernels: bool
+) -> None:
+    rendered, photo = images(*size)
+    weight = weights(*size)
+    exact = rendered.double().requires_grad_()
+    expected = loss_in_float64(exact, photo.double(), ssim_weight, weight.double())
+    expected.backward()
+
+    rendered.requires_grad_()
+    target = prepare_target(photo, weight)
+    if by_kernels:
+        found = photometric_loss(rendered, target, ssim_weight=ssim_weight)
+    else:
+        seen = rendered * (weight > 0)[..., None]
+        found = _loss_by_convolution(seen, target, ssim_weight)
+    (3 * found).backward()
+
+    assert found.item() == pytest.approx(expected.item(), rel=2e-6)
+    assert (rendered.grad / 3 - exact.grad).norm() < 1e-5 * exact.grad.norm()
+
+
+def test_what_lies_under_weight_0_changes_nothing() -> None:
+    rendered, photo = images(37, 50)
+    weight = weights(37, 50)
+    hidden = weight == 0
+    losses, gradients = [], []
+    for value in (0.0, 1.0):
+        shown, other = rendered.clone(), photo.clone()
+        shown[hidden], other[hidden] = value, 1 - value
+        shown.requires_grad_()
+        loss = photometric_loss(shown, prepare_target(other, weight), ssim_weight=0.2)
+        loss.backward()
+        losses.append(loss.item())
+        gradients.append(shown.grad)
+    assert losses[0] == losses[1]
+    assert torch.equal(gradients[0], gradients[1])
+    assert not gradients[0][hidden].any()
+
+
+def test_weights_of_1_change_nothing() -> None:
+    rendered, photo = images(37, 50)
+    plain = photometric_loss(rendered, prepare_target(photo), ssim_weight=0.2)
+    target = prepare_target(photo, torch.ones(37, 50))
+    assert photometric_loss(rendered, target, ssim_weight=0.2).item() == pytest.approx(
+        plain.item(), rel=1e-6
+    )
 
 
 @pytest.mark.parametrize("size", [(1, 1), (37, 50)])

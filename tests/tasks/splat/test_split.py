@@ -6,13 +6,15 @@ from tasks.errors import InputError
 from tasks.splat.config import EveryNth, TrainOn
 from tasks.splat.split import split_photos
 
+GUARD = st.none() | st.integers(0, 12)
+
 
 def names(count: int) -> list[str]:
     return [f"{number:04d}.jpg" for number in range(count)]
 
 
 def test_every_eighth_by_hand() -> None:
-    found = split_photos(names(11), EveryNth())
+    found = split_photos(names(11), EveryNth(guard=0))
     assert found.held_out == (0, 8)
     assert found.training == (1, 2, 3, 4, 5, 6, 7, 9, 10)
 
@@ -40,19 +42,43 @@ def test_named_photos_without_a_pose_are_left_out() -> None:
     assert found.held_out == (1,)
 
 
+@pytest.mark.parametrize(
+    ("photos", "guard"),
+    [(2, ()), (7, ()), (8, (4,)), (9, (4,)), (23, (11,)), (24, (6, 17)), (100, (25, 74))],
+)
+def test_guards_come_with_the_photos_and_lie_among_them(
+    photos: int, guard: tuple[int, ...]
+) -> None:
+    assert split_photos(names(photos), EveryNth(offset=photos)).guard == guard
+
+
+def test_guards_are_taken_from_the_training_photos() -> None:
+    found = split_photos(names(11), EveryNth(n=2, offset=1, guard=2))
+    assert found.held_out == (1, 3, 5, 7, 9)
+    assert found.guard == (4, 8)
+    assert found.training == (0, 2, 6, 10)
+
+
 @given(
     count=st.integers(2, 60),
-    config=st.builds(EveryNth, n=st.integers(2, 20), offset=st.integers(0, 70))
-    | st.builds(TrainOn, photos=st.lists(st.sampled_from(names(60)), min_size=2).map(tuple)),
+    config=st.builds(EveryNth, n=st.integers(2, 20), offset=st.integers(0, 70), guard=GUARD)
+    | st.builds(
+        TrainOn, photos=st.lists(st.sampled_from(names(60)), min_size=2).map(tuple), guard=GUARD
+    ),
 )
 def test_each_photo_is_on_one_side(count: int, config: EveryNth | TrainOn) -> None:
     try:
         found = split_photos(names(count), config)
     except InputError:
         return
-    assert sorted(found.training + found.held_out) == list(range(count))
+    assert sorted(found.training + found.guard + found.held_out) == list(range(count))
     assert len(found.training) >= 2
-    for side in (found.training, found.held_out):
+    if config.guard is not None:
+        assert len(found.guard) == config.guard
+    if found.guard:
+        assert found.training[0] < found.guard[0]
+        assert found.guard[-1] < found.training[-1]
+    for side in (found.training, found.guard, found.held_out):
         assert list(side) == sorted(side)
 
 
@@ -62,6 +88,11 @@ def test_each_photo_is_on_one_side(count: int, config: EveryNth | TrainOn) -> No
         (0, EveryNth(), "of 0 photos with poses, 0 are left to train on"),
         (2, EveryNth(n=2), "of 2 photos with poses, 1 are left to train on"),
         (3, EveryNth(n=2), "of 3 photos with poses, 1 are left to train on"),
+        (
+            5,
+            EveryNth(guard=3),
+            "of 5 photos with poses, 4 are left to train on and 3 of them guard",
+        ),
         (9, TrainOn(photos=("a", "b")), "0 of the 2 photos named to train on have a pose"),
         (9, TrainOn(photos=("0001.jpg", "b")), "1 of the 2 photos named to train on have a pose"),
         (9, TrainOn(photos=("0001.jpg",) * 2), "1 of the 1 photos named to train on have a pose"),

@@ -56,7 +56,9 @@ def _render() -> torch.Tensor:
 def _compare() -> None:
     image = torch.zeros(_SIZE, _SIZE, 3)
     rendered = image.clone().requires_grad_()
-    torch.autograd.backward(photometric_loss(rendered, prepare_target(image), ssim_weight=0.2))
+    for weight in (None, image[..., 0]):  # numba compiles the kernels for each of the two
+        target = prepare_target(image, weight)
+        torch.autograd.backward(photometric_loss(rendered, target, ssim_weight=0.2))
 
 
 def _optimise() -> None:

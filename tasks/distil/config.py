@@ -1,0 +1,28 @@
+"""What changes how refined views are taken into a splat."""
+
+from pydantic import Field
+
+from tasks.config import Config
+
+
+class DistilConfig(Config):
+    """How a splat's optimisation goes on with refined views beside the photos."""
+
+    iterations: int = Field(
+        default=600, ge=1, le=1_000_000, description="Steps, a photo or a refined view each."
+    )
+    probability: float = Field(
+        default=0.3, ge=0, le=1, description="Of a step to take a refined view, not a photo."
+    )
+    weight: float = Field(
+        default=1.0, ge=0, description="Of a refined view's loss; a photo's has weight 1."
+    )
+    confidence_blend: bool = Field(
+        default=False,
+        description="Blend each refined view into what the splat shows there, by the trust in each "
+        "pixel, and let all pixels count alike; otherwise the trust weighs the pixels.",
+    )
+    densify: bool = Field(
+        default=True, description="Gaussians go on multiplying, as the splat's config says."
+    )
+    seed: int = Field(default=0, ge=0, description="Of the order of photos and refined views.")

@@ -1,0 +1,64 @@
+from prefect import task
+
+from storage.handles import ArrayHandle
+from tasks.caching import stage_cache, stage_progress
+from tasks.distil.artefact import arrays_of, attributes_of
+from tasks.distil.config import DistilConfig
+from tasks.distil.distil import RefinedTarget, distil
+from tasks.refine.artefact import RefinedViews
+from tasks.sfm.artefact import Sparse
+from tasks.site import Site
+from tasks.splat.artefact import read_gaussians
+from tasks.splat.config import SplatConfig
+from tasks.splat.fit import sized_photos
+from tasks.threads import limit_threads
+from tasks.views.artefact import NovelViews
+
+
+@task(
+    name="distil",
+    task_run_name="distil/{scene}",
+    **stage_cache("distil", version=1, numbers_depend_on_device=True),
+)
+def distil_views(
+    scene: str,
+    sparse: ArrayHandle,
+    splat: ArrayHandle,
+    views: ArrayHandle,
+    refined: ArrayHandle,
+    *,
+    splat_config: SplatConfig,
+    config: DistilConfig,
+    site: Site,
+) -> ArrayHandle:
+    """See :func:`tasks.distil.distil.distil`."""
+    limit_threads(site.threads)
+    stored, names = Sparse(sparse), splat.attributes
+    training, guard = (
+        sized_photos(
+            stored.cameras,
+            stored.photos,
+            [stored.cameras.names.index(name) for name in names[side]],
+            names["longest_edge"],
+            masks=[stored.mask(index) for index in range(len(stored.cameras))],
+        )
+        for side in ("training", "guard")
+    )
+    cameras, made = NovelViews(views).cameras, RefinedViews(refined)
+    found = distil(
+        read_gaussians(splat),
+        training,
+        guard,
+        [
+            RefinedTarget(
+                camera=cameras.select([index]), image=made.image(index), weight=made.weight(index)
+            )
+            for index in range(len(cameras))
+        ],
+        splat_config,
+        config,
+        device=site.device,
+        progress=stage_progress("distil"),
+    )
+    attributes = attributes_of(found, refined_views=len(cameras), guard=names["guard"])
+    return site.store.commit(scene, "distilled", arrays_of(found), attributes)
