@@ -1,0 +1,129 @@
+"""The novel views of a scene as they lie in the store, and how later stages read them.
+
+Arrays, for view ``0000``, ``0001``, ...: ``rgb_`` and ``warped_`` (uint8, [h w 3]), ``alpha_``,
+``confidence_`` and ``warped_valid_`` (uint8, [h w]), ``depth_`` (float32, [h w]), and of the plane
+sweep ``swept_depth_`` (float32, [h w]), ``swept_cost_`` (float16, [h w]), ``swept_warped_`` (uint8,
+[k h w 3]) and ``swept_valid_`` (uint8, [k h w]); 255 stands for 1. Then ``camera_from_world``
+[n 4 4], ``intrinsics`` [n 3 3] and ``sizes`` [n 2] of the views. The attributes name the views, the
+photo nearest to each and its sources.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from storage.arrays import NamedArray
+from storage.handles import ArrayHandle
+from tasks.cameras import Cameras
+from tasks.site import Progress, no_progress
+from tasks.views.config import ViewsConfig
+from tasks.views.sweep.plane import Swept
+from tasks.views.tour import tour
+from tasks.views.view import NovelView, Observer
+
+
+class NovelViewsContent:
+    """Makes the views while its arrays are taken; iterate once, then ask for ``attributes``."""
+
+    def __init__(
+        self, observer: Observer, config: ViewsConfig, progress: Progress = no_progress
+    ) -> None:
+        self._observer = observer
+        self._config = config
+        self._progress = progress
+        self._cameras: list[Cameras] = []
+        self._rows: list[dict[str, Any]] = []
+
+    def __iter__(self) -> Iterator[NamedArray]:
+        self._cameras.clear()
+        self._rows.clear()
+        for view in tour(self._observer, self._config, self._progress):
+            yield from _arrays_of(view, len(self._rows))
+            self._cameras.append(view.camera)
+            self._rows.append(
+                {
+                    "name": view.camera.names[0],
+                    "nearest": view.nearest,
+                    "sources": list(view.sources),
+                    "mean_confidence": float(view.confidence.mean()),
+                }
+            )
+        for name, dims in (
+            ("camera_from_world", ("view", "row", "column")),
+            ("intrinsics", ("view", "pixel_row", "pixel_column")),
+            ("sizes", ("view", "width_height")),
+        ):
+            values = np.concatenate([getattr(camera, name) for camera in self._cameras])
+            yield NamedArray(name=name, values=values, dims=dims)
+
+    def attributes(self) -> dict[str, Any]:
+        """What the arrays do not say, JSON-able; complete once the arrays are exhausted."""
+        return {"views": self._rows}
+
+
+def _arrays_of(view: NovelView, number: int) -> Iterator[NamedArray]:
+    swept, image, photos = view.swept, ("y", "x"), ("source", "y", "x")
+    for name, values, dims in (
+        ("rgb", levels(view.rgb), (*image, "channel")),
+        ("depth", view.depth, image),
+        ("alpha", levels(view.alpha), image),
+        ("confidence", levels(view.confidence), image),
+        ("warped", levels(view.warped), (*image, "channel")),
+        ("warped_valid", levels(view.warped_valid), image),
+        ("swept_depth", swept.depth, image),
+        ("swept_cost", swept.cost.astype(np.float16), image),
+        ("swept_warped", levels(swept.warped), (*photos, "channel")),
+        ("swept_valid", levels(swept.valid), photos),
+    ):
+        yield NamedArray(name=f"{name}_{number:04d}", values=values, dims=dims)
+
+
+def levels(values: Float32[np.ndarray, "*s"]) -> UInt8[np.ndarray, "*s"]:
+    """Of values in [0, 1]; 255 for 1."""
+    return np.round(255 * values).astype(np.uint8)
+
+
+class NovelViews:
+    """Stored novel views; each is read when asked for."""
+
+    def __init__(self, stored: ArrayHandle) -> None:
+        self._stored = stored
+        self._rows = stored.attributes["views"]
+        self.cameras = Cameras(
+            names=tuple(row["name"] for row in self._rows),
+            camera_from_world=stored.array("camera_from_world"),
+            intrinsics=stored.array("intrinsics"),
+            sizes=stored.array("sizes"),
+        )
+
+    def __len__(self) -> int:
+        return len(self.cameras)
+
+    def view(self, index: int) -> NovelView:
+        """View ``index`` of ``cameras``, as near as the stored levels are."""
+        row = self._rows[index]
+        return NovelView(
+            camera=self.cameras.select([index]),
+            rgb=self._shares("rgb", index),
+            depth=self._array("depth", index),
+            alpha=self._shares("alpha", index),
+            confidence=self._shares("confidence", index),
+            nearest=row["nearest"],
+            warped=self._shares("warped", index),
+            warped_valid=self._shares("warped_valid", index),
+            sources=tuple(row["sources"]),
+            swept=Swept(
+                depth=self._array("swept_depth", index),
+                cost=self._array("swept_cost", index).astype(np.float32),
+                warped=self._shares("swept_warped", index),
+                valid=self._shares("swept_valid", index),
+            ),
+        )
+
+    def _array(self, name: str, index: int) -> np.ndarray:
+        return self._stored.array(f"{name}_{index:04d}")
+
+    def _shares(self, name: str, index: int) -> Float32[np.ndarray, "..."]:
+        return self._array(name, index) / np.float32(255)

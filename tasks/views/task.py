@@ -1,0 +1,35 @@
+from prefect import task
+
+from storage.handles import ArrayHandle
+from tasks.caching import stage_cache, stage_progress
+from tasks.sfm.artefact import Sparse
+from tasks.site import Site
+from tasks.splat.artefact import read_gaussians
+from tasks.threads import limit_threads
+from tasks.views.artefact import NovelViewsContent
+from tasks.views.config import ViewsConfig
+from tasks.views.view import prepare
+
+
+@task(
+    name="views",
+    task_run_name="views/{scene}",
+    **stage_cache("views", version=1, numbers_depend_on_device=True),
+)
+def observe_views(
+    scene: str, sparse: ArrayHandle, splat: ArrayHandle, *, config: ViewsConfig, site: Site
+) -> ArrayHandle:
+    """See :mod:`tasks.views.tour`."""
+    limit_threads(site.threads)
+    stored = Sparse(sparse)
+    training = [stored.cameras.names.index(name) for name in splat.attributes["training"]]
+    observer = prepare(
+        read_gaussians(splat),
+        stored.cameras.select(training),
+        (stored.photos[index] for index in training),
+        longest_edge=splat.attributes["longest_edge"],
+        device=site.device,
+        masks=(stored.mask(index) for index in training),
+    )
+    content = NovelViewsContent(observer, config, stage_progress("views"))
+    return site.store.commit(scene, "views", content, content.attributes)

@@ -1,0 +1,34 @@
+"""Compile the kernels of views once, so that set-up pays for it and no scene does."""
+
+import numpy as np
+import torch
+
+from tasks.cameras import Cameras
+from tasks.gaussians import Gaussians
+from tasks.views.config import ViewsConfig
+from tasks.views.view import observe, prepare
+
+_SIZE = 24  # pixels
+
+
+def warm_up() -> None:
+    """Look at one Gaussian from three places, or load the kernels from numba's cache."""
+    camera_from_world = np.tile(np.eye(4), (3, 1, 1))
+    camera_from_world[:, 0, 3] = [-0.1, 0.0, 0.1]
+    lens = np.array([[_SIZE, 0.0, _SIZE / 2], [0.0, _SIZE, _SIZE / 2], [0.0, 0.0, 1.0]])
+    cameras = Cameras(
+        names=("a", "b", "c"),
+        camera_from_world=camera_from_world,
+        intrinsics=np.tile(lens, (3, 1, 1)),
+        sizes=np.full((3, 2), _SIZE, dtype=np.int64),
+    )
+    one = Gaussians(
+        means=torch.tensor([[0.0, 0.0, 2.0]]),
+        quats=torch.tensor([[1.0, 0.0, 0.0, 0.0]]),
+        log_scales=torch.full((1, 3), -1.0),
+        logit_opacities=torch.zeros(1),
+        sh=torch.zeros(1, 1, 3),
+    )
+    photos = [np.full((_SIZE, _SIZE, 3), 128, dtype=np.uint8)] * 3
+    observer = prepare(one, cameras, photos, longest_edge=_SIZE)
+    observe(observer, cameras.select([1]), ViewsConfig())

@@ -1,0 +1,87 @@
+"""The views of a wall through the store, and which of them are made."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cameras_by_hand import WIDTH
+from wall import photograph, training_cameras, wall
+
+from storage.arrays import Store
+from storage.handles import ArrayHandle
+from tasks.views.artefact import NovelViews, NovelViewsContent
+from tasks.views.config import ViewsConfig
+from tasks.views.tour import tour
+from tasks.views.view import Observer, observe, prepare
+
+CONFIG = ViewsConfig(count=8, gate=0.0)
+
+
+@pytest.fixture(scope="module")
+def observer() -> Observer:
+    return prepare(wall(), training_cameras(), photograph(training_cameras()), longest_edge=WIDTH)
+
+
+@pytest.fixture(scope="module")
+def stored(observer: Observer, tmp_path_factory: pytest.TempPathFactory) -> ArrayHandle:
+    store = Store(root=str(tmp_path_factory.mktemp("store")))
+    content = NovelViewsContent(observer, CONFIG)
+    return store.commit("wall", "views", content, content.attributes)
+
+
+def test_views_come_back_as_they_were_made(observer: Observer, stored: ArrayHandle) -> None:
+    views = NovelViews(stored)
+    assert len(views) == 8
+    for index in (0, 7):
+        found = views.view(index)
+        made = observe(observer, views.cameras.select([index]), CONFIG)
+        assert (found.nearest, found.sources) == (made.nearest, made.sources)
+        assert found.camera.names == made.camera.names
+        np.testing.assert_array_equal(found.depth, made.depth)
+        np.testing.assert_array_equal(found.swept.depth, made.swept.depth)
+        for name in ("rgb", "alpha", "confidence", "warped", "warped_valid"):
+            np.testing.assert_allclose(
+                getattr(found, name), getattr(made, name), atol=0.5 / 255 + 1e-6, err_msg=name
+            )
+        for name in ("cost", "warped", "valid"):
+            np.testing.assert_allclose(
+                getattr(found.swept, name),
+                getattr(made.swept, name),
+                atol=0.5 / 255 + 1e-6,
+                err_msg=name,
+            )
+
+
+def test_views_between_come_first_and_a_quarter_may_lie_beyond(stored: ArrayHandle) -> None:
+    cameras = NovelViews(stored).cameras
+    assert [name[:7] for name in cameras.names] == ["between"] * 6 + ["beyond_"] * 2
+    assert np.abs(cameras.centres[:6, 0]).max() < 1.5
+    np.testing.assert_allclose(sorted(cameras.centres[6:, 0]), [-2.0, 2.0])
+
+
+def test_equal_inputs_give_an_equal_artefact(
+    observer: Observer, stored: ArrayHandle, tmp_path: Path
+) -> None:
+    content = NovelViewsContent(observer, CONFIG)
+    again = Store(root=str(tmp_path)).commit("wall", "views", content, content.attributes)
+    assert again.digest == stored.digest
+
+
+def test_no_view_is_beyond_that_fails_the_gate(observer: Observer) -> None:
+    views = list(tour(observer, ViewsConfig(count=8, gate=100.0)))
+    assert all(view.camera.names[0].startswith("between") for view in views)
+
+
+def test_rounds_go_on_from_views_that_passed(observer: Observer) -> None:
+    # Two ways, and a quarter of 24 views: three rounds.
+    names = [
+        view.camera.names[0]
+        for view in tour(observer, ViewsConfig(count=24, steps=5, rounds=3, gate=0.0))
+    ]
+    assert names[18:] == [f"beyond_{way:04d}_{step}" for step in (1, 2, 3) for way in (0, 1)]
+
+
+def test_looking_beyond_can_be_left_out(observer: Observer) -> None:
+    views = list(tour(observer, ViewsConfig(count=5, beyond=False)))
+    assert len(views) == 5
+    assert all(view.camera.names[0].startswith("between") for view in views)
