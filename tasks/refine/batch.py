@@ -1,0 +1,89 @@
+"""What every refiner takes and gives."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Float32, UInt8
+
+from tasks.images import resized
+from tasks.views.view import NovelView
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ViewBatch:
+    """Novel views of one size, on one device; images in [0, 1]."""
+
+    render: Float32[torch.Tensor, "b h w 3"]
+    depth: Float32[torch.Tensor, "b h w"]
+    """Rendered, along the optical axis, world units; positive."""
+    alpha: Float32[torch.Tensor, "b h w"]
+    confidence: Float32[torch.Tensor, "b h w"]
+    """How far the render may be believed, in [0, 1]."""
+    warped: Float32[torch.Tensor, "b h w 3"]
+    """The nearest photo, warped into the view by the rendered depth."""
+    warped_valid: Float32[torch.Tensor, "b h w"]
+    """How surely it shows the pixel's point, in [0, 1]."""
+    nearest: Float32[torch.Tensor, "b h w 3"]
+    """The nearest photo itself, resampled to the size of the view."""
+    swept_depth: Float32[torch.Tensor, "b h w"]
+    """Where the photos agree, world units."""
+    swept_cost: Float32[torch.Tensor, "b h w"]
+    """How far they disagree there: mean absolute difference; 1 where fewer than two see it."""
+    swept: Float32[torch.Tensor, "b k h w 3"]
+    """The photos, best first, warped by the swept depth."""
+    swept_valid: Float32[torch.Tensor, "b k h w"]
+    """1 where the photo shows the pixel, else 0."""
+
+    def to(self, device: torch.device) -> "ViewBatch":
+        moved = {field.name: getattr(self, field.name).to(device) for field in fields(self)}
+        return ViewBatch(**moved)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Refinement:
+    """Repaired views, and how far they may be trusted as targets of an optimisation."""
+
+    image: Float32[torch.Tensor, "b h w 3"]
+    weight: Float32[torch.Tensor, "b h w"]
+    """In [0, 1]."""
+
+
+@runtime_checkable
+class Refiner(Protocol):
+    """Repairs views; the result lies on the device the refiner was made for."""
+
+    def __call__(self, views: ViewBatch) -> Refinement: ...
+
+
+def batch_of(
+    views: Sequence[NovelView], nearest: Sequence[UInt8[np.ndarray, "_ _ 3"]]
+) -> ViewBatch:
+    """Put views of one size and number of sources together, on the CPU.
+
+    Args:
+        nearest: the photo that each view names as nearest, of any size.
+    """
+
+    def stacked(arrays: Sequence[np.ndarray]) -> torch.Tensor:
+        return torch.from_numpy(np.stack(arrays).astype(np.float32, copy=False))
+
+    photos = []
+    for view, photo in zip(views, nearest, strict=True):
+        height, width = view.depth.shape
+        photos.append(resized(photo, (width, height)) / np.float32(255))
+    return ViewBatch(
+        render=stacked([view.rgb for view in views]),
+        depth=stacked([view.depth for view in views]),
+        alpha=stacked([view.alpha for view in views]),
+        confidence=stacked([view.confidence for view in views]),
+        warped=stacked([view.warped for view in views]),
+        warped_valid=stacked([view.warped_valid for view in views]),
+        nearest=stacked(photos),
+        swept_depth=stacked([view.swept.depth for view in views]),
+        swept_cost=stacked([view.swept.cost for view in views]),
+        swept=stacked([view.swept.warped for view in views]),
+        swept_valid=stacked([view.swept.valid for view in views]),
+    )

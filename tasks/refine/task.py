@@ -1,0 +1,33 @@
+from prefect import task
+
+from storage.handles import ArrayHandle
+from tasks.caching import stage_cache, stage_progress
+from tasks.refine.artefact import arrays_of, attributes_of
+from tasks.refine.config import RefineConfig
+from tasks.refine.select import refiner_for
+from tasks.sfm.artefact import Sparse
+from tasks.site import Site
+from tasks.threads import limit_threads
+from tasks.views.artefact import NovelViews
+
+
+@task(
+    name="refine",
+    task_run_name="refine/{scene}",
+    **stage_cache("refine", version=1, numbers_depend_on_device=True),
+)
+def refine_views(
+    scene: str, sparse: ArrayHandle, views: ArrayHandle, *, config: RefineConfig, site: Site
+) -> ArrayHandle:
+    """See :mod:`tasks.refine.reproject`."""
+    limit_threads(site.threads)
+    stored, seen = Sparse(sparse), NovelViews(views)
+    number_of = {name: index for index, name in enumerate(stored.cameras.names)}
+    arrays = arrays_of(
+        (seen.view(index) for index in range(len(seen))),
+        lambda name: stored.photos[number_of[name]],
+        refiner_for(config, site.device),
+        count=len(seen),
+        progress=stage_progress("refine"),
+    )
+    return site.store.commit(scene, "refined", arrays, attributes_of(seen.cameras.names))

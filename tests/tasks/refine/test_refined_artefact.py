@@ -1,0 +1,106 @@
+"""Views through a refiner into the store and back."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from storage.arrays import Store
+from tasks.cameras import Cameras
+from tasks.refine.artefact import RefinedViews, arrays_of, attributes_of
+from tasks.refine.batch import Refinement, ViewBatch, batch_of
+from tasks.views.sweep.plane import Swept
+from tasks.views.view import NovelView
+
+PHOTOS = {
+    "a.png": np.full((60, 80, 3), 40, np.uint8),
+    "b.png": np.full((30, 40, 3), 200, np.uint8),
+}
+
+
+def a_view(seed: int, nearest: str, size: tuple[int, int] = (12, 16)) -> NovelView:
+    """Every field is noise of its own."""
+    random = np.random.default_rng(seed)
+
+    def noise(*shape: int) -> np.ndarray:
+        return random.random(shape, dtype=np.float32)
+
+    return NovelView(
+        camera=Cameras(
+            names=(f"view_{seed}",),
+            camera_from_world=np.eye(4)[None],
+            intrinsics=np.eye(3)[None],
+            sizes=np.array([size[::-1]], dtype=np.int64),
+        ),
+        rgb=noise(*size, 3),
+        depth=noise(*size),
+        alpha=noise(*size),
+        confidence=noise(*size),
+        nearest=nearest,
+        warped=noise(*size, 3),
+        warped_valid=noise(*size),
+        sources=(nearest,),
+        swept=Swept(
+            depth=noise(*size),
+            cost=noise(*size),
+            warped=noise(2, *size, 3),
+            valid=noise(2, *size),
+        ),
+    )
+
+
+def darken(views: ViewBatch) -> Refinement:
+    return Refinement(image=views.render / 2, weight=views.confidence)
+
+
+def test_a_batch_holds_each_field_of_its_views() -> None:
+    views = [a_view(0, "a.png"), a_view(1, "b.png")]
+
+    batch = batch_of(views, [PHOTOS[view.nearest] for view in views])
+
+    for index, view in enumerate(views):
+        for field, expected in (
+            (batch.render, view.rgb),
+            (batch.depth, view.depth),
+            (batch.alpha, view.alpha),
+            (batch.confidence, view.confidence),
+            (batch.warped, view.warped),
+            (batch.warped_valid, view.warped_valid),
+            (batch.swept_depth, view.swept.depth),
+            (batch.swept_cost, view.swept.cost),
+            (batch.swept, view.swept.warped),
+            (batch.swept_valid, view.swept.valid),
+        ):
+            np.testing.assert_array_equal(field[index], expected)
+    np.testing.assert_allclose(batch.nearest[0], 40 / 255)
+    np.testing.assert_allclose(batch.nearest[1], 200 / 255)
+
+
+def test_refined_views_come_back_as_they_were_made(tmp_path: Path) -> None:
+    views = [a_view(0, "a.png"), a_view(1, "b.png", size=(16, 12))]
+    said: list[float] = []
+
+    arrays = arrays_of(
+        iter(views),
+        PHOTOS.__getitem__,
+        darken,
+        count=2,
+        progress=lambda share, doing: said.append(share),
+    )
+    names = [view.camera.names[0] for view in views]
+    handle = Store(root=str(tmp_path)).commit("s", "refined", arrays, attributes_of(names))
+
+    found = RefinedViews(handle)
+    assert (len(found), found.names, said) == (2, ("view_0", "view_1"), [0.5, 1.0])
+    for index, view in enumerate(views):
+        np.testing.assert_allclose(found.image(index), view.rgb / 2, atol=0.5 / 255 + 1e-6)
+        np.testing.assert_allclose(found.weight(index), view.confidence, atol=0.5 / 255 + 1e-6)
+
+
+def test_a_batch_moves_as_a_whole() -> None:
+    batch = batch_of([a_view(0, "a.png")], [PHOTOS["a.png"]])
+
+    moved = batch.to(torch.device("meta"))
+
+    assert moved.swept.shape == (1, 2, 12, 16, 3)
+    assert {getattr(moved, name).device.type for name in type(moved).__slots__} == {"meta"}

@@ -1,0 +1,33 @@
+"""Batches of made-up views."""
+
+from dataclasses import replace
+
+import torch
+
+from tasks.refine.batch import ViewBatch
+
+HEIGHT, WIDTH = 40, 56
+
+
+def noise(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def a_batch(count: int = 1, photos: int = 3, **changes: torch.Tensor) -> ViewBatch:
+    """Photos that agree on a textured truth, and a grey render; fields are changed by name."""
+    truth = 0.25 + 0.5 * noise(count, HEIGHT, WIDTH, 3)
+    flat = torch.ones(count, HEIGHT, WIDTH)
+    batch = ViewBatch(
+        render=torch.full_like(truth, 0.5),
+        depth=3 * flat,
+        alpha=flat,
+        confidence=0.3 * flat,
+        warped=truth,
+        warped_valid=flat,
+        nearest=truth,
+        swept_depth=3 * flat,
+        swept_cost=0 * flat,
+        swept=truth[:, None].expand(-1, photos, -1, -1, -1).clone(),
+        swept_valid=torch.ones(count, photos, HEIGHT, WIDTH),
+    )
+    return replace(batch, **changes)
