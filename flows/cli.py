@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -22,6 +22,7 @@ StoreOption = Annotated[
 RunArgument = Annotated[
     str | None, tyro.conf.Positional, tyro.conf.arg(help="Name of a run; the last one if left out.")
 ]
+RunOption = Annotated[str | None, tyro.conf.arg(help="Name of a run; the last one if left out.")]
 ConfigFile = Annotated[
     Path | None,
     tyro.conf.arg(name="config", help="YAML file that sets options; those given here win."),
@@ -86,19 +87,22 @@ def scene(
     store: StoreOption = None,
     name: str | None = None,
 ) -> None:
-    """Reconstruct and score one folder of photographs, in this process.
+    """Reconstruct and score one folder of photographs or one video, in this process.
 
     Args:
-        folder: Of the photos, or with a folder `images` of them.
-        name: Of the scene; the folder's if left out.
+        folder: Of the photos, or with a folder `images` of them; or a video file.
+        name: Of the scene; the folder's or the video's if left out.
     """
     from storage.names import check_name
+    from tasks.ingest.folder import is_video
 
     _use_store(store)
-    name = name or folder.resolve().name
+    name = name or (folder.stem if is_video(folder) else folder.resolve().name)
     check_name(name)
-    if not folder.is_dir():
-        raise InputError(f"'{folder}' is no folder; give one with the photos of one scene")
+    if not folder.is_dir() and not is_video(folder):
+        raise InputError(
+            f"'{folder}' is no folder and no video; give a folder with the photos of one scene"
+        )
     Settings().open_store().check_writable()
     if train_on:
         changes = {"split": {"kind": "train_on", "photos": train_on}}
@@ -146,6 +150,52 @@ def report(
             markdown.write_text(markdown_report(opened, record.run), encoding="utf-8")
 
 
+def export(
+    folder: tyro.conf.Positional[Path],
+    run: RunOption = None,
+    scenes: Scenes = (),
+    format: Literal["colmap", "transforms"] = "colmap",
+    store: StoreOption = None,
+) -> None:
+    """Write cameras, points and undistorted photos for other tools, a folder a scene.
+
+    Args:
+        folder: Where the scenes' folders go.
+        format: COLMAP's binary model, or nerfstudio's transforms.json.
+    """
+    from flows.export import export_scenes
+
+    _use_store(store)
+    for written in export_scenes(Settings().open_store(), run, scenes, folder, format):
+        print(f"wrote {written}", flush=True)
+
+
+def film(
+    folder: tyro.conf.Positional[Path],
+    run: RunOption = None,
+    scenes: Scenes = (),
+    path: Literal["auto", "spline", "ellipse", "spiral"] = "auto",
+    seconds: float = 8.0,
+    max_size: int = 960,
+    store: StoreOption = None,
+) -> None:
+    """Fly through the splats of a run: a video file a scene.
+
+    Args:
+        folder: Where the files go.
+        path: Through the cameras, around what they look at, or in circles before it.
+        max_size: Longest edge, px.
+    """
+    from flows.film import film_scenes
+
+    _use_store(store)
+    written = film_scenes(
+        Settings(), run, scenes, folder, path=path, seconds=seconds, longest_edge=max_size
+    )
+    for file in written:
+        print(f"wrote {file}", flush=True)
+
+
 def demo(folder: tyro.conf.Positional[Path] = Path("unseen-demo"), at_once: AtOnce = 0) -> None:
     """Render three scenes and take them through everything, to a table.
 
@@ -184,6 +234,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "resume": resume,
     "status": status,
     "report": report,
+    "export": export,
+    "film": film,
     "doctor": doctor,
     "warm-up": warm_up,
 }

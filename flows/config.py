@@ -3,26 +3,54 @@
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import Field, ValidationError
 from pydantic_core import ErrorDetails
+from tasks.refine.config import RefineConfig
 
 from tasks.config import Config
+from tasks.distil.config import DistilConfig
 from tasks.errors import InputError
 from tasks.ingest.config import IngestConfig
 from tasks.sfm.config import SfmConfig
 from tasks.splat.config import EveryNth, SplatConfig, TrainOn
+from tasks.views.config import ViewsConfig
+
+Stage = Literal["ingest", "sfm", "splat", "views", "refine", "distil", "evaluate"]
+"""In the order in which they run."""
+
+NEEDS: Mapping[Stage, Stage] = {"refine": "views", "distil": "refine"}
+"""Stages that cannot run where another is left out."""
+
+
+class StagesConfig(Config):
+    """Which stages run."""
+
+    until: Stage = Field(default="evaluate", description="The last stage that runs.")
+    without: tuple[Literal["views", "refine", "distil", "evaluate"], ...] = Field(
+        default=(), description="Stages left out, and with them those that need their results."
+    )
+
+    def runs(self, stage: Stage) -> bool:
+        order = get_args(Stage)
+        if stage in self.without or order.index(stage) > order.index(self.until):
+            return False
+        return stage not in NEEDS or self.runs(NEEDS[stage])
 
 
 class SceneConfig(Config):
     """Everything that changes a scene's results."""
 
+    stages: StagesConfig = StagesConfig()
     ingest: IngestConfig = IngestConfig()
     sfm: SfmConfig = SfmConfig()
     split: Annotated[EveryNth | TrainOn, Field(discriminator="kind")] = EveryNth()
     splat: SplatConfig = SplatConfig()
+    views: ViewsConfig = ViewsConfig()
+    refine: RefineConfig = RefineConfig()
+    distil: DistilConfig = DistilConfig()
 
 
 def read_config(file: Path) -> SceneConfig:

@@ -7,17 +7,23 @@ from typing import Any
 import yaml
 
 from flows.config import SceneConfig
+from tasks.distil.config import DistilConfig
 from tasks.procedural.scenes import ProceduralScene, facade, interior, orbit
 from tasks.procedural.write import write_scene
 from tasks.progress_line import progress_line
 from tasks.splat.config import SplatConfig
+from tasks.views.config import ViewsConfig
 
-ITERATIONS = 1600
+ITERATIONS = 1200
 
 
 def demo_config() -> SceneConfig:
     """Of a size that two cores take through in a few minutes."""
-    return SceneConfig(splat=SplatConfig(iterations=ITERATIONS, max_size=480))
+    return SceneConfig(
+        splat=SplatConfig(iterations=ITERATIONS, max_size=480),
+        views=ViewsConfig(count=12),
+        distil=DistilConfig(iterations=300),
+    )
 
 
 def render_demo(folder: Path) -> Path:

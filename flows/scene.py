@@ -6,6 +6,7 @@ from typing import Any
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
+from tasks.refine.task import refine_views
 
 from flows.config import SceneConfig
 from flows.report.scene_page import artifact_key, scene_page
@@ -15,11 +16,13 @@ from flows.summary import rows_of, summary_of
 from storage.errors import UnseenError
 from storage.handles import ArrayHandle
 from storage.metrics import write_rows
-from tasks.evaluate.task import evaluate_splat
+from tasks.distil.task import distil_views
+from tasks.evaluate.task import evaluate_scene
 from tasks.ingest.source import digest_source
 from tasks.ingest.task import ingest_photos
 from tasks.sfm.task import reconstruct_cameras
 from tasks.splat.task import fit_splat
+from tasks.views.task import observe_views
 
 
 @flow(name="scene", flow_run_name="{scene}", persist_result=False)
@@ -60,12 +63,33 @@ def reconstruct_scene(
 
 
 def _stages(stages: StageRunner, folder: str, config: SceneConfig) -> dict[str, ArrayHandle]:
+    """Run the stages that the config asks for; their artefacts by name."""
+    made: dict[str, ArrayHandle] = {}
+    runs = config.stages.runs
     source = digest_source(Path(folder))
-    photos = stages(ingest_photos, source=source, config=config.ingest)
-    sparse = stages(reconstruct_cameras, photos, config=config.sfm)
-    splat = stages(fit_splat, sparse, split=config.split, config=config.splat)
-    evaluation = stages(evaluate_splat, photos, sparse, splat)
-    return {"photos": photos, "sparse": sparse, "splat": splat, "evaluation": evaluation}
+    made["photos"] = stages(ingest_photos, source=source, config=config.ingest)
+    if runs("sfm"):
+        made["sparse"] = stages(reconstruct_cameras, made["photos"], config=config.sfm)
+    if runs("splat"):
+        made["splat"] = stages(fit_splat, made["sparse"], split=config.split, config=config.splat)
+    if runs("views"):
+        made["views"] = stages(observe_views, made["sparse"], made["splat"], config=config.views)
+    if runs("refine"):
+        made["refined"] = stages(refine_views, made["sparse"], made["views"], config=config.refine)
+    if runs("distil"):
+        inputs = (made[name] for name in ("sparse", "splat", "views", "refined"))
+        made["distilled"] = stages(
+            distil_views, *inputs, splat_config=config.splat, config=config.distil
+        )
+    if runs("evaluate"):
+        inputs = (made[name] for name in ("photos", "sparse", "splat", "distilled") if name in made)
+        made["evaluation"] = stages(
+            evaluate_scene,
+            *inputs,
+            views=config.views if runs("views") else None,
+            refine=config.refine if runs("refine") else None,
+        )
+    return made
 
 
 def _told(error: Exception) -> dict[str, str]:

@@ -1,55 +1,79 @@
 """Rows of the tables, read from a scene's artefacts: recalled or computed, they are the same."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from statistics import fmean, median
 from typing import Any
 
 from storage.handles import ArrayHandle
+from tasks.evaluate.gains import paired_gains, share_worse
 
 Row = dict[str, Any]
+Artefacts = Mapping[str, ArrayHandle]
+
+LATER_STAGES = {
+    "control": ("splat", "control"),
+    "refined": ("splat", "refine"),
+    "distilled": ("control", "distil"),
+}
+"""Columns of ``scenes`` that begin so: the stage compared with, and the stage they are about."""
 
 
-def rows_of(artefacts: Mapping[str, ArrayHandle]) -> dict[str, list[Row]]:
-    """The rows of ``views``, ``poses``, ``geometry`` and ``training``."""
-    evaluation = artefacts["evaluation"].attributes
-    splat = artefacts["splat"]
-    curve = zip(
-        splat.array("curve_iteration").tolist(),
-        splat.array("curve_loss").tolist(),
-        splat.array("curve_gaussians").tolist(),
-        strict=True,
-    )
-    return {
-        "views": [{"stage": "splat", **row} for row in evaluation["views"]],
-        "poses": evaluation["poses"],
-        "geometry": evaluation["geometry"],
-        "training": [
-            {"stage": "splat", "iteration": iteration, "loss": loss, "gaussians": gaussians}
-            for iteration, loss, gaussians in curve
-        ],
-    }
+def rows_of(artefacts: Artefacts) -> dict[str, list[Row]]:
+    """The rows of all tables about views and training, as far as the scene's stages went."""
+    rows: dict[str, list[Row]] = {"training": list(_curves(artefacts))}
+    if evaluation := artefacts.get("evaluation"):
+        for table in ("views", "gains", "confidence", "poses", "geometry"):
+            rows[table] = evaluation.attributes[table]
+    return rows
 
 
-def summary_of(artefacts: Mapping[str, ArrayHandle]) -> Row:
-    """The figures of a scene's row in ``scenes``."""
-    photos = artefacts["photos"].attributes
-    sparse = artefacts["sparse"].attributes
-    splat = artefacts["splat"].attributes
-    evaluation = artefacts["evaluation"].attributes
-    held_out = [row for row in evaluation["views"] if row["split"] == "held_out"]
-    poses = evaluation["pose_summary"] or {}
+def _curves(artefacts: Artefacts) -> Iterator[Row]:
+    curves = [("splat", "splat", ""), ("distilled", "control", "control_")]
+    curves.append(("distilled", "distil", "distilled_"))
+    for artefact, stage, prefix in curves:
+        if artefact in artefacts:
+            names = ("iteration", "loss", "gaussians")
+            stored = [artefacts[artefact].array(f"{prefix}curve_{name}").tolist() for name in names]
+            for point in zip(*stored, strict=True):
+                yield {"stage": stage, **dict(zip(names, point, strict=True))}
+
+
+def summary_of(artefacts: Artefacts) -> Row:
+    """The figures of a scene's row in ``scenes``, as far as its stages went."""
+    attributes = {name: handle.attributes for name, handle in artefacts.items()}
+    photos = attributes["photos"]
     rejected = photos["rejected"]
-    return {
+    row: Row = {
         "photos": len(photos["photos"]),
         "photos_rejected": len(rejected),
         "rejected": "; ".join(f"{one['name']}: {one['reason']}" for one in rejected) or None,
-        "registered_share": len(sparse["names"]) / len(photos["photos"]),
-        "reprojection_error_px": sparse["reprojection_error_px"],
-        "training_photos": len(splat["training"]),
-        "held_out_photos": len(splat["held_out"]),
-        "gaussians": splat["gaussians"],
-        "psnr_db": _mean(row["psnr_db"] for row in held_out),
-        "ssim": _mean(row["ssim"] for row in held_out),
+    }
+    if sparse := attributes.get("sparse"):
+        row["registered_share"] = len(sparse["names"]) / len(photos["photos"])
+        row["reprojection_error_px"] = sparse["reprojection_error_px"]
+    if splat := attributes.get("splat"):
+        row["training_photos"] = len(splat["training"])
+        row["held_out_photos"] = len(splat["held_out"])
+        row["gaussians"] = splat["gaussians"]
+    if distilled := attributes.get("distilled"):
+        row["shipped"] = distilled["shipped"]
+    if evaluation := attributes.get("evaluation"):
+        row |= _scores(evaluation)
+    return row
+
+
+def _scores(evaluation: Mapping[str, Any]) -> Row:
+    views = evaluation["views"]
+    poses = evaluation["pose_summary"] or {}
+    row = _means(views, "splat", "")
+    for name, (before, after) in LATER_STAGES.items():
+        row |= _means(views, after, f"{name}_")
+        gains = paired_gains(views, before=before, after=after)
+        if gains and name != "control":
+            row[f"{name}_share_worse"] = share_worse(gains)
+    return row | {
+        "confidence_spearman": _mean(row["spearman"] for row in evaluation["confidence"]),
+        "confidence_ause": _mean(row["ause_over_random"] for row in evaluation["confidence"]),
         "rotation_error_deg": poses.get("rotation_median_deg"),
         "centre_error": poses.get("centre_rmse"),
         "centre_error_relative": poses.get("centre_rmse_relative"),
@@ -57,6 +81,15 @@ def summary_of(artefacts: Mapping[str, ArrayHandle]) -> Row:
         "depth_error_relative": _median(
             row["depth_error_relative"] for row in evaluation["geometry"]
         ),
+    }
+
+
+def _means(views: Iterable[Mapping[str, Any]], stage: str, prefix: str) -> Row:
+    """Mean scores of one stage's held-out views."""
+    held_out = [row for row in views if row["stage"] == stage and row["split"] == "held_out"]
+    return {
+        f"{prefix}psnr_db": _mean(row["psnr_db"] for row in held_out),
+        f"{prefix}ssim": _mean(row["ssim"] for row in held_out),
     }
 
 

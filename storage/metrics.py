@@ -39,8 +39,19 @@ COLUMNS: Mapping[str, Mapping[str, pa.DataType]] = {
         "training_photos": _INT,
         "held_out_photos": _INT,
         "gaussians": _INT,
-        "psnr_db": _FLOAT,
+        "psnr_db": _FLOAT,  # of the splat; then of what the later stages made of the same views
         "ssim": _FLOAT,
+        "control_psnr_db": _FLOAT,
+        "control_ssim": _FLOAT,
+        "refined_psnr_db": _FLOAT,
+        "refined_ssim": _FLOAT,
+        "refined_share_worse": _FLOAT,  # than the splat
+        "distilled_psnr_db": _FLOAT,
+        "distilled_ssim": _FLOAT,
+        "distilled_share_worse": _FLOAT,  # than the control
+        "shipped": _STRING,  # distilled, control
+        "confidence_spearman": _FLOAT,
+        "confidence_ause": _FLOAT,  # over that of a random order
         "rotation_error_deg": _FLOAT,
         "centre_error": _FLOAT,
         "centre_error_relative": _FLOAT,
@@ -62,11 +73,23 @@ COLUMNS: Mapping[str, Mapping[str, pa.DataType]] = {
         "uri": _STRING,
     },
     "views": {
-        "stage": _STRING,
+        "stage": _STRING,  # splat, control, refine, distil
         "view": _STRING,
-        "split": _STRING,  # train, held_out
+        "split": _STRING,  # train, guard, held_out
         "psnr_db": _FLOAT,
         "ssim": _FLOAT,
+    },
+    "gains": {
+        "view": _STRING,
+        "before": _STRING,  # stages, as in views
+        "after": _STRING,
+        "psnr_db": _FLOAT,
+        "ssim": _FLOAT,
+    },
+    "confidence": {
+        "view": _STRING,
+        "spearman": _FLOAT,  # of the confidence with the negative error
+        "ause_over_random": _FLOAT,
     },
     "training": {
         "stage": _STRING,

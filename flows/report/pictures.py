@@ -1,4 +1,4 @@
-"""Pictures of a run: held-out photos beside what the splats show from there."""
+"""Pictures of a run: held-out photos beside what each stage shows from there."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,41 +16,51 @@ LABEL_HEIGHT = 22
 GAP = 6
 
 
+STAGES = {"splat": "splat", "refine": "refined", "distil": "distilled"}
+"""Whose pictures are shown, and what people call them."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class HeldOutView:
-    """A photo that the splat never saw, and the render."""
+    """A photo that the splat never saw, and what the stages made of its pose."""
 
     name: str
-    psnr_db: float
     photo: np.ndarray  # uint8 [h w 3]
-    rendered: np.ndarray  # uint8 [h w 3]
+    pictures: tuple[np.ndarray, ...]  # uint8 [h w 3], in the order of STAGES, as far as they ran
+    scores: tuple[str, ...]
+    """What each picture is, and its score."""
 
 
 def held_out_views(evaluation: ArrayHandle, count: int) -> list[HeldOutView]:
     """``count`` views, or as many as there are, spread evenly over their scores, worst first."""
     attributes = evaluation.attributes
-    views = [view for view in attributes["views"] if view["split"] == "held_out"]
-    views.sort(key=lambda view: float(view["psnr_db"]))
+    scores = {
+        (row["view"], row["stage"]): row["psnr_db"]
+        for row in attributes["views"]
+        if row["split"] == "held_out"
+    }
+    names = sorted(attributes["rendered"], key=lambda name: float(scores[name, "splat"]))
     if count == 1:
-        places = [len(views) // 2] if views else []
+        places = [len(names) // 2] if names else []
     else:
-        places = np.linspace(0, len(views) - 1, min(count, len(views))).round().astype(int).tolist()
+        places = np.linspace(0, len(names) - 1, min(count, len(names))).round().astype(int).tolist()
     chosen = []
-    for view in (views[place] for place in places):
-        number = attributes["rendered"].index(view["view"])
+    for name in (names[place] for place in places):
+        number = attributes["rendered"].index(name)
+        stages = [stage for stage in STAGES if (name, stage) in scores]
         chosen.append(
             HeldOutView(
-                name=view["view"],
-                psnr_db=view["psnr_db"],
+                name=name,
                 photo=evaluation.array(f"photo_{number:04d}"),
-                rendered=evaluation.array(f"render_{number:04d}"),
+                pictures=tuple(evaluation.array(f"{stage}_{number:04d}") for stage in stages),
+                scores=tuple(f"{STAGES[stage]} ({scores[name, stage]:.1f} dB)" for stage in stages),
             )
         )
     return chosen
 
 
 def contact_sheet(store: Store, run: str) -> Image.Image:
-    """One row a completed scene: its held-out photo of median score, left, and the render, right.
+    """One row a completed scene: its held-out photo of median score, and each stage's picture.
 
     Raises:
         InputError: no scene of the run has a held-out photo.
@@ -79,10 +89,11 @@ def _median_views(store: Store, run: str) -> Iterator[tuple[str, HeldOutView]]:
 
 
 def _row(scene: str, view: HeldOutView) -> Image.Image:
-    pictures = [Image.fromarray(pixels) for pixels in (view.photo, view.rendered)]
+    pictures = [Image.fromarray(pixels) for pixels in (view.photo, *view.pictures)]
     width = round(pictures[0].width * ROW_HEIGHT / pictures[0].height)
-    row = Image.new("RGB", (2 * width + GAP, ROW_HEIGHT + LABEL_HEIGHT + GAP), "white")
-    label = f"{scene} / {view.name}: held-out photo, render ({view.psnr_db:.1f} dB)"
+    size = (len(pictures) * (width + GAP) - GAP, ROW_HEIGHT + LABEL_HEIGHT + GAP)
+    row = Image.new("RGB", size, "white")
+    label = f"{scene} / {view.name}: held-out photo, {', '.join(view.scores)}"
     ImageDraw.Draw(row).text((4, 4), label, "black", ImageFont.load_default(13))
     for index, picture in enumerate(pictures):
         scaled = picture.resize((width, ROW_HEIGHT), Image.Resampling.LANCZOS)

@@ -28,24 +28,34 @@ class Column:
 
 COLUMNS = (
     Column(title="photos", field="photos", show=lambda v: f"{v:.0f}", rank=1),
-    Column(title="registered", field="registered_share", show=lambda v: f"{v:.0%}", rank=5),
-    Column(title="reproj. px", field="reprojection_error_px", show=lambda v: f"{v:.2f}", rank=12),
-    Column(title="train / held out", field="split", show=str, rank=9),
+    Column(title="registered", field="registered_share", show=lambda v: f"{v:.0%}", rank=13),
+    Column(title="reproj. px", field="reprojection_error_px", show=lambda v: f"{v:.2f}", rank=19),
+    Column(title="train / held out", field="split", show=str, rank=10),
     Column(title="PSNR dB", field="psnr_db", show=lambda v: f"{v:.2f}", rank=2),
     Column(title="SSIM", field="ssim", show=lambda v: f"{v:.3f}", rank=3),
-    Column(title="rot. err. °", field="rotation_error_deg", show=lambda v: f"{v:.2f}", rank=8),
-    Column(title="centre err.", field="centre_error_relative", show=lambda v: f"{v:.2%}", rank=7),
-    Column(title="depth err.", field="depth_error_relative", show=lambda v: f"{v:.1%}", rank=6),
-    Column(title="Gaussians", field="gaussians", show=lambda v: f"{v:,.0f}", rank=10),
+    Column(title="refined +dB", field="refined_gain_db", show=lambda v: f"{v:+.2f}", rank=5),
+    Column(title="worse", field="refined_share_worse", show=lambda v: f"{v:.0%}", rank=12),
+    Column(title="control +dB", field="control_gain_db", show=lambda v: f"{v:+.2f}", rank=11),
+    Column(title="distilled +dB", field="distilled_gain_db", show=lambda v: f"{v:+.2f}", rank=6),
+    Column(title="shipped", field="shipped", show=str, rank=16),
+    Column(title="trust", field="confidence_spearman", show=lambda v: f"{v:.2f}", rank=17),
+    Column(title="AUSE", field="confidence_ause", show=lambda v: f"{v:.2f}", rank=18),
+    Column(title="rot. err. °", field="rotation_error_deg", show=lambda v: f"{v:.2f}", rank=9),
+    Column(title="centre err.", field="centre_error_relative", show=lambda v: f"{v:.2%}", rank=8),
+    Column(title="depth err.", field="depth_error_relative", show=lambda v: f"{v:.1%}", rank=7),
+    Column(title="Gaussians", field="gaussians", show=lambda v: f"{v:,.0f}", rank=14),
     Column(title="seconds", field="seconds", show=lambda v: f"{v:.1f}", rank=4),
-    Column(title="peak MiB", field="peak_memory_mib", show=lambda v: f"{v:,.0f}", rank=11),
-    Column(title="cached", field="cached", show=str, rank=13),
+    Column(title="peak MiB", field="peak_memory_mib", show=lambda v: f"{v:,.0f}", rank=15),
+    Column(title="cached", field="cached", show=str, rank=20),
 )
 COMPLETED, NO_RESULT = "completed", "no result yet"
 EXPLANATION = (
-    "PSNR and SSIM: means over held-out photos. Against reference cameras, where a scene has "
-    "them: median rotation error, RMS error of centres as a share of the extent; against depth "
-    "maps: median relative error."
+    "PSNR and SSIM: of the splat, means over held-out photos. Refined: its renders repaired, gain "
+    "over them and share made worse. Control: the splat fitted on, gain over it; distilled: fitted "
+    "on with refined views, gain over the control. Trust: rank correlation of confidence with "
+    "truth; AUSE: 0 if confidence orders pixels as their errors do, 1 if at random. Against "
+    "reference cameras, where a scene has them: median rotation error, RMS error of centres as a "
+    "share of the extent; against depth maps: median relative error."
 )
 
 
@@ -63,6 +73,9 @@ def scene_rows(store: Store, run: str) -> pd.DataFrame:
         None if pd.isna(a) else f"{a:.0f} / {b:.0f}"
         for a, b in zip(training, held_out, strict=True)
     ]
+    rows["refined_gain_db"] = rows["refined_psnr_db"] - rows["psnr_db"]
+    rows["control_gain_db"] = rows["control_psnr_db"] - rows["psnr_db"]
+    rows["distilled_gain_db"] = rows["distilled_psnr_db"] - rows["control_psnr_db"]
     stages = rows["stages_cached"] + rows["stages_computed"]
     rows["cached"] = [
         None if pd.isna(total) else f"{cached:.0f} of {total:.0f}"

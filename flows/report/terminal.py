@@ -19,7 +19,7 @@ from storage.metrics import read_table
 if TYPE_CHECKING:
     from flows.watch import SceneProgress
 
-WIDTH_OF_FILES = 200
+WIDTH_OF_FILES = 260
 """Columns where the output is no terminal and ``COLUMNS`` says nothing."""
 
 

@@ -1,75 +1,134 @@
-"""The scores of a scene, and held-out photos with their renders, as they lie in the store.
+"""The scores of a scene, and held-out photos with their pictures, as they lie in the store.
 
-Arrays: ``photo_0000`` and ``render_0000`` (uint8, [h w 3]), one pair for each held-out photo, in
-the order of the attribute ``rendered``. The other attributes are rows of the tables of their names.
+Arrays, for each held-out photo in the order of the attribute ``rendered``: ``photo_0000``, and the
+pictures made of its pose: ``splat_0000``, and where those stages ran ``control_0000``,
+``refine_0000`` and ``distil_0000`` (uint8, [h w 3]) and ``confidence_0000`` (uint8, [h w], 255 for
+1). The other attributes are rows of the tables of their names.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
+
+import numpy as np
 
 from storage.arrays import NamedArray
 from tasks.cameras import Cameras
 from tasks.errors import DegenerateGeometryError
+from tasks.evaluate.gains import paired_gains
 from tasks.evaluate.poses import pose_errors, summarise_poses
-from tasks.evaluate.views import score_depths, score_views
+from tasks.evaluate.repair import Repair
+from tasks.evaluate.views import score, score_depths
 from tasks.gaussians import Gaussians
+from tasks.images import fitted_sizes, resized, resized_mask
 from tasks.ingest.artefact import Photos
 from tasks.sfm.artefact import Sparse
 from tasks.site import Device, Progress, no_progress
+from tasks.splat.render import render
+from tasks.views.calibration import ause_over_random, spearman
+
+PAIRS = (("splat", "refine"), ("splat", "control"), ("control", "distil"))
+"""Stages whose pictures are compared view by view: what came before, and after."""
 
 
 class EvaluationContent:
-    """Scores a splat while its arrays are taken; iterate once, then ask for ``attributes``."""
+    """Scores splats while its arrays are taken; iterate once, then ask for ``attributes``."""
 
     def __init__(
         self,
         photos: Photos,
         sparse: Sparse,
-        gaussians: Gaussians,
+        splats: Mapping[str, Gaussians],
         *,
-        held_out: tuple[str, ...],
+        training: Collection[str],
+        held_out: Collection[str],
         longest_edge: int,
+        repair: Repair | None = None,
         device: Device = "cpu",
         progress: Progress = no_progress,
     ) -> None:
+        """
+        Args:
+            splats: by stage; that of ``splat`` is scored on all photos, others on held-out ones.
+            training: names of the photos that the splats were fitted to.
+            held_out: names of the photos that nothing was fitted to or chosen by.
+            repair: of the splat's views; gives the refined pictures and the confidence.
+        """
         self._photos = photos
         self._sparse = sparse
-        self._gaussians = gaussians
+        self._splats = splats
+        self._training = frozenset(training)
         self._held_out = frozenset(held_out)
         self._longest_edge = longest_edge
+        self._repair = repair
         self._device: Device = device
         self._progress = progress
         self._rendered: list[str] = []
         self._views: list[dict[str, Any]] = []
+        self._confidence: list[dict[str, Any]] = []
 
     def __iter__(self) -> Iterator[NamedArray]:
         cameras = self._sparse.cameras
-        views = score_views(
-            self._gaussians,
-            cameras,
-            self._sparse.photos,
-            longest_edge=self._longest_edge,
-            device=self._device,
-        )
-        for index, view in enumerate(views):
-            self._progress((index + 1) / (len(cameras) + 1), f"scored {view.name}")
-            split = self._split(view.name)
-            self._views.append(
-                {"view": view.name, "split": split, "psnr_db": view.psnr_db, "ssim": view.ssim}
-            )
-            if split == "held_out":
-                number = f"{len(self._rendered):04d}"
-                self._rendered.append(view.name)
-                dims = ("y", "x", "channel")
-                yield NamedArray(name=f"photo_{number}", values=view.photo, dims=dims)
-                yield NamedArray(name=f"render_{number}", values=view.rendered, dims=dims)
+        cameras = cameras.resized(fitted_sizes(cameras.sizes, self._longest_edge))
+        for index, name in enumerate(cameras.names):
+            self._progress(index / (len(cameras) + 1), f"scoring {name}")
+            yield from self._scored(cameras, index)
+
+    def _scored(self, cameras: Cameras, index: int) -> Iterator[NamedArray]:
+        """Score the pictures of one camera; those of a held-out photo are kept."""
+        name = cameras.names[index]
+        width, height = (int(extent) for extent in cameras.sizes[index])
+        photo = resized(self._sparse.photos[index], (width, height))
+        use = self._use(index, (width, height))
+        split = self._split(name)
+        held_out = split == "held_out"
+        shown = self._splats if held_out else {"splat": self._splats["splat"]}
+        pictures = {stage: self._render(splat, cameras, index) for stage, splat in shown.items()}
+        if held_out and self._repair is not None:
+            repaired = self._repair(cameras.select([index]))
+            if repaired.refined is not None:
+                pictures["refine"] = repaired.refined
+            error = np.abs(repaired.rendered - photo / np.float32(255)).mean(2)
+            counts = slice(None) if use is None else use
+            trust, error = repaired.confidence[counts], error[counts]
+            calibration = {"spearman": spearman(trust, error)}
+            calibration["ause_over_random"] = ause_over_random(trust, error)
+            self._confidence.append({"view": name, **calibration})
+            yield self._kept("confidence", repaired.confidence, ("y", "x"))
+        for stage, picture in pictures.items():
+            scores = asdict(score(picture, photo, use))
+            self._views.append({"stage": stage, "view": name, "split": split, **scores})
+            if held_out:
+                yield self._kept(stage, picture)
+        if held_out:
+            yield self._kept("photo", photo / np.float32(255))
+            self._rendered.append(name)
+
+    def _render(self, splat: Gaussians, cameras: Cameras, index: int) -> np.ndarray:
+        return render(splat, cameras, index, device=self._device).rgb.clamp(0, 1).cpu().numpy()
+
+    def _kept(
+        self, name: str, picture: np.ndarray, dims: tuple[str, ...] = ("y", "x", "channel")
+    ) -> NamedArray:
+        levels = np.round(255 * picture).astype(np.uint8)
+        return NamedArray(name=f"{name}_{len(self._rendered):04d}", values=levels, dims=dims)
+
+    def _use(self, index: int, size: tuple[int, int]) -> np.ndarray | None:
+        """The photo's mask at the size it is scored at; a pixel counts if all of it does."""
+        mask = self._sparse.mask(index)
+        return None if mask is None else resized_mask(mask, size)
 
     def attributes(self) -> dict[str, Any]:
         """Rows of the tables, JSON-able; the views are complete once the arrays are taken."""
         found: dict[str, Any] = {
             "rendered": self._rendered,
             "views": self._views,
+            "gains": [
+                {"before": before, "after": after, **asdict(gain)}
+                for before, after in PAIRS
+                for gain in paired_gains(self._views, before=before, after=after)
+            ],
+            "confidence": self._confidence,
             "poses": [],
             "geometry": [],
             "pose_summary": None,
@@ -80,14 +139,14 @@ class EvaluationContent:
                 found |= self._against(reference)
             except DegenerateGeometryError as error:
                 found["pose_summary_missing"] = str(error)
-        self._progress(1.0, f"scored {len(self._views)} views")
+        self._progress(1.0, f"scored {len(self._sparse.cameras)} views")
         return found
 
     def _against(self, reference: Cameras) -> dict[str, Any]:
         """Errors of poses and depth against the reference cameras of the input."""
         errors = pose_errors(reference, self._sparse.cameras)
         depths = score_depths(
-            self._gaussians,
+            self._splats["splat"],
             self._sparse.cameras,
             reference,
             self._photos.depth_m,
@@ -121,4 +180,6 @@ class EvaluationContent:
         }
 
     def _split(self, name: str) -> str:
-        return "held_out" if name in self._held_out else "train"
+        if name in self._held_out:
+            return "held_out"
+        return "train" if name in self._training else "guard"

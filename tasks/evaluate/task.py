@@ -2,30 +2,71 @@ from prefect import task
 
 from storage.handles import ArrayHandle
 from tasks.caching import stage_cache, stage_progress
+from tasks.distil.artefact import read_gaussians as read_distilled
 from tasks.evaluate.artefact import EvaluationContent
+from tasks.evaluate.repair import repair_with
 from tasks.ingest.artefact import Photos
+from tasks.refine.config import RefineConfig
 from tasks.sfm.artefact import Sparse
 from tasks.site import Site
 from tasks.splat.artefact import read_gaussians
 from tasks.threads import limit_threads
+from tasks.views.config import ViewsConfig
 
 
 @task(
     name="evaluate",
     task_run_name="evaluate/{scene}",
-    **stage_cache("evaluate", version=1, numbers_depend_on_device=True),
+    **stage_cache("evaluate", version=2, numbers_depend_on_device=True),
 )
-def evaluate_splat(
-    scene: str, photos: ArrayHandle, sparse: ArrayHandle, splat: ArrayHandle, *, site: Site
+def evaluate_scene(
+    scene: str,
+    photos: ArrayHandle,
+    sparse: ArrayHandle,
+    splat: ArrayHandle,
+    distilled: ArrayHandle | None = None,
+    *,
+    views: ViewsConfig | None,
+    refine: RefineConfig | None,
+    site: Site,
 ) -> ArrayHandle:
-    """See :mod:`tasks.evaluate.artefact`."""
+    """See :mod:`tasks.evaluate.artefact`.
+
+    Args:
+        distilled: absent where that stage did not run.
+        views: absent where that stage is off; its confidence is then not scored.
+        refine: absent where that stage is off.
+    """
     limit_threads(site.threads)
+    stored = Sparse(sparse)
+    gaussians = read_gaussians(splat)
+    splats = {"splat": gaussians}
+    if distilled is not None:
+        splats["control"] = read_distilled(distilled, "control")
+        splats["distil"] = read_distilled(distilled, "distilled")
+    training = splat.attributes["training"]
+    longest_edge = splat.attributes["longest_edge"]
+    repair = None
+    if views is not None:
+        indices = [stored.cameras.names.index(name) for name in training]
+        repair = repair_with(
+            gaussians,
+            stored.cameras.select(indices),
+            [stored.photos[index] for index in indices],
+            views,
+            refine,
+            longest_edge=longest_edge,
+            masks=[stored.mask(index) for index in indices],
+            device=site.device,
+        )
     content = EvaluationContent(
         Photos(photos),
-        Sparse(sparse),
-        read_gaussians(splat),
-        held_out=tuple(splat.attributes["held_out"]),
-        longest_edge=splat.attributes["longest_edge"],
+        stored,
+        splats,
+        training=training,
+        held_out=splat.attributes["held_out"],
+        longest_edge=longest_edge,
+        repair=repair,
         device=site.device,
         progress=stage_progress("evaluate"),
     )

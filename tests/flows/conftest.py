@@ -15,7 +15,10 @@ from tasks.procedural.build import ProceduralScene
 from tasks.procedural.scenes import facade
 from tasks.procedural.write import write_scene
 
-FAST = ("--splat.iterations", "150", "--splat.max-size", "160", "--sfm.max-features", "2048")
+FAST = (
+    *("--splat.iterations", "150", "--splat.max-size", "160", "--sfm.max-features", "2048"),
+    *("--views.count", "3", "--distil.iterations", "30"),
+)
 """Of a size that shows everything but quality."""
 
 ROOT = Path(__file__).parents[2]

@@ -68,7 +68,11 @@ def test_the_same_kind_of_split_keeps_its_other_fields() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("iterations: 5", "there is no field 'iterations' (known: ingest, sfm, split, splat)"),
+        (
+            "iterations: 5",
+            "there is no field 'iterations' (known: stages, ingest, sfm, split, splat, views, "
+            "refine, distil)",
+        ),
         ("splats: {}", "there is no field 'splats', did you mean 'splat'?"),
         ("splat: {iteration: 5}", "no field 'splat.iteration', did you mean 'iterations'?"),
         ("splat: {densify: {evry: 5}}", "no field 'splat.densify.evry', did you mean 'every'?"),

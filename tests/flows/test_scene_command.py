@@ -9,10 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
+import av
+import numpy as np
 import pytest
 from PIL import Image
 
 from storage.arrays import Store
+from storage.handles import ArrayHandle
 from storage.metrics import read_table
 from tests.flows.conftest import FAST, Command
 
@@ -185,3 +188,72 @@ def test_photos_that_cannot_give_a_scene_are_refused_with_the_reason(
     report = unseen("report", "--store", tmp_path / "store")
     assert report.returncode == 0, report.stderr
     assert sentence in report.stdout
+
+
+def test_stages_can_be_left_out_and_stopped_after(
+    finished: tuple[Said, Path], unseen: Command
+) -> None:
+    _, root = finished
+    store = Store(root=str(root / "unseen-store"))
+
+    def stages_of_the_last_run(*options: str) -> list[str]:
+        before = set(read_table(store, "stages")["run"])
+        said = unseen("scene", "front [red]", *FAST, *options, cwd=root)
+        assert said.returncode == 0, said.stderr
+        rows = read_table(store, "stages")
+        new = rows[~rows["run"].isin(before)]
+        assert new["cached"][new["stage"] != "evaluate"].all()
+        return new["stage"].tolist()
+
+    assert stages_of_the_last_run("--stages.until", "sfm") == ["ingest", "sfm"]
+    without = stages_of_the_last_run("--stages.without", "refine")
+    assert without == ["ingest", "sfm", "splat", "views", "evaluate"]
+    rows = read_table(store, "scenes").sort_values("written_at")
+    assert rows["psnr_db"].notna().tolist() == [True, False, True]
+    assert rows["refined_psnr_db"].notna().tolist() == [True, False, False]
+    assert rows["confidence_spearman"].notna().tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize("form", ["colmap", "transforms"])
+def test_what_is_exported_is_a_scene_again(
+    finished: tuple[Said, Path], unseen: Command, tmp_path: Path, form: str
+) -> None:
+    """Exported cameras come back as given poses: sfm then keeps them, in the same world."""
+    _, root = finished
+    words = ("--store", root / "unseen-store", "--format", form)
+    said = unseen("export", tmp_path / "out", *words)
+    assert said.returncode == 0, said.stderr
+    folder = tmp_path / "out" / "front [red]"
+    assert str(folder) in said.stdout
+    again = ("--store", tmp_path / "store", "--stages.until", "sfm", *FAST)
+    said = unseen("scene", folder, *again)
+    assert said.returncode == 0, said.stderr
+    old, new = (cameras_of(store) for store in (root / "unseen-store", tmp_path / "store"))
+    assert old.keys() == new.keys()
+    for name, pose in old.items():
+        np.testing.assert_allclose(new[name], pose, atol=1e-6)
+    refused(unseen("export", tmp_path / "out", *words), "front [red]")
+
+
+def test_a_film_flies_through_the_splat(
+    finished: tuple[Said, Path], unseen: Command, tmp_path: Path
+) -> None:
+    _, root = finished
+    words = ("--seconds", "0.2", "--max-size", "96", "--store", root / "unseen-store")
+    said = unseen("film", tmp_path / "films", *words)
+    assert said.returncode == 0, said.stderr
+    with av.open(str(tmp_path / "films" / "front [red].mp4")) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert len(frames) == 6
+    assert max(frames[0].shape) == 96
+    assert frames[0].std() > 5
+    refused(unseen("film", tmp_path, "--scenes", "no", *words), "has no scene 'no'")
+
+
+def cameras_of(store: Path) -> dict[str, np.ndarray]:
+    """Camera from world by the stem of the photo's name."""
+    rows = read_table(Store(root=str(store)), "stages")
+    row = rows[rows["stage"] == "sfm"].iloc[0]
+    sparse = ArrayHandle(uri=row["uri"], kind="sparse", digest=row["digest"])
+    names = [Path(name).stem for name in sparse.attributes["names"]]
+    return dict(zip(names, sparse.array("camera_from_world"), strict=True))

@@ -47,3 +47,22 @@ def test_agrees_with_scikit_image(seed: int, height: int, width: int) -> None:
 
 def test_an_image_smaller_than_the_window_has_no_ssim() -> None:
     assert np.isnan(ssim(*pair(0, height=10, width=50)))
+
+
+def test_only_pixels_to_use_count() -> None:
+    rng = np.random.default_rng(3)
+    photo = rng.random((40, 50, 3))
+    rendered = np.clip(photo + 0.1 * rng.standard_normal(photo.shape), 0, 1)
+    use = np.zeros((40, 50), dtype=bool)
+    use[:, :25] = True
+    ruined = rendered.copy()
+    ruined[~use] = 0.0
+    assert psnr_db(ruined, photo, use) == pytest.approx(psnr_db(rendered[:, :25], photo[:, :25]))
+    # Windows wholly within the part to use see what they see in a picture of that part alone.
+    inner = use.copy()
+    inner[:, 20:] = False
+    alone = ssim(rendered[:, :25], photo[:, :25])
+    assert ssim(ruined, photo, inner) == pytest.approx(alone, abs=0.02)
+    assert ssim(ruined, photo, inner) == ssim(rendered, photo, inner)
+    assert ssim(photo, photo, use) == pytest.approx(1.0)
+    assert np.isnan(psnr_db(rendered, photo, np.zeros_like(use)))

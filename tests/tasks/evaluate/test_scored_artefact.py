@@ -1,5 +1,6 @@
 """Scores of a splat that is a formula: a wall of known colour and depth."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from storage.arrays import NamedArray, Store
 from tasks.cameras import Cameras
 from tasks.evaluate.artefact import EvaluationContent
+from tasks.evaluate.repair import Repair, Repaired
 from tasks.gaussians import Gaussians
 from tasks.ingest.artefact import Photos
 from tasks.sfm.artefact import Sparse
@@ -81,8 +83,13 @@ def stored_photos(store: Store, *, with_reference: bool) -> Photos:
         for name in found.names
     ]
     attributes = {
+        "kind": "photos",
         "photos": infos,
         "rejected": [],
+        "reference_kind": "cameras_gt" if with_reference else None,
+        "reference_lenses": [],
+        "reference_ignored": [],
+        "mask_names": [],
         "reference_names": list(found.names) if with_reference else [],
         "depth_names": ["c.jpg"] if with_reference else [],
         "depth_scale_m": 0.001,
@@ -111,16 +118,38 @@ def stored_sparse(store: Store) -> Sparse:
                 dims=("y", "x", "channel"),
             )
         )
-    return Sparse(store.commit("wall", "sparse", arrays, {"names": list(found.names)}))
+    return Sparse(
+        store.commit("wall", "sparse", arrays, {"names": list(found.names), "masked": []})
+    )
 
 
-def evaluated(store: Store, *, with_reference: bool = True) -> tuple[dict, list[NamedArray]]:
+def repaired(camera: Cameras) -> Repaired:
+    """The photo of camera b but for a tenth of the error; trusted on the left half alone."""
+    assert camera.names == ("b.jpg",)
+    rendered = np.broadcast_to(COLOUR, (HEIGHT, WIDTH, 3)).astype(np.float32).copy()
+    rendered[:, : WIDTH // 2] -= 0.1
+    confidence = np.zeros((HEIGHT, WIDTH), dtype=np.float32)
+    confidence[:, : WIDTH // 2] = 1.0
+    photo = np.round(255 * (COLOUR - 0.1)) / 255
+    refined = np.broadcast_to(photo + 0.01, (HEIGHT, WIDTH, 3)).astype(np.float32)
+    return Repaired(rendered=rendered, confidence=confidence, refined=refined)
+
+
+def evaluated(
+    store: Store,
+    *,
+    with_reference: bool = True,
+    splats: dict[str, Gaussians] | None = None,
+    repair: Repair | None = None,
+) -> tuple[dict, list[NamedArray]]:
     content = EvaluationContent(
         stored_photos(store, with_reference=with_reference),
         stored_sparse(store),
-        wall(),
+        splats or {"splat": wall()},
+        training=("a.jpg",),
         held_out=("b.jpg",),
         longest_edge=WIDTH,
+        repair=repair,
     )
     arrays = list(content)
     return content.attributes(), arrays
@@ -132,7 +161,7 @@ def test_views_are_scored_as_the_formula_says(store: Store) -> None:
     assert {name: row["split"] for name, row in rows.items()} == {
         "a.jpg": "train",
         "b.jpg": "held_out",
-        "c.jpg": "train",
+        "c.jpg": "guard",
     }
     error = 0.999 * COLOUR - np.round(255 * (COLOUR - 0.1)) / 255  # opacity stops at 0.999
     expected_db = -10 * np.log10((error**2).mean())
@@ -144,8 +173,8 @@ def test_held_out_photos_are_kept_with_their_renders(store: Store) -> None:
     attributes, arrays = evaluated(store)
     assert attributes["rendered"] == ["b.jpg"]
     kept = {array.name: array.values for array in arrays}
-    assert set(kept) == {"photo_0000", "render_0000"}
-    assert np.abs(kept["render_0000"] - 255 * COLOUR).max() <= 1.5
+    assert set(kept) == {"photo_0000", "splat_0000"}
+    assert np.abs(kept["splat_0000"] - 255 * COLOUR).max() <= 1.5
     assert np.abs(kept["photo_0000"] - 255 * (COLOUR - 0.1)).max() <= 0.5
 
 
@@ -172,3 +201,28 @@ def test_without_references_there_are_views_alone(store: Store) -> None:
     assert attributes["poses"] == []
     assert attributes["geometry"] == []
     assert attributes["pose_summary"] is None
+
+
+def test_every_stage_is_scored_and_compared_on_held_out_photos(store: Store) -> None:
+    wrong = replace(wall(), sh=torch.zeros_like(wall().sh))
+    splats = {"splat": wall(), "control": wrong, "distil": wall()}
+    attributes, arrays = evaluated(store, splats=splats, repair=repaired)
+    scored = {(row["stage"], row["view"]): row["psnr_db"] for row in attributes["views"]}
+    assert [view for stage, view in scored if stage != "splat"] == ["b.jpg"] * 3
+    assert scored["refine", "b.jpg"] == pytest.approx(40, abs=1e-3)  # an error of 0.01
+    gains = {(row["before"], row["after"]): row for row in attributes["gains"]}
+    base, control = scored["splat", "b.jpg"], scored["control", "b.jpg"]
+    assert gains["splat", "refine"]["psnr_db"] == scored["refine", "b.jpg"] - base
+    assert gains["splat", "control"]["psnr_db"] == control - base < 0
+    assert gains["control", "distil"]["psnr_db"] == base - control
+    kept = {array.name for array in arrays}
+    names = ("photo", "splat", "control", "distil", "refine", "confidence")
+    assert kept == {f"{name}_0000" for name in names}
+
+
+def test_confidence_is_scored_against_the_true_error(store: Store) -> None:
+    attributes, _ = evaluated(store, repair=repaired)
+    (row,) = attributes["confidence"]
+    assert row["view"] == "b.jpg"
+    assert row["spearman"] > 0.99  # the trusted half is the right one
+    assert row["ause_over_random"] == pytest.approx(0.0, abs=0.02)

@@ -1,0 +1,94 @@
+"""Flights through a run's splats, as video files."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from flows.artefacts import artefacts_with
+from flows.settings import Settings
+from storage.handles import ArrayHandle
+from storage.names import object_name
+from tasks.cameras import Cameras
+from tasks.distil.artefact import read_gaussians as read_distilled
+from tasks.gaussians import Gaussians
+from tasks.images import fitted_sizes
+from tasks.progress_line import progress_line
+from tasks.sfm.artefact import Sparse
+from tasks.site import Device, Site
+from tasks.splat.artefact import read_gaussians
+from tasks.splat.render import render
+from tasks.threads import limit_threads
+from tasks.views.film import write_film
+from tasks.views.paths import along, ellipse, spiral, spline
+
+Flight = Literal["auto", "spline", "ellipse", "spiral"]
+FRAMES_PER_SECOND = 30
+
+
+def film_scenes(
+    settings: Settings,
+    run: str | None,
+    scenes: tuple[str, ...],
+    folder: Path,
+    *,
+    path: Flight,
+    seconds: float,
+    longest_edge: int,
+) -> Iterator[Path]:
+    """Write a film of each scene; each file once it is written.
+
+    Raises:
+        InputError: a scene has no splat yet.
+        DegenerateGeometryError: the cameras do not allow the path.
+    """
+    site = settings.site()
+    limit_threads(site.threads)
+    for scene, artefacts in artefacts_with(site.store, run, scenes, "splat").items():
+        file = folder / f"{object_name(scene)}.mp4"
+        folder.mkdir(parents=True, exist_ok=True)
+        frames = max(2, round(seconds * FRAMES_PER_SECOND))
+        gaussians, cameras = _shipped(artefacts), _training_cameras(artefacts, longest_edge)
+        flight = _flight(path, cameras, gaussians, frames, site.device)
+        pictures = _pictures(gaussians, flight, site, scene)
+        write_film(file, pictures, frames_per_second=FRAMES_PER_SECOND)
+        yield file
+
+
+def _shipped(artefacts: Mapping[str, ArrayHandle]) -> Gaussians:
+    if "distil" in artefacts:
+        return read_distilled(artefacts["distil"], "shipped")
+    return read_gaussians(artefacts["splat"])
+
+
+def _training_cameras(artefacts: Mapping[str, ArrayHandle], longest_edge: int) -> Cameras:
+    cameras = Sparse(artefacts["sfm"]).cameras
+    names = artefacts["splat"].attributes["training"]
+    cameras = cameras.select([cameras.names.index(name) for name in names])
+    return cameras.resized(fitted_sizes(cameras.sizes, longest_edge))
+
+
+def _flight(
+    path: Flight, cameras: Cameras, gaussians: Gaussians, frames: int, device: Device
+) -> Cameras:
+    if path == "spline":
+        return spline(cameras, frames)
+    if path == "ellipse":
+        return ellipse(cameras, frames)
+    middle = render(gaussians, cameras, len(cameras) // 2, with_depth=True, device=device)
+    assert middle.depth is not None
+    focus_depth = float(middle.depth[middle.alpha > 0].median())
+    if path == "spiral":
+        return spiral(cameras, frames, focus_depth=focus_depth)
+    return along(cameras, frames, focus_depth=focus_depth)
+
+
+def _pictures(
+    gaussians: Gaussians, flight: Cameras, site: Site, scene: str
+) -> Iterator[np.ndarray]:
+    show = progress_line(scene)
+    for index in range(len(flight)):
+        rgb = render(gaussians, flight, index, device=site.device).rgb.clamp(0, 1)
+        show((index + 1) / len(flight), f"frame {index + 1} of {len(flight)}")
+        yield np.round(255 * rgb.cpu().numpy()).astype(np.uint8)
