@@ -15,6 +15,7 @@ import json
 import resource
 import statistics
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -28,9 +29,9 @@ from tasks.refine.config import RefineConfig
 from tasks.refine.select import refiner_for
 from tasks.splat.render import render
 from tasks.threads import limit_threads
-from tasks.views import view as looking
 from tasks.views.config import ViewsConfig
-from tasks.views.view import Observer, observe, prepare
+from tasks.views.sweep.plane import plane_sweep
+from tasks.views.view import observe, prepare
 
 ASPECT = 1.5
 DISTANCE = 5.0
@@ -82,37 +83,33 @@ class Workload:
             np.round(255 * render(splat, training, index).rgb.clamp(0, 1).numpy()).astype(np.uint8)
             for index in range(photos)
         ]
-        self.names = training.names
-        self.observer: Observer = prepare(splat, training, self.photos, longest_edge=longest_edge)
+        self.training = training
+        self.observer = prepare(splat, training, self.photos, longest_edge=longest_edge)
         self.refiner = refiner_for(RefineConfig())
 
     def measure(self) -> dict[str, float]:
         """Milliseconds of each part of one view."""
-        swept_ms = 0.0
-        sweep = looking.plane_sweep
-
-        def timed_sweep(*arguments: object, **options: object) -> object:
-            nonlocal swept_ms
-            start = time.perf_counter()
-            found = sweep(*arguments, **options)  # type: ignore[arg-type]
-            swept_ms = 1e3 * (time.perf_counter() - start)
-            return found
-
-        looking.plane_sweep = timed_sweep  # type: ignore[assignment]
-        try:
-            start = time.perf_counter()
-            view = observe(self.observer, self.view, ViewsConfig())
-            observed = time.perf_counter()
-        finally:
-            looking.plane_sweep = sweep
-        self.refiner(batch_of([view], [self.photos[self.names.index(view.nearest)]]))
-        refined_ms = 1e3 * (time.perf_counter() - observed)
-        observed_ms = 1e3 * (observed - start)
+        config = ViewsConfig()
+        marks = [time.perf_counter()]
+        view = observe(self.observer, self.view, config)
+        marks.append(time.perf_counter())
+        nearest = self.photos[self.training.names.index(view.nearest)]
+        self.refiner(batch_of([view], [nearest]))
+        marks.append(time.perf_counter())
+        # Once more by itself, to tell it from what else an observation is.
+        sources = [self.training.names.index(name) for name in view.sources]
+        photos = [self.photos[index] / np.float32(255) for index in sources]
+        marks.append(time.perf_counter())
+        plane_sweep(view.depth, self.view, photos, self.training.select(sources), config.sweep)
+        marks.append(time.perf_counter())
+        observe_ms, reproject_ms, _, sweep_ms = (
+            1e3 * (end - start) for start, end in pairwise(marks)
+        )
         return {
-            "render_ms": observed_ms - swept_ms,
-            "sweep_ms": swept_ms,
-            "reproject_ms": refined_ms,
-            "view_ms": observed_ms + refined_ms,
+            "render_ms": observe_ms - sweep_ms,
+            "sweep_ms": sweep_ms,
+            "reproject_ms": reproject_ms,
+            "view_ms": observe_ms + reproject_ms,
         }
 
 

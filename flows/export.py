@@ -9,7 +9,6 @@ import numpy as np
 from flows.artefacts import artefacts_with
 from storage.arrays import Store
 from storage.handles import ArrayHandle
-from storage.names import object_name
 from tasks.sfm.artefact import Sparse
 from tasks.sfm.export.colmap import write_colmap
 from tasks.sfm.export.transforms import write_transforms
@@ -27,7 +26,7 @@ def export_scenes(
         InputError: a scene has no cameras yet, or its folder holds something already.
     """
     for scene, artefacts in artefacts_with(store, run, scenes, "sfm").items():
-        yield _exported(artefacts, folder / object_name(scene), form)
+        yield _exported(artefacts, folder / scene, form)
 
 
 def _exported(artefacts: Mapping[str, ArrayHandle], folder: Path, form: Format) -> Path:

@@ -9,7 +9,6 @@ import numpy as np
 from flows.artefacts import artefacts_with
 from flows.settings import Settings
 from storage.handles import ArrayHandle
-from storage.names import object_name
 from tasks.cameras import Cameras
 from tasks.distil.artefact import read_gaussians as read_distilled
 from tasks.gaussians import Gaussians
@@ -46,7 +45,7 @@ def film_scenes(
     site = settings.site()
     limit_threads(site.threads)
     for scene, artefacts in artefacts_with(site.store, run, scenes, "splat").items():
-        file = folder / f"{object_name(scene)}.mp4"
+        file = folder / f"{scene}.mp4"
         folder.mkdir(parents=True, exist_ok=True)
         frames = max(2, round(seconds * FRAMES_PER_SECOND))
         gaussians, cameras = _shipped(artefacts), _training_cameras(artefacts, longest_edge)

@@ -82,7 +82,7 @@ def distil(
     Raises:
         MachineError: the optimisation diverged.
 
-    Source of probability and weight: Wu et al., Difix3D+, CVPR 2025, section 4.2.
+    Source of mixing refined views in by chance and weight: Wu et al., Difix3D+, CVPR 2025.
     """
     photos = views_of(training.photos, training.cameras, weights=training.weights, device=device)
     targets = [_view(target, base, config, device) for target in refined]

@@ -45,7 +45,8 @@ def write_transforms(
         photos: undistorted, of the sizes of ``cameras``; read one at a time.
         points: world units; stored as float32.
         colours: of the points, RGB in [0, 1].
-        masks: of the photos, written to ``masks/`` and named as each frame's ``mask_path``.
+        masks: of the photos, written to ``masks/`` and named as each frame's ``mask_path``. Where
+            one has a mask all get one: nerfstudio refuses a folder with fewer masks than photos.
 
     Raises:
         InputError: the folder holds something already.
@@ -55,13 +56,20 @@ def write_transforms(
     """
     with new_folder(folder) as partial:
         write_photos(partial, cameras, photos)
-        mask_files = write_masks(
-            partial, cameras, masks if masks is not None else [None] * len(cameras)
-        )
+        mask_files = write_masks(partial, cameras, _all_or_none(cameras, masks))
         _write_ply(partial / _POINT_FILE, points, colours)
         frames = [_frame(cameras, i, mask_files.get(i)) for i in range(len(cameras))]
         content = {"camera_model": "PINHOLE", "ply_file_path": _POINT_FILE, "frames": frames}
         (partial / "transforms.json").write_text(json.dumps(content, indent=2), encoding="utf-8")
+
+
+def _all_or_none(cameras: Cameras, masks: Masks | None) -> Masks:
+    if masks is None or all(mask is None for mask in masks):
+        return [None] * len(cameras)
+    return [
+        np.ones((height, width), dtype=bool) if mask is None else mask
+        for mask, (width, height) in zip(masks, cameras.sizes.tolist(), strict=True)
+    ]
 
 
 def _frame(cameras: Cameras, index: int, mask_file: str | None) -> dict[str, Any]:
