@@ -31,15 +31,6 @@ class Observations:
             xy=self.xy[chosen],
         )
 
-    def of_tracks(self, tracks: Int[np.ndarray, " p"]) -> "Observations":
-        """Those of ``tracks`` (ascending), whose place in there becomes their ``point_index``."""
-        chosen = np.isin(self.point_index, tracks)
-        return Observations(
-            point_index=np.searchsorted(tracks, self.point_index[chosen]).astype(np.int32),
-            photo_index=self.photo_index[chosen],
-            xy=self.xy[chosen],
-        )
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TriangulatedPoints:

@@ -187,15 +187,3 @@ def test_colours_at_the_border_are_those_of_the_border() -> None:
     )
     found = sample_colours(observations, np.arange(3), [image], photos=[0])
     np.testing.assert_allclose(found[:, 0] * 255, [10, 20, 15], atol=1e-5)
-
-
-def test_the_observations_of_chosen_tracks_are_numbered_by_their_place() -> None:
-    observations = Observations(
-        point_index=np.array([4, 0, 2, 4, 7], dtype=np.int32),
-        photo_index=np.array([0, 1, 2, 3, 4], dtype=np.int32),
-        xy=np.arange(10, dtype=np.float32).reshape(5, 2),
-    )
-    found = observations.of_tracks(np.array([2, 4, 5]))
-    np.testing.assert_array_equal(found.point_index, [1, 0, 1])
-    np.testing.assert_array_equal(found.photo_index, [0, 2, 3])
-    np.testing.assert_array_equal(found.xy, [[0, 1], [4, 5], [6, 7]])
