@@ -8,12 +8,12 @@ from typing import Annotated, Any, Literal, get_args
 import yaml
 from pydantic import Field, ValidationError
 from pydantic_core import ErrorDetails
-from tasks.refine.config import RefineConfig
 
 from tasks.config import Config
 from tasks.distil.config import DistilConfig
 from tasks.errors import InputError
 from tasks.ingest.config import IngestConfig
+from tasks.refine.config import RefineConfig
 from tasks.sfm.config import SfmConfig
 from tasks.splat.config import EveryNth, SplatConfig, TrainOn
 from tasks.views.config import ViewsConfig

@@ -6,7 +6,6 @@ from typing import Any
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
-from tasks.refine.task import refine_views
 
 from flows.config import SceneConfig
 from flows.report.scene_page import artifact_key, scene_page
@@ -20,6 +19,7 @@ from tasks.distil.task import distil_views
 from tasks.evaluate.task import evaluate_scene
 from tasks.ingest.source import digest_source
 from tasks.ingest.task import ingest_photos
+from tasks.refine.task import refine_views
 from tasks.sfm.task import reconstruct_cameras
 from tasks.splat.task import fit_splat
 from tasks.views.task import observe_views
