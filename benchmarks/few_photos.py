@@ -20,8 +20,7 @@ import numpy as np
 import pandas as pd
 
 from flows.config import SceneConfig, overridden, read_config
-from flows.scene import reconstruct_scene
-from flows.settings import Settings
+from flows.settings import Settings, quiet_prefect
 from storage.arrays import Store
 from storage.errors import UnseenError
 from storage.handles import ArrayHandle
@@ -42,6 +41,8 @@ def run_subset(
     folder: Path, store: Store, config: SceneConfig, sizes: Sequence[int], which: int, subsets: int
 ) -> Iterator[str]:
     """Run one subset of each size of a scene; the names of the runs that completed."""
+    from flows.scene import reconstruct_scene  # late: Prefect reads its settings when imported
+
     scene = folder.name
     first = overridden(config, {"stages": {"until": "sfm"}}, where="this benchmark")
     reconstruct_scene(str(folder), scene, f"{scene}-sfm", first)
@@ -152,4 +153,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    quiet_prefect()
     main()
