@@ -75,7 +75,8 @@ def test_the_commands_in_their_order_on_a_small_dataset(
         ran.add(tuple(command))
         said = unseen(*command, cwd=tmp_path)
         assert said.returncode == 0, (command, said.stdout, said.stderr)
-    assert {"run", "status", "resume", "report", "scene", "doctor"} <= {one[0] for one in ran}
+    known = {"run", "status", "resume", "report", "scene", "export", "film", "doctor"}
+    assert known <= {one[0] for one in ran}
 
     store = Store(root=str(tmp_path / "unseen-store"))
     rows = read_table(store, "scenes").set_index("run")
@@ -89,7 +90,8 @@ def assert_what_comes_out(root: Path) -> None:
     """The table of the store's folders, and the snippet that reads it."""
     documented = re.findall(r"^\| `([^|]*)` \|", README, re.MULTILINE)
     store = root / "unseen-store"
-    for kind in ("photos", "sparse", "splat", "evaluation"):
+    kinds = ("photos", "sparse", "splat", "views", "refined", "distilled", "evaluation")
+    for kind in kinds:
         assert len(list((store / "scenes" / "attic" / kind).glob("*.zarr"))) == 1
         assert f"`{kind}`" in README or kind == "photos"
     assert any("scenes/<scene>/<kind>/<digest>.zarr" in place for place in documented)
