@@ -17,7 +17,9 @@ from tests.flows.conftest import FAST, ROOT, Command
 
 pytestmark = pytest.mark.slow
 
-SLOW_ENOUGH = (*FAST, "--splat.iterations", "1500")
+ITERATIONS_TO_BE_RESUMED = 3000
+ITERATIONS_NEVER_ENDED = 100_000
+"""However fast the machine, the first scene goes on until it is interrupted."""
 
 
 def processes_of(store: Path) -> list[psutil.Process]:
@@ -38,12 +40,17 @@ def until(condition: Callable[[], bool], what: str, seconds: float = 120) -> Non
 
 @pytest.fixture
 def running(
-    command_environment: dict[str, str], api: str, copy_of: Callable[[Path], Path], tmp_path: Path
+    request: pytest.FixtureRequest,
+    command_environment: dict[str, str],
+    api: str,
+    copy_of: Callable[[Path], Path],
+    tmp_path: Path,
 ) -> Iterator["subprocess.Popen[str]"]:
     """A run of two scenes, one after the other, whose first is fitting its splat."""
     for name in ("first", "second"):
         copy_of(tmp_path / "photos" / name)
     words = ["run", str(tmp_path / "photos"), "--store", str(tmp_path / "store"), "--name", "it"]
+    options = (*FAST, "--at-once", "1", "--splat.iterations", str(request.param))
     code = "from flows.cli import main; main()"
     store = Store(root=str(tmp_path / "store"))
 
@@ -52,7 +59,7 @@ def running(
         return ((rows["scene"] == "first") & (rows["stage"] == "sfm")).any()
 
     with subprocess.Popen(
-        [sys.executable, "-c", code, *words, "--at-once", "1", *SLOW_ENOUGH],
+        [sys.executable, "-c", code, *words, *options],
         env=command_environment | {"PYTHONPATH": str(ROOT)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -66,6 +73,7 @@ def running(
             process.kill()
 
 
+@pytest.mark.parametrize("running", [ITERATIONS_TO_BE_RESUMED], indirect=True)
 def test_a_run_that_is_killed_stops_wholly_and_is_resumed_without_doing_anything_twice(
     running: "subprocess.Popen[str]", unseen: Command, tmp_path: Path
 ) -> None:
@@ -90,6 +98,7 @@ def test_a_run_that_is_killed_stops_wholly_and_is_resumed_without_doing_anything
     until(lambda: not processes_of(store), "its workers ended", 40)
 
 
+@pytest.mark.parametrize("running", [ITERATIONS_NEVER_ENDED], indirect=True)
 def test_a_run_goes_on_once_and_when_interrupted_calls_its_scenes_off(
     running: "subprocess.Popen[str]", unseen: Command, tmp_path: Path
 ) -> None:
