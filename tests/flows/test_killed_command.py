@@ -17,7 +17,7 @@ from tests.flows.conftest import FAST, ROOT, Command
 
 pytestmark = pytest.mark.slow
 
-ITERATIONS_TO_BE_RESUMED = 3000
+ITERATIONS_TO_BE_RESUMED = 1500
 ITERATIONS_NEVER_ENDED = 100_000
 """However fast the machine, the first scene goes on until it is interrupted."""
 
