@@ -1,11 +1,10 @@
 """Finding a Prefect API, or starting a persistent one on this machine, and workers for a run."""
 
 import contextlib
-import ctypes
 import fcntl
+import functools
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -21,10 +20,10 @@ import psutil
 
 from flows.settings import quiet_prefect
 from tasks.errors import InputError, MachineError
+from tasks.processes import die_with_parent
 
 LOOPBACK = "127.0.0.1"
 SECONDS_TO_START = 120.0
-PR_SET_PDEATHSIG = 1
 WORKER_ENVIRONMENT = {
     "PREFECT_WORKER_QUERY_SECONDS": "1",
     "PREFECT_LOGGING_LEVEL": "INFO",  # of the scenes, shown in the UI; our own terminal is quiet
@@ -183,7 +182,7 @@ def worker(pool: str, queue: str, *, limit: int, environment: Mapping[str, str])
                 stderr=output,
                 env={**os.environ, **WORKER_ENVIRONMENT, **environment},
                 start_new_session=True,
-                preexec_fn=_end_with_parent,
+                preexec_fn=functools.partial(die_with_parent, os.getpid()),
             )
 
     def keep_alive() -> None:
@@ -206,12 +205,6 @@ def worker(pool: str, queue: str, *, limit: int, environment: Mapping[str, str])
     finally:
         ended.set()
         keeper.join()
-
-
-def _end_with_parent() -> None:
-    """Have the kernel end this process when the one that started it dies, however it dies."""
-    with contextlib.suppress(OSError, AttributeError):  # Linux only
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _named_url() -> str | None:

@@ -1,9 +1,7 @@
 """The child's half of :mod:`tasks.sfm.process`; imports nothing that takes time to load."""
 
-import ctypes
 import json
 import os
-import signal
 import sys
 import threading
 import traceback
@@ -12,17 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from storage.errors import UnseenError
+from tasks.processes import die_with_parent
 
 Report = Callable[[float, str], None]
 """Called with the finished share, 0 to 1, and what is being done."""
-
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def serve(work: Callable[[Path, Report], None]) -> None:
     """Call ``work`` with the work folder and a way to report progress; report what it raises."""
     reports = _take_over_output()
-    _die_with_parent()
+    _end_with_parent()
 
     def send(content: dict[str, Any]) -> None:
         os.write(reports, json.dumps(content).encode() + b"\n")
@@ -47,14 +44,9 @@ def _take_over_output() -> int:
     return reports
 
 
-def _die_with_parent() -> None:
-    """End this process when its parent dies, however that happens.
-
-    The kernel's signal (Linux) also ends native code that holds the interpreter's lock; the thread
-    works everywhere, and where the parent died before the signal was asked for.
-    """
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+def _end_with_parent() -> None:
+    """The thread works everywhere, and where the parent died before the kernel was asked."""
+    die_with_parent()
     threading.Thread(target=_exit_at_end_of_input, daemon=True).start()
 
 
