@@ -1,11 +1,14 @@
 """One scene, from its photographs to its rows in the tables: one flow run in one process."""
 
+import contextlib
+import os
 import time
 from pathlib import Path
 from typing import Any
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
+from prefect.runtime import flow_run
 
 from flows.config import SceneConfig
 from flows.report.scene_page import artifact_key, scene_page
@@ -19,6 +22,7 @@ from tasks.distil.task import distil_views
 from tasks.evaluate.task import evaluate_scene
 from tasks.ingest.source import digest_source
 from tasks.ingest.task import ingest_photos
+from tasks.processes import end_with_reader
 from tasks.refine.task import refine_views
 from tasks.sfm.task import reconstruct_cameras
 from tasks.splat.task import fit_splat
@@ -45,7 +49,8 @@ def reconstruct_scene(
     started = time.monotonic()
     row: dict[str, Any] = {}
     try:
-        artefacts = _stages(stages, folder, config)
+        with _end_with_worker():
+            artefacts = _stages(stages, folder, config)
         for table, rows in rows_of(artefacts).items():
             write_rows(site.store, table, run=run, scene=scene, rows=rows)
         row = {"state": "completed", **summary_of(artefacts)}
@@ -60,6 +65,16 @@ def reconstruct_scene(
         if row:
             row |= _cost(stages, time.monotonic() - started)
             write_rows(site.store, "scenes", run=run, scene=scene, rows=[row])
+
+
+def _end_with_worker() -> contextlib.AbstractContextManager[None]:
+    """Leave no scene that nobody watches: a worker that is killed takes its scenes along.
+
+    A worker that is told to stop ends them itself, and as long as it lives it reads their output.
+    Under 'unseen scene' there is no worker, and a reader such as 'head' may leave.
+    """
+    started_for_this_run = os.environ.get("PREFECT__FLOW_RUN_ID") == flow_run.id
+    return end_with_reader() if started_for_this_run else contextlib.nullcontext()
 
 
 def _stages(stages: StageRunner, folder: str, config: SceneConfig) -> dict[str, ArrayHandle]:

@@ -1,4 +1,7 @@
-"""``unseen run`` killed in the middle: nothing of it goes on, and ``unseen resume`` finishes it."""
+"""``unseen run`` killed in the middle: nothing of it goes on, and ``unseen resume`` finishes it.
+
+The scene that runs then would go on for long, however fast the machine: it must be ended.
+"""
 
 import os
 import signal
@@ -17,9 +20,12 @@ from tests.flows.conftest import FAST, ROOT, Command
 
 pytestmark = pytest.mark.slow
 
-ITERATIONS_TO_BE_RESUMED = 1500
-ITERATIONS_NEVER_ENDED = 100_000
-"""However fast the machine, the first scene goes on until it is interrupted."""
+ENDLESS = """
+scenes:
+- {folder: first, config: {splat: {iterations: 100000}}}
+- {folder: second}
+"""
+SECONDS_TO_END = 20
 
 
 def processes_of(store: Path) -> list[psutil.Process]:
@@ -40,7 +46,6 @@ def until(condition: Callable[[], bool], what: str, seconds: float = 120) -> Non
 
 @pytest.fixture
 def running(
-    request: pytest.FixtureRequest,
     command_environment: dict[str, str],
     api: str,
     copy_of: Callable[[Path], Path],
@@ -49,8 +54,9 @@ def running(
     """A run of two scenes, one after the other, whose first is fitting its splat."""
     for name in ("first", "second"):
         copy_of(tmp_path / "photos" / name)
+    (tmp_path / "photos" / "dataset.yaml").write_text(ENDLESS)
     words = ["run", str(tmp_path / "photos"), "--store", str(tmp_path / "store"), "--name", "it"]
-    options = (*FAST, "--at-once", "1", "--splat.iterations", str(request.param))
+    words += [*FAST, "--at-once", "1"]
     code = "from flows.cli import main; main()"
     store = Store(root=str(tmp_path / "store"))
 
@@ -59,7 +65,7 @@ def running(
         return ((rows["scene"] == "first") & (rows["stage"] == "sfm")).any()
 
     with subprocess.Popen(
-        [sys.executable, "-c", code, *words, *options],
+        [sys.executable, "-c", code, *words],
         env=command_environment | {"PYTHONPATH": str(ROOT)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -73,7 +79,6 @@ def running(
             process.kill()
 
 
-@pytest.mark.parametrize("running", [ITERATIONS_TO_BE_RESUMED], indirect=True)
 def test_a_run_that_is_killed_stops_wholly_and_is_resumed_without_doing_anything_twice(
     running: "subprocess.Popen[str]", unseen: Command, tmp_path: Path
 ) -> None:
@@ -83,11 +88,12 @@ def test_a_run_that_is_killed_stops_wholly_and_is_resumed_without_doing_anything
     assert "waiting" in status.stdout
     running.kill()
     running.wait()
-    until(lambda: not processes_of(store), "all its processes ended", 40)
+    until(lambda: not processes_of(store), "all its processes ended", SECONDS_TO_END)
     status = unseen("status", "--store", store)
     assert "running" not in status.stdout
     assert status.stdout.count("no result yet") == 2
 
+    (tmp_path / "photos" / "dataset.yaml").unlink()  # both scenes are found without it, and end
     resumed = unseen("resume", "--store", store)
     assert resumed.returncode == 0, resumed.stderr
     opened = Store(root=str(store))
@@ -95,10 +101,26 @@ def test_a_run_that_is_killed_stops_wholly_and_is_resumed_without_doing_anything
     assert rows["state"].to_dict() == {"first": "completed", "second": "completed"}
     assert rows["stages_cached"]["first"] >= 2
     assert rows["stages_computed"]["second"] == 7
-    until(lambda: not processes_of(store), "its workers ended", 40)
+    until(lambda: not processes_of(store), "its workers ended", SECONDS_TO_END)
 
 
-@pytest.mark.parametrize("running", [ITERATIONS_NEVER_ENDED], indirect=True)
+def test_a_worker_that_is_killed_takes_its_scene_along_and_the_run_knows(
+    running: "subprocess.Popen[str]", tmp_path: Path
+) -> None:
+    store = tmp_path / "store"
+    (worker,) = (one for one in processes_of(store) if one.cmdline()[2:4] == ["prefect", "worker"])
+    (scene,) = worker.children()
+    worker.kill()
+    scene.wait(timeout=SECONDS_TO_END)
+
+    def ends() -> dict[str, str]:
+        rows = read_table(Store(root=str(store)), "scenes")
+        return dict(zip(rows["scene"], rows["error_type"], strict=True))
+
+    until(lambda: ends() == {"first": "ProcessDied"}, "the run has seen the first scene's end", 20)
+    assert running.poll() is None
+
+
 def test_a_run_goes_on_once_and_when_interrupted_calls_its_scenes_off(
     running: "subprocess.Popen[str]", unseen: Command, tmp_path: Path
 ) -> None:
@@ -111,7 +133,7 @@ def test_a_run_goes_on_once_and_when_interrupted_calls_its_scenes_off(
     assert running.returncode == 1
     assert "Traceback" not in said
     assert "unseen: interrupted; what was finished is kept" in said
-    until(lambda: not processes_of(tmp_path / "store"), "all its processes ended", 40)
+    until(lambda: not processes_of(tmp_path / "store"), "all its processes ended", SECONDS_TO_END)
     assert list((tmp_path / "store" / "staging").glob("*.dir")) == []
     status = unseen("status", "--store", tmp_path / "store")
     assert status.stdout.count("no result yet") == 2

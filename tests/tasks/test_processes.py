@@ -1,4 +1,4 @@
-"""Processes whose parent goes, seen from outside."""
+"""Processes whose parent or reader goes, seen from outside."""
 
 import os
 import signal
@@ -12,20 +12,62 @@ import psutil
 import pytest
 
 ROOT = Path(__file__).parents[2]
+READERLESS = """
+import sys, time
+from tasks import processes
+processes.SECONDS_TO_BE_TOLD, processes.SECONDS_TO_END = 0.1, 0.5
+with processes.end_with_reader():
+    print("begun", flush=True)
+    {body}
+{after}
+"""
 
 
-def start(code: str) -> "subprocess.Popen[str]":
+def start(code: str, **streams: int) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         [sys.executable, "-c", code],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         text=True,
+        **streams,
     )
 
 
 def first_line(process: "subprocess.Popen[str]") -> str:
     assert process.stdout is not None
     return process.stdout.readline().strip()
+
+
+def end_unread(body: str, after: str = "") -> int:
+    """How a process ended whose output was read no further than its first line."""
+    with start(READERLESS.format(body=body, after=after), stdin=subprocess.PIPE) as process:
+        assert first_line(process) == "begun"
+        assert process.stdout is not None
+        process.stdout.close()
+        return process.wait(timeout=20)
+
+
+def test_a_process_that_nobody_reads_is_told_to_end() -> None:
+    assert end_unread("time.sleep(60)") == -signal.SIGTERM
+
+
+def test_one_that_does_not_obey_is_killed() -> None:
+    deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
+    assert end_unread(deaf) == -signal.SIGKILL
+
+
+def test_one_that_is_ending_already_is_left_a_while_to_do_so() -> None:
+    assert end_unread("pass", after="time.sleep(0.3); sys.exit(3)") == 3
+
+
+@pytest.mark.parametrize("output", [subprocess.DEVNULL, None])
+def test_without_a_pipe_nothing_happens(output: int | None, tmp_path: Path) -> None:
+    code = READERLESS.format(body="time.sleep(0.5)", after="")
+    with (tmp_path / "output").open("w") as file:
+        stream = file if output is None else output
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        run = subprocess.run([sys.executable, "-c", code], stdout=stream, env=environment)
+    assert run.returncode == 0
 
 
 PARENT = """
