@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, pad, unfold
 
 from tasks.cameras import Cameras
+from tasks.views.reprojection import halved_maps, relative_maps
 from tasks.views.sweep.config import SweepConfig
 from tasks.views.sweep.kernels import MISSING, SUBPIXELS
 from tasks.views.sweep.plane import (
@@ -20,8 +21,6 @@ from tasks.views.sweep.plane import (
     doubled,
     fine_steps,
     halved,
-    halved_maps,
-    relative_maps,
 )
 
 
