@@ -12,11 +12,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32
 
 from storage.arrays import NamedArray
 from storage.handles import ArrayHandle
 from tasks.cameras import Cameras
+from tasks.images import from_levels, levels
 from tasks.site import Progress, no_progress
 from tasks.views.config import ViewsConfig
 from tasks.views.sweep.plane import Swept
@@ -80,11 +81,6 @@ def _arrays_of(view: NovelView, number: int) -> Iterator[NamedArray]:
         yield NamedArray(name=f"{name}_{number:04d}", values=values, dims=dims)
 
 
-def levels(values: Float32[np.ndarray, "*s"]) -> UInt8[np.ndarray, "*s"]:
-    """Of values in [0, 1]; 255 for 1."""
-    return np.round(255 * values).astype(np.uint8)
-
-
 class NovelViews:
     """Stored novel views; each is read when asked for."""
 
@@ -126,4 +122,4 @@ class NovelViews:
         return self._stored.array(f"{name}_{index:04d}")
 
     def _shares(self, name: str, index: int) -> Float32[np.ndarray, "..."]:
-        return self._array(name, index) / np.float32(255)
+        return from_levels(self._array(name, index))

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float32, UInt8
 
 from tasks.cameras import Cameras
 from tasks.gaussians import Gaussians
-from tasks.images import fitted_sizes, resized, resized_mask
+from tasks.images import fitted_sizes, from_levels, levels, resized, resized_mask
 from tasks.site import Device
 from tasks.splat.render import render
 from tasks.views.confidence import confidence, predicted_error
@@ -100,8 +100,8 @@ def prepare(
         stacked[inside] = photo
         usable[inside] = True if mask is None else resized_mask(mask, (width, height))
         rgb, depths[inside], _ = _render(gaussians, cameras, index, device)
-        error = np.abs(rgb - photo / np.float32(255)).mean(2)
-        errors[inside] = np.round(255 * error)[:, :, None]
+        error = np.abs(rgb - from_levels(photo)).mean(2)
+        errors[inside] = levels(error)[:, :, None]
         exact_errors.append(torch.from_numpy(error).to(device))
         weights.append(torch.from_numpy(usable[inside].astype(np.float32)).to(device))
     residuals = mean_residuals(gaussians, cameras, exact_errors, weights)
@@ -204,7 +204,7 @@ def _usable(stack: PhotoStack, index: int) -> Bool[np.ndarray, "h w"]:
 
 def _photo(stack: PhotoStack, index: int) -> Float32[np.ndarray, "h w 3"]:
     width, height = stack.cameras.sizes[index]
-    return stack.photos[index, :height, :width] / np.float32(255)
+    return from_levels(stack.photos[index, :height, :width])
 
 
 def _moved(gaussians: Gaussians, device: Device) -> Gaussians:

@@ -9,9 +9,9 @@ from jaxtyping import Float32, Float64, Int64, UInt8
 from scipy.spatial.transform import Rotation
 
 from tasks.cameras import Cameras
+from tasks.images import levels
 from tasks.sfm.export.folder import (
     Masks,
-    colours_8bit,
     new_folder,
     photo_files,
     write_masks,
@@ -128,7 +128,7 @@ def _write_points(
     errors_px = _mean_errors_px(cameras, points, seen)
     with path.open("wb") as file:
         file.write(struct.pack("<Q", len(points)))
-        for index, colour in enumerate(colours_8bit(colours)):
+        for index, colour in enumerate(levels(colours)):
             track = elements[first[index] : first[index + 1]]
             file.write(
                 struct.pack(

@@ -83,8 +83,3 @@ def write_masks(folder: Path, cameras: Cameras, masks: Masks) -> dict[int, str]:
             written[index] = f"{MASK_FOLDER}/{file}.png"
             Image.fromarray(255 * mask.astype(np.uint8)).save(folder / written[index])
     return written
-
-
-def colours_8bit(colours: np.ndarray) -> UInt8[np.ndarray, "m 3"]:
-    """Colours in [0, 1] as bytes."""
-    return np.round(255.0 * np.clip(colours, 0.0, 1.0)).astype(np.uint8)

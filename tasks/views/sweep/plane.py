@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Bool, Float32, Int32, UInt64
 
 from tasks.cameras import Cameras
+from tasks.images import levels
 from tasks.site import Device
 from tasks.views.reprojection import halved_maps, relative_maps
 from tasks.views.sweep.config import SweepConfig
@@ -143,7 +144,7 @@ def _pack(
     lanes = np.zeros((len(photos), height, width, 4), np.dtype("<u2"))
     for index, photo in enumerate(photos):
         inside = (index, slice(photo.shape[0]), slice(photo.shape[1]))
-        lanes[*inside, slice(3)] = np.rint(255 * photo)
+        lanes[*inside, slice(3)] = levels(photo)
         lanes[*inside, 3] = 255 if masks is None else 255 * masks[index].astype(np.uint16)
     words = lanes.view(np.dtype("<u8"))
     return _Packed(words=words.reshape(len(photos), -1), sizes=sizes, stride=width)
