@@ -40,7 +40,7 @@ def distil_views(
             stored.photos,
             [stored.cameras.names.index(name) for name in names[side]],
             names["longest_edge"],
-            masks=[stored.mask(index) for index in range(len(stored.cameras))],
+            masks=stored.masks,
         )
         for side in ("training", "guard")
     )

@@ -114,7 +114,7 @@ class EvaluationContent:
 
     def _use(self, index: int, size: tuple[int, int]) -> np.ndarray | None:
         """The photo's mask at the size it is scored at; a pixel counts if all of it does."""
-        mask = self._sparse.mask(index)
+        mask = self._sparse.masks[index]
         return None if mask is None else resized_mask(mask, size)
 
     def attributes(self) -> dict[str, Any]:

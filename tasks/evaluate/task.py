@@ -56,7 +56,7 @@ def evaluate_scene(
             views,
             refine,
             longest_edge=longest_edge,
-            masks=[stored.mask(index) for index in indices],
+            masks=[stored.masks[index] for index in indices],
             device=site.device,
         )
     content = EvaluationContent(

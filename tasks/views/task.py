@@ -29,7 +29,7 @@ def observe_views(
         (stored.photos[index] for index in training),
         longest_edge=splat.attributes["longest_edge"],
         device=site.device,
-        masks=(stored.mask(index) for index in training),
+        masks=(stored.masks[index] for index in training),
     )
     content = NovelViewsContent(observer, config, stage_progress("views"))
     return site.store.commit(scene, "views", content, content.attributes)
