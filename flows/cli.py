@@ -140,7 +140,7 @@ def report(
         from flows.report.pictures import contact_sheet
 
         with _written(pictures):
-            contact_sheet(opened, record.run).save(pictures, quality=85)
+            contact_sheet(opened, record).save(pictures, quality=85)
     if markdown is None:
         _print_report(record.run)
     elif str(markdown) == "-":
