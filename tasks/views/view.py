@@ -1,7 +1,7 @@
 """Looking at a splat from anywhere, knowing its training photos."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import repeat
 
 import numpy as np
@@ -107,7 +107,7 @@ def prepare(
     residuals = mean_residuals(gaussians, cameras, exact_errors, weights)
     return Observer(
         gaussians=gaussians,
-        residuals=_painted(gaussians, as_colours(residuals)),
+        residuals=replace(gaussians, sh=as_colours(residuals)),
         stack=PhotoStack(
             cameras=cameras, photos=stacked, errors=errors, depths=depths, usable=usable
         ),
@@ -214,15 +214,4 @@ def _moved(gaussians: Gaussians, device: Device) -> Gaussians:
         log_scales=gaussians.log_scales.to(device),
         logit_opacities=gaussians.logit_opacities.to(device),
         sh=gaussians.sh.to(device),
-    )
-
-
-def _painted(gaussians: Gaussians, sh: Float32[torch.Tensor, "n k 3"]) -> Gaussians:
-    """The same Gaussians in other colours."""
-    return Gaussians(
-        means=gaussians.means,
-        quats=gaussians.quats,
-        log_scales=gaussians.log_scales,
-        logit_opacities=gaussians.logit_opacities,
-        sh=sh,
     )
