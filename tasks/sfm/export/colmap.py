@@ -57,7 +57,7 @@ def write_colmap(
     """
     with new_folder(folder) as partial:
         write_photos(partial, cameras, photos)
-        write_masks(partial, cameras, masks if masks is not None else [None] * len(cameras))
+        write_masks(partial, cameras, masks)
         sparse = partial / "sparse" / "0"
         sparse.mkdir(parents=True)
         # Both files number observations by their place in their photo.

@@ -73,11 +73,11 @@ def write_photos(
         Image.fromarray(pixels).save(folder / PHOTO_FOLDER / file, compress_level=4)
 
 
-def write_masks(folder: Path, cameras: Cameras, masks: Masks) -> dict[int, str]:
+def write_masks(folder: Path, cameras: Cameras, masks: Masks | None) -> dict[int, str]:
     """``masks/<photo's file>.png`` (COLMAP's name), 255 = use; the files by the photo's index."""
     written: dict[int, str] = {}
     for index, file in enumerate(photo_files(cameras.names)):
-        mask = masks[index]
+        mask = None if masks is None else masks[index]
         if mask is not None:
             (folder / MASK_FOLDER).mkdir(exist_ok=True)
             written[index] = f"{MASK_FOLDER}/{file}.png"

@@ -63,9 +63,9 @@ def write_transforms(
         (partial / "transforms.json").write_text(json.dumps(content, indent=2), encoding="utf-8")
 
 
-def _all_or_none(cameras: Cameras, masks: Masks | None) -> Masks:
+def _all_or_none(cameras: Cameras, masks: Masks | None) -> Masks | None:
     if masks is None or all(mask is None for mask in masks):
-        return [None] * len(cameras)
+        return None
     return [
         np.ones((height, width), dtype=bool) if mask is None else mask
         for mask, (width, height) in zip(masks, cameras.sizes.tolist(), strict=True)
