@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float32, Float64, Int, Int32, UInt8
+from jaxtyping import Bool, Float, Float32, Float64, Int, Int32, UInt8
 
 from tasks.cameras import Cameras
 
@@ -24,7 +24,10 @@ class Observations:
 
     def of_photos(self, photos: Sequence[int]) -> "Observations":
         """Those made in ``photos``, in the same order; indices keep their meaning."""
-        chosen = np.isin(self.photo_index, np.asarray(photos))
+        return self.select(np.isin(self.photo_index, np.asarray(photos)))
+
+    def select(self, chosen: Bool[np.ndarray, " k"] | Int[np.ndarray, " c"]) -> "Observations":
+        """Those at ``chosen``, in that order; indices keep their meaning."""
         return Observations(
             point_index=self.point_index[chosen],
             photo_index=self.photo_index[chosen],

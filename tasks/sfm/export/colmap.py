@@ -61,12 +61,7 @@ def write_colmap(
         sparse = partial / "sparse" / "0"
         sparse.mkdir(parents=True)
         # Both files number observations by their place in their photo.
-        order = np.lexsort((observations.point_index, observations.photo_index))
-        seen = Observations(
-            point_index=observations.point_index[order],
-            photo_index=observations.photo_index[order],
-            xy=observations.xy[order],
-        )
+        seen = observations.select(np.lexsort((observations.point_index, observations.photo_index)))
         starts = np.searchsorted(seen.photo_index, np.arange(len(cameras) + 1))
         camera_ids = _write_cameras(sparse / "cameras.bin", cameras)
         _write_images(sparse / "images.bin", cameras, camera_ids, seen, starts)
