@@ -59,6 +59,22 @@ class Cameras:
         )
 
 
+def looking(
+    names: tuple[str, ...],
+    world_from_camera: Float64[np.ndarray, "n 3 3"],
+    centres: Float64[np.ndarray, "n 3"],
+    intrinsics: Float64[np.ndarray, "n 3 3"],
+    sizes: Int64[np.ndarray, "n 2"],
+) -> Cameras:
+    """Cameras from their orientations in the world and their centres."""
+    camera_from_world = np.tile(np.eye(4), (len(names), 1, 1))
+    camera_from_world[:, :3, :3] = world_from_camera.transpose(0, 2, 1)
+    camera_from_world[:, :3, 3] = -np.einsum("nji,nj->ni", world_from_camera, centres)
+    return Cameras(
+        names=names, camera_from_world=camera_from_world, intrinsics=intrinsics, sizes=sizes
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lens:
     """How a camera maps directions to pixels: a camera model of COLMAP with two focals."""

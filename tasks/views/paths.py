@@ -7,9 +7,9 @@ from jaxtyping import Float64
 from scipy.interpolate import CubicSpline
 from scipy.spatial.transform import Rotation, RotationSpline
 
-from tasks.cameras import Cameras
+from tasks.cameras import Cameras, looking
 from tasks.errors import DegenerateGeometryError
-from tasks.views.trajectories import lens_at_size, looking
+from tasks.views.trajectories import lens_at_size
 
 Capture = Literal["around", "forward", "through"]
 """Photos taken around an object, of a scene in front, or on a walk."""
