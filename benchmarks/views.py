@@ -98,7 +98,7 @@ class Workload:
         self.refiner(batch_of([view], [nearest]))
         marks.append(time.perf_counter())
         # Once more by itself, to tell it from what else an observation is.
-        sources = [self.training.names.index(name) for name in view.sources]
+        sources = self.training.indices_of(view.sources)
         photos = [from_levels(self.photos[index]) for index in sources]
         marks.append(time.perf_counter())
         plane_sweep(view.depth, self.view, photos, self.training.select(sources), config.sweep)

@@ -63,8 +63,7 @@ def _shipped(artefacts: Mapping[str, ArrayHandle]) -> Gaussians:
 
 def _training_cameras(artefacts: Mapping[str, ArrayHandle], longest_edge: int) -> Cameras:
     cameras = Sparse(artefacts["sfm"]).cameras
-    names = artefacts["splat"].attributes["training"]
-    cameras = cameras.select([cameras.names.index(name) for name in names])
+    cameras = cameras.select(cameras.indices_of(artefacts["splat"].attributes["training"]))
     return cameras.resized(fitted_sizes(cameras.sizes, longest_edge))
 
 

@@ -1,6 +1,6 @@
 """Pinhole cameras: the one description of them that every stage shares."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +36,9 @@ class Cameras:
     def centres(self) -> Float64[np.ndarray, "n 3"]:
         """Projection centres, world units."""
         return self.world_from_camera[:, :3, 3]
+
+    def indices_of(self, names: Iterable[str]) -> list[int]:
+        return [self.names.index(name) for name in names]
 
     def select(self, indices: Sequence[int]) -> "Cameras":
         """The cameras at ``indices``, in that order."""

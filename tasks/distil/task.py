@@ -38,7 +38,7 @@ def distil_views(
         sized_photos(
             stored.cameras,
             stored.photos,
-            [stored.cameras.names.index(name) for name in names[side]],
+            stored.cameras.indices_of(names[side]),
             names["longest_edge"],
             masks=stored.masks,
         )

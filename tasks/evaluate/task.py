@@ -48,7 +48,7 @@ def evaluate_scene(
     longest_edge = splat.attributes["longest_edge"]
     repair = None
     if views is not None:
-        indices = [stored.cameras.names.index(name) for name in training]
+        indices = stored.cameras.indices_of(training)
         repair = repair_with(
             gaussians,
             stored.cameras.select(indices),

@@ -22,7 +22,7 @@ def observe_views(
     """See :mod:`tasks.views.tour`."""
     limit_threads(site.threads)
     stored = Sparse(sparse)
-    training = [stored.cameras.names.index(name) for name in splat.attributes["training"]]
+    training = stored.cameras.indices_of(splat.attributes["training"])
     observer = prepare(
         read_gaussians(splat),
         stored.cameras.select(training),
