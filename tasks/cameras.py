@@ -62,6 +62,16 @@ class Cameras:
         )
 
 
+def joined(cameras: Sequence[Cameras]) -> Cameras:
+    """All of them, in their order."""
+    return Cameras(
+        names=tuple(name for some in cameras for name in some.names),
+        camera_from_world=np.concatenate([some.camera_from_world for some in cameras]),
+        intrinsics=np.concatenate([some.intrinsics for some in cameras]),
+        sizes=np.concatenate([some.sizes for some in cameras]),
+    )
+
+
 def looking(
     names: tuple[str, ...],
     world_from_camera: Float64[np.ndarray, "n 3 3"],

@@ -14,13 +14,14 @@ from jaxtyping import Bool, UInt8
 
 from storage.arrays import NamedArray
 from storage.handles import ArrayHandle
-from tasks.cameras import Cameras
 from tasks.errors import InputError
 from tasks.ingest.artefact import Photos
 from tasks.lazy import Lazy
 from tasks.sfm.config import SfmConfig
 from tasks.sfm.reconstruct import GivenPose, Poses, Reconstruction, SourcePhoto
 from tasks.sfm.triangulate import Observations
+from tasks.stored_cameras import arrays_of as arrays_of_cameras
+from tasks.stored_cameras import read_cameras
 
 
 def poses_of(photos: Photos, config: SfmConfig) -> Poses:
@@ -63,16 +64,8 @@ def source_photos(photos: Photos) -> Iterator[SourcePhoto]:
 
 def arrays_of(found: Reconstruction) -> Iterator[NamedArray]:
     """The arrays of a reconstruction, its photos one at a time."""
-    cameras, seen = found.cameras, found.observations
-    yield NamedArray(
-        name="camera_from_world",
-        values=cameras.camera_from_world,
-        dims=("camera", "row", "column"),
-    )
-    yield NamedArray(
-        name="intrinsics", values=cameras.intrinsics, dims=("camera", "pixel_row", "pixel_column")
-    )
-    yield NamedArray(name="sizes", values=cameras.sizes, dims=("camera", "width_height"))
+    seen = found.observations
+    yield from arrays_of_cameras(found.cameras, dim="camera")
     yield NamedArray(name="points", values=found.points, dims=("point", "xyz"))
     yield NamedArray(name="point_index", values=seen.point_index, dims=("observation",))
     yield NamedArray(name="photo_index", values=seen.photo_index, dims=("observation",))
@@ -101,12 +94,7 @@ class Sparse:
 
     def __init__(self, stored: ArrayHandle) -> None:
         masked = frozenset(stored.attributes["masked"])
-        self.cameras = Cameras(
-            names=tuple(stored.attributes["names"]),
-            camera_from_world=stored.array("camera_from_world"),
-            intrinsics=stored.array("intrinsics"),
-            sizes=stored.array("sizes"),
-        )
+        self.cameras = read_cameras(stored, stored.attributes["names"])
         self.observations = Observations(
             point_index=stored.array("point_index"),
             photo_index=stored.array("photo_index"),

@@ -16,9 +16,11 @@ from jaxtyping import Float32
 
 from storage.arrays import NamedArray
 from storage.handles import ArrayHandle
-from tasks.cameras import Cameras
+from tasks.cameras import Cameras, joined
 from tasks.images import from_levels, levels
 from tasks.site import Progress, no_progress
+from tasks.stored_cameras import arrays_of as arrays_of_cameras
+from tasks.stored_cameras import read_cameras
 from tasks.views.config import ViewsConfig
 from tasks.views.sweep.plane import Swept
 from tasks.views.tour import tour
@@ -51,13 +53,7 @@ class NovelViewsContent:
                     "mean_confidence": float(view.confidence.mean()),
                 }
             )
-        for name, dims in (
-            ("camera_from_world", ("view", "row", "column")),
-            ("intrinsics", ("view", "pixel_row", "pixel_column")),
-            ("sizes", ("view", "width_height")),
-        ):
-            values = np.concatenate([getattr(camera, name) for camera in self._cameras])
-            yield NamedArray(name=name, values=values, dims=dims)
+        yield from arrays_of_cameras(joined(self._cameras), dim="view")
 
     def attributes(self) -> dict[str, Any]:
         """What the arrays do not say, JSON-able; complete once the arrays are exhausted."""
@@ -87,12 +83,7 @@ class NovelViews:
     def __init__(self, stored: ArrayHandle) -> None:
         self._stored = stored
         self._rows = stored.attributes["views"]
-        self.cameras = Cameras(
-            names=tuple(row["name"] for row in self._rows),
-            camera_from_world=stored.array("camera_from_world"),
-            intrinsics=stored.array("intrinsics"),
-            sizes=stored.array("sizes"),
-        )
+        self.cameras = read_cameras(stored, [row["name"] for row in self._rows])
 
     def __len__(self) -> int:
         return len(self.cameras)
