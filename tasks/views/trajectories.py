@@ -17,7 +17,7 @@ SAME_ASPECT = 0.02
 """Relative difference of aspects up to which photos have one shape."""
 
 
-def between(cameras: Cameras, steps: int = 3) -> Cameras:
+def between(cameras: Cameras, steps: int) -> Cameras:
     """Poses on the way from each camera to its two nearest, each way once.
 
     Positions and lenses are interpolated linearly, orientations along the shortest turn, at
