@@ -1,7 +1,6 @@
 """The same promises on an S3 server, here moto's on loopback."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import boto3
@@ -185,7 +184,7 @@ def test_a_bucket_that_is_not_there_is_a_store_error(client: Any) -> None:
         commit(store)
 
 
-def test_large_objects_survive_their_parts(store: Store, tmp_path: Path) -> None:
+def test_large_objects_survive_their_parts(store: Store) -> None:
     """s3fs sends what is larger than 50 MiB in parts."""
     noise = np.random.default_rng(0).integers(0, 255, 60 << 20, np.uint8)
     handle = store.commit("s", "k", [NamedArray(name="x", values=noise, dims=("i",))], {})

@@ -59,7 +59,7 @@ def test_a_view_is_trusted_that_photos_agree_with(view: NovelView) -> None:
     assert view.confidence.mean() > 0.5
 
 
-def test_what_photos_contradict_is_not_trusted(observer: Observer) -> None:
+def test_what_photos_contradict_is_not_trusted() -> None:
     spoilt = photograph(training_cameras())
     for photo in spoilt:
         photo[:, :] = 255 - photo
