@@ -13,11 +13,6 @@ from tasks.views.view import NovelView, Observer, observe, prepare
 
 
 @pytest.fixture(scope="module")
-def observer() -> Observer:
-    return prepare(wall(), training_cameras(), photograph(training_cameras()), longest_edge=WIDTH)
-
-
-@pytest.fixture(scope="module")
 def view(observer: Observer) -> NovelView:
     """A little to the right of the second camera."""
     return observe(observer, novel(-0.3), ViewsConfig())
