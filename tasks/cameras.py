@@ -37,6 +37,11 @@ class Cameras:
         """Projection centres, world units."""
         return self.world_from_camera[:, :3, 3]
 
+    def size(self, index: int) -> tuple[int, int]:
+        """Width and height of one photo, pixels."""
+        width, height = self.sizes[index].tolist()
+        return width, height
+
     def indices_of(self, names: Iterable[str]) -> list[int]:
         return [self.names.index(name) for name in names]
 

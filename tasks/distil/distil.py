@@ -144,7 +144,7 @@ def _view(target: RefinedTarget, base: Gaussians, config: DistilConfig, device: 
         prepared = prepare_target(torch.lerp(shown, image, trust[..., None]))
     else:
         prepared = prepare_target(image, trust)
-    width, height = (int(extent) for extent in target.camera.sizes[0])
+    width, height = target.camera.size(0)
     return View(
         target=prepared,
         camera_from_world=target.camera.camera_from_world[0],

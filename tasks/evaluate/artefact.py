@@ -76,10 +76,9 @@ class EvaluationContent:
 
     def _scored(self, cameras: Cameras, index: int) -> Iterator[NamedArray]:
         """Score the pictures of one camera; those of a held-out photo are kept."""
-        name = cameras.names[index]
-        width, height = (int(extent) for extent in cameras.sizes[index])
-        photo = resized(self._sparse.photos[index], (width, height))
-        use = self._use(index, (width, height))
+        name, size = cameras.names[index], cameras.size(index)
+        photo = resized(self._sparse.photos[index], size)
+        use = self._use(index, size)
         split = self._split(name)
         held_out = split == "held_out"
         shown = self._splats if held_out else {"splat": self._splats["splat"]}

@@ -94,7 +94,7 @@ def prepare(
     exact_errors, weights = [], []
     every_mask = repeat(None, len(cameras)) if masks is None else masks
     for index, (pixels, mask) in enumerate(zip(photos, every_mask, strict=True)):
-        width, height = (int(extent) for extent in cameras.sizes[index])
+        width, height = cameras.size(index)
         photo = resized(pixels, (width, height))
         inside = (index, slice(height), slice(width))
         stacked[inside] = photo
@@ -198,12 +198,12 @@ def _mean_photo(swept: Swept) -> Float32[np.ndarray, "h w 3"]:
 
 
 def _usable(stack: PhotoStack, index: int) -> Bool[np.ndarray, "h w"]:
-    width, height = stack.cameras.sizes[index]
+    width, height = stack.cameras.size(index)
     return stack.usable[index, :height, :width]
 
 
 def _photo(stack: PhotoStack, index: int) -> Float32[np.ndarray, "h w 3"]:
-    width, height = stack.cameras.sizes[index]
+    width, height = stack.cameras.size(index)
     return from_levels(stack.photos[index, :height, :width])
 
 

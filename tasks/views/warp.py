@@ -98,7 +98,7 @@ def warp(
     """
     maps, offsets = relative_maps(camera, image_camera)
     warped = np.empty((*depth.shape, image.shape[2]), np.float32)
-    width, height = (int(extent) for extent in image_camera.sizes[0])
+    width, height = image_camera.size(0)
     _warp(depth, maps[0], offsets[0], image, width, height, warped)
     return warped
 

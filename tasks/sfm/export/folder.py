@@ -69,7 +69,7 @@ def write_photos(
     (folder / PHOTO_FOLDER).mkdir()
     for index, file in enumerate(photo_files(cameras.names)):
         pixels = photos[index]
-        assert (pixels.shape[1], pixels.shape[0]) == tuple(cameras.sizes[index].tolist())
+        assert (pixels.shape[1], pixels.shape[0]) == cameras.size(index)
         Image.fromarray(pixels).save(folder / PHOTO_FOLDER / file, compress_level=4)
 
 

@@ -74,7 +74,7 @@ def _all_or_none(cameras: Cameras, masks: Masks | None) -> Masks | None:
 
 def _frame(cameras: Cameras, index: int, mask_file: str | None) -> dict[str, Any]:
     k = cameras.intrinsics[index]
-    width, height = cameras.sizes[index].tolist()
+    width, height = cameras.size(index)
     world_from_opengl = cameras.world_from_camera[index] @ _OPENCV_FROM_OPENGL
     return {
         "file_path": f"{PHOTO_FOLDER}/{photo_files(cameras.names)[index]}",
