@@ -24,6 +24,7 @@ import torch
 
 from tasks.cameras import Cameras
 from tasks.gaussians import Gaussians
+from tasks.images import from_levels, levels
 from tasks.refine.batch import batch_of
 from tasks.refine.config import RefineConfig
 from tasks.refine.select import refiner_for
@@ -80,7 +81,7 @@ class Workload:
         self.view = cameras.select([photos])
         training = cameras.select(range(photos))
         self.photos = [
-            np.round(255 * render(splat, training, index).rgb.clamp(0, 1).numpy()).astype(np.uint8)
+            levels(render(splat, training, index).rgb.clamp(0, 1).numpy())
             for index in range(photos)
         ]
         self.training = training
@@ -97,8 +98,8 @@ class Workload:
         self.refiner(batch_of([view], [nearest]))
         marks.append(time.perf_counter())
         # Once more by itself, to tell it from what else an observation is.
-        sources = [self.training.names.index(name) for name in view.sources]
-        photos = [self.photos[index] / np.float32(255) for index in sources]
+        sources = self.training.indices_of(view.sources)
+        photos = [from_levels(self.photos[index]) for index in sources]
         marks.append(time.perf_counter())
         plane_sweep(view.depth, self.view, photos, self.training.select(sources), config.sweep)
         marks.append(time.perf_counter())

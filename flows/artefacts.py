@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from flows.runs import load_run
+from flows.runs import RunRecord, load_run
 from storage.arrays import Store
 from storage.handles import ArrayHandle
 from storage.metrics import read_table
@@ -20,13 +20,8 @@ KINDS = {
 """Of each stage's artefact."""
 
 
-def artefacts_of(store: Store, run: str | None) -> Mapping[str, Mapping[str, ArrayHandle]]:
-    """The artefacts of a run by scene, and then by stage.
-
-    Raises:
-        InputError: there is no such run.
-    """
-    record = load_run(store, run)
+def artefacts_of(store: Store, record: RunRecord) -> Mapping[str, Mapping[str, ArrayHandle]]:
+    """The artefacts of a run by scene, and then by stage."""
     stages = read_table(store, "stages", run=record.run)
     found: dict[str, dict[str, ArrayHandle]] = {scene: {} for scene in record.scenes}
     for row in stages[stages["digest"].notna()].to_dict("records"):
@@ -43,10 +38,11 @@ def artefacts_with(
     """Those of some scenes, or of all that finished a stage.
 
     Raises:
-        InputError: a scene is not in the run or has not finished the stage; none has.
+        InputError: there is no such run; a scene is not in it or has not finished the stage;
+            none has.
     """
-    found = artefacts_of(store, run)
-    name = load_run(store, run).run
+    record = load_run(store, run)
+    found, name = artefacts_of(store, record), record.run
     for scene in scenes:
         if scene not in found:
             known = ", ".join(sorted(found))

@@ -19,10 +19,8 @@ Config = Annotated[SceneConfig, tyro.conf.arg(name=""), tyro.conf.AvoidSubcomman
 StoreOption = Annotated[
     str | None, tyro.conf.arg(help="Where results go: a directory or an fsspec URL (UNSEEN_STORE).")
 ]
-RunArgument = Annotated[
-    str | None, tyro.conf.Positional, tyro.conf.arg(help="Name of a run; the last one if left out.")
-]
 RunOption = Annotated[str | None, tyro.conf.arg(help="Name of a run; the last one if left out.")]
+RunArgument = Annotated[RunOption, tyro.conf.Positional]
 ConfigFile = Annotated[
     Path | None,
     tyro.conf.arg(name="config", help="YAML file that sets options; those given here win."),
@@ -140,7 +138,7 @@ def report(
         from flows.report.pictures import contact_sheet
 
         with _written(pictures):
-            contact_sheet(opened, record.run).save(pictures, quality=85)
+            contact_sheet(opened, record).save(pictures, quality=85)
     if markdown is None:
         _print_report(record.run)
     elif str(markdown) == "-":

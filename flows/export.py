@@ -35,7 +35,6 @@ def _exported(artefacts: Mapping[str, ArrayHandle], folder: Path, form: Format) 
     colours = sample_colours(
         sparse.observations, np.arange(len(points)), sparse.photos, photos=photos
     )
-    masks = [sparse.mask(index) for index in photos]
     if form == "colmap":
         write_colmap(
             folder,
@@ -44,10 +43,15 @@ def _exported(artefacts: Mapping[str, ArrayHandle], folder: Path, form: Format) 
             points=points,
             colours=colours,
             observations=sparse.observations,
-            masks=masks,
+            masks=sparse.masks,
         )
     else:
         write_transforms(
-            folder, sparse.cameras, sparse.photos, points=points, colours=colours, masks=masks
+            folder,
+            sparse.cameras,
+            sparse.photos,
+            points=points,
+            colours=colours,
+            masks=sparse.masks,
         )
     return folder

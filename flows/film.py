@@ -12,7 +12,7 @@ from storage.handles import ArrayHandle
 from tasks.cameras import Cameras
 from tasks.distil.artefact import read_gaussians as read_distilled
 from tasks.gaussians import Gaussians
-from tasks.images import fitted_sizes
+from tasks.images import fitted_sizes, levels
 from tasks.progress_line import progress_line
 from tasks.sfm.artefact import Sparse
 from tasks.site import Device, Site
@@ -63,8 +63,7 @@ def _shipped(artefacts: Mapping[str, ArrayHandle]) -> Gaussians:
 
 def _training_cameras(artefacts: Mapping[str, ArrayHandle], longest_edge: int) -> Cameras:
     cameras = Sparse(artefacts["sfm"]).cameras
-    names = artefacts["splat"].attributes["training"]
-    cameras = cameras.select([cameras.names.index(name) for name in names])
+    cameras = cameras.select(cameras.indices_of(artefacts["splat"].attributes["training"]))
     return cameras.resized(fitted_sizes(cameras.sizes, longest_edge))
 
 
@@ -90,4 +89,4 @@ def _pictures(
     for index in range(len(flight)):
         rgb = render(gaussians, flight, index, device=site.device).rgb.clamp(0, 1)
         show((index + 1) / len(flight), f"frame {index + 1} of {len(flight)}")
-        yield np.round(255 * rgb.cpu().numpy()).astype(np.uint8)
+        yield levels(rgb.cpu().numpy())

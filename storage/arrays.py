@@ -70,8 +70,41 @@ class Store:
         arrays: Iterable[NamedArray],
         attributes: Mapping[str, Any] | Callable[[], Mapping[str, Any]],
     ) -> ArrayHandle:
-        """Write one artefact; see :func:`commit`."""
-        return commit(self, scene, kind, arrays, attributes)
+        """Write one artefact to ``<store>/scenes/<scene>/<kind>/<digest16>.zarr``.
+
+        Args:
+            arrays: taken one at a time, so a generator keeps memory small.
+            attributes: JSON-able; a callable is asked after the last array was taken.
+
+        Returns:
+            The handle. Equal content gives an equal handle, and is stored once.
+
+        Raises:
+            StoreError: the store is full or cannot be written.
+            Exception: what ``arrays`` or ``attributes`` raise, as they raise it.
+        """
+        failure = f"the artefact '{kind}' of scene '{scene}' could not be written to {self.root}"
+        with contextlib.ExitStack() as stack:
+            with as_store_error(failure):
+                folder = stack.enter_context(locked_folder(self.staging)) / "artefact"
+                group = zarr.open_group(folder, mode="w", zarr_format=3)
+            lengths: dict[str, int] = {}
+            for array in arrays:  # an error in here is the stage's, not the store's
+                with as_store_error(failure):
+                    _write_array(group, array, lengths)
+            described = attributes() if callable(attributes) else attributes
+            with as_store_error(failure):
+                # Equal content, equal bytes, however the mapping was ordered.
+                group.attrs.put(json.loads(json.dumps(described, sort_keys=True)))
+                manifest = Manifest(kind=kind, objects=_synced_digests(folder))
+                key = f"scenes/{object_name(scene)}/{kind}/{manifest.digest[:16]}.zarr"
+                handle = ArrayHandle(uri=self.address(key), kind=kind, digest=manifest.digest)
+                if self.local is not None:
+                    _publish(folder, self.local / key, manifest, handle)
+            if self.local is None:
+                with as_store_error(failure, Exception):
+                    _upload(folder, handle.uri, manifest)
+            return handle
 
     def check_writable(self) -> None:
         """Write and remove a small file.
@@ -91,50 +124,6 @@ class Store:
                 "no result could be kept; give a writable directory or URL with --store or "
                 "UNSEEN_STORE"
             ) from error
-
-
-def commit(
-    store: Store,
-    scene: str,
-    kind: str,
-    arrays: Iterable[NamedArray],
-    attributes: Mapping[str, Any] | Callable[[], Mapping[str, Any]],
-) -> ArrayHandle:
-    """Write one artefact to ``<store>/scenes/<scene>/<kind>/<digest16>.zarr``.
-
-    Args:
-        arrays: taken one at a time, so a generator keeps memory small.
-        attributes: JSON-able; a callable is asked after the last array was taken.
-
-    Returns:
-        The handle. Equal content gives an equal handle, and is stored once.
-
-    Raises:
-        StoreError: the store is full or cannot be written.
-        Exception: what ``arrays`` or ``attributes`` raise, as they raise it.
-    """
-    failure = f"the artefact '{kind}' of scene '{scene}' could not be written to {store.root}"
-    with contextlib.ExitStack() as stack:
-        with as_store_error(failure):
-            folder = stack.enter_context(locked_folder(store.staging)) / "artefact"
-            group = zarr.open_group(folder, mode="w", zarr_format=3)
-        lengths: dict[str, int] = {}
-        for array in arrays:  # an error in here is the stage's, not the store's
-            with as_store_error(failure):
-                _write_array(group, array, lengths)
-        described = attributes() if callable(attributes) else attributes
-        with as_store_error(failure):
-            # Equal content, equal bytes: whoever wrote the mapping may have ordered it otherwise.
-            group.attrs.put(json.loads(json.dumps(described, sort_keys=True)))
-            manifest = Manifest(kind=kind, objects=_synced_digests(folder))
-            key = f"scenes/{object_name(scene)}/{kind}/{manifest.digest[:16]}.zarr"
-            handle = ArrayHandle(uri=store.address(key), kind=kind, digest=manifest.digest)
-            if store.local is not None:
-                _publish(folder, store.local / key, manifest, handle)
-        if store.local is None:
-            with as_store_error(failure, Exception):
-                _upload(folder, handle.uri, manifest)
-        return handle
 
 
 def remove_abandoned_staging(store: Store) -> int:

@@ -44,10 +44,10 @@ class Manifest:
 class ArrayHandle:
     """Address of one finished zarr group; travels between tasks in place of arrays.
 
-    Only :func:`storage.arrays.commit` makes one, so holding a handle means the write finished.
-    ``digest`` is the sha256 of the artefact's manifest, which lists the sha256 of every stored
-    object: equal digests mean equal bytes, so it is a sound cache key, and one array can be read
-    and verified without reading the others.
+    Only :meth:`storage.arrays.Store.commit` makes one, so holding a handle means the write
+    finished. ``digest`` is the sha256 of the artefact's manifest, which lists the sha256 of every
+    stored object: equal digests mean equal bytes, so it is a sound cache key, and one array can be
+    read and verified without reading the others.
     """
 
     uri: str

@@ -1,6 +1,6 @@
 """Pinhole cameras: the one description of them that every stage shares."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +37,14 @@ class Cameras:
         """Projection centres, world units."""
         return self.world_from_camera[:, :3, 3]
 
+    def size(self, index: int) -> tuple[int, int]:
+        """Width and height of one photo, pixels."""
+        width, height = self.sizes[index].tolist()
+        return width, height
+
+    def indices_of(self, names: Iterable[str]) -> list[int]:
+        return [self.names.index(name) for name in names]
+
     def select(self, indices: Sequence[int]) -> "Cameras":
         """The cameras at ``indices``, in that order."""
         chosen = np.asarray(indices, dtype=np.int64)
@@ -57,6 +65,32 @@ class Cameras:
             intrinsics=intrinsics,
             sizes=sizes,
         )
+
+
+def joined(cameras: Sequence[Cameras]) -> Cameras:
+    """All of them, in their order."""
+    return Cameras(
+        names=tuple(name for some in cameras for name in some.names),
+        camera_from_world=np.concatenate([some.camera_from_world for some in cameras]),
+        intrinsics=np.concatenate([some.intrinsics for some in cameras]),
+        sizes=np.concatenate([some.sizes for some in cameras]),
+    )
+
+
+def looking(
+    names: tuple[str, ...],
+    world_from_camera: Float64[np.ndarray, "n 3 3"],
+    centres: Float64[np.ndarray, "n 3"],
+    intrinsics: Float64[np.ndarray, "n 3 3"],
+    sizes: Int64[np.ndarray, "n 2"],
+) -> Cameras:
+    """Cameras from their orientations in the world and their centres."""
+    camera_from_world = np.tile(np.eye(4), (len(names), 1, 1))
+    camera_from_world[:, :3, :3] = world_from_camera.transpose(0, 2, 1)
+    camera_from_world[:, :3, 3] = -np.einsum("nji,nj->ni", world_from_camera, centres)
+    return Cameras(
+        names=names, camera_from_world=camera_from_world, intrinsics=intrinsics, sizes=sizes
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,14 +1,14 @@
 """Pictures of a run: held-out photos beside what each stage shows from there."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from flows.artefacts import artefacts_of
+from flows.runs import RunRecord
 from storage.arrays import Store
 from storage.handles import ArrayHandle
-from storage.metrics import read_table
 from tasks.errors import InputError
 
 ROW_HEIGHT = 300
@@ -59,16 +59,22 @@ def held_out_views(evaluation: ArrayHandle, count: int) -> list[HeldOutView]:
     return chosen
 
 
-def contact_sheet(store: Store, run: str) -> Image.Image:
+def contact_sheet(store: Store, record: RunRecord) -> Image.Image:
     """One row a completed scene: its held-out photo of median score, and each stage's picture.
 
     Raises:
         InputError: no scene of the run has a held-out photo.
     """
-    rows = [_row(scene, view) for scene, view in _median_views(store, run)]
+    rows = [
+        _row(scene, view)
+        for scene, artefacts in sorted(artefacts_of(store, record).items())
+        if "evaluate" in artefacts
+        for view in held_out_views(artefacts["evaluate"], 1)
+    ]
     if not rows:
         raise InputError(
-            f"no scene of {run} has completed with a held-out photo, so there is nothing to show"
+            f"no scene of {record.run} has completed with a held-out photo, so there is nothing to "
+            "show"
         )
     size = (max(row.width for row in rows), sum(row.height for row in rows))
     sheet = Image.new("RGB", size, "white")
@@ -77,15 +83,6 @@ def contact_sheet(store: Store, run: str) -> Image.Image:
         sheet.paste(row, (0, top))
         top += row.height
     return sheet
-
-
-def _median_views(store: Store, run: str) -> Iterator[tuple[str, HeldOutView]]:
-    stages = read_table(store, "stages", run=run)
-    finished = stages[(stages["stage"] == "evaluate") & stages["digest"].notna()]
-    for scene, row in finished.groupby("scene").last().iterrows():
-        handle = ArrayHandle(uri=row["uri"], kind="evaluation", digest=row["digest"])
-        for view in held_out_views(handle, 1):
-            yield str(scene), view
 
 
 def _row(scene: str, view: HeldOutView) -> Image.Image:

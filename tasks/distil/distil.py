@@ -12,6 +12,7 @@ from tasks.cameras import Cameras
 from tasks.distil.config import DistilConfig
 from tasks.evaluate.images import psnr_db
 from tasks.gaussians import Gaussians
+from tasks.images import from_levels
 from tasks.site import Device, Progress, no_progress
 from tasks.splat.config import SplatConfig
 from tasks.splat.fit import SizedPhotos
@@ -143,7 +144,7 @@ def _view(target: RefinedTarget, base: Gaussians, config: DistilConfig, device: 
         prepared = prepare_target(torch.lerp(shown, image, trust[..., None]))
     else:
         prepared = prepare_target(image, trust)
-    width, height = (int(extent) for extent in target.camera.sizes[0])
+    width, height = target.camera.size(0)
     return View(
         target=prepared,
         camera_from_world=target.camera.camera_from_world[0],
@@ -157,7 +158,7 @@ def _guard_psnr_db(splat: Gaussians, guard: SizedPhotos, device: Device) -> tupl
     return tuple(
         psnr_db(
             render(splat, guard.cameras, index, device=device).rgb.clamp(0, 1).cpu().numpy(),
-            photo / np.float32(255),
+            from_levels(photo),
             None if weight is None else weight > 0,
         )
         for index, (photo, weight) in enumerate(zip(guard.photos, guard.weights, strict=True))

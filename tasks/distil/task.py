@@ -38,9 +38,9 @@ def distil_views(
         sized_photos(
             stored.cameras,
             stored.photos,
-            [stored.cameras.names.index(name) for name in names[side]],
+            stored.cameras.indices_of(names[side]),
             names["longest_edge"],
-            masks=[stored.mask(index) for index in range(len(stored.cameras))],
+            masks=stored.masks,
         )
         for side in ("training", "guard")
     )

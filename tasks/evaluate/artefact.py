@@ -20,7 +20,7 @@ from tasks.evaluate.poses import pose_errors, summarise_poses
 from tasks.evaluate.repair import Repair
 from tasks.evaluate.views import score, score_depths
 from tasks.gaussians import Gaussians
-from tasks.images import fitted_sizes, resized, resized_mask
+from tasks.images import fitted_sizes, from_levels, levels, resized, resized_mask
 from tasks.ingest.artefact import Photos
 from tasks.sfm.artefact import Sparse
 from tasks.site import Device, Progress, no_progress
@@ -76,10 +76,9 @@ class EvaluationContent:
 
     def _scored(self, cameras: Cameras, index: int) -> Iterator[NamedArray]:
         """Score the pictures of one camera; those of a held-out photo are kept."""
-        name = cameras.names[index]
-        width, height = (int(extent) for extent in cameras.sizes[index])
-        photo = resized(self._sparse.photos[index], (width, height))
-        use = self._use(index, (width, height))
+        name, size = cameras.names[index], cameras.size(index)
+        photo = resized(self._sparse.photos[index], size)
+        use = self._use(index, size)
         split = self._split(name)
         held_out = split == "held_out"
         shown = self._splats if held_out else {"splat": self._splats["splat"]}
@@ -88,20 +87,20 @@ class EvaluationContent:
             repaired = self._repair(cameras.select([index]))
             if repaired.refined is not None:
                 pictures["refine"] = repaired.refined
-            error = np.abs(repaired.rendered - photo / np.float32(255)).mean(2)
+            error = np.abs(repaired.rendered - from_levels(photo)).mean(2)
             counts = slice(None) if use is None else use
             trust, error = repaired.confidence[counts], error[counts]
             calibration = {"spearman": spearman(trust, error)}
             calibration["ause_over_random"] = ause_over_random(trust, error)
             self._confidence.append({"view": name, **calibration})
-            yield self._kept("confidence", repaired.confidence, ("y", "x"))
+            yield self._kept("confidence", levels(repaired.confidence), ("y", "x"))
         for stage, picture in pictures.items():
             scores = asdict(score(picture, photo, use))
             self._views.append({"stage": stage, "view": name, "split": split, **scores})
             if held_out:
-                yield self._kept(stage, picture)
+                yield self._kept(stage, levels(picture))
         if held_out:
-            yield self._kept("photo", photo / np.float32(255))
+            yield self._kept("photo", photo)
             self._rendered.append(name)
 
     def _render(self, splat: Gaussians, cameras: Cameras, index: int) -> np.ndarray:
@@ -110,12 +109,11 @@ class EvaluationContent:
     def _kept(
         self, name: str, picture: np.ndarray, dims: tuple[str, ...] = ("y", "x", "channel")
     ) -> NamedArray:
-        levels = np.round(255 * picture).astype(np.uint8)
-        return NamedArray(name=f"{name}_{len(self._rendered):04d}", values=levels, dims=dims)
+        return NamedArray(name=f"{name}_{len(self._rendered):04d}", values=picture, dims=dims)
 
     def _use(self, index: int, size: tuple[int, int]) -> np.ndarray | None:
         """The photo's mask at the size it is scored at; a pixel counts if all of it does."""
-        mask = self._sparse.mask(index)
+        mask = self._sparse.masks[index]
         return None if mask is None else resized_mask(mask, size)
 
     def attributes(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from jaxtyping import Float64
 from tasks.cameras import Cameras
 from tasks.errors import DegenerateGeometryError
 from tasks.evaluate.similarity import Similarity, align_cameras
+from tasks.rotations import rotation_angles
 
 AUC_THRESHOLDS_DEG = (5.0, 10.0, 20.0)
 
@@ -56,8 +57,10 @@ def pose_errors(reference: Cameras, model: Cameras) -> PoseErrors:
     extent = 2 * np.linalg.norm(centred, axis=1).max()
     return PoseErrors(
         names=reference.names,
-        rotation_error_deg=_angle_deg(
-            reference.camera_from_world[:, :3, :3], aligned.camera_from_world[:, :3, :3]
+        rotation_error_deg=np.degrees(
+            rotation_angles(
+                reference.camera_from_world[:, :3, :3], aligned.camera_from_world[:, :3, :3]
+            )
         ),
         centre_error=centre_error,
         centre_error_relative=centre_error / extent,
@@ -104,7 +107,7 @@ def relative_pose_auc(reference: Cameras, model: Cameras) -> tuple[float, float,
     first, second = np.triu_indices(len(reference), k=1)
     turn_reference, baseline_reference = _relative(reference, first, second)
     turn_model, baseline_model = _relative(model, first, second)
-    rotation_deg = _angle_deg(turn_reference, turn_model)
+    rotation_deg = np.degrees(rotation_angles(turn_reference, turn_model))
     direction_deg = _direction_angle_deg(baseline_reference, baseline_model)
     length = np.linalg.norm(baseline_reference, axis=1)
     direction_deg[length <= 1e-9 * length.max(initial=0.0)] = 0.0
@@ -133,14 +136,6 @@ def _relative(
         turns[second] @ np.swapaxes(turns[first], 1, 2),
         np.einsum("pij,pj->pi", turns[first], baseline),
     )
-
-
-def _angle_deg(
-    a: Float64[np.ndarray, "n 3 3"], b: Float64[np.ndarray, "n 3 3"]
-) -> Float64[np.ndarray, " n"]:
-    """Angle between rotations, 0 to 180; from the chord, exact for small angles too."""
-    chord = np.linalg.norm(a - b, axis=(1, 2)) / np.sqrt(8)
-    return np.degrees(2 * np.arcsin(np.clip(chord, 0.0, 1.0)))
 
 
 def _direction_angle_deg(

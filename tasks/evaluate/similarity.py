@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Float64
 
-from tasks.cameras import Cameras
+from tasks.cameras import Cameras, looking
 from tasks.errors import DegenerateGeometryError
 
 ROTATION_NOISE = np.radians(0.5)
@@ -27,18 +27,12 @@ class Similarity:
 
     def apply_to_cameras(self, cameras: Cameras) -> Cameras:
         """The same cameras in world a; lengths in front of them grow by ``scale``."""
-        world_from_camera = cameras.world_from_camera
-        rotation = np.swapaxes(self.rotation @ world_from_camera[:, :3, :3], 1, 2)
-        camera_from_world = np.tile(np.eye(4), (len(cameras), 1, 1))
-        camera_from_world[:, :3, :3] = rotation
-        camera_from_world[:, :3, 3] = -np.einsum(
-            "nij,nj->ni", rotation, self.apply(world_from_camera[:, :3, 3])
-        )
-        return Cameras(
-            names=cameras.names,
-            camera_from_world=camera_from_world,
-            intrinsics=cameras.intrinsics,
-            sizes=cameras.sizes,
+        return looking(
+            cameras.names,
+            self.rotation @ cameras.world_from_camera[:, :3, :3],
+            self.apply(cameras.centres),
+            cameras.intrinsics,
+            cameras.sizes,
         )
 
 

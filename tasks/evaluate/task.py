@@ -48,7 +48,7 @@ def evaluate_scene(
     longest_edge = splat.attributes["longest_edge"]
     repair = None
     if views is not None:
-        indices = [stored.cameras.names.index(name) for name in training]
+        indices = stored.cameras.indices_of(training)
         repair = repair_with(
             gaussians,
             stored.cameras.select(indices),
@@ -56,7 +56,7 @@ def evaluate_scene(
             views,
             refine,
             longest_edge=longest_edge,
-            masks=[stored.mask(index) for index in indices],
+            masks=[stored.masks[index] for index in indices],
             device=site.device,
         )
     content = EvaluationContent(

@@ -10,6 +10,7 @@ from tasks.cameras import Cameras
 from tasks.evaluate.depth import DepthScore, score_depth
 from tasks.evaluate.images import psnr_db, ssim
 from tasks.gaussians import Gaussians
+from tasks.images import from_levels
 from tasks.site import Device
 from tasks.splat.render import render
 
@@ -28,7 +29,7 @@ def score(
     use: Bool[np.ndarray, "h w"] | None = None,
 ) -> Score:
     """Compare a picture in [0, 1] with a photo, where ``use`` says so."""
-    truth = photo / np.float32(255)
+    truth = from_levels(photo)
     return Score(psnr_db=psnr_db(picture, truth, use), ssim=ssim(picture, truth, use))
 
 

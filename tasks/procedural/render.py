@@ -126,7 +126,7 @@ def render(
     Returns:
         sRGB, and z along the optical axis in metres (0 where the ray meets the sky).
     """
-    width, height = (int(side) for side in cameras.sizes[index])
+    width, height = cameras.size(index)
     k = cameras.intrinsics[index]
     rgb = np.empty((height, width, 3), np.uint8)
     depth = np.empty((height, width), np.float32)

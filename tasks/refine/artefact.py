@@ -12,9 +12,9 @@ from jaxtyping import Float32, UInt8
 
 from storage.arrays import NamedArray
 from storage.handles import ArrayHandle
+from tasks.images import from_levels, levels
 from tasks.refine.batch import Refiner, batch_of
 from tasks.site import Progress, no_progress
-from tasks.views.artefact import levels
 from tasks.views.view import NovelView
 
 
@@ -59,8 +59,8 @@ class RefinedViews:
 
     def image(self, index: int) -> Float32[np.ndarray, "h w 3"]:
         """In [0, 1]."""
-        return self._stored.array(f"image_{index:04d}") / np.float32(255)
+        return from_levels(self._stored.array(f"image_{index:04d}"))
 
     def weight(self, index: int) -> Float32[np.ndarray, "h w"]:
         """How far each pixel may be trusted as a target, in [0, 1]."""
-        return self._stored.array(f"weight_{index:04d}") / np.float32(255)
+        return from_levels(self._stored.array(f"weight_{index:04d}"))

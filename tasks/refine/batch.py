@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Float32, UInt8
 
-from tasks.images import resized
+from tasks.images import from_levels, resized
 from tasks.views.view import NovelView
 
 
@@ -73,7 +73,7 @@ def batch_of(
     photos = []
     for view, photo in zip(views, nearest, strict=True):
         height, width = view.depth.shape
-        photos.append(resized(photo, (width, height)) / np.float32(255))
+        photos.append(from_levels(resized(photo, (width, height))))
     return ViewBatch(
         render=stacked([view.rgb for view in views]),
         depth=stacked([view.depth for view in views]),

@@ -7,19 +7,21 @@ undistorted photos ``photo_0000``, ``photo_0001``, ... (uint8, [h w 3]), in the 
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, UInt8
 
 from storage.arrays import NamedArray
 from storage.handles import ArrayHandle
-from tasks.cameras import Cameras
 from tasks.errors import InputError
 from tasks.ingest.artefact import Photos
+from tasks.lazy import Lazy
 from tasks.sfm.config import SfmConfig
 from tasks.sfm.reconstruct import GivenPose, Poses, Reconstruction, SourcePhoto
 from tasks.sfm.triangulate import Observations
+from tasks.stored_cameras import arrays_of as arrays_of_cameras
+from tasks.stored_cameras import read_cameras
 
 
 def poses_of(photos: Photos, config: SfmConfig) -> Poses:
@@ -62,16 +64,8 @@ def source_photos(photos: Photos) -> Iterator[SourcePhoto]:
 
 def arrays_of(found: Reconstruction) -> Iterator[NamedArray]:
     """The arrays of a reconstruction, its photos one at a time."""
-    cameras, seen = found.cameras, found.observations
-    yield NamedArray(
-        name="camera_from_world",
-        values=cameras.camera_from_world,
-        dims=("camera", "row", "column"),
-    )
-    yield NamedArray(
-        name="intrinsics", values=cameras.intrinsics, dims=("camera", "pixel_row", "pixel_column")
-    )
-    yield NamedArray(name="sizes", values=cameras.sizes, dims=("camera", "width_height"))
+    seen = found.observations
+    yield from arrays_of_cameras(found.cameras, dim="camera")
     yield NamedArray(name="points", values=found.points, dims=("point", "xyz"))
     yield NamedArray(name="point_index", values=seen.point_index, dims=("observation",))
     yield NamedArray(name="photo_index", values=seen.photo_index, dims=("observation",))
@@ -95,51 +89,22 @@ def attributes_of(found: Reconstruction) -> dict[str, Any]:
     }
 
 
-class StoredPhotos(Sequence[UInt8[np.ndarray, "_ _ 3"]]):
-    """The undistorted photos of a stored reconstruction, read one at a time when asked for."""
-
-    def __init__(self, stored: ArrayHandle, count: int) -> None:
-        self._stored = stored
-        self._count = count
-
-    def __len__(self) -> int:
-        return self._count
-
-    @overload
-    def __getitem__(self, index: int) -> UInt8[np.ndarray, "_ _ 3"]: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> list[UInt8[np.ndarray, "_ _ 3"]]: ...
-
-    def __getitem__(
-        self, index: int | slice
-    ) -> UInt8[np.ndarray, "_ _ 3"] | list[UInt8[np.ndarray, "_ _ 3"]]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(self._count))]
-        if not 0 <= index < self._count:
-            raise IndexError(index)
-        return self._stored.array(f"photo_{index:04d}")
-
-
 class Sparse:
     """A stored reconstruction; photos and masks are read when asked for."""
 
     def __init__(self, stored: ArrayHandle) -> None:
-        self._stored = stored
-        self._masked = frozenset(stored.attributes["masked"])
-        self.cameras = Cameras(
-            names=tuple(stored.attributes["names"]),
-            camera_from_world=stored.array("camera_from_world"),
-            intrinsics=stored.array("intrinsics"),
-            sizes=stored.array("sizes"),
-        )
+        masked = frozenset(stored.attributes["masked"])
+        self.cameras = read_cameras(stored, stored.attributes["names"])
         self.observations = Observations(
             point_index=stored.array("point_index"),
             photo_index=stored.array("photo_index"),
             xy=stored.array("xy"),
         )
-        self.photos = StoredPhotos(stored, len(self.cameras))
-
-    def mask(self, index: int) -> Bool[np.ndarray, "_ _"] | None:
-        """Of ``photos[index]``: true where it may be used; None = everywhere."""
-        return self._stored.array(f"mask_{index:04d}") if index in self._masked else None
+        self.photos: Sequence[UInt8[np.ndarray, "_ _ 3"]] = Lazy(
+            len(self.cameras), lambda index: stored.array(f"photo_{index:04d}")
+        )
+        self.masks: Sequence[Bool[np.ndarray, "_ _"] | None] = Lazy(
+            len(self.cameras),
+            lambda index: stored.array(f"mask_{index:04d}") if index in masked else None,
+        )
+        """Of ``photos``: true where they may be used; None = everywhere."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, overload
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float64, UInt8
@@ -11,6 +11,7 @@ from PIL import Image
 
 from tasks.cameras import Cameras, Lens
 from tasks.errors import InputError
+from tasks.lazy import Lazy
 from tasks.sfm.config import SfmConfig
 from tasks.sfm.exchange import MASK_FOLDER, PHOTO_FOLDER, Request, Result, SharedCamera
 from tasks.sfm.process import run_child
@@ -47,49 +48,6 @@ class SourcePhoto:
     """Used where the poses of the reconstruction are the given ones."""
     mask: Bool[np.ndarray, "h w"] | None = None
     """True where the photo may be used; None = everywhere."""
-
-
-class PhotoFiles(Sequence[UInt8[np.ndarray, "_ _ 3"]]):
-    """Photos in ``.npy`` files, read one at a time when they are asked for."""
-
-    def __init__(self, paths: Iterable[Path]) -> None:
-        self._paths = tuple(paths)
-
-    def __len__(self) -> int:
-        return len(self._paths)
-
-    @overload
-    def __getitem__(self, index: int) -> UInt8[np.ndarray, "_ _ 3"]: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> "PhotoFiles": ...
-
-    def __getitem__(self, index: int | slice) -> "UInt8[np.ndarray, '_ _ 3'] | PhotoFiles":
-        if isinstance(index, slice):
-            return PhotoFiles(self._paths[index])
-        return np.load(self._paths[index])
-
-
-class MaskFiles(Sequence[Bool[np.ndarray, "_ _"] | None]):
-    """Masks in ``.npy`` files, read one at a time when they are asked for; None without a file."""
-
-    def __init__(self, paths: Iterable[Path]) -> None:
-        self._paths = tuple(paths)
-
-    def __len__(self) -> int:
-        return len(self._paths)
-
-    @overload
-    def __getitem__(self, index: int) -> Bool[np.ndarray, "_ _"] | None: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> "MaskFiles": ...
-
-    def __getitem__(self, index: int | slice) -> "Bool[np.ndarray, '_ _'] | MaskFiles | None":
-        if isinstance(index, slice):
-            return MaskFiles(self._paths[index])
-        path = self._paths[index]
-        return np.load(path) if path.exists() else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -162,8 +120,8 @@ def reconstruct(
         observations=Observations(
             point_index=result.point_index, photo_index=result.photo_index, xy=result.xy
         ),
-        photos=PhotoFiles(request.undistorted_photo(i) for i in range(len(result.photos))),
-        masks=MaskFiles(request.undistorted_mask(i) for i in range(len(result.photos))),
+        photos=Lazy(len(result.photos), lambda i: np.load(request.undistorted_photo(i))),
+        masks=Lazy(len(result.photos), lambda i: _loaded(request.undistorted_mask(i))),
         unregistered=(
             *(name for i, name in enumerate(names) if i not in registered),
             *left_out,
@@ -173,6 +131,10 @@ def reconstruct(
         model_sizes=result.model_sizes,
         relaxed=result.relaxed,
     )
+
+
+def _loaded(mask: Path) -> Bool[np.ndarray, "_ _"] | None:
+    return np.load(mask) if mask.exists() else None
 
 
 def _write_request(

@@ -8,9 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float32, Float64, Int, Int32, UInt8
+from jaxtyping import Bool, Float, Float32, Float64, Int, Int32, UInt8
 
 from tasks.cameras import Cameras
+
+REFINEMENTS = 3
+"""Gauss-Newton steps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -24,7 +27,10 @@ class Observations:
 
     def of_photos(self, photos: Sequence[int]) -> "Observations":
         """Those made in ``photos``, in the same order; indices keep their meaning."""
-        chosen = np.isin(self.photo_index, np.asarray(photos))
+        return self.select(np.isin(self.photo_index, np.asarray(photos)))
+
+    def select(self, chosen: Bool[np.ndarray, " k"] | Int[np.ndarray, " c"]) -> "Observations":
+        """Those at ``chosen``, in that order; indices keep their meaning."""
         return Observations(
             point_index=self.point_index[chosen],
             photo_index=self.photo_index[chosen],
@@ -47,7 +53,6 @@ def triangulate_tracks(
     photos: Sequence[int],
     max_error_px: float = 4.0,
     min_angle_deg: float = 1.5,
-    refinements: int = 3,
 ) -> TriangulatedPoints:
     """Triangulate every track that at least two of ``photos`` see.
 
@@ -60,13 +65,12 @@ def triangulate_tracks(
         photos: indices of the photos that may lend observations.
         max_error_px: larger root mean square reprojection errors drop a point.
         min_angle_deg: so much must the most different two rays differ.
-        refinements: Gauss-Newton steps.
 
     Returns:
         The points that lie in front of all their photos and pass both limits.
     """
     found = [
-        _triangulate(cameras, tracks, photo_index, xy, max_error_px, min_angle_deg, refinements)
+        _triangulate(cameras, tracks, photo_index, xy, max_error_px, min_angle_deg)
         for tracks, photo_index, xy in _by_length(observations.of_photos(photos))
     ]
     points = np.concatenate([np.zeros((0, 3)), *(points for points, _ in found)])
@@ -143,7 +147,6 @@ def _triangulate(
     xy: np.ndarray,
     max_error_px: float,
     min_angle_deg: float,
-    refinements: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Points and their tracks for one group of :func:`_by_length`."""
     camera_from_world = cameras.camera_from_world[photo_index]
@@ -153,7 +156,7 @@ def _triangulate(
     points = _linear(camera_from_world, rays)
     # A point at infinity is not finite or overflows on the way; the tests below drop it.
     with np.errstate(all="ignore"):
-        for _ in range(refinements):
+        for _ in range(REFINEMENTS):
             points = points + _gauss_newton_step(camera_from_world, focal, rays, points)
         local = _to_cameras(camera_from_world, points)
         residual = (local[..., :2] / local[..., 2:] - rays) * focal

@@ -50,7 +50,7 @@ def sized_photos(
     """The photos at ``chosen``, read one at a time, their longest edge at most ``max_size`` px."""
     smaller = cameras.select(chosen)
     smaller = smaller.resized(fitted_sizes(smaller.sizes, max_size))
-    sizes = [(int(width), int(height)) for width, height in smaller.sizes]
+    sizes = [smaller.size(index) for index in range(len(smaller))]
     return SizedPhotos(
         cameras=smaller,
         photos=[resized(photos[i], size) for i, size in zip(chosen, sizes, strict=True)],

@@ -18,7 +18,7 @@ def render(
     device: Device = "cpu",
 ) -> Rendering:
     """What camera ``index`` sees of a splat, without gradients."""
-    width, height = (int(extent) for extent in cameras.sizes[index])
+    width, height = cameras.size(index)
     with torch.no_grad():
         return rasteriser_for(torch.device(device))(
             gaussians.means.to(device),

@@ -32,7 +32,7 @@ def fit_splat(
         stored.photos,
         split,
         config,
-        masks=[stored.mask(index) for index in range(len(stored.cameras))],
+        masks=stored.masks,
         device=site.device,
         progress=stage_progress("splat"),
     )

@@ -12,12 +12,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32
 
 from storage.arrays import NamedArray
 from storage.handles import ArrayHandle
-from tasks.cameras import Cameras
+from tasks.cameras import Cameras, joined
+from tasks.images import from_levels, levels
 from tasks.site import Progress, no_progress
+from tasks.stored_cameras import arrays_of as arrays_of_cameras
+from tasks.stored_cameras import read_cameras
 from tasks.views.config import ViewsConfig
 from tasks.views.sweep.plane import Swept
 from tasks.views.tour import tour
@@ -50,13 +53,7 @@ class NovelViewsContent:
                     "mean_confidence": float(view.confidence.mean()),
                 }
             )
-        for name, dims in (
-            ("camera_from_world", ("view", "row", "column")),
-            ("intrinsics", ("view", "pixel_row", "pixel_column")),
-            ("sizes", ("view", "width_height")),
-        ):
-            values = np.concatenate([getattr(camera, name) for camera in self._cameras])
-            yield NamedArray(name=name, values=values, dims=dims)
+        yield from arrays_of_cameras(joined(self._cameras), dim="view")
 
     def attributes(self) -> dict[str, Any]:
         """What the arrays do not say, JSON-able; complete once the arrays are exhausted."""
@@ -80,23 +77,13 @@ def _arrays_of(view: NovelView, number: int) -> Iterator[NamedArray]:
         yield NamedArray(name=f"{name}_{number:04d}", values=values, dims=dims)
 
 
-def levels(values: Float32[np.ndarray, "*s"]) -> UInt8[np.ndarray, "*s"]:
-    """Of values in [0, 1]; 255 for 1."""
-    return np.round(255 * values).astype(np.uint8)
-
-
 class NovelViews:
     """Stored novel views; each is read when asked for."""
 
     def __init__(self, stored: ArrayHandle) -> None:
         self._stored = stored
         self._rows = stored.attributes["views"]
-        self.cameras = Cameras(
-            names=tuple(row["name"] for row in self._rows),
-            camera_from_world=stored.array("camera_from_world"),
-            intrinsics=stored.array("intrinsics"),
-            sizes=stored.array("sizes"),
-        )
+        self.cameras = read_cameras(stored, [row["name"] for row in self._rows])
 
     def __len__(self) -> int:
         return len(self.cameras)
@@ -126,4 +113,4 @@ class NovelViews:
         return self._stored.array(f"{name}_{index:04d}")
 
     def _shares(self, name: str, index: int) -> Float32[np.ndarray, "..."]:
-        return self._array(name, index) / np.float32(255)
+        return from_levels(self._array(name, index))

@@ -7,9 +7,9 @@ from jaxtyping import Float64
 from scipy.interpolate import CubicSpline
 from scipy.spatial.transform import Rotation, RotationSpline
 
-from tasks.cameras import Cameras
+from tasks.cameras import Cameras, looking
 from tasks.errors import DegenerateGeometryError
-from tasks.views.trajectories import lens_at_size, looking
+from tasks.views.trajectories import lens_at_size
 
 Capture = Literal["around", "forward", "through"]
 """Photos taken around an object, of a scene in front, or on a walk."""
@@ -18,24 +18,21 @@ AROUND_RAD = np.deg2rad(120)
 """Widest gap that photos around an object leave, seen from the object."""
 FORWARD_RAD = np.deg2rad(35)
 """Angle to their mean direction within which photos look forward."""
-WRAP = 3
-"""Cameras repeated at each end of a closed turn, so that its ends meet smoothly."""
+SPIRAL_TURNS = 2
+"""Circles of a spiral while it goes forth and back once."""
 
 
-def along(
-    cameras: Cameras, frames: int, *, kind: Capture | None = None, focus_depth: float
-) -> Cameras:
-    """The path that suits the capture: an ellipse, a spiral or a spline.
+def along(cameras: Cameras, frames: int, *, focus_depth: float) -> Cameras:
+    """The path that suits the capture (:func:`capture_kind`): an ellipse, a spiral or a spline.
 
     Args:
         cameras: training cameras, in the order in which they were taken.
-        kind: chosen by :func:`capture_kind` where absent.
         focus_depth: see :func:`spiral`.
     """
-    chosen = capture_kind(cameras) if kind is None else kind
-    if chosen == "around":
+    kind = capture_kind(cameras)
+    if kind == "around":
         return ellipse(cameras, frames)
-    if chosen == "forward":
+    if kind == "forward":
         return spiral(cameras, frames, focus_depth=focus_depth)
     return spline(cameras, frames)
 
@@ -65,31 +62,23 @@ def capture_kind(cameras: Cameras) -> Capture:
     return "around" if looked_at.mean() >= 0.8 and gaps.max() <= AROUND_RAD else "through"
 
 
-def spline(cameras: Cameras, frames: int, *, closed: bool = False) -> Cameras:
+def spline(cameras: Cameras, frames: int) -> Cameras:
     """A smooth path through all cameras, in their order.
 
     Centres, lenses and orientations are twice differentiable; each camera is passed at
     equal intervals of time.
 
     Args:
-        cameras: at least two, three for a closed path.
-        closed: return to the first camera; the last frame is then one step before it.
+        cameras: at least two.
     """
-    count = len(cameras)
-    if closed:
-        # Orientations have no periodic spline: a lead at both ends leaves nothing to see of it.
-        order = np.arange(-WRAP, count + WRAP + 1) % count
-        knots = np.arange(-WRAP, count + WRAP + 1, dtype=np.float64)
-        times = np.arange(frames) * count / frames
-    else:
-        order, knots = np.arange(count), np.arange(count, dtype=np.float64)
-        times = np.linspace(0, count - 1, frames)
-    turns = Rotation.from_matrix(cameras.world_from_camera[order, :3, :3])
-    lenses = np.stack([lens_at_size(cameras, index, 0) for index in order.tolist()])
+    knots = np.arange(len(cameras), dtype=np.float64)
+    times = np.linspace(0, len(cameras) - 1, frames)
+    turns = Rotation.from_matrix(cameras.world_from_camera[:, :3, :3])
+    lenses = np.stack([lens_at_size(cameras, index, 0) for index in range(len(cameras))])
     return _path(
         cameras,
         RotationSpline(knots, turns)(times).as_matrix(),
-        CubicSpline(knots, cameras.centres[order])(times),
+        CubicSpline(knots, cameras.centres)(times),
         CubicSpline(knots, lenses)(times),
     )
 
@@ -127,13 +116,12 @@ def ellipse(cameras: Cameras, frames: int) -> Cameras:
     )
 
 
-def spiral(cameras: Cameras, frames: int, *, focus_depth: float, turns: int = 2) -> Cameras:
+def spiral(cameras: Cameras, frames: int, *, focus_depth: float) -> Cameras:
     """Circles about the mean camera, swaying forth and back, all looking at one point.
 
     Args:
         focus_depth: distance of that point before the mean camera, world units: about where the
             scene is, such as the median of a rendered depth.
-        turns: circles; forth and back it goes once.
 
     Source: the paths of Mildenhall et al., Local Light Field Fusion, ACM TOG 38(4), 2019.
     """
@@ -142,8 +130,8 @@ def spiral(cameras: Cameras, frames: int, *, focus_depth: float, turns: int = 2)
     mean_turn = facing(forward[None], up[None])[0]
     centre = cameras.centres.mean(0)
     radii = np.quantile(np.abs((cameras.centres - centre) @ mean_turn), 0.9, axis=0)
-    angle = 2 * np.pi * turns * np.arange(frames) / frames
-    sway = np.stack([np.cos(angle), np.sin(angle), np.sin(angle / turns)], axis=1)
+    angle = 2 * np.pi * SPIRAL_TURNS * np.arange(frames) / frames
+    sway = np.stack([np.cos(angle), np.sin(angle), np.sin(angle / SPIRAL_TURNS)], axis=1)
     centres = centre + sway * radii @ mean_turn.T
     focus = centre + focus_depth * forward
     return _path(

@@ -46,7 +46,7 @@ def mean_residuals(
         gaussians.logit_opacities.sigmoid(),
     )
     for index, (error, weight) in enumerate(zip(errors, weights, strict=True)):
-        width, height = (int(extent) for extent in cameras.sizes[index])
+        width, height = cameras.size(index)
         rendering = rasterise(
             *shape,
             sh,

@@ -22,14 +22,14 @@ def observe_views(
     """See :mod:`tasks.views.tour`."""
     limit_threads(site.threads)
     stored = Sparse(sparse)
-    training = [stored.cameras.names.index(name) for name in splat.attributes["training"]]
+    training = stored.cameras.indices_of(splat.attributes["training"])
     observer = prepare(
         read_gaussians(splat),
         stored.cameras.select(training),
         (stored.photos[index] for index in training),
         longest_edge=splat.attributes["longest_edge"],
         device=site.device,
-        masks=(stored.mask(index) for index in training),
+        masks=(stored.masks[index] for index in training),
     )
     content = NovelViewsContent(observer, config, stage_progress("views"))
     return site.store.commit(scene, "views", content, content.attributes)

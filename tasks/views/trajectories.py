@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from scipy.spatial.transform import Rotation
 
-from tasks.cameras import Cameras
+from tasks.cameras import Cameras, looking
 from tasks.views.proximity import neighbour_spacing, pose_distances
 
 LINKS = 2
@@ -17,7 +17,7 @@ SAME_ASPECT = 0.02
 """Relative difference of aspects up to which photos have one shape."""
 
 
-def between(cameras: Cameras, steps: int = 3) -> Cameras:
+def between(cameras: Cameras, steps: int) -> Cameras:
     """Poses on the way from each camera to its two nearest, each way once.
 
     Positions and lenses are interpolated linearly, orientations along the shortest turn, at
@@ -107,22 +107,6 @@ def links(cameras: Cameras) -> Int64[np.ndarray, "m 2"]:
     nearest = np.argsort(distance, axis=1, kind="stable")[:, :count]
     pairs = np.stack([np.repeat(np.arange(len(cameras)), count), nearest.ravel()], axis=1)
     return np.unique(np.sort(pairs, axis=1), axis=0).astype(np.int64)
-
-
-def looking(
-    names: tuple[str, ...],
-    world_from_camera: Float64[np.ndarray, "n 3 3"],
-    centres: Float64[np.ndarray, "n 3"],
-    intrinsics: Float64[np.ndarray, "n 3 3"],
-    sizes: Int64[np.ndarray, "n 2"],
-) -> Cameras:
-    """Cameras from their orientations in the world and their centres."""
-    camera_from_world = np.tile(np.eye(4), (len(names), 1, 1))
-    camera_from_world[:, :3, :3] = world_from_camera.transpose(0, 2, 1)
-    camera_from_world[:, :3, 3] = -np.einsum("nji,nj->ni", world_from_camera, centres)
-    return Cameras(
-        names=names, camera_from_world=camera_from_world, intrinsics=intrinsics, sizes=sizes
-    )
 
 
 def lens_at_size(cameras: Cameras, index: int, like: int) -> Float64[np.ndarray, "3 3"]:

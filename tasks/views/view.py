@@ -1,7 +1,7 @@
 """Looking at a splat from anywhere, knowing its training photos."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import repeat
 
 import numpy as np
@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float32, UInt8
 
 from tasks.cameras import Cameras
 from tasks.gaussians import Gaussians
-from tasks.images import fitted_sizes, resized, resized_mask
+from tasks.images import fitted_sizes, from_levels, levels, resized, resized_mask
 from tasks.site import Device
 from tasks.splat.render import render
 from tasks.views.confidence import confidence, predicted_error
@@ -94,20 +94,20 @@ def prepare(
     exact_errors, weights = [], []
     every_mask = repeat(None, len(cameras)) if masks is None else masks
     for index, (pixels, mask) in enumerate(zip(photos, every_mask, strict=True)):
-        width, height = (int(extent) for extent in cameras.sizes[index])
+        width, height = cameras.size(index)
         photo = resized(pixels, (width, height))
         inside = (index, slice(height), slice(width))
         stacked[inside] = photo
         usable[inside] = True if mask is None else resized_mask(mask, (width, height))
         rgb, depths[inside], _ = _render(gaussians, cameras, index, device)
-        error = np.abs(rgb - photo / np.float32(255)).mean(2)
-        errors[inside] = np.round(255 * error)[:, :, None]
+        error = np.abs(rgb - from_levels(photo)).mean(2)
+        errors[inside] = levels(error)[:, :, None]
         exact_errors.append(torch.from_numpy(error).to(device))
         weights.append(torch.from_numpy(usable[inside].astype(np.float32)).to(device))
     residuals = mean_residuals(gaussians, cameras, exact_errors, weights)
     return Observer(
         gaussians=gaussians,
-        residuals=_painted(gaussians, as_colours(residuals)),
+        residuals=replace(gaussians, sh=as_colours(residuals)),
         stack=PhotoStack(
             cameras=cameras, photos=stacked, errors=errors, depths=depths, usable=usable
         ),
@@ -198,13 +198,13 @@ def _mean_photo(swept: Swept) -> Float32[np.ndarray, "h w 3"]:
 
 
 def _usable(stack: PhotoStack, index: int) -> Bool[np.ndarray, "h w"]:
-    width, height = stack.cameras.sizes[index]
+    width, height = stack.cameras.size(index)
     return stack.usable[index, :height, :width]
 
 
 def _photo(stack: PhotoStack, index: int) -> Float32[np.ndarray, "h w 3"]:
-    width, height = stack.cameras.sizes[index]
-    return stack.photos[index, :height, :width] / np.float32(255)
+    width, height = stack.cameras.size(index)
+    return from_levels(stack.photos[index, :height, :width])
 
 
 def _moved(gaussians: Gaussians, device: Device) -> Gaussians:
@@ -214,15 +214,4 @@ def _moved(gaussians: Gaussians, device: Device) -> Gaussians:
         log_scales=gaussians.log_scales.to(device),
         logit_opacities=gaussians.logit_opacities.to(device),
         sh=gaussians.sh.to(device),
-    )
-
-
-def _painted(gaussians: Gaussians, sh: Float32[torch.Tensor, "n k 3"]) -> Gaussians:
-    """The same Gaussians in other colours."""
-    return Gaussians(
-        means=gaussians.means,
-        quats=gaussians.quats,
-        log_scales=gaussians.log_scales,
-        logit_opacities=gaussians.logit_opacities,
-        sh=sh,
     )

@@ -1,9 +1,4 @@
-"""What the training photos show of a view whose depth is known.
-
-A pixel p = (x, y, 1) of the view at depth z lies in photo j at ``z A_j p + b_j``, homogeneous
-pixels whose third coordinate is the depth there: ``A_j = K_j R_j K^-1`` and ``b_j = K_j t_j`` for
-the lens K of the view, the lens K_j and the pose (R_j, t_j) of photo j from the view's camera.
-"""
+"""What the training photos show of a view whose depth is known."""
 
 import math
 from collections.abc import Sequence
@@ -15,6 +10,7 @@ from numba import float32, prange
 
 from tasks.cameras import Cameras
 from tasks.jit import inlined, parallel_kernel
+from tasks.views.reprojection import relative_centres, relative_maps
 
 ANGLE_SCALE_RAD = 0.35
 """Angle between the rays to a point at which a photo counts 1 / e."""
@@ -63,7 +59,8 @@ def see(
         candidates: indices into the stack.
     """
     height, width = depth.shape
-    maps, offsets, centres = _relative(camera, stack.cameras.select(candidates))
+    compared = stack.cameras.select(candidates)
+    maps, offsets = relative_maps(camera, compared)
     visibility = np.empty((len(candidates), height, width), np.float32)
     row_scores = np.empty((height, len(candidates)), np.float32)
     _see(
@@ -71,7 +68,7 @@ def see(
         np.linalg.inv(camera.intrinsics[0]).astype(np.float32),
         maps,
         offsets,
-        centres,
+        relative_centres(camera, compared),
         np.asarray(candidates, np.int32),
         stack.cameras.sizes.astype(np.int32),
         stack.depths,
@@ -99,25 +96,11 @@ def warp(
         image: 255 for 1; may be padded to the right and below.
         image_camera: of the image, one.
     """
-    maps, offsets, _ = _relative(camera, image_camera)
+    maps, offsets = relative_maps(camera, image_camera)
     warped = np.empty((*depth.shape, image.shape[2]), np.float32)
-    width, height = (int(extent) for extent in image_camera.sizes[0])
+    width, height = image_camera.size(0)
     _warp(depth, maps[0], offsets[0], image, width, height, warped)
     return warped
-
-
-def _relative(
-    camera: Cameras, others: Cameras
-) -> tuple[Float32[np.ndarray, "c 3 3"], Float32[np.ndarray, "c 3"], Float32[np.ndarray, "c 3"]]:
-    """A and b of the module's formula, and the others' centres in the view's camera."""
-    other_from_view = others.camera_from_world @ camera.world_from_camera[0]
-    rotation, translation = other_from_view[:, :3, :3], other_from_view[:, :3, 3]
-    lens = others.intrinsics
-    return (
-        (lens @ rotation @ np.linalg.inv(camera.intrinsics[0])).astype(np.float32),
-        np.einsum("nij,nj->ni", lens, translation).astype(np.float32),
-        -np.einsum("nji,nj->ni", rotation, translation).astype(np.float32),
-    )
 
 
 @inlined

@@ -39,9 +39,17 @@ class Chapter:
     stages: pd.DataFrame
 
 
-def tables(store: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    opened = Store(root=str(store))
-    return read_table(opened, "scenes"), read_table(opened, "stages")
+def chapter(
+    dataset: Path, store: Path, said: "subprocess.CompletedProcess[str]", run: str
+) -> Chapter:
+    scenes, stages = (read_table(Store(root=str(store)), name) for name in ("scenes", "stages"))
+    return Chapter(
+        dataset=dataset,
+        store=store,
+        said=said,
+        scenes=scenes[scenes["run"] == run],
+        stages=stages[stages["run"] == run],
+    )
 
 
 def kill_once(store: Path, scene: str) -> None:
@@ -74,9 +82,7 @@ def first_run(
     killer.start()
     said = unseen("run", dataset, "--store", store, "--name", "story", "--at-once", 1, *FAST)
     killer.join(timeout=1)
-    return Chapter(
-        dataset=dataset, store=store, said=said, scenes=tables(store)[0], stages=tables(store)[1]
-    )
+    return chapter(dataset, store, said, "story")
 
 
 @pytest.fixture(scope="module")
@@ -85,10 +91,7 @@ def resumed(first_run: Chapter, unseen: Command, photographed: Path) -> Chapter:
     for photo in (photographed / "images").iterdir():
         shutil.copy(photo, first_run.dataset / "-empty")
     said = unseen("resume", "--store", first_run.store)
-    scenes, stages = tables(first_run.store)
-    return Chapter(
-        dataset=first_run.dataset, store=first_run.store, said=said, scenes=scenes, stages=stages
-    )
+    return chapter(first_run.dataset, first_run.store, said, "story")
 
 
 @pytest.fixture(scope="module")
@@ -97,14 +100,7 @@ def repeated(resumed: Chapter, unseen: Command) -> Chapter:
         "run", resumed.dataset, "--store", resumed.store, "--name", "again",
         "--scenes", *GOOD, *FAST,
     )  # fmt: skip
-    scenes, stages = tables(resumed.store)
-    return Chapter(
-        dataset=resumed.dataset,
-        store=resumed.store,
-        said=said,
-        scenes=scenes[scenes["run"] == "again"],
-        stages=stages[stages["run"] == "again"],
-    )
+    return chapter(resumed.dataset, resumed.store, said, "again")
 
 
 @pytest.fixture(scope="module")
@@ -117,14 +113,7 @@ def damaged(repeated: Chapter, unseen: Command) -> Chapter:
         "run", repeated.dataset, "--store", repeated.store, "--name", "mended",
         "--scenes", GOOD[0], *FAST,
     )  # fmt: skip
-    scenes, stages = tables(repeated.store)
-    return Chapter(
-        dataset=repeated.dataset,
-        store=repeated.store,
-        said=said,
-        scenes=scenes[scenes["run"] == "mended"],
-        stages=stages[stages["run"] == "mended"],
-    )
+    return chapter(repeated.dataset, repeated.store, said, "mended")
 
 
 def state_of(chapter: Chapter, scene: str) -> str:
@@ -243,7 +232,7 @@ def test_two_scenes_of_one_name_are_refused_and_the_rest_goes_on(
     store = tmp_path / "store"
     said = unseen("run", tmp_path, "--store", store, *FAST)
     assert said.returncode == 1
-    rows = tables(store)[0].set_index("scene")
+    rows = read_table(Store(root=str(store)), "scenes").set_index("scene")
     assert rows["state"].to_dict() == {
         "same": "failed",
         "typo": "failed",

@@ -17,7 +17,7 @@ def no_api(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("flows.server.find_api", lambda: None)
 
 
-def lines(capsys: pytest.CaptureFixture[str], store: Path) -> dict[str, tuple[str, str]]:
+def lines(capsys: pytest.CaptureFixture[str]) -> dict[str, tuple[str, str]]:
     """Mark and finding by what was examined."""
     found = {}
     for line in capsys.readouterr().out.splitlines():
@@ -33,7 +33,7 @@ def test_everything_there_is_told_and_nothing_is_left_behind(
 ) -> None:
     store = tmp_path / "store"
     assert doctor.examine(Settings(store=str(store)))
-    found = lines(capsys, store)
+    found = lines(capsys)
     assert {"Python", "torch", "gsplat", "numba", "pycolmap", "prefect", "zarr"} <= set(found)
     assert all(found[package][0] == "ok" for package in ("torch", "pycolmap", "store"))
     assert found["prefect"][1] == importlib.metadata.version("prefect")
@@ -48,7 +48,7 @@ def test_a_store_that_cannot_be_written_is_missing(
     (tmp_path / "file").touch()
     store = tmp_path / "file" / "store"
     assert not doctor.examine(Settings(store=str(store)))
-    mark, finding = lines(capsys, store)["store"]
+    mark, finding = lines(capsys)["store"]
     assert mark == "missing"
     assert "--store" in finding
 
@@ -58,7 +58,7 @@ def test_a_package_that_cannot_be_imported_is_missing_and_the_rest_is_told(
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)  # what import sees of a broken one
     assert not doctor.examine(Settings(store=str(tmp_path)))
-    found = lines(capsys, tmp_path)
+    found = lines(capsys)
     assert found["torch"][0] == "missing"
     assert "torch" in found["torch"][1]
     assert found["CUDA"][0] == "--"
@@ -74,7 +74,7 @@ def test_a_dead_api_is_missing_with_its_sentence(
     monkeypatch.setattr("flows.server.find_api", dead)
     assert not doctor.examine(Settings(store=str(tmp_path)))
     expected = ("missing", "the API at x does not answer; start it")
-    assert lines(capsys, tmp_path)["Prefect API"] == expected
+    assert lines(capsys)["Prefect API"] == expected
 
 
 def test_versions_other_than_the_tested_ones_are_named_and_do_no_harm(
@@ -86,7 +86,7 @@ def test_versions_other_than_the_tested_ones_are_named_and_do_no_harm(
     pins.write_text(f"# ours\nnumpy=={numpy}\ntorch=={torch}\nzarr==0.0.1  # old\nnosuch==1\n")
     monkeypatch.setattr(doctor, "_constraints_file", lambda: pins)
     assert doctor.examine(Settings(store=str(tmp_path)))
-    mark, finding = lines(capsys, tmp_path)["versions"]
+    mark, finding = lines(capsys)["versions"]
     assert mark == "--"
     assert finding == f"zarr {importlib.metadata.version('zarr')} (tested: 0.0.1)"
 

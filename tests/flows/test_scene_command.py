@@ -122,9 +122,7 @@ def test_a_bad_variable_is_refused(
     refused(unseen("status", environment=bad, cwd=tmp_path), "UNSEEN_THREADS is 'two'")
 
 
-def test_a_reader_that_stops_reading_gets_no_traceback(
-    tmp_path: Path, command_environment: dict[str, str]
-) -> None:
+def test_a_reader_that_stops_reading_gets_no_traceback(command_environment: dict[str, str]) -> None:
     root = Path(__file__).parents[2]
     code = "import sys; from flows.cli import main; sys.argv = ['unseen', 'run', '--help']; main()"
     piped = f'"$PYTHON" -c "{code}" | true'

@@ -6,25 +6,17 @@ from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
-import numpy as np
 import pytest
+from two_arrays import two_arrays
 
-from storage.arrays import NamedArray, Store
+from storage.arrays import Store
 from storage.errors import IntegrityError
 from storage.handles import ArrayHandle
 
 
 @pytest.fixture
 def handle(store: Store, tiny_objects: None) -> ArrayHandle:
-    return store.commit("s", "k", contents(), {"title": "two arrays"})
-
-
-def contents() -> list[NamedArray]:
-    noise = np.random.default_rng(0).integers(1, 255, (20, 32), np.uint8)
-    return [
-        NamedArray(name="noise", values=noise, dims=("y", "x")),
-        NamedArray(name="ramp", values=np.arange(1.0, 9.0), dims=("i",)),
-    ]
+    return store.commit("s", "k", two_arrays(), {"title": "two arrays"})
 
 
 def delete(path: Path) -> None:
@@ -123,7 +115,7 @@ def test_committing_again_mends_a_damaged_artefact(
     store: Store, handle: ArrayHandle, key: str, damage: Callable[[Path], None]
 ) -> None:
     damage(Path(handle.uri) / key)
-    assert store.commit("s", "k", contents(), {"title": "two arrays"}) == handle
+    assert store.commit("s", "k", two_arrays(), {"title": "two arrays"}) == handle
     handle.verify()
     assert [path.name for path in Path(handle.uri).parent.iterdir()] == [Path(handle.uri).name]
     assert list(store.staging.iterdir()) == []
@@ -132,5 +124,5 @@ def test_committing_again_mends_a_damaged_artefact(
 def test_committing_mends_what_a_file_stands_in_place_of(store: Store, handle: ArrayHandle) -> None:
     shutil.rmtree(handle.uri)
     Path(handle.uri).write_text("not a folder")
-    store.commit("s", "k", contents(), {"title": "two arrays"})
+    store.commit("s", "k", two_arrays(), {"title": "two arrays"})
     handle.verify()

@@ -1,13 +1,13 @@
 """The same promises on an S3 server, here moto's on loopback."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import boto3
 import numpy as np
 import pytest
 from moto.server import ThreadedMotoServer
+from two_arrays import two_arrays
 
 from storage.arrays import NamedArray, Store, remove_abandoned_staging
 from storage.errors import IntegrityError, StoreError
@@ -57,23 +57,15 @@ def keys(client: Any, prefix: str) -> list[str]:
     return [entry["Key"] for entry in listed.get("Contents", [])]
 
 
-def contents() -> list[NamedArray]:
-    noise = np.random.default_rng(0).integers(1, 255, (20, 32), np.uint8)
-    return [
-        NamedArray(name="noise", values=noise, dims=("y", "x")),
-        NamedArray(name="ramp", values=np.arange(1.0, 9.0), dims=("i",)),
-    ]
-
-
 def commit(store: Store) -> ArrayHandle:
-    return store.commit("hall 1", "k", contents(), {"title": "two arrays"})
+    return store.commit("hall 1", "k", two_arrays(), {"title": "two arrays"})
 
 
 def test_arrays_and_attributes_come_back(store: Store, tiny_objects: None, client: Any) -> None:
     handle = commit(store)
     assert handle.uri.startswith(f"{store.root}/scenes/hall%201/k/")
     handle.verify()
-    for array in contents():
+    for array in two_arrays():
         np.testing.assert_array_equal(handle.array(array.name), array.values)
     assert handle.attributes == {"title": "two arrays"}
     assert sum("/noise/c/" in key for key in keys(client, handle.uri)) == 3
@@ -185,7 +177,7 @@ def test_a_bucket_that_is_not_there_is_a_store_error(client: Any) -> None:
         commit(store)
 
 
-def test_large_objects_survive_their_parts(store: Store, tmp_path: Path) -> None:
+def test_large_objects_survive_their_parts(store: Store) -> None:
     """s3fs sends what is larger than 50 MiB in parts."""
     noise = np.random.default_rng(0).integers(0, 255, 60 << 20, np.uint8)
     handle = store.commit("s", "k", [NamedArray(name="x", values=noise, dims=("i",))], {})

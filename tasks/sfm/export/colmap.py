@@ -9,9 +9,9 @@ from jaxtyping import Float32, Float64, Int64, UInt8
 from scipy.spatial.transform import Rotation
 
 from tasks.cameras import Cameras
+from tasks.images import levels
 from tasks.sfm.export.folder import (
     Masks,
-    colours_8bit,
     new_folder,
     photo_files,
     write_masks,
@@ -57,16 +57,11 @@ def write_colmap(
     """
     with new_folder(folder) as partial:
         write_photos(partial, cameras, photos)
-        write_masks(partial, cameras, masks if masks is not None else [None] * len(cameras))
+        write_masks(partial, cameras, masks)
         sparse = partial / "sparse" / "0"
         sparse.mkdir(parents=True)
         # Both files number observations by their place in their photo.
-        order = np.lexsort((observations.point_index, observations.photo_index))
-        seen = Observations(
-            point_index=observations.point_index[order],
-            photo_index=observations.photo_index[order],
-            xy=observations.xy[order],
-        )
+        seen = observations.select(np.lexsort((observations.point_index, observations.photo_index)))
         starts = np.searchsorted(seen.photo_index, np.arange(len(cameras) + 1))
         camera_ids = _write_cameras(sparse / "cameras.bin", cameras)
         _write_images(sparse / "images.bin", cameras, camera_ids, seen, starts)
@@ -128,7 +123,7 @@ def _write_points(
     errors_px = _mean_errors_px(cameras, points, seen)
     with path.open("wb") as file:
         file.write(struct.pack("<Q", len(points)))
-        for index, colour in enumerate(colours_8bit(colours)):
+        for index, colour in enumerate(levels(colours)):
             track = elements[first[index] : first[index + 1]]
             file.write(
                 struct.pack(

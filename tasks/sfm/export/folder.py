@@ -69,22 +69,17 @@ def write_photos(
     (folder / PHOTO_FOLDER).mkdir()
     for index, file in enumerate(photo_files(cameras.names)):
         pixels = photos[index]
-        assert (pixels.shape[1], pixels.shape[0]) == tuple(cameras.sizes[index].tolist())
+        assert (pixels.shape[1], pixels.shape[0]) == cameras.size(index)
         Image.fromarray(pixels).save(folder / PHOTO_FOLDER / file, compress_level=4)
 
 
-def write_masks(folder: Path, cameras: Cameras, masks: Masks) -> dict[int, str]:
+def write_masks(folder: Path, cameras: Cameras, masks: Masks | None) -> dict[int, str]:
     """``masks/<photo's file>.png`` (COLMAP's name), 255 = use; the files by the photo's index."""
     written: dict[int, str] = {}
     for index, file in enumerate(photo_files(cameras.names)):
-        mask = masks[index]
+        mask = None if masks is None else masks[index]
         if mask is not None:
             (folder / MASK_FOLDER).mkdir(exist_ok=True)
             written[index] = f"{MASK_FOLDER}/{file}.png"
             Image.fromarray(255 * mask.astype(np.uint8)).save(folder / written[index])
     return written
-
-
-def colours_8bit(colours: np.ndarray) -> UInt8[np.ndarray, "m 3"]:
-    """Colours in [0, 1] as bytes."""
-    return np.round(255.0 * np.clip(colours, 0.0, 1.0)).astype(np.uint8)

@@ -9,10 +9,10 @@ import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
 from tasks.cameras import Cameras
+from tasks.images import levels
 from tasks.sfm.export.folder import (
     PHOTO_FOLDER,
     Masks,
-    colours_8bit,
     new_folder,
     photo_files,
     write_masks,
@@ -63,9 +63,9 @@ def write_transforms(
         (partial / "transforms.json").write_text(json.dumps(content, indent=2), encoding="utf-8")
 
 
-def _all_or_none(cameras: Cameras, masks: Masks | None) -> Masks:
+def _all_or_none(cameras: Cameras, masks: Masks | None) -> Masks | None:
     if masks is None or all(mask is None for mask in masks):
-        return [None] * len(cameras)
+        return None
     return [
         np.ones((height, width), dtype=bool) if mask is None else mask
         for mask, (width, height) in zip(masks, cameras.sizes.tolist(), strict=True)
@@ -74,7 +74,7 @@ def _all_or_none(cameras: Cameras, masks: Masks | None) -> Masks:
 
 def _frame(cameras: Cameras, index: int, mask_file: str | None) -> dict[str, Any]:
     k = cameras.intrinsics[index]
-    width, height = cameras.sizes[index].tolist()
+    width, height = cameras.size(index)
     world_from_opengl = cameras.world_from_camera[index] @ _OPENCV_FROM_OPENGL
     return {
         "file_path": f"{PHOTO_FOLDER}/{photo_files(cameras.names)[index]}",
@@ -93,7 +93,7 @@ def _write_ply(
     path: Path, points: Float64[np.ndarray, "m 3"], colours: Float32[np.ndarray, "m 3"]
 ) -> None:
     vertices = np.empty(len(points), dtype=[("xyz", "<f4", 3), ("rgb", "u1", 3)])
-    vertices["xyz"], vertices["rgb"] = points, colours_8bit(colours)
+    vertices["xyz"], vertices["rgb"] = points, levels(colours)
     header = (
         f"ply\nformat binary_little_endian 1.0\nelement vertex {len(points)}\n"
         "property float x\nproperty float y\nproperty float z\n"

@@ -15,7 +15,9 @@ import torch
 from jaxtyping import Bool, Float32, Int32, UInt64
 
 from tasks.cameras import Cameras
+from tasks.images import levels
 from tasks.site import Device
+from tasks.views.reprojection import halved_maps, relative_maps
 from tasks.views.sweep.config import SweepConfig
 from tasks.views.sweep.kernels import median, search, warp
 
@@ -107,29 +109,6 @@ def fine_steps(config: SweepConfig) -> Float32[np.ndarray, " planes"]:
     return steps[np.argsort(np.abs(steps), kind="stable")].astype(np.float32)
 
 
-def relative_maps(
-    camera: Cameras, sources: Cameras
-) -> tuple[Float32[np.ndarray, "k 3 3"], Float32[np.ndarray, "k 3"]]:
-    """A and b for which pixel p = (x, y, 1) of the view at depth z is ``z A p + b`` in a photo.
-
-    These are homogeneous pixels, their third coordinate the depth there: for the lens K of the
-    view, the lens K' and the pose (R, t) of the photo from the view, ``K' R K^-1`` and ``K' t``.
-    """
-    source_from_view = sources.camera_from_world @ camera.world_from_camera[0]
-    lens = sources.intrinsics
-    maps = lens @ source_from_view[:, :3, :3] @ np.linalg.inv(camera.intrinsics[0])
-    offsets = np.einsum("nij,nj->ni", lens, source_from_view[:, :3, 3])
-    return maps.astype(np.float32), offsets.astype(np.float32)
-
-
-def halved_maps(
-    maps: Float32[np.ndarray, "k 3 3"], offsets: Float32[np.ndarray, "k 3"]
-) -> tuple[Float32[np.ndarray, "k 3 3"], Float32[np.ndarray, "k 3"]]:
-    """The same for view and photos of half the size."""
-    pixels = np.array([0.5, 0.5, 1], np.float32)
-    return pixels[:, None] * maps / pixels, pixels * offsets
-
-
 def halved(image: Float32[np.ndarray, "h w *c"]) -> Float32[np.ndarray, "H W *c"]:
     """Mean over 2x2 pixels; an odd last row or column counts with itself."""
     image = np.concatenate([image, image[-1:]], 0) if image.shape[0] % 2 else image
@@ -165,7 +144,7 @@ def _pack(
     lanes = np.zeros((len(photos), height, width, 4), np.dtype("<u2"))
     for index, photo in enumerate(photos):
         inside = (index, slice(photo.shape[0]), slice(photo.shape[1]))
-        lanes[*inside, slice(3)] = np.rint(255 * photo)
+        lanes[*inside, slice(3)] = levels(photo)
         lanes[*inside, 3] = 255 if masks is None else 255 * masks[index].astype(np.uint16)
     words = lanes.view(np.dtype("<u8"))
     return _Packed(words=words.reshape(len(photos), -1), sizes=sizes, stride=width)

@@ -9,6 +9,8 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, pad, unfold
 
 from tasks.cameras import Cameras
+from tasks.images import from_levels, levels
+from tasks.views.reprojection import halved_maps, relative_maps
 from tasks.views.sweep.config import SweepConfig
 from tasks.views.sweep.kernels import MISSING, SUBPIXELS
 from tasks.views.sweep.plane import (
@@ -20,8 +22,6 @@ from tasks.views.sweep.plane import (
     doubled,
     fine_steps,
     halved,
-    halved_maps,
-    relative_maps,
 )
 
 
@@ -48,7 +48,7 @@ def plane_sweep_torch(
     def stacked(values: Sequence[np.ndarray], seen: Sequence[np.ndarray]) -> list[Tensor]:
         """RGB in whole levels, as the CPU keeps them, and 1 where a pixel may be used."""
         return [
-            placed(np.concatenate([np.rint(255 * v) / np.float32(255), s[:, :, None]], axis=2))
+            placed(np.concatenate([from_levels(levels(v)), s[:, :, None]], axis=2))
             for v, s in zip(values, seen, strict=True)
         ]
 

@@ -7,8 +7,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-SHARED_DATA = Path(__file__).parents[3] / "../shared/data"
-
 
 def _textured(width: int, height: int, seed: int = 0) -> np.ndarray:
     """Coloured waves: smooth, so that lossy formats keep them, and different for each seed."""
@@ -33,16 +31,3 @@ def scene(tmp_path: Path) -> Path:
     for index, name in enumerate(("a.png", "b.png", "c.png", "d.png")):
         Image.fromarray(_textured(64, 48, index)).save(folder / name)
     return folder
-
-
-@pytest.fixture
-def real_scene() -> Callable[[str], Path]:
-    """``real_scene(name)``: a folder of real photos, or the test is skipped."""
-
-    def find(name: str) -> Path:
-        folder = SHARED_DATA / name
-        if not folder.is_dir():
-            pytest.skip(f"the real scene {name} is not beside this checkout")
-        return folder
-
-    return find

@@ -10,7 +10,6 @@ import pycolmap
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ingested import ingested
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
@@ -19,6 +18,7 @@ from tasks.ingest.colmap_model import MODELS, find_model, lens_of_model, read_mo
 from tasks.ingest.config import IngestConfig
 from tasks.ingest.given import GivenCamera
 from tasks.ingest.source import digest_source, find_files
+from tests.tasks.ingested import ingested
 
 Textured = Callable[..., np.ndarray]
 

@@ -16,6 +16,7 @@ from PIL.ExifTags import GPS, IFD, Base
 from tasks.ingest.config import IngestConfig
 from tasks.ingest.exif import Exif, camera_name, focal_px, read_exif
 from tasks.ingest.photos import read_photo
+from tests.tasks.real_scenes import scene_folder
 
 Textured = Callable[..., np.ndarray]
 
@@ -307,8 +308,8 @@ print(json.dumps([[c.has_prior_focal_length, c.params[0]] for c in cameras]))
 
 
 @pytest.mark.parametrize("name", ["sceaux", "brighton_drone", "monstree", "banana", "fountain_p11"])
-def test_focal_lengths_are_those_of_colmap(real_scene: Callable[[str], Path], name: str) -> None:
-    paths = sorted((real_scene(name) / "images").iterdir())
+def test_focal_lengths_are_those_of_colmap(name: str) -> None:
+    paths = sorted((scene_folder(name) / "images").iterdir())
     photos = [read_photo(path, path.name, IngestConfig()) for path in (paths[0], paths[-1])]
 
     answer = subprocess.run(  # a process of its own: Pillow and pycolmap do not go together

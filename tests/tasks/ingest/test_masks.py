@@ -3,12 +3,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ingested import ingested
 from PIL import Image
 
 from tasks.errors import InputError
 from tasks.ingest.config import IngestConfig
 from tasks.ingest.source import digest_source, find_files
+from tests.tasks.ingested import ingested
 
 Textured = Callable[..., np.ndarray]
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ingested import ingested
 from PIL import Image
 from PIL.ExifTags import GPS, IFD, Base
 
@@ -13,6 +12,8 @@ from storage.arrays import Store
 from tasks.errors import InputError
 from tasks.ingest.artefact import Photos, PhotosContent
 from tasks.ingest.config import IngestConfig
+from tests.tasks.ingested import ingested
+from tests.tasks.real_scenes import scene_folder
 
 Textured = Callable[..., np.ndarray]
 
@@ -139,8 +140,8 @@ def test_cameras_of_another_shape_are_refused(full_scene: Path) -> None:
         ingested(full_scene)
 
 
-def test_real_cameras_are_those_of_the_file(real_scene: Callable[[str], Path]) -> None:
-    folder = real_scene("fountain_p11")
+def test_real_cameras_are_those_of_the_file() -> None:
+    folder = scene_folder("fountain_p11")
     photos, _ = ingested(folder, IngestConfig(max_size=480))
     cameras = photos.reference()
     assert cameras is not None
@@ -153,9 +154,9 @@ def test_real_cameras_are_those_of_the_file(real_scene: Callable[[str], Path]) -
         assert focal == pytest.approx(entry["fx"] / 2)
 
 
-def test_real_depth_agrees_with_the_real_cameras(real_scene: Callable[[str], Path]) -> None:
+def test_real_depth_agrees_with_the_real_cameras() -> None:
     """A surface point that one photo measures has, in the next, the depth measured there."""
-    photos, _ = ingested(real_scene("hololens_a"))
+    photos, _ = ingested(scene_folder("hololens_a"))
     cameras = photos.reference()
     assert cameras is not None
     assert photos.depth_names == photos.names
@@ -176,16 +177,16 @@ def test_real_depth_agrees_with_the_real_cameras(real_scene: Callable[[str], Pat
     assert np.median(np.abs(predicted[known] / measured[known] - 1.0)) < 0.05
 
 
-def test_real_focal_lengths_and_positions(real_scene: Callable[[str], Path]) -> None:
-    sceaux, _ = ingested(real_scene("sceaux"))
+def test_real_focal_lengths_and_positions() -> None:
+    sceaux, _ = ingested(scene_folder("sceaux"))
     # Calibrated: 908.1 px at this size. EXIF rounds to whole millimetres, here 35.
     assert [info.focal_px for info in sceaux.infos] == [pytest.approx(908.1, rel=0.03)] * 11
-    drone, _ = ingested(real_scene("brighton_drone"))
+    drone, _ = ingested(scene_folder("brighton_drone"))
     positions = np.array([info.gps for info in drone.infos], dtype=float)
     # Brighton Beach stands in Duluth, Minnesota, on Lake Superior (183 m above the sea).
     np.testing.assert_allclose(positions[:, :2], [[46.84, -91.99]] * 18, atol=0.02)
     assert (positions[:, 2] > 183).all()
-    monstree, _ = ingested(real_scene("monstree"))
+    monstree, _ = ingested(scene_folder("monstree"))
     assert len({info.camera for info in monstree.infos}) == 2
-    banana, _ = ingested(real_scene("banana"))
+    banana, _ = ingested(scene_folder("banana"))
     assert len({info.camera for info in banana.infos}) == 1

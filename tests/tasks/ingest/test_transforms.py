@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ingested import ingested
 from PIL import Image
 
 from tasks.errors import InputError
 from tasks.ingest.config import IngestConfig
 from tasks.ingest.source import digest_source, find_files
 from tasks.ingest.transforms import read_transforms
+from tests.tasks.ingested import ingested
 
 Textured = Callable[..., np.ndarray]
 

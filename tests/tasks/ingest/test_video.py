@@ -1,14 +1,13 @@
 """Videos that the tests write with FFmpeg, by its bindings."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
-from ingested import ingested
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
@@ -16,6 +15,8 @@ from tasks.errors import InputError
 from tasks.ingest.config import IngestConfig, VideoConfig
 from tasks.ingest.source import digest_source, find_files
 from tasks.ingest.video import Video, intervals_s, read_video
+from tests.tasks.ingested import ingested
+from tests.tasks.real_scenes import scene_folder
 
 PATTERN = np.random.default_rng(3).integers(0, 256, (20, 40, 3)).repeat(8, axis=0).repeat(8, axis=1)
 
@@ -335,18 +336,16 @@ def test_frames_may_have_masks_and_depth(tmp_path: Path) -> None:
     assert photos.depth_names == ("walk_000001.png",)
 
 
-def test_a_real_video_gives_its_frames_spread_over_time(
-    real_scene: Callable[[str], Path],
-) -> None:
-    path = real_scene("hololens_a") / "video.mp4"
+def test_a_real_video_gives_its_frames_spread_over_time() -> None:
+    path = scene_folder("hololens_a") / "video.mp4"
     assert read_video(path).duration_s == pytest.approx(8.0)
     photos, _ = ingested(path, config(frames=20))
     assert [int(name[6:12]) // 4 for name in photos.names] == list(range(20))
 
 
-def test_a_real_video_with_known_poses(real_scene: Callable[[str], Path], tmp_path: Path) -> None:
+def test_a_real_video_with_known_poses(tmp_path: Path) -> None:
     """hololens_a: its photos are frames of its video, which starts with the photo 00063."""
-    folder = real_scene("hololens_a")
+    folder = scene_folder("hololens_a")
     (tmp_path / "video.mp4").symlink_to((folder / "video.mp4").resolve())
     entries = json.loads((folder / "cameras_gt.json").read_text())
     for entry in entries:

@@ -2,12 +2,9 @@
 
 import numpy as np
 import torch
+from view_batches import noise
 
 from tasks.refine.colour import MAX_GAIN, MAX_OFFSET, PRIOR_SHARE, PRIOR_VARIANCE, align_colours
-
-
-def noise(*shape: int, seed: int = 0) -> torch.Tensor:
-    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 def test_a_small_change_of_exposure_is_undone_but_for_the_prior() -> None:

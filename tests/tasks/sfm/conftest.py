@@ -1,27 +1,16 @@
-"""Real photos, where the checkout has them beside it."""
+"""Real photos and their surveyed cameras."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pytest
 from PIL import Image
 
-from storage.arrays import NamedArray
 from tasks.cameras import Cameras, Lens
 from tasks.sfm.reconstruct import GivenPose, SourcePhoto
-
-DATA = Path(__file__).parents[3] / "../shared/data"
-
-
-def scene_folder(scene: str) -> Path:
-    folder = DATA / scene
-    if not folder.is_dir():
-        pytest.skip(f"the photos of {scene} are not beside this checkout")
-    return folder
+from tests.tasks.real_scenes import scene_folder
 
 
 def photos_of(scene: str, limit: int | None = None) -> Iterator[SourcePhoto]:
@@ -78,14 +67,3 @@ def projected(cameras: Cameras, photo: np.ndarray, points: np.ndarray) -> np.nda
     )[:, :3]
     image = np.einsum("kij,kj->ki", cameras.intrinsics[photo], local)
     return image[:, :2] / image[:, 2:]
-
-
-class InMemory:
-    """An artefact that was never written, its attributes through JSON as in a store."""
-
-    def __init__(self, arrays: Iterable[NamedArray], attributes: dict[str, Any]) -> None:
-        self._arrays = {array.name: np.array(array.values) for array in arrays}
-        self.attributes: Mapping[str, Any] = json.loads(json.dumps(attributes))
-
-    def array(self, name: str) -> np.ndarray:
-        return self._arrays[name]

@@ -14,14 +14,13 @@ from scipy.spatial.transform import Rotation
 
 from tasks.cameras import Cameras
 from tasks.errors import InputError, MachineError
-from tasks.ingest.artefact import Photos, PhotosContent
-from tasks.ingest.config import IngestConfig
 from tasks.sfm.artefact import poses_of, source_photos
 from tasks.sfm.config import SfmConfig
 from tasks.sfm.export.colmap import write_colmap
 from tasks.sfm.export.transforms import write_transforms
 from tasks.sfm.triangulate import Observations
-from tests.tasks.sfm.conftest import InMemory, projected
+from tests.tasks.ingested import ingested
+from tests.tasks.sfm.conftest import projected
 
 NAMES = ("a b.jpg", "ünï.png", "c.jpg", "c.PNG", "frames__last.jpeg")
 FILES = ("a b.png", "ünï.png", "c.jpg.png", "c.PNG.png", "frames__last.png")
@@ -283,13 +282,11 @@ def test_our_ingest_reads_an_export_back_as_given_cameras(
     photos: list[np.ndarray],
     masks: list[np.ndarray | None],
 ) -> None:
-    content = PhotosContent(request.getfixturevalue(form), IngestConfig())
-    arrays = list(content)
-    ingested = Photos(InMemory(arrays, content.attributes()))
+    stored, _ = ingested(request.getfixturevalue(form))
 
-    assert ingested.reference_kind == form
-    assert poses_of(ingested, SfmConfig()) == "given"
-    found = {photo.name: photo for photo in source_photos(ingested)}
+    assert stored.reference_kind == form
+    assert poses_of(stored, SfmConfig()) == "given"
+    found = {photo.name: photo for photo in source_photos(stored)}
     assert set(found) == set(FILES)
     for index, file in enumerate(FILES):
         given = found[file].given

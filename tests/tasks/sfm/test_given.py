@@ -10,22 +10,20 @@ from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from tasks.errors import InputError
-from tasks.ingest.artefact import Photos, PhotosContent
-from tasks.ingest.config import IngestConfig
 from tasks.sfm.artefact import poses_of, source_photos
 from tasks.sfm.config import SfmConfig
 from tasks.sfm.export.colmap import write_colmap
 from tasks.sfm.export.transforms import write_transforms
 from tasks.sfm.reconstruct import Reconstruction, SourcePhoto, reconstruct
 from tasks.sfm.triangulate import sample_colours
+from tests.tasks.ingested import ingested
+from tests.tasks.real_scenes import scene_folder
 from tests.tasks.sfm.conftest import (
-    InMemory,
     photos_of,
     posed_photos_of,
     projected,
     reference_of,
     rigid,
-    scene_folder,
 )
 
 DINO_BOX_M = np.array([[-0.061897, -0.018874, -0.057845], [0.010897, 0.068227, 0.015495]])
@@ -155,9 +153,7 @@ def test_an_exported_reconstruction_comes_back_with_the_same_cameras(
         )
     else:
         write_transforms(folder, dino.cameras, dino.photos, points=dino.points, colours=colours)
-    content = PhotosContent(folder, IngestConfig())
-    arrays = list(content)
-    photos = Photos(InMemory(arrays, content.attributes()))
+    photos, _ = ingested(folder)
 
     found = reconstruct(
         source_photos(photos),

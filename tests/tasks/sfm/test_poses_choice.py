@@ -10,7 +10,7 @@ from tasks.errors import InputError
 from tasks.ingest.artefact import Photos
 from tasks.sfm.artefact import poses_of, source_photos
 from tasks.sfm.config import SfmConfig
-from tests.tasks.sfm.conftest import InMemory
+from tests.tasks.ingested import InMemory
 
 POSE = np.diag([1.0, -1.0, -1.0, 1.0])
 

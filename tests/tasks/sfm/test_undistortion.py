@@ -146,9 +146,9 @@ def test_masks_come_back_from_the_store(fountain: Reconstruction, tmp_path: Path
 
     stored = Sparse(handle)
 
-    assert stored.mask(0) is None
+    assert stored.masks[0] is None
     for index in range(1, COUNT):
-        np.testing.assert_array_equal(stored.mask(index), fountain.masks[index])
+        np.testing.assert_array_equal(stored.masks[index], fountain.masks[index])
     assert handle.attributes["poses"] == "given"
 
 

@@ -4,22 +4,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cameras_by_hand import WIDTH
-from wall import photograph, training_cameras, wall
 
 from storage.arrays import Store
 from storage.handles import ArrayHandle
 from tasks.views.artefact import NovelViews, NovelViewsContent
 from tasks.views.config import ViewsConfig
 from tasks.views.tour import tour
-from tasks.views.view import Observer, observe, prepare
+from tasks.views.view import Observer, observe
 
 CONFIG = ViewsConfig(count=8, gate=0.0)
-
-
-@pytest.fixture(scope="module")
-def observer() -> Observer:
-    return prepare(wall(), training_cameras(), photograph(training_cameras()), longest_edge=WIDTH)
 
 
 @pytest.fixture(scope="module")

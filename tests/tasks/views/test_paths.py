@@ -5,6 +5,7 @@ import pytest
 from cameras_by_hand import about, cameras_at, forwards, on_a_line, on_a_ring
 from scipy.spatial.transform import Rotation
 
+from tasks.cameras import Cameras
 from tasks.errors import DegenerateGeometryError
 from tasks.views.paths import along, capture_kind, ellipse, facing, focus_point, spiral, spline
 
@@ -13,6 +14,13 @@ def grid() -> np.ndarray:
     """Centres of 5 by 3 cameras, one unit apart, about the origin."""
     x, y = np.meshgrid(np.arange(5.0), np.arange(3.0))
     return np.stack([x.ravel() - 2, y.ravel() - 1, np.zeros(15)], axis=1)
+
+
+def looking_outwards() -> Cameras:
+    """A ring of cameras that turn their backs to its middle."""
+    ring = on_a_ring(8)
+    outwards = ring.world_from_camera[:, :3, :3] @ np.diag([-1.0, 1, -1])
+    return cameras_at(ring.centres, Rotation.from_matrix(outwards))
 
 
 def test_a_spline_passes_every_camera_in_order() -> None:
@@ -31,15 +39,6 @@ def test_a_spline_along_a_straight_line_is_the_line() -> None:
     np.testing.assert_allclose(path.centres[:, 1:], 0, atol=1e-9)
     turned = np.arctan2(forwards(path)[:, 0], forwards(path)[:, 2])
     np.testing.assert_allclose(turned, np.linspace(0, 0.6, 31), atol=1e-9)
-
-
-def test_a_closed_spline_of_a_ring_stays_near_it_and_ends_where_it_began() -> None:
-    path = spline(on_a_ring(10, radius=2.0), 100, closed=True)
-    np.testing.assert_allclose(np.linalg.norm(path.centres, axis=1), 2.0, rtol=2e-3)
-    inward = -path.centres / np.linalg.norm(path.centres, axis=1, keepdims=True)
-    assert (forwards(path) * inward).sum(1).min() > np.cos(0.01)
-    steps = np.linalg.norm(np.diff(path.centres, axis=0, append=path.centres[:1]), axis=1)
-    assert steps.max() / steps.min() < 1.1
 
 
 def test_an_ellipse_around_a_ring_is_the_ring() -> None:
@@ -95,19 +94,16 @@ def test_a_view_faces_its_direction_upright() -> None:
 def test_the_kind_of_capture_is_told_by_geometry() -> None:
     assert capture_kind(on_a_ring(8)) == "around"
     assert capture_kind(cameras_at(grid())) == "forward"
-    outwards = on_a_ring(8).world_from_camera[:, :3, :3] @ np.diag([-1.0, 1, -1])
-    assert capture_kind(cameras_at(on_a_ring(8).centres, Rotation.from_matrix(outwards))) == (
-        "through"
-    )
+    assert capture_kind(looking_outwards()) == "through"
     back_and_forth = about("y", 0, 180, 0, 180)
     assert capture_kind(cameras_at(on_a_line(4).centres, back_and_forth)) == "through"
 
 
 def test_the_path_follows_the_kind() -> None:
     ring = on_a_ring(8)
-    automatic = along(ring, 12, focus_depth=2.0)
-    np.testing.assert_array_equal(automatic.centres, ellipse(ring, 12).centres)
-    chosen = along(ring, 12, kind="through", focus_depth=2.0)
-    np.testing.assert_array_equal(chosen.centres, spline(ring, 12).centres)
-    assert chosen.names[0] == "frame_00000"
-    assert chosen.sizes.tolist() == ring.sizes[:1].tolist() * 12
+    around = along(ring, 12, focus_depth=2.0)
+    np.testing.assert_array_equal(around.centres, ellipse(ring, 12).centres)
+    through = along(looking_outwards(), 12, focus_depth=2.0)
+    np.testing.assert_array_equal(through.centres, spline(looking_outwards(), 12).centres)
+    assert through.names[0] == "frame_00000"
+    assert through.sizes.tolist() == ring.sizes[:1].tolist() * 12

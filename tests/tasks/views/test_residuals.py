@@ -1,5 +1,7 @@
 """Residuals against the weights that the renders of single Gaussians show."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from cameras_by_hand import HEIGHT, WIDTH, cameras_at
@@ -37,18 +39,8 @@ def weights_of(gaussians: Gaussians, cameras: Cameras, view: int) -> Tensor:
     for index in range(len(gaussians)):
         sh = torch.full((len(gaussians), 1, 3), -0.5 / SH_0)
         sh[index] = 0.5 / SH_0
-        shares.append(render(coloured(gaussians, sh), cameras, view).rgb[:, :, 0].double())
+        shares.append(render(replace(gaussians, sh=sh), cameras, view).rgb[:, :, 0].double())
     return torch.stack(shares)
-
-
-def coloured(gaussians: Gaussians, sh: Tensor) -> Gaussians:
-    return Gaussians(
-        means=gaussians.means,
-        quats=gaussians.quats,
-        log_scales=gaussians.log_scales,
-        logit_opacities=gaussians.logit_opacities,
-        sh=sh,
-    )
 
 
 def test_residuals_are_weighted_means_of_the_errors() -> None:
@@ -71,7 +63,7 @@ def test_residuals_are_weighted_means_of_the_errors() -> None:
 def test_values_are_shown_as_grey() -> None:
     gaussians, cameras = some_gaussians(), two_cameras()
     values = torch.linspace(0, 1, 8)
-    shown = render(coloured(gaussians, as_colours(values)), cameras, 0).rgb
+    shown = render(replace(gaussians, sh=as_colours(values)), cameras, 0).rgb
     expected = torch.einsum("n,nhw->hw", values.double(), weights_of(gaussians, cameras, 0))
     for channel in range(3):
         np.testing.assert_allclose(shown[:, :, channel], expected, atol=1e-5)

@@ -13,11 +13,6 @@ from tasks.views.view import NovelView, Observer, observe, prepare
 
 
 @pytest.fixture(scope="module")
-def observer() -> Observer:
-    return prepare(wall(), training_cameras(), photograph(training_cameras()), longest_edge=WIDTH)
-
-
-@pytest.fixture(scope="module")
 def view(observer: Observer) -> NovelView:
     """A little to the right of the second camera."""
     return observe(observer, novel(-0.3), ViewsConfig())
@@ -59,7 +54,7 @@ def test_a_view_is_trusted_that_photos_agree_with(view: NovelView) -> None:
     assert view.confidence.mean() > 0.5
 
 
-def test_what_photos_contradict_is_not_trusted(observer: Observer) -> None:
+def test_what_photos_contradict_is_not_trusted() -> None:
     spoilt = photograph(training_cameras())
     for photo in spoilt:
         photo[:, :] = 255 - photo

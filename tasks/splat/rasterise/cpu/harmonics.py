@@ -13,8 +13,6 @@ from numba import float32
 from tasks.jit import inlined
 from tasks.splat.rasterise.cpu.matrices import Vector3
 
-MAX_DEGREE = 3
-
 _Y0 = np.float32(0.28209479177387814)  # 1/2 sqrt(1/pi)
 _Y1 = np.float32(0.4886025119029199)  # 1/2 sqrt(3/pi)
 _Y2_XY = np.float32(1.0925484305920792)  # 1/2 sqrt(15/pi); xy, yz and xz
