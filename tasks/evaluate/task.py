@@ -17,7 +17,7 @@ from tasks.views.config import ViewsConfig
 @task(
     name="evaluate",
     task_run_name="evaluate/{scene}",
-    **stage_cache("evaluate", version=2, numbers_depend_on_device=True),
+    **stage_cache("evaluate", version=3, numbers_depend_on_device=True),
 )
 def evaluate_scene(
     scene: str,

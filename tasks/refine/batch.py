@@ -36,6 +36,11 @@ class ViewBatch:
     """The photos, best first, warped by the swept depth."""
     swept_valid: Float32[torch.Tensor, "b k h w"]
     """1 where the photo shows the pixel, else 0."""
+    surface_gap: Float32[torch.Tensor, "b h w"]
+    """Distance of the swept point from the splat's surface as the photos see it, as a share of the
+    depth there; at most 1."""
+    surface_error: Float32[torch.Tensor, "b h w"]
+    """Mean absolute colour error of the splat there, in the photos."""
 
     def to(self, device: torch.device) -> "ViewBatch":
         moved = {field.name: getattr(self, field.name).to(device) for field in fields(self)}
@@ -86,4 +91,6 @@ def batch_of(
         swept_cost=stacked([view.swept.cost for view in views]),
         swept=stacked([view.swept.warped for view in views]),
         swept_valid=stacked([view.swept.valid for view in views]),
+        surface_gap=stacked([view.surface.gap for view in views]),
+        surface_error=stacked([view.surface.error for view in views]),
     )

@@ -3,7 +3,8 @@
 Arrays, for view ``0000``, ``0001``, ...: ``rgb_`` and ``warped_`` (uint8, [h w 3]), ``alpha_``,
 ``confidence_`` and ``warped_valid_`` (uint8, [h w]), ``depth_`` (float32, [h w]), and of the plane
 sweep ``swept_depth_`` (float32, [h w]), ``swept_cost_`` (float16, [h w]), ``swept_warped_`` (uint8,
-[k h w 3]) and ``swept_valid_`` (uint8, [k h w]); 255 stands for 1. Then ``camera_from_world``
+[k h w 3]) and ``swept_valid_`` (uint8, [k h w]), of its points ``surface_gap_`` and
+``surface_error_`` (float16, [h w]); 255 stands for 1. Then ``camera_from_world``
 [n 4 4], ``intrinsics`` [n 3 3] and ``sizes`` [n 2] of the views. The attributes name the views, the
 photo nearest to each and its sources.
 """
@@ -22,6 +23,7 @@ from tasks.site import Progress, no_progress
 from tasks.stored_cameras import arrays_of as arrays_of_cameras
 from tasks.stored_cameras import read_cameras
 from tasks.views.config import ViewsConfig
+from tasks.views.surface import Surface
 from tasks.views.sweep.plane import Swept
 from tasks.views.tour import tour
 from tasks.views.view import NovelView, Observer
@@ -73,6 +75,8 @@ def _arrays_of(view: NovelView, number: int) -> Iterator[NamedArray]:
         ("swept_cost", swept.cost.astype(np.float16), image),
         ("swept_warped", levels(swept.warped), (*photos, "channel")),
         ("swept_valid", levels(swept.valid), photos),
+        ("surface_gap", view.surface.gap.astype(np.float16), image),
+        ("surface_error", view.surface.error.astype(np.float16), image),
     ):
         yield NamedArray(name=f"{name}_{number:04d}", values=values, dims=dims)
 
@@ -106,6 +110,10 @@ class NovelViews:
                 cost=self._array("swept_cost", index).astype(np.float32),
                 warped=self._shares("swept_warped", index),
                 valid=self._shares("swept_valid", index),
+            ),
+            surface=Surface(
+                gap=self._array("surface_gap", index).astype(np.float32),
+                error=self._array("surface_error", index).astype(np.float32),
             ),
         )
 

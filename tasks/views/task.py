@@ -14,7 +14,7 @@ from tasks.views.view import prepare
 @task(
     name="views",
     task_run_name="views/{scene}",
-    **stage_cache("views", version=1, numbers_depend_on_device=True),
+    **stage_cache("views", version=2, numbers_depend_on_device=True),
 )
 def observe_views(
     scene: str, sparse: ArrayHandle, splat: ArrayHandle, *, config: ViewsConfig, site: Site

@@ -17,6 +17,7 @@ from tasks.views.confidence import confidence, predicted_error
 from tasks.views.config import ViewsConfig
 from tasks.views.proximity import neighbour_spacing, pose_distances
 from tasks.views.residuals import as_colours, mean_residuals
+from tasks.views.surface import Surface, meet_surface
 from tasks.views.sweep.plane import Swept, plane_sweep
 from tasks.views.warp import PhotoStack, see, warp
 
@@ -50,6 +51,8 @@ class NovelView:
     """The best photos, ``nearest`` first."""
     swept: Swept
     """What a plane sweep over ``sources`` found, in their order."""
+    surface: Surface
+    """How the points at the swept depth lie to the splat as ``sources`` see it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -166,6 +169,7 @@ def observe(observer: Observer, camera: Cameras, config: ViewsConfig) -> NovelVi
         warped_valid=seen.visibility[order[0]],
         sources=tuple(stack.cameras.names[index] for index in chosen),
         swept=swept,
+        surface=meet_surface(swept.depth, camera, stack, chosen),
     )
 
 

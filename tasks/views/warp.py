@@ -9,8 +9,9 @@ from jaxtyping import Bool, Float32, Int32, UInt8
 from numba import float32, prange
 
 from tasks.cameras import Cameras
-from tasks.jit import inlined, parallel_kernel
+from tasks.jit import parallel_kernel
 from tasks.views.reprojection import relative_centres, relative_maps
+from tasks.views.sampling import sample, sample_channel
 
 ANGLE_SCALE_RAD = 0.35
 """Angle between the rays to a point at which a photo counts 1 / e."""
@@ -103,37 +104,6 @@ def warp(
     return warped
 
 
-@inlined
-def _corner(position: float, size: int) -> tuple[int, int, float]:
-    """The two pixels around a position, clamped to the image, and the share of the second."""
-    at = min(max(position - float32(0.5), float32(0)), float32(size - 1))
-    first = min(int(at), max(size - 2, 0))
-    return first, min(first + 1, size - 1), at - float32(first)
-
-
-@inlined
-def _sample(values: np.ndarray, x: float, y: float, width: int, height: int) -> float:
-    """Bilinear, of an image [h w]."""
-    x0, x1, fx = _corner(x, width)
-    y0, y1, fy = _corner(y, height)
-    top = values[y0, x0] + fx * (values[y0, x1] - values[y0, x0])
-    bottom = values[y1, x0] + fx * (values[y1, x1] - values[y1, x0])
-    return top + fy * (bottom - top)
-
-
-@inlined
-def _sample_channel(
-    image: np.ndarray, channel: int, x: float, y: float, width: int, height: int
-) -> float:
-    """Bilinear, of one channel of an 8-bit image, in [0, 1]."""
-    x0, x1, fx = _corner(x, width)
-    y0, y1, fy = _corner(y, height)
-    rest = float32(1) - fx
-    top = rest * float32(image[y0, x0, channel]) + fx * float32(image[y0, x1, channel])
-    bottom = rest * float32(image[y1, x0, channel]) + fx * float32(image[y1, x1, channel])
-    return (top + fy * (bottom - top)) * float32(1 / 255)
-
-
 @parallel_kernel
 def _see(
     depth: Float32[np.ndarray, "h w"],
@@ -172,7 +142,7 @@ def _see(
                     continue
                 if not usable[j, int(w), int(u)]:
                     continue
-                surface = _sample(depths[j], u, w, other_width, other_height)
+                surface = sample(depths[j], u, w, other_width, other_height)
                 v = math.exp(-max(zero, far - surface) * inverse_tolerance / far)
                 visibility[c, row, column] = v
                 # The point from both cameras, along the axes of the view.
@@ -206,6 +176,6 @@ def _warp(
             u = (z * (a[0, 0] * x + a[0, 1] * y + a[0, 2]) + b[0]) / far
             w = (z * (a[1, 0] * x + a[1, 1] * y + a[1, 2]) + b[1]) / far
             for channel in range(warped.shape[2]):
-                warped[row, column, channel] = _sample_channel(
+                warped[row, column, channel] = sample_channel(
                     image, channel, u, w, image_width, image_height
                 )

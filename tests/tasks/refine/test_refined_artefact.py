@@ -9,6 +9,7 @@ from storage.arrays import Store
 from tasks.cameras import Cameras
 from tasks.refine.artefact import RefinedViews, arrays_of, attributes_of
 from tasks.refine.batch import Refinement, ViewBatch, batch_of
+from tasks.views.surface import Surface
 from tasks.views.sweep.plane import Swept
 from tasks.views.view import NovelView
 
@@ -46,6 +47,7 @@ def a_view(seed: int, nearest: str, size: tuple[int, int] = (12, 16)) -> NovelVi
             warped=noise(2, *size, 3),
             valid=noise(2, *size),
         ),
+        surface=Surface(gap=noise(*size), error=noise(*size)),
     )
 
 
@@ -70,6 +72,8 @@ def test_a_batch_holds_each_field_of_its_views() -> None:
             (batch.swept_cost, view.swept.cost),
             (batch.swept, view.swept.warped),
             (batch.swept_valid, view.swept.valid),
+            (batch.surface_gap, view.surface.gap),
+            (batch.surface_error, view.surface.error),
         ):
             np.testing.assert_array_equal(field[index], expected)
     np.testing.assert_allclose(batch.nearest[0], 40 / 255)

@@ -15,10 +15,14 @@ from tasks.refine.reproject import box_mean, fuse, reproject
 from tasks.refine.select import refiner_for
 
 
-def test_photos_that_agree_replace_a_render_that_cannot_be_believed() -> None:
-    views = a_batch(confidence=torch.zeros(1, HEIGHT, WIDTH))
+def everywhere(value: float) -> torch.Tensor:
+    return torch.full((1, HEIGHT, WIDTH), value)
 
-    found = reproject(views, Reproject())
+
+def test_photos_that_agree_replace_a_render_that_is_wrong_in_them() -> None:
+    views = a_batch(confidence=everywhere(0.0))
+
+    found = reproject(views, Reproject(colour_error=1e-6))
 
     np.testing.assert_allclose(found.image, views.nearest, atol=2e-3)
     np.testing.assert_allclose(found.weight, 1.0)
@@ -30,7 +34,7 @@ def test_where_fewer_than_two_photos_see_a_pixel_the_render_stays() -> None:
     valid[:, :, :, :10] = 0  # none
     views = a_batch(swept_valid=valid)
 
-    found = reproject(views, Reproject(detail_radius=0))
+    found = reproject(views, Reproject(detail_radius=2))
 
     np.testing.assert_array_equal(found.image[:, :, :20], views.render[:, :, :20])
     np.testing.assert_allclose(found.weight[:, :, :20], 0.3)
@@ -38,40 +42,77 @@ def test_where_fewer_than_two_photos_see_a_pixel_the_render_stays() -> None:
 
 
 def test_photos_that_disagree_leave_the_render() -> None:
-    views = a_batch(swept_cost=torch.full((1, HEIGHT, WIDTH), 0.9))
+    views = a_batch(swept_cost=everywhere(0.9))
 
-    found = reproject(views, Reproject())
+    found = reproject(views, Reproject(colour_scale=0.08))
 
     np.testing.assert_allclose(found.image, views.render, atol=1e-4)
     np.testing.assert_allclose(found.weight, views.confidence, atol=1e-4)
 
 
 def test_colour_and_detail_are_blended_by_their_own_trust() -> None:
-    cost, radius = 0.05, 3
+    cost, gap, error, seen, radius = 0.05, 0.1, 0.02, 0.6, 3
     views = a_batch(
-        swept_cost=torch.full((1, HEIGHT, WIDTH), cost),
-        confidence=torch.zeros(1, HEIGHT, WIDTH),  # nothing to align colours to
+        swept_cost=everywhere(cost),
+        surface_gap=everywhere(gap),
+        surface_error=everywhere(error),
+        warped_valid=everywhere(seen),
+        confidence=everywhere(0.0),  # nothing to align colours to
+    )
+    config = Reproject(
+        colour_scale=0.1,
+        detail_scale=0.2,
+        gap_scale=0.3,
+        colour_error=0.03,
+        detail_error=0.05,
+        detail_radius=radius,
     )
 
-    found = reproject(views, Reproject(colour_scale=0.1, detail_scale=0.02, detail_radius=radius))
+    found = reproject(views, config)
 
     difference = (views.nearest - views.render)[0].double().numpy()
     colour = uniform_filter(difference, (2 * radius + 1,) * 2 + (1,))
-    expected = 0.5 + np.exp(-cost / 0.1) * colour + np.exp(-cost / 0.02) * (difference - colour)
+    of_colour = 0.8 * np.exp(-cost / 0.1) * 0.02 / 0.05
+    of_detail = 0.8 * np.exp(-cost / 0.2 - gap / 0.3) * 0.02 / 0.05
+    expected = 0.5 + of_colour * colour + of_detail * (difference - colour)
     inner = (slice(radius, -radius), slice(radius, -radius))  # scipy treats borders otherwise
     np.testing.assert_allclose(found.image[0].numpy()[inner], expected[inner], atol=1e-5)
+    np.testing.assert_allclose(found.weight, 0.8 * np.exp(-cost / 0.2 - gap / 0.3), rtol=1e-5)
 
 
-def test_a_believed_render_is_changed_less() -> None:
-    doubted, believed = (
-        reproject(a_batch(confidence=torch.full((1, HEIGHT, WIDTH), c)), Reproject())
-        for c in (0.0, 1.0)
+def test_a_splat_without_error_in_the_photos_is_left_alone() -> None:
+    views = a_batch(surface_error=everywhere(0.0))
+
+    found = reproject(views, Reproject())
+
+    np.testing.assert_array_equal(found.image, views.render)
+
+
+def test_detail_is_taken_in_full_at_most() -> None:
+    huge, enough = (
+        reproject(a_batch(surface_error=everywhere(e)), Reproject(colour_error=1e-9))
+        for e in (1.0, 0.04)
     )
 
-    change_of_doubted, change_of_believed = (
-        (found.image - 0.5).abs().mean() for found in (doubted, believed)
+    np.testing.assert_allclose(huge.image, enough.image, atol=1e-6)
+
+
+def test_points_off_the_splats_surface_lend_colour_alone() -> None:
+    views = a_batch(surface_gap=everywhere(1.0), confidence=everywhere(0.0))
+
+    found = reproject(views, Reproject(gap_scale=0.02, colour_error=1e-9, detail_radius=4))
+
+    colour = box_mean(views.nearest - views.render, 4)
+    np.testing.assert_allclose(found.image, views.render + colour, atol=1e-5)
+
+
+def test_half_is_taken_where_the_nearest_photo_does_not_show_the_pixel() -> None:
+    unsure = a_batch(surface_error=everywhere(0.02), confidence=everywhere(0.0))
+    hidden, shown = (
+        reproject(replace(unsure, warped_valid=everywhere(v)), Reproject()) for v in (0.0, 1.0)
     )
-    assert 0.3 < change_of_believed / change_of_doubted < 0.7
+
+    np.testing.assert_allclose(2 * (hidden.image - 0.5), shown.image - 0.5, atol=1e-5)
 
 
 def test_the_best_photo_counts_most_and_an_outlier_hardly() -> None:
@@ -117,6 +158,9 @@ def test_images_and_weights_stay_in_range(seed: int, photos: int) -> None:
         swept=noise(1, photos, HEIGHT, WIDTH, 3, seed=seed + 2),
         swept_valid=noise(1, photos, HEIGHT, WIDTH, seed=seed + 3).round(),
         swept_cost=noise(*shape, seed=seed + 4) ** 4,
+        surface_gap=noise(*shape, seed=seed + 5) ** 4,
+        surface_error=noise(*shape, seed=seed + 6) ** 4,
+        warped_valid=noise(*shape, seed=seed + 7),
     )
 
     found = reproject(views, Reproject())

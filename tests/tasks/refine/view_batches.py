@@ -14,7 +14,10 @@ def noise(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 def a_batch(count: int = 1, photos: int = 3, **changes: torch.Tensor) -> ViewBatch:
-    """Photos that agree on a textured truth, and a grey render; fields are changed by name."""
+    """Photos that agree on a textured truth, at the surface of a splat that shows it as grey.
+
+    Fields are changed by name.
+    """
     truth = 0.25 + 0.5 * noise(count, HEIGHT, WIDTH, 3)
     flat = torch.ones(count, HEIGHT, WIDTH)
     batch = ViewBatch(
@@ -29,5 +32,7 @@ def a_batch(count: int = 1, photos: int = 3, **changes: torch.Tensor) -> ViewBat
         swept_cost=0 * flat,
         swept=truth[:, None].expand(-1, photos, -1, -1, -1).clone(),
         swept_valid=torch.ones(count, photos, HEIGHT, WIDTH),
+        surface_gap=0 * flat,
+        surface_error=flat,
     )
     return replace(batch, **changes)

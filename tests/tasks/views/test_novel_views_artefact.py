@@ -43,6 +43,10 @@ def test_views_come_back_as_they_were_made(observer: Observer, stored: ArrayHand
                 atol=0.5 / 255 + 1e-6,
                 err_msg=name,
             )
+        for name in ("gap", "error"):
+            np.testing.assert_allclose(
+                getattr(found.surface, name), getattr(made.surface, name), rtol=2**-10, atol=1e-7
+            )
 
 
 def test_views_between_come_first_and_a_quarter_may_lie_beyond(stored: ArrayHandle) -> None:
