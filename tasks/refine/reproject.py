@@ -69,8 +69,9 @@ def reproject(views: ViewBatch, config: Reproject) -> Refinement:
     )
     return Refinement(
         image=(views.render + repair).clamp(0, 1),
-        # What was not repaired is as good as the render.
-        weight=(placed + (1 - placed) * views.confidence).clamp(0, 1),
+        # What was not repaired weighs nothing: it would hold a splat where it was rendered from,
+        # while the photos alone still improve it.
+        weight=placed,
     )
 
 

@@ -14,7 +14,7 @@ from tasks.views.artefact import NovelViews
 @task(
     name="refine",
     task_run_name="refine/{scene}",
-    **stage_cache("refine", version=2, numbers_depend_on_device=True),
+    **stage_cache("refine", version=3, numbers_depend_on_device=True),
 )
 def refine_views(
     scene: str, sparse: ArrayHandle, views: ArrayHandle, *, config: RefineConfig, site: Site
