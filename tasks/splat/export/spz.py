@@ -97,7 +97,8 @@ def read_spz(file: Path) -> Gaussians:
             coefficients = (degree + 1) ** 2 - 1
             widths = (9, 1, 3, 3, 3 if version == 2 else 4, 3 * coefficients)
             expected = count * sum(widths)
-            content = reading.read(expected)
+            # One more, so that the end of the stream is reached and its checksum compared.
+            content = reading.read(expected + 1)[:expected]
     except EOFError:
         raise InputError(f"'{file}' is cut off; copy or export it again") from None
     except (OSError, zlib.error) as error:

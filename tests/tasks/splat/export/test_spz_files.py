@@ -287,10 +287,20 @@ def test_other_files_are_refused(tmp_path: Path, at: int, value: int, sentence: 
 def test_a_file_cut_anywhere_is_refused(tmp_path: Path) -> None:
     write_spz(tmp_path / "whole.spz", random_splat(50, 1))
     content = (tmp_path / "whole.spz").read_bytes()
-    for length in range(0, len(content) - 8, 61):  # the last 8 bytes are gzip's own sum
+    for length in (*range(0, len(content), 61), len(content) - 1):
         (tmp_path / "splat.spz").write_bytes(content[:length])
         with pytest.raises(InputError, match=r"cut off|does not begin"):
             read_spz(tmp_path / "splat.spz")
+
+
+def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
+    gaussians = random_splat(50, 1)
+    write_spz(tmp_path / "splat.spz", gaussians)
+    content = bytearray((tmp_path / "splat.spz").read_bytes())
+    content[-8] ^= 1  # of gzip's checksum
+    (tmp_path / "splat.spz").write_bytes(content)
+    with pytest.raises(InputError, match="could not be read"):
+        read_spz(tmp_path / "splat.spz")
 
 
 def test_what_is_not_compressed_or_not_there_is_refused(tmp_path: Path) -> None:
