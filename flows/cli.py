@@ -159,8 +159,7 @@ def export(
 
     Args:
         folder: Where the scenes' folders or files go.
-        format: COLMAP's binary model or nerfstudio's transforms.json, with points and undistorted
-            photos; or the splat as a PLY file, or as an SPZ file, which is smaller and less exact.
+        format: COLMAP's model, nerfstudio's transforms.json, or the splat: PLY, or SPZ (smaller).
     """
     from flows.export import export_scenes
 
