@@ -152,14 +152,14 @@ def export(
     folder: tyro.conf.Positional[Path],
     run: RunOption = None,
     scenes: Scenes = (),
-    format: Literal["colmap", "transforms"] = "colmap",
+    format: Literal["colmap", "transforms", "ply", "spz"] = "colmap",
     store: StoreOption = None,
 ) -> None:
-    """Write cameras, points and undistorted photos for other tools, a folder a scene.
+    """Write scenes for other tools: cameras, points and photos, a folder each, or splats, a file.
 
     Args:
-        folder: Where the scenes' folders go.
-        format: COLMAP's binary model, or nerfstudio's transforms.json.
+        folder: Where the scenes' folders or files go.
+        format: COLMAP's model, nerfstudio's transforms.json, or the splat: PLY, or SPZ (smaller).
     """
     from flows.export import export_scenes
 

@@ -1,4 +1,4 @@
-"""What other tools read: cameras, points and undistorted photos of a run's scenes."""
+"""What other tools read of a run's scenes: cameras, points and undistorted photos, or splats."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -7,29 +7,41 @@ from typing import Literal
 import numpy as np
 
 from flows.artefacts import artefacts_with
+from flows.shipped import shipped_splat
 from storage.arrays import Store
 from storage.handles import ArrayHandle
 from tasks.sfm.artefact import Sparse
 from tasks.sfm.export.colmap import write_colmap
 from tasks.sfm.export.transforms import write_transforms
 from tasks.sfm.triangulate import sample_colours
+from tasks.splat.export.ply import write_ply
+from tasks.splat.export.spz import write_spz
 
-Format = Literal["colmap", "transforms"]
+Format = Literal["colmap", "transforms", "ply", "spz"]
 
 
 def export_scenes(
     store: Store, run: str | None, scenes: tuple[str, ...], folder: Path, form: Format
 ) -> Iterator[Path]:
-    """Write scenes into folders of their names; each folder once it is written.
+    """Write scenes into folders, or their splats into files, of their names; each once it is there.
 
     Raises:
-        InputError: a scene has no cameras yet, or its folder holds something already.
+        InputError: a scene has no cameras, or no splat, yet; its folder holds something already;
+            its splat is too large for the format.
+        MachineError: it cannot be written.
     """
-    for scene, artefacts in artefacts_with(store, run, scenes, "sfm").items():
-        yield _exported(artefacts, folder / scene, form)
+    if form in ("colmap", "transforms"):
+        for scene, artefacts in artefacts_with(store, run, scenes, "sfm").items():
+            yield _with_cameras(artefacts, folder / scene, form)
+        return
+    write = write_ply if form == "ply" else write_spz
+    for scene, artefacts in artefacts_with(store, run, scenes, "splat").items():
+        file = folder / f"{scene}.{form}"
+        write(file, shipped_splat(artefacts))
+        yield file
 
 
-def _exported(artefacts: Mapping[str, ArrayHandle], folder: Path, form: Format) -> Path:
+def _with_cameras(artefacts: Mapping[str, ArrayHandle], folder: Path, form: Format) -> Path:
     sparse, points = Sparse(artefacts["sfm"]), artefacts["sfm"].array("points")
     photos = range(len(sparse.cameras))
     colours = sample_colours(

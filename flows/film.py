@@ -8,15 +8,14 @@ import numpy as np
 
 from flows.artefacts import artefacts_with
 from flows.settings import Settings
+from flows.shipped import shipped_splat
 from storage.handles import ArrayHandle
 from tasks.cameras import Cameras
-from tasks.distil.artefact import read_gaussians as read_distilled
 from tasks.gaussians import Gaussians
 from tasks.images import fitted_sizes, levels
 from tasks.progress_line import progress_line
 from tasks.sfm.artefact import Sparse
 from tasks.site import Device, Site
-from tasks.splat.artefact import read_gaussians
 from tasks.splat.render import render
 from tasks.threads import limit_threads
 from tasks.views.film import write_film
@@ -48,17 +47,11 @@ def film_scenes(
         file = folder / f"{scene}.mp4"
         folder.mkdir(parents=True, exist_ok=True)
         frames = max(2, round(seconds * FRAMES_PER_SECOND))
-        gaussians, cameras = _shipped(artefacts), _training_cameras(artefacts, longest_edge)
+        gaussians, cameras = shipped_splat(artefacts), _training_cameras(artefacts, longest_edge)
         flight = _flight(path, cameras, gaussians, frames, site.device)
         pictures = _pictures(gaussians, flight, site, scene)
         write_film(file, pictures, frames_per_second=FRAMES_PER_SECOND)
         yield file
-
-
-def _shipped(artefacts: Mapping[str, ArrayHandle]) -> Gaussians:
-    if "distil" in artefacts:
-        return read_distilled(artefacts["distil"], "shipped")
-    return read_gaussians(artefacts["splat"])
 
 
 def _training_cameras(artefacts: Mapping[str, ArrayHandle], longest_edge: int) -> Cameras:

@@ -17,6 +17,8 @@ from PIL import Image
 from storage.arrays import Store
 from storage.handles import ArrayHandle
 from storage.metrics import read_table
+from tasks.splat.export.ply import read_ply
+from tasks.splat.export.spz import read_spz
 from tests.flows.conftest import FAST, Command
 
 Said: TypeAlias = "subprocess.CompletedProcess[str]"
@@ -231,6 +233,28 @@ def test_what_is_exported_is_a_scene_again(
     for name, pose in old.items():
         np.testing.assert_allclose(new[name], pose, atol=1e-6)
     refused(unseen("export", tmp_path / "out", *words), "front [red]")
+    words = ("--store", tmp_path / "store", "--format", "ply")
+    refused(unseen("export", tmp_path / "out", *words), "has finished the stage splat")
+
+
+@pytest.mark.parametrize("form", ["ply", "spz"])
+def test_the_splat_that_ships_is_exported(
+    finished: tuple[Said, Path], unseen: Command, tmp_path: Path, form: str
+) -> None:
+    _, root = finished
+    rows = read_table(Store(root=str(root / "unseen-store")), "stages")
+    row = rows[rows["stage"] == "distil"].iloc[0]
+    words = ("--store", root / "unseen-store", "--run", row["run"], "--format", form)
+    file = tmp_path / "out" / f"front [red].{form}"
+    for _ in range(2):  # the second takes the place of the first
+        said = unseen("export", tmp_path / "out", *words)
+        assert said.returncode == 0, said.stderr
+        assert f"wrote {file}" in said.stdout
+    assert list(file.parent.iterdir()) == [file]
+    found = (read_ply if form == "ply" else read_spz)(file).means.numpy()
+    distilled = ArrayHandle(uri=row["uri"], kind="distilled", digest=row["digest"])
+    expected = distilled.array(f"{distilled.attributes['shipped']}_means")
+    np.testing.assert_allclose(found, expected, atol=0 if form == "ply" else 1e-4, rtol=0)
 
 
 def test_a_film_flies_through_the_splat(

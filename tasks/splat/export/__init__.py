@@ -1,0 +1,1 @@
+"""Splats as files that other tools read, and back."""

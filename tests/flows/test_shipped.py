@@ -1,0 +1,52 @@
+"""Which of a scene's splats is shown, on artefacts as the stages commit them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from flows.shipped import shipped_splat
+from storage.arrays import Store
+from storage.handles import ArrayHandle
+from tasks.gaussians import Gaussians
+from tasks.splat.artefact import arrays_of
+from tasks.splat.optimise import Curve, Fitted
+
+
+def fitted(count: int) -> Fitted:
+    gaussians = Gaussians(
+        means=torch.zeros(count, 3),
+        quats=torch.ones(count, 4),
+        log_scales=torch.zeros(count, 3),
+        logit_opacities=torch.zeros(count),
+        sh=torch.zeros(count, 1, 3),
+    )
+    loss = np.ones(1, dtype=np.float32)
+    return Fitted(
+        gaussians=gaussians,
+        curve=Curve(iteration=np.array([1]), loss=loss, gaussians=np.array([count])),
+    )
+
+
+@pytest.fixture
+def artefacts(tmp_path: Path) -> dict[str, ArrayHandle]:
+    store = Store(root=str(tmp_path))
+    return {"splat": store.commit("attic", "splat", arrays_of(fitted(1)), {})}
+
+
+def test_without_distillation_the_fitted_splat_ships(artefacts: dict[str, ArrayHandle]) -> None:
+    assert len(shipped_splat(artefacts)) == 1
+
+
+@pytest.mark.parametrize(("shipped", "count"), [("control", 2), ("distilled", 3)])
+def test_after_distillation_the_guard_has_chosen(
+    artefacts: dict[str, ArrayHandle], tmp_path: Path, shipped: str, count: int
+) -> None:
+    arrays = [
+        *arrays_of(fitted(2), prefix="control_"),
+        *arrays_of(fitted(3), prefix="distilled_"),
+    ]
+    store = Store(root=str(tmp_path))
+    distilled = store.commit("attic", "distilled", arrays, {"shipped": shipped})
+    assert len(shipped_splat({**artefacts, "distil": distilled})) == count
