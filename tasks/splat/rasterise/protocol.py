@@ -19,6 +19,11 @@ class Rendering:
     depth: Float32[Tensor, "h w"] | None
     """Expected depth ``sum(w z) / alpha`` along the optical axis, world units; 0 where alpha is 0.
     None unless it was asked for."""
+    median_depth: Float32[Tensor, "h w"] | None
+    """Depth of the Gaussian that takes the transmittance from above 1/2 to 1/2 or below, world
+    units; 0 where the Gaussians stop less than half of the light. It never lies between two
+    surfaces, as the expected depth does at edges. Carries no gradient. None unless it was asked
+    for."""
     means2d: Float32[Tensor, "1 n 2"]
     """Its ``grad`` after a backward pass is the gradient by each Gaussian's pixel position, which
     densification reads. Its values are pixel positions on CUDA and 0 on the CPU."""
@@ -48,6 +53,7 @@ class Rasteriser(Protocol):
         sh_degree: int,
         background: Float32[Tensor, "3"] | None = None,
         with_depth: bool = False,
+        with_median_depth: bool = False,
     ) -> Rendering:
         """Render one image.
 
@@ -65,6 +71,8 @@ class Rasteriser(Protocol):
             sh_degree: degree in use; the stored coefficients may hold more.
             background: colour behind the Gaussians; black if None. Gets no gradient on the CPU.
             with_depth: also render the expected depth.
+            with_median_depth: also render the median depth (Huang et al., SIGGRAPH 2024, sec. 4.1,
+                who take the last Gaussian where the transmittance never falls to 1/2).
 
         Raises:
             InputError: a Gaussian is not finite (checked on the CPU only, where it costs nothing;

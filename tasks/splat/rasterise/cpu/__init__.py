@@ -30,6 +30,7 @@ def rasterise(
     sh_degree: int,
     background: Float32[Tensor, "3"] | None = None,
     with_depth: bool = False,
+    with_median_depth: bool = False,
 ) -> Rendering:
     """See :class:`tasks.splat.rasterise.protocol.Rasteriser`.
 
@@ -44,7 +45,7 @@ def rasterise(
     wanted = any(tensor.requires_grad for tensor in (means, quats, scales, opacities, sh))
     means2d = torch.zeros(1, len(means), 2, requires_grad=wanted and torch.is_grad_enabled())
     camera = _camera(camera_from_world, intrinsics, width, height)
-    rgb, alpha, depth_sum, radii = _Rasterise.apply(  # type: ignore[no-untyped-call]
+    rgb, alpha, depth_sum, median_depth, radii = _Rasterise.apply(  # type: ignore[no-untyped-call]
         means.contiguous(),
         quats.contiguous(),
         scales.contiguous(),
@@ -55,12 +56,14 @@ def rasterise(
         sh_degree,
         np.zeros(3, np.float32) if background is None else background.detach().contiguous().numpy(),
         with_depth,
+        with_median_depth,
     )
     return Rendering(
         rgb=rgb,
         alpha=alpha,
         # The bound is gsplat's; alpha is 0 or above 1/255.
         depth=depth_sum / alpha.clamp_min(1e-10) if with_depth else None,
+        median_depth=median_depth if with_median_depth else None,
         means2d=means2d,
         radii=radii,
     )
@@ -98,7 +101,7 @@ def _camera(
 
 
 class _Rasterise(torch.autograd.Function):
-    """Gaussians to image, alpha, sum of w z, and radii."""
+    """Gaussians to image, alpha, sum of w z, median depth, and radii."""
 
     @staticmethod
     def forward(
@@ -113,7 +116,8 @@ class _Rasterise(torch.autograd.Function):
         sh_degree: int,
         background: Float32[np.ndarray, "3"],
         with_depth: bool,
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        with_median: bool,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         threads = numba.get_num_threads()
         count = len(means)
         projected = np.empty((count, PROJECTED), np.float32)
@@ -148,6 +152,7 @@ class _Rasterise(torch.autograd.Function):
         rgb = np.empty((*shape, 3), np.float32)
         transmittance = np.empty(shape, np.float32)
         depth_sum = np.empty(shape if with_depth else (0, 0), np.float32)
+        median_depth = np.empty(shape if with_median else (0, 0), np.float32)
         stops = np.empty(len(starts) - 1, np.int32)
         blend(
             projected,
@@ -155,14 +160,17 @@ class _Rasterise(torch.autograd.Function):
             members,
             background,
             with_depth,
+            with_median,
             threads,
             rgb,
             transmittance,
             depth_sum,
+            median_depth,
             stops,
         )
         image = torch.from_numpy(rgb)
         extents = torch.from_numpy(radii[None])
+        median = torch.from_numpy(median_depth)
         # Saved as torch's own, the image included, so that editing one in place is noticed.
         ctx.save_for_backward(means, quats, scales, sh, image)
         ctx.camera, ctx.sh_degree = camera, sh_degree
@@ -170,7 +178,7 @@ class _Rasterise(torch.autograd.Function):
         ctx.projected, ctx.radii = projected, radii
         ctx.starts, ctx.members, ctx.stops = starts, members, stops
         ctx.transmittance, ctx.depth_sum = transmittance, depth_sum
-        ctx.mark_non_differentiable(extents)
+        ctx.mark_non_differentiable(median, extents)
         # Missing gradients arrive as None: zeros made by torch would set its threads spinning on
         # the cores that the kernel is about to use, which cost 20 ms of a backward pass.
         ctx.set_materialize_grads(False)
@@ -178,6 +186,7 @@ class _Rasterise(torch.autograd.Function):
             image,
             torch.from_numpy(1 - transmittance),
             torch.from_numpy(depth_sum),
+            median,
             extents,
         )
 
@@ -187,7 +196,7 @@ class _Rasterise(torch.autograd.Function):
         grad_rgb: Tensor | None,
         grad_alpha: Tensor | None,
         grad_depth_sum: Tensor | None,
-        _: None,
+        *_: None,
     ) -> tuple[Tensor | None, ...]:
         camera: _Camera = ctx.camera
         means, quats, scales, sh, rgb = (tensor.detach().numpy() for tensor in ctx.saved_tensors)
@@ -232,6 +241,7 @@ class _Rasterise(torch.autograd.Function):
         return (
             *(torch.from_numpy(grad) for grad in by_input),
             torch.from_numpy(grad_means2d[None]),
+            None,
             None,
             None,
             None,

@@ -66,6 +66,7 @@ from tasks.splat.rasterise.cpu.vectors import (
 
 MAX_ALPHA = 0.999
 MIN_TRANSMITTANCE = 1e-4
+MEDIAN_TRANSMITTANCE = 0.5
 _LOG2_E = math.log2(math.e)
 _LOG2_MIN_ALPHA = -math.log2(255.0)
 
@@ -77,7 +78,9 @@ _REST = 1
 """Forward: T_end so far. Backward: S_i."""
 _CHANNELS = 2
 """Red, green, blue, depth. Forward: their sums so far. Backward: the upstream gradients."""
-_PLANES = 6
+_MEDIAN = 6
+"""Forward: depth of the Gaussian that took T to 1/2; 0 where none has."""
+_PLANES = 7
 
 _AHEAD = 3
 """Gaussians between the one that is prefetched and the one that is drawn."""
@@ -184,7 +187,7 @@ def _row_address(context: Any, builder: Any, array_type: Any, array: Any, n: Any
     return builder.gep(data_pointer(context, builder, array_type, array), [offset])
 
 
-def _drawing(*, channels: int) -> Any:
+def _drawing(*, channels: int, with_median: bool = False) -> Any:
     """The intrinsic that draws Gaussian ``n`` into the rows first..last of a tile."""
 
     def draw(
@@ -212,12 +215,21 @@ def _drawing(*, channels: int) -> Any:
             def draw_row(row: Any) -> Vector:
                 planes = _Planes(builder, state, row)
                 alpha, _, _ = footprint.row(row)
+                before = planes.load(_TRANSMITTANCE)
                 weight, left, _ = _draw(builder, alpha, planes)
                 planes.store(_REST, planes.load(_REST) - weight)
                 for channel in range(channels):
                     plane = _CHANNELS + channel
                     drawn = planes.load(plane) + weight * footprint.channels[channel]
                     planes.store(plane, drawn)
+                if with_median:
+                    # False where the pixel is finished: there T had fallen below a tenth already.
+                    crossed = builder.and_(
+                        before.compare(">", MEDIAN_TRANSMITTANCE),
+                        left.compare("<=", MEDIAN_TRANSMITTANCE),
+                    )
+                    median = select(builder, crossed, footprint.channels[3], planes.load(_MEDIAN))
+                    planes.store(_MEDIAN, median)
                 return left
 
             return _for_live_rows(builder, alive, first_row, last_row, draw_row)
@@ -295,6 +307,7 @@ def _gathering(*, channels: int) -> Any:
 
 _draw_colour = _drawing(channels=3)
 _draw_colour_and_depth = _drawing(channels=4)
+_draw_everything = _drawing(channels=4, with_median=True)
 _gather_colour = _gathering(channels=3)
 _gather_colour_and_depth = _gathering(channels=4)
 
@@ -359,14 +372,16 @@ def blend(
     members: Int32[np.ndarray, " pairs"],
     background: Float32[np.ndarray, "3"],
     with_depth: bool,
+    with_median: bool,
     threads: int,
     rgb: Float32[np.ndarray, "h w 3"],
     transmittance: Float32[np.ndarray, "h w"],
     depth_sum: Float32[np.ndarray, "h_or_0 w_or_0"],
+    median_depth: Float32[np.ndarray, "h_or_0 w_or_0"],
     stops: Int32[np.ndarray, " tiles"],
 ) -> None:
-    """Write the image, T_end, the sum of w z (``with_depth``, world units), and where in
-    ``members`` each tile was finished."""
+    """Write the image, T_end, the sum of w z (``with_depth``, world units), the median depth
+    (``with_median``, world units), and where in ``members`` each tile was finished."""
     height, width = transmittance.shape
     tile_columns = tiles_along(width)
     tiles = tile_columns * tiles_along(height)
@@ -396,7 +411,11 @@ def blend(
                 first, last = _rows_touched(projected, n, tile_x, tile_y)
                 if first > last:
                     continue
-                if with_depth:
+                if with_median:
+                    live_rows -= _draw_everything(
+                        state, alive, first, last, tile_x, tile_y, projected, n
+                    )
+                elif with_depth:
                     live_rows -= _draw_colour_and_depth(
                         state, alive, first, last, tile_x, tile_y, projected, n
                     )
@@ -419,6 +438,8 @@ def blend(
                         )
                     if with_depth:
                         depth_sum[y + row, x + column] = state[(_CHANNELS + 3) * _PLANE + pixel]
+                    if with_median:
+                        median_depth[y + row, x + column] = state[_MEDIAN * _PLANE + pixel]
 
 
 @parallel_kernel

@@ -34,6 +34,9 @@ class DenseRendering:
     alpha: Tensor
     depth: Tensor
     """Expected depth."""
+    median_depth: Tensor
+    closest_to_half: Tensor
+    """How close a pixel's transmittance comes to 1/2, before or after any Gaussian."""
     means2d: Tensor
     """Holds its gradient after a backward pass."""
 
@@ -99,12 +102,19 @@ def render(
     image = weights @ colours[order]
     total = weights.sum(1)
     depth = weights @ z[order] / total.clamp_min(1e-10)
+    # The first Gaussian behind which less than half of the light is left.
+    crossed = drawn & (after <= 0.5)
+    first = torch.where(crossed.any(1), crossed.int().cumsum(1).eq(0).sum(1), len(order))
+    median_depth = torch.cat([z[order], z.new_zeros(1)])[first]
+    closest_to_half = torch.cat([after, after.new_zeros(len(after), 1)], 1).sub(0.5).abs().amin(1)
     if background is not None:
         image = image + (1 - total)[:, None] * background.to(means)
     return DenseRendering(
         rgb=image.reshape(height, width, 3),
         alpha=total.reshape(height, width),
         depth=depth.reshape(height, width),
+        median_depth=median_depth.detach().reshape(height, width),
+        closest_to_half=closest_to_half.detach().reshape(height, width),
         means2d=means2d,
     )
 

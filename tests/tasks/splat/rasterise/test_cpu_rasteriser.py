@@ -18,6 +18,7 @@ from torch import Tensor
 from tasks.errors import InputError
 from tasks.splat.rasterise.cpu import rasterise
 from tasks.splat.rasterise.cpu.warm_up import warm_up
+from tasks.splat.rasterise.protocol import Rendering
 
 BACKGROUND = torch.tensor([0.3, 0.6, 0.1])
 ROOT = Path(__file__).parents[4]
@@ -50,6 +51,64 @@ def test_renders_what_the_dense_reference_renders(scene: Scene) -> None:
     assert (found.rgb - expected.rgb).abs().max() < 1e-5
     assert (found.alpha - expected.alpha).abs().max() < 1e-5
     assert (found.depth - expected.depth).abs().max() < 3e-5 * expected.depth.max()
+
+
+@pytest.mark.parametrize("scene", SCENES.values(), ids=SCENES.keys())
+def test_median_depth_is_that_of_the_dense_reference(scene: Scene) -> None:
+    expected = dense_reference.render(*scene.tensors(torch.float64), **scene.view, sh_degree=3)
+    inputs = scene.tensors(torch.float32, requires_grad=True)
+    found = rasterise(*inputs, **scene.view, sh_degree=3, with_median_depth=True)
+
+    assert found.median_depth is not None
+    assert not found.median_depth.requires_grad
+    sure = expected.closest_to_half > 1e-5
+    assert sure.float().mean() > 0.9
+    torch.testing.assert_close(
+        found.median_depth[sure], expected.median_depth[sure].float(), rtol=1e-6, atol=0
+    )
+
+
+def test_median_depth_is_on_a_surface_where_expected_depth_is_between_two() -> None:
+    def walls(*opacities: float) -> Rendering:
+        count = len(opacities)
+        return rasterise(
+            torch.tensor([[0.0, 0.0, 2.0], [0.0, 0.0, 6.0]])[:count],
+            torch.tensor([[1.0, 0.0, 0.0, 0.0]]).expand(count, 4),
+            torch.full((count, 3), 50.0),
+            torch.tensor(opacities),
+            torch.zeros(count, 1, 3),
+            camera_from_world=np.eye(4),
+            intrinsics=np.array([[50.0, 0, 4.5], [0, 50.0, 4.5], [0, 0, 1.0]]),
+            width=9,
+            height=9,
+            sh_degree=0,
+            with_depth=True,
+            with_median_depth=True,
+        )
+
+    half = walls(0.49, 0.5)
+    assert half.depth is not None
+    assert half.median_depth is not None
+    assert half.depth[4, 4] == pytest.approx(2 + 4 * 0.255 / 0.745, rel=1e-4)
+    assert torch.equal(half.median_depth, torch.full((9, 9), 6.0))
+    assert torch.equal(walls(0.6, 0.5).median_depth, torch.full((9, 9), 2.0))
+    assert torch.equal(walls(0.4).median_depth, torch.zeros(9, 9))
+
+
+def test_what_is_asked_for_does_not_change_the_rest() -> None:
+    scene = random_scene(500, 70, 50, seed=14)
+    plain, whole = (
+        rasterise(
+            *scene.tensors(torch.float32),
+            **scene.view,
+            sh_degree=3,
+            with_depth=whole,
+            with_median_depth=whole,
+        )
+        for whole in (False, True)
+    )
+    assert torch.equal(plain.rgb, whole.rgb)
+    assert torch.equal(plain.alpha, whole.alpha)
 
 
 @pytest.mark.parametrize("with_depth", [False, True], ids=["colour", "depth"])
