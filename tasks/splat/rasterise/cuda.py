@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import torch
 from gsplat import rasterization
-from gsplat.cuda._wrapper import rasterize_to_indices_in_range
+from gsplat.cuda._wrapper import rasterize_to_indices_in_range, rasterize_to_pixels
 from jaxtyping import Float32, Float64, Int64
 from torch import Tensor
 
@@ -27,6 +27,7 @@ def rasterise(
     background: Float32[Tensor, "3"] | None = None,
     with_depth: bool = False,
     with_median_depth: bool = False,
+    with_weights: bool = False,
 ) -> Rendering:
     """See :class:`tasks.splat.rasterise.protocol.Rasteriser`; all tensors on one device.
 
@@ -61,6 +62,7 @@ def rasterise(
         alpha=alpha[0, :, :, 0],
         depth=image[0, :, :, 3] if with_depth else None,
         median_depth=_median_depth(meta)[0] if with_median_depth else None,
+        weights=_weights(meta)[0] if with_weights else None,
         means2d=means2d,
         radii=meta["radii"],
     )
@@ -97,6 +99,29 @@ def _median_depth(meta: dict[str, Any]) -> Float32[Tensor, "c h w"]:
         meta["depths"].reshape(-1)[member],
         cameras * width * height,
     ).reshape(cameras, height, width)
+
+
+def _weights(meta: dict[str, Any]) -> Float32[Tensor, "c n"]:
+    """Summed blending weights of each camera's Gaussians, from what ``rasterization`` tells.
+
+    A pixel's colour is ``sum_g w_g c_g``, so they are the gradient of the summed image by c.
+    """
+    opacities = meta["opacities"].detach()
+    with torch.enable_grad():
+        grey = torch.zeros_like(opacities)[..., None].requires_grad_()
+        image, _ = rasterize_to_pixels(
+            meta["means2d"].detach(),
+            meta["conics"].detach(),
+            grey,
+            opacities,
+            meta["width"],
+            meta["height"],
+            meta["tile_size"],
+            meta["isect_offsets"],
+            meta["flatten_ids"],
+        )
+        (weights,) = torch.autograd.grad(image.sum(), grey)
+    return weights[..., 0]
 
 
 def median_of_lists(

@@ -24,6 +24,10 @@ class Rendering:
     units; 0 where the Gaussians stop less than half of the light. It never lies between two
     surfaces, as the expected depth does at edges. Carries no gradient. None unless it was asked
     for."""
+    weights: Float32[Tensor, " n"] | None
+    """Each Gaussian's blending weights summed over the image, ``sum_p alpha_p T_p``: the pixels that
+    it fills, in pixels. They add up to the sum of ``alpha``. Carries no gradient. None unless it
+    was asked for."""
     means2d: Float32[Tensor, "1 n 2"]
     """Its ``grad`` after a backward pass is the gradient by each Gaussian's pixel position, which
     densification reads. Its values are pixel positions on CUDA and 0 on the CPU."""
@@ -54,6 +58,7 @@ class Rasteriser(Protocol):
         background: Float32[Tensor, "3"] | None = None,
         with_depth: bool = False,
         with_median_depth: bool = False,
+        with_weights: bool = False,
     ) -> Rendering:
         """Render one image.
 
@@ -73,6 +78,7 @@ class Rasteriser(Protocol):
             with_depth: also render the expected depth.
             with_median_depth: also render the median depth (Huang et al., SIGGRAPH 2024, sec. 4.1,
                 who take the last Gaussian where the transmittance never falls to 1/2).
+            with_weights: also sum the blending weights of each Gaussian.
 
         Raises:
             InputError: a Gaussian is not finite (checked on the CPU only, where it costs nothing;

@@ -31,6 +31,7 @@ def rasterise(
     background: Float32[Tensor, "3"] | None = None,
     with_depth: bool = False,
     with_median_depth: bool = False,
+    with_weights: bool = False,
 ) -> Rendering:
     """See :class:`tasks.splat.rasterise.protocol.Rasteriser`.
 
@@ -45,7 +46,7 @@ def rasterise(
     wanted = any(tensor.requires_grad for tensor in (means, quats, scales, opacities, sh))
     means2d = torch.zeros(1, len(means), 2, requires_grad=wanted and torch.is_grad_enabled())
     camera = _camera(camera_from_world, intrinsics, width, height)
-    rgb, alpha, depth_sum, median_depth, radii = _Rasterise.apply(  # type: ignore[no-untyped-call]
+    rgb, alpha, depth_sum, median_depth, weights, radii = _Rasterise.apply(  # type: ignore[no-untyped-call]
         means.contiguous(),
         quats.contiguous(),
         scales.contiguous(),
@@ -56,7 +57,7 @@ def rasterise(
         sh_degree,
         np.zeros(3, np.float32) if background is None else background.detach().contiguous().numpy(),
         with_depth,
-        with_median_depth,
+        with_median_depth or with_weights,
     )
     return Rendering(
         rgb=rgb,
@@ -64,6 +65,7 @@ def rasterise(
         # The bound is gsplat's; alpha is 0 or above 1/255.
         depth=depth_sum / alpha.clamp_min(1e-10) if with_depth else None,
         median_depth=median_depth if with_median_depth else None,
+        weights=weights if with_weights else None,
         means2d=means2d,
         radii=radii,
     )
@@ -101,7 +103,7 @@ def _camera(
 
 
 class _Rasterise(torch.autograd.Function):
-    """Gaussians to image, alpha, sum of w z, median depth, and radii."""
+    """Gaussians to image, alpha, sum of w z, median depth, sums of w, and radii."""
 
     @staticmethod
     def forward(
@@ -116,8 +118,8 @@ class _Rasterise(torch.autograd.Function):
         sh_degree: int,
         background: Float32[np.ndarray, "3"],
         with_depth: bool,
-        with_median: bool,
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        with_details: bool,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
         threads = numba.get_num_threads()
         count = len(means)
         projected = np.empty((count, PROJECTED), np.float32)
@@ -152,7 +154,8 @@ class _Rasterise(torch.autograd.Function):
         rgb = np.empty((*shape, 3), np.float32)
         transmittance = np.empty(shape, np.float32)
         depth_sum = np.empty(shape if with_depth else (0, 0), np.float32)
-        median_depth = np.empty(shape if with_median else (0, 0), np.float32)
+        median_depth = np.empty(shape if with_details else (0, 0), np.float32)
+        weights = np.empty((threads, count if with_details else 0), np.float32)
         stops = np.empty(len(starts) - 1, np.int32)
         blend(
             projected,
@@ -160,17 +163,18 @@ class _Rasterise(torch.autograd.Function):
             members,
             background,
             with_depth,
-            with_median,
+            with_details,
             threads,
             rgb,
             transmittance,
             depth_sum,
             median_depth,
+            weights,
             stops,
         )
         image = torch.from_numpy(rgb)
         extents = torch.from_numpy(radii[None])
-        median = torch.from_numpy(median_depth)
+        details = (torch.from_numpy(median_depth), torch.from_numpy(weights.sum(0)))
         # Saved as torch's own, the image included, so that editing one in place is noticed.
         ctx.save_for_backward(means, quats, scales, sh, image)
         ctx.camera, ctx.sh_degree = camera, sh_degree
@@ -178,7 +182,7 @@ class _Rasterise(torch.autograd.Function):
         ctx.projected, ctx.radii = projected, radii
         ctx.starts, ctx.members, ctx.stops = starts, members, stops
         ctx.transmittance, ctx.depth_sum = transmittance, depth_sum
-        ctx.mark_non_differentiable(median, extents)
+        ctx.mark_non_differentiable(*details, extents)
         # Missing gradients arrive as None: zeros made by torch would set its threads spinning on
         # the cores that the kernel is about to use, which cost 20 ms of a backward pass.
         ctx.set_materialize_grads(False)
@@ -186,7 +190,7 @@ class _Rasterise(torch.autograd.Function):
             image,
             torch.from_numpy(1 - transmittance),
             torch.from_numpy(depth_sum),
-            median,
+            *details,
             extents,
         )
 

@@ -187,8 +187,9 @@ def _row_address(context: Any, builder: Any, array_type: Any, array: Any, n: Any
     return builder.gep(data_pointer(context, builder, array_type, array), [offset])
 
 
-def _drawing(*, channels: int, with_median: bool = False) -> Any:
-    """The intrinsic that draws Gaussian ``n`` into the rows first..last of a tile."""
+def _drawing(*, channels: int, with_details: bool = False) -> Any:
+    """The intrinsic that draws Gaussian ``n`` into the rows first..last of a tile, and with details
+    keeps the median depth and adds the weights to its place in ``weights``."""
 
     def draw(
         typing_context: Any,
@@ -200,17 +201,21 @@ def _drawing(*, channels: int, with_median: bool = False) -> Any:
         tile_y: Any,
         projected: Any,
         n: Any,
+        weights: Any,
     ) -> Any:
         f, i = types.float32, types.int32
-        signature = i(state, alive, i, i, f, f, projected, types.intp)
+        signature = i(state, alive, i, i, f, f, projected, types.intp, weights)
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            state_type, alive_type, *_, projected_type, _ = signature.args
-            state, alive, first_row, last_row, tile_x, tile_y, projected, n = arguments
+            state_type, alive_type, *_, projected_type, _, weights_type = signature.args
+            state, alive, first_row, last_row, tile_x, tile_y, projected, n, weights = arguments
             state = data_pointer(context, builder, state_type, state)
             alive = data_pointer(context, builder, alive_type, alive)
             row_of = _row_address(context, builder, projected_type, projected, n, PROJECTED)
             footprint = _Footprint(builder, row_of, tile_x, tile_y)
+            if with_details:
+                weight_sum = cgutils.alloca_once(builder, constant(0.0).type)
+                builder.store(constant(0.0), weight_sum)
 
             def draw_row(row: Any) -> Vector:
                 planes = _Planes(builder, state, row)
@@ -222,7 +227,9 @@ def _drawing(*, channels: int, with_median: bool = False) -> Any:
                     plane = _CHANNELS + channel
                     drawn = planes.load(plane) + weight * footprint.channels[channel]
                     planes.store(plane, drawn)
-                if with_median:
+                if with_details:
+                    sum_so_far = Vector(builder, builder.load(weight_sum))
+                    builder.store((sum_so_far + weight).value, weight_sum)
                     # False where the pixel is finished: there T had fallen below a tenth already.
                     crossed = builder.and_(
                         before.compare(">", MEDIAN_TRANSMITTANCE),
@@ -232,7 +239,13 @@ def _drawing(*, channels: int, with_median: bool = False) -> Any:
                     planes.store(_MEDIAN, median)
                 return left
 
-            return _for_live_rows(builder, alive, first_row, last_row, draw_row)
+            finished_rows = _for_live_rows(builder, alive, first_row, last_row, draw_row)
+            if with_details:
+                total = sum_lanes(builder, [Vector(builder, builder.load(weight_sum))])
+                in_first_lane = builder.extract_element(total.value, ir.Constant(INT, 0))
+                place = _row_address(context, builder, weights_type, weights, n, 1)
+                builder.store(builder.fadd(builder.load(place), in_first_lane), place)
+            return finished_rows
 
         return signature, generate
 
@@ -307,7 +320,7 @@ def _gathering(*, channels: int) -> Any:
 
 _draw_colour = _drawing(channels=3)
 _draw_colour_and_depth = _drawing(channels=4)
-_draw_everything = _drawing(channels=4, with_median=True)
+_draw_details = _drawing(channels=4, with_details=True)
 _gather_colour = _gathering(channels=3)
 _gather_colour_and_depth = _gathering(channels=4)
 
@@ -372,16 +385,18 @@ def blend(
     members: Int32[np.ndarray, " pairs"],
     background: Float32[np.ndarray, "3"],
     with_depth: bool,
-    with_median: bool,
+    with_details: bool,
     threads: int,
     rgb: Float32[np.ndarray, "h w 3"],
     transmittance: Float32[np.ndarray, "h w"],
     depth_sum: Float32[np.ndarray, "h_or_0 w_or_0"],
     median_depth: Float32[np.ndarray, "h_or_0 w_or_0"],
+    weights: Float32[np.ndarray, "threads n_or_0"],
     stops: Int32[np.ndarray, " tiles"],
 ) -> None:
-    """Write the image, T_end, the sum of w z (``with_depth``, world units), the median depth
-    (``with_median``, world units), and where in ``members`` each tile was finished."""
+    """Write the image, T_end, the sum of w z (``with_depth``, world units), where in ``members`` each
+    tile was finished, and ``with_details`` the median depth (world units) and the sums of w of each
+    Gaussian, a table for each thread."""
     height, width = transmittance.shape
     tile_columns = tiles_along(width)
     tiles = tile_columns * tiles_along(height)
@@ -389,6 +404,8 @@ def blend(
     for thread in prange(threads):
         state = np.empty(_PLANES * _PLANE, np.float32)
         alive = np.empty(TILE, np.int32)
+        own_weights = weights[thread]
+        own_weights[:] = float32(0)
         # Tiles in turn rather than in blocks: neighbours cost alike, so the threads end together.
         for tile in range(thread, tiles, threads):
             x = (tile % tile_columns) * TILE
@@ -411,17 +428,17 @@ def blend(
                 first, last = _rows_touched(projected, n, tile_x, tile_y)
                 if first > last:
                     continue
-                if with_median:
-                    live_rows -= _draw_everything(
-                        state, alive, first, last, tile_x, tile_y, projected, n
+                if with_details:
+                    live_rows -= _draw_details(
+                        state, alive, first, last, tile_x, tile_y, projected, n, own_weights
                     )
                 elif with_depth:
                     live_rows -= _draw_colour_and_depth(
-                        state, alive, first, last, tile_x, tile_y, projected, n
+                        state, alive, first, last, tile_x, tile_y, projected, n, own_weights
                     )
                 else:
                     live_rows -= _draw_colour(
-                        state, alive, first, last, tile_x, tile_y, projected, n
+                        state, alive, first, last, tile_x, tile_y, projected, n, own_weights
                     )
                 if live_rows <= 0:
                     break
@@ -438,7 +455,7 @@ def blend(
                         )
                     if with_depth:
                         depth_sum[y + row, x + column] = state[(_CHANNELS + 3) * _PLANE + pixel]
-                    if with_median:
+                    if with_details:
                         median_depth[y + row, x + column] = state[_MEDIAN * _PLANE + pixel]
 
 

@@ -37,6 +37,8 @@ class DenseRendering:
     median_depth: Tensor
     closest_to_half: Tensor
     """How close a pixel's transmittance comes to 1/2, before or after any Gaussian."""
+    weights: Tensor
+    """Sums over the pixels, of each Gaussian."""
     means2d: Tensor
     """Holds its gradient after a backward pass."""
 
@@ -115,6 +117,7 @@ def render(
         depth=depth.reshape(height, width),
         median_depth=median_depth.detach().reshape(height, width),
         closest_to_half=closest_to_half.detach().reshape(height, width),
+        weights=torch.zeros_like(z).index_add(0, order, weights.sum(0)).detach(),
         means2d=means2d,
     )
 

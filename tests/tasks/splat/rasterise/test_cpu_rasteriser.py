@@ -68,6 +68,18 @@ def test_median_depth_is_that_of_the_dense_reference(scene: Scene) -> None:
     )
 
 
+@pytest.mark.parametrize("scene", SCENES.values(), ids=SCENES.keys())
+def test_summed_weights_are_those_of_the_dense_reference(scene: Scene) -> None:
+    expected = dense_reference.render(*scene.tensors(torch.float64), **scene.view, sh_degree=3)
+    inputs = scene.tensors(torch.float32, requires_grad=True)
+    found = rasterise(*inputs, **scene.view, sh_degree=3, with_weights=True)
+
+    assert found.weights is not None
+    assert not found.weights.requires_grad
+    assert (found.weights - expected.weights).abs().max() < 1e-5 * expected.weights.max()
+    assert found.weights.sum() == pytest.approx(found.alpha.sum().item(), rel=1e-5)
+
+
 def test_median_depth_is_on_a_surface_where_expected_depth_is_between_two() -> None:
     def walls(*opacities: float) -> Rendering:
         count = len(opacities)
@@ -104,6 +116,7 @@ def test_what_is_asked_for_does_not_change_the_rest() -> None:
             sh_degree=3,
             with_depth=whole,
             with_median_depth=whole,
+            with_weights=whole,
         )
         for whole in (False, True)
     )
