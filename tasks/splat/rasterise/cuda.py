@@ -25,6 +25,7 @@ def rasterise(
     height: int,
     sh_degree: int,
     background: Float32[Tensor, "3"] | None = None,
+    absgrad: bool = False,
     with_depth: bool = False,
     with_median_depth: bool = False,
     with_weights: bool = False,
@@ -52,6 +53,7 @@ def rasterise(
         sh_degree=sh_degree,
         packed=False,
         backgrounds=None if background is None else background[None],
+        absgrad=absgrad,
         render_mode="RGB+ED" if with_depth else "RGB",
     )
     means2d = meta["means2d"]

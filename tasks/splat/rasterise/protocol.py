@@ -25,12 +25,15 @@ class Rendering:
     surfaces, as the expected depth does at edges. Carries no gradient. None unless it was asked
     for."""
     weights: Float32[Tensor, " n"] | None
-    """Each Gaussian's blending weights summed over the image, ``sum_p alpha_p T_p``: the pixels that
-    it fills, in pixels. They add up to the sum of ``alpha``. Carries no gradient. None unless it
-    was asked for."""
+    """Each Gaussian's blending weights summed over the image, ``sum_p alpha_p T_p``: how many
+    pixels it fills. They add up to the sum of ``alpha``. Carries no gradient. None unless it was
+    asked for."""
     means2d: Float32[Tensor, "1 n 2"]
     """Its ``grad`` after a backward pass is the gradient by each Gaussian's pixel position, which
-    densification reads. Its values are pixel positions on CUDA and 0 on the CPU."""
+    densification reads, and its ``absgrad``, if asked for, the sum over pixels of the absolute
+    values of what each adds to it (Ye et al., AbsGS, ACM MM 2024), which does not cancel where
+    pixels pull a Gaussian apart. Both are in units of the loss per pixel. Its values are pixel
+    positions on CUDA and 0 on the CPU."""
     radii: Int32[Tensor, "1 n 2"]
     """Half extents of each Gaussian along x and y, pixels; 0 where it is not in view."""
 
@@ -56,6 +59,7 @@ class Rasteriser(Protocol):
         height: int,
         sh_degree: int,
         background: Float32[Tensor, "3"] | None = None,
+        absgrad: bool = False,
         with_depth: bool = False,
         with_median_depth: bool = False,
         with_weights: bool = False,
@@ -75,6 +79,7 @@ class Rasteriser(Protocol):
             height: of the image, pixels.
             sh_degree: degree in use; the stored coefficients may hold more.
             background: colour behind the Gaussians; black if None. Gets no gradient on the CPU.
+            absgrad: also leave ``means2d.absgrad`` after a backward pass.
             with_depth: also render the expected depth.
             with_median_depth: also render the median depth (Huang et al., SIGGRAPH 2024, sec. 4.1,
                 who take the last Gaussian where the transmittance never falls to 1/2).

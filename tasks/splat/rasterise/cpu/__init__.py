@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tasks.errors import InputError
 from tasks.splat.rasterise.cpu.blend import blend, blend_backward
-from tasks.splat.rasterise.cpu.layout import GRADIENTS, PROJECTED
+from tasks.splat.rasterise.cpu.layout import ABS_X, ABS_Y, GRADIENTS, PROJECTED
 from tasks.splat.rasterise.cpu.project import project, project_backward
 from tasks.splat.rasterise.cpu.tiles import bin_into_tiles, order_by_depth
 from tasks.splat.rasterise.protocol import Rendering
@@ -29,6 +29,7 @@ def rasterise(
     height: int,
     sh_degree: int,
     background: Float32[Tensor, "3"] | None = None,
+    absgrad: bool = False,
     with_depth: bool = False,
     with_median_depth: bool = False,
     with_weights: bool = False,
@@ -45,6 +46,11 @@ def rasterise(
     """
     wanted = any(tensor.requires_grad for tensor in (means, quats, scales, opacities, sh))
     means2d = torch.zeros(1, len(means), 2, requires_grad=wanted and torch.is_grad_enabled())
+    absolute = None
+    if absgrad and means2d.requires_grad:
+        # An attribute, as gsplat leaves it and its strategies read it.
+        means2d.absgrad = torch.zeros_like(means2d)  # type: ignore[attr-defined]
+        absolute = means2d.absgrad[0].detach().numpy()  # type: ignore[attr-defined]
     camera = _camera(camera_from_world, intrinsics, width, height)
     rgb, alpha, depth_sum, median_depth, weights, radii = _Rasterise.apply(  # type: ignore[no-untyped-call]
         means.contiguous(),
@@ -56,6 +62,7 @@ def rasterise(
         camera,
         sh_degree,
         np.zeros(3, np.float32) if background is None else background.detach().contiguous().numpy(),
+        absolute,
         with_depth,
         with_median_depth or with_weights,
     )
@@ -117,6 +124,7 @@ class _Rasterise(torch.autograd.Function):
         camera: _Camera,
         sh_degree: int,
         background: Float32[np.ndarray, "3"],
+        absolute: Float32[np.ndarray, "n 2"] | None,
         with_depth: bool,
         with_details: bool,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
@@ -178,7 +186,7 @@ class _Rasterise(torch.autograd.Function):
         # Saved as torch's own, the image included, so that editing one in place is noticed.
         ctx.save_for_backward(means, quats, scales, sh, image)
         ctx.camera, ctx.sh_degree = camera, sh_degree
-        ctx.with_depth, ctx.threads = with_depth, threads
+        ctx.absolute, ctx.with_depth, ctx.threads = absolute, with_depth, threads
         ctx.projected, ctx.radii = projected, radii
         ctx.starts, ctx.members, ctx.stops = starts, members, stops
         ctx.transmittance, ctx.depth_sum = transmittance, depth_sum
@@ -212,6 +220,7 @@ class _Rasterise(torch.autograd.Function):
             ctx.members,
             ctx.stops,
             ctx.with_depth,
+            ctx.absolute is not None,
             rgb,
             ctx.transmittance,
             ctx.depth_sum,
@@ -220,6 +229,8 @@ class _Rasterise(torch.autograd.Function):
             _array(grad_depth_sum, ctx.depth_sum.shape),
             gradients,
         )
+        if ctx.absolute is not None:
+            np.sum(gradients[:, :, ABS_X : ABS_Y + 1], axis=0, out=ctx.absolute)
         grad_means, grad_quats, grad_scales = (np.empty_like(a) for a in (means, quats, scales))
         grad_opacities = np.empty(count, np.float32)
         grad_sh = np.empty_like(sh)
@@ -245,6 +256,7 @@ class _Rasterise(torch.autograd.Function):
         return (
             *(torch.from_numpy(grad) for grad in by_input),
             torch.from_numpy(grad_means2d[None]),
+            None,
             None,
             None,
             None,

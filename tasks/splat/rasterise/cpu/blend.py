@@ -50,6 +50,7 @@ from tasks.splat.rasterise.cpu.vectors import (
     FLOAT,
     INT,
     Vector,
+    absolute,
     any_lane,
     broadcast,
     constant,
@@ -111,6 +112,7 @@ class _Footprint:
         self.at_row_0 = broadcast(builder, log2_opacity) - half_xx * self.dx * self.dx
         self.slope = broadcast(builder, times(column(CONIC_XY), _LOG2_E)) * self.dx
         self.half_yy = times(column(CONIC_YY), 0.5 * _LOG2_E)
+        self.conic = [broadcast(builder, column(c)) for c in (CONIC_XX, CONIC_XY, CONIC_YY)]
         # The columns RED, GREEN, BLUE, DEPTH follow each other.
         self.channels = [broadcast(builder, column(RED + channel)) for channel in range(4)]
 
@@ -126,6 +128,11 @@ class _Footprint:
         capped = alpha.compare(">", MAX_ALPHA)
         alpha = select(builder, drawn, select(builder, capped, MAX_ALPHA, alpha), 0.0)
         return alpha, dy_lanes, capped
+
+    def pulls(self, dy: Vector) -> tuple[Vector, Vector]:
+        """``-d(ln alpha) / d mean`` along x and y at a row's dy."""
+        xx, xy, yy = self.conic
+        return xx * self.dx + xy * dy, xy * self.dx + yy * dy
 
 
 class _Planes:
@@ -252,9 +259,9 @@ def _drawing(*, channels: int, with_details: bool = False) -> Any:
     return intrinsic(draw)
 
 
-def _gathering(*, channels: int) -> Any:
+def _gathering(*, channels: int, with_absolute: bool = False) -> Any:
     """The intrinsic that adds Gaussian ``n``'s gradient sums over the rows first..last of a tile to
-    its row of ``gradients``."""
+    its row of ``gradients``, the absolute ones only if wanted."""
 
     def gather(
         typing_context: Any,
@@ -278,8 +285,10 @@ def _gathering(*, channels: int) -> Any:
             alive = data_pointer(context, builder, alive_type, alive)
             row_of = _row_address(context, builder, projected_type, projected, n, PROJECTED)
             footprint = _Footprint(builder, row_of, tile_x, tile_y)
-            # Sums down the columns of m, m dy, m dy^2, and of weight * grad for each channel.
-            sums = [cgutils.alloca_once(builder, constant(0.0).type) for _ in range(3 + channels)]
+            # Sums down the columns of m, m dy, m dy^2, of weight * grad for each channel, and of
+            # the absolute pulls along x and y.
+            terms_of_row = 3 + channels + (2 if with_absolute else 0)
+            sums = [cgutils.alloca_once(builder, constant(0.0).type) for _ in range(terms_of_row)]
             for slot in sums:
                 builder.store(constant(0.0), slot)
 
@@ -298,16 +307,21 @@ def _gathering(*, channels: int) -> Any:
                 m = select(builder, builder.or_(finished, capped), 0.0, m)
                 m_dy = m * dy
                 terms = [m, m_dy, m_dy * dy, *(weight * grad for grad in upstream)]
+                if with_absolute:
+                    terms += [absolute(builder, m * pull) for pull in footprint.pulls(dy)]
                 for slot, term in zip(sums, terms, strict=True):
                     builder.store((Vector(builder, builder.load(slot)) + term).value, slot)
                 return left
 
             finished_rows = _for_live_rows(builder, alive, first_row, last_row, gather_row)
-            m, m_dy, m_dy_dy, *by_channel = (Vector(builder, builder.load(slot)) for slot in sums)
+            m, m_dy, m_dy_dy, *rest = (Vector(builder, builder.load(slot)) for slot in sums)
+            by_channel, pulls = rest[:channels], rest[channels:]
+            if with_absolute and channels == 3:
+                by_channel.append(Vector(builder, constant(0.0)))  # in place of depth
             m_dx = m * footprint.dx
             # In the order of the columns of `gradients`.
             moments = [m, m_dx, m_dx * footprint.dx, m_dy, m_dy * footprint.dx, m_dy_dy]
-            total = sum_lanes(builder, [*moments, *by_channel])
+            total = sum_lanes(builder, [*moments, *by_channel, *pulls])
             row_of = _row_address(context, builder, gradients_type, gradients, n, GRADIENTS)
             start = ir.Constant(INT, 0)
             store(builder, load(builder, row_of, start) + total, row_of, start)
@@ -323,6 +337,8 @@ _draw_colour_and_depth = _drawing(channels=4)
 _draw_details = _drawing(channels=4, with_details=True)
 _gather_colour = _gathering(channels=3)
 _gather_colour_and_depth = _gathering(channels=4)
+_gather_colour_and_absolute = _gathering(channels=3, with_absolute=True)
+_gather_everything = _gathering(channels=4, with_absolute=True)
 
 
 @inlined
@@ -394,9 +410,9 @@ def blend(
     weights: Float32[np.ndarray, "threads n_or_0"],
     stops: Int32[np.ndarray, " tiles"],
 ) -> None:
-    """Write the image, T_end, the sum of w z (``with_depth``, world units), where in ``members`` each
-    tile was finished, and ``with_details`` the median depth (world units) and the sums of w of each
-    Gaussian, a table for each thread."""
+    """Write the image, T_end, the sum of w z (``with_depth``, world units), where in ``members``
+    each tile was finished, and ``with_details`` the median depth (world units) and the sums of w of
+    each Gaussian, a table for each thread."""
     height, width = transmittance.shape
     tile_columns = tiles_along(width)
     tiles = tile_columns * tiles_along(height)
@@ -466,6 +482,7 @@ def blend_backward(
     members: Int32[np.ndarray, " pairs"],
     stops: Int32[np.ndarray, " tiles"],
     with_depth: bool,
+    with_absolute: bool,
     rgb: Float32[np.ndarray, "h w 3"],
     transmittance: Float32[np.ndarray, "h w"],
     depth_sum: Float32[np.ndarray, "h_or_0 w_or_0"],
@@ -521,7 +538,16 @@ def blend_backward(
                 first, last = _rows_touched(projected, n, tile_x, tile_y)
                 if first > last:
                     continue
-                if with_depth:
+                if with_absolute:
+                    if with_depth:
+                        live_rows -= _gather_everything(
+                            state, alive, first, last, tile_x, tile_y, projected, n, own
+                        )
+                    else:
+                        live_rows -= _gather_colour_and_absolute(
+                            state, alive, first, last, tile_x, tile_y, projected, n, own
+                        )
+                elif with_depth:
                     live_rows -= _gather_colour_and_depth(
                         state, alive, first, last, tile_x, tile_y, projected, n, own
                     )

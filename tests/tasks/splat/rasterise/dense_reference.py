@@ -41,6 +41,15 @@ class DenseRendering:
     """Sums over the pixels, of each Gaussian."""
     means2d: Tensor
     """Holds its gradient after a backward pass."""
+    order: Tensor
+    """Indices of the Gaussians in view, nearest first."""
+    means2d_by_pixel: Tensor
+    """[pixels visible 2]: those of ``order`` once more for each pixel, with their gradients."""
+
+    def absgrad(self) -> Tensor:
+        """Summed over the pixels, of each Gaussian."""
+        sums = self.means2d_by_pixel.grad.abs().sum(0)
+        return torch.zeros_like(self.means2d).index_add(0, self.order, sums)
 
 
 def render(
@@ -93,7 +102,11 @@ def render(
     colours = colour(sh, sh_degree, means + rotation.T @ translation)
     rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     pixels = torch.stack([columns, rows], -1).reshape(-1, 1, 2).to(means) + 0.5
-    offset = means2d[order] - pixels
+    # A copy of every Gaussian for every pixel, so that a backward pass leaves what each adds.
+    means2d_by_pixel = means2d[order].expand(len(pixels), -1, -1).clone()
+    if means2d_by_pixel.requires_grad:
+        means2d_by_pixel.retain_grad()
+    offset = means2d_by_pixel - pixels
     exponent = 0.5 * torch.einsum("pni,nij,pnj->pn", offset, conic[order], offset)
     alpha = (opacities[order] * torch.exp(-exponent)).clamp_max(0.999)
     alpha = torch.where(alpha < 1 / 255, 0, alpha)
@@ -119,6 +132,8 @@ def render(
         closest_to_half=closest_to_half.detach().reshape(height, width),
         weights=torch.zeros_like(z).index_add(0, order, weights.sum(0)).detach(),
         means2d=means2d,
+        order=order,
+        means2d_by_pixel=means2d_by_pixel,
     )
 
 

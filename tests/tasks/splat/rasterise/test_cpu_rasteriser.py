@@ -124,9 +124,12 @@ def test_what_is_asked_for_does_not_change_the_rest() -> None:
     assert torch.equal(plain.alpha, whole.alpha)
 
 
+@pytest.mark.parametrize("absgrad", [False, True], ids=["plain", "absgrad"])
 @pytest.mark.parametrize("with_depth", [False, True], ids=["colour", "depth"])
 @pytest.mark.parametrize("scene", SCENES.values(), ids=SCENES.keys())
-def test_gradients_are_those_of_the_dense_reference(scene: Scene, with_depth: bool) -> None:
+def test_gradients_are_those_of_the_dense_reference(
+    scene: Scene, with_depth: bool, absgrad: bool
+) -> None:
     generator = torch.Generator().manual_seed(9)
     height, width = scene.view["height"], scene.view["width"]
     rgb, alpha, depth = (
@@ -141,7 +144,12 @@ def test_gradients_are_those_of_the_dense_reference(scene: Scene, with_depth: bo
 
     single = scene.tensors(torch.float32, requires_grad=True)
     found = rasterise(
-        *single, **scene.view, sh_degree=3, background=BACKGROUND, with_depth=with_depth
+        *single,
+        **scene.view,
+        sh_degree=3,
+        background=BACKGROUND,
+        absgrad=absgrad,
+        with_depth=with_depth,
     )
     objective = (found.rgb * rgb).sum() + (found.alpha * alpha).sum()
     if found.depth is not None:
@@ -151,6 +159,9 @@ def test_gradients_are_those_of_the_dense_reference(scene: Scene, with_depth: bo
     for name, a, b in zip(NAMES, exact, single, strict=True):
         assert relative_error(b.grad, a.grad) < 1e-4, name
     assert relative_error(found.means2d.grad[0], expected.means2d.grad) < 1e-4
+    assert hasattr(found.means2d, "absgrad") == absgrad
+    if absgrad:
+        assert relative_error(found.means2d.absgrad[0], expected.absgrad()) < 1e-4
 
 
 def relative_error(found: Tensor, expected: Tensor) -> float:
