@@ -25,6 +25,7 @@ def rasterise(
     height: int,
     sh_degree: int,
     background: Float32[Tensor, "3"] | None = None,
+    antialiased: bool = False,
     absgrad: bool = False,
     with_depth: bool = False,
     with_median_depth: bool = False,
@@ -53,6 +54,7 @@ def rasterise(
         sh_degree=sh_degree,
         packed=False,
         backgrounds=None if background is None else background[None],
+        rasterize_mode="antialiased" if antialiased else "classic",
         absgrad=absgrad,
         render_mode="RGB+ED" if with_depth else "RGB",
     )

@@ -40,9 +40,9 @@ class Rendering:
 
 @runtime_checkable
 class Rasteriser(Protocol):
-    """Renders Gaussians with one pinhole camera, as ``gsplat.rasterization`` does in its classic
-    mode: EWA splatting (Zwicker et al., IEEE TVCG 8(3), 2002), front-to-back blending (Kerbl et
-    al., ACM TOG 42(4), 2023).
+    """Renders Gaussians with one pinhole camera, as ``gsplat.rasterization`` does: EWA splatting
+    (Zwicker et al., IEEE TVCG 8(3), 2002), front-to-back blending (Kerbl et al., ACM TOG 42(4),
+    2023).
     """
 
     def __call__(
@@ -59,6 +59,7 @@ class Rasteriser(Protocol):
         height: int,
         sh_degree: int,
         background: Float32[Tensor, "3"] | None = None,
+        antialiased: bool = False,
         absgrad: bool = False,
         with_depth: bool = False,
         with_median_depth: bool = False,
@@ -79,6 +80,10 @@ class Rasteriser(Protocol):
             height: of the image, pixels.
             sh_degree: degree in use; the stored coefficients may hold more.
             background: colour behind the Gaussians; black if None. Gets no gradient on the CPU.
+            antialiased: lower the opacity of a Gaussian by as much as the 0.3 square pixels that
+                are added to its 2D covariance widen it, ``sqrt(det C / det (C + 0.3 I))``, so that
+                what is smaller than a pixel does not grow brighter from further away (Yu et al.,
+                Mip-Splatting, CVPR 2024, sec. 5.2). A splat is shown the way it was fitted.
             absgrad: also leave ``means2d.absgrad`` after a backward pass.
             with_depth: also render the expected depth.
             with_median_depth: also render the median depth (Huang et al., SIGGRAPH 2024, sec. 4.1,

@@ -29,6 +29,7 @@ def rasterise(
     height: int,
     sh_degree: int,
     background: Float32[Tensor, "3"] | None = None,
+    antialiased: bool = False,
     absgrad: bool = False,
     with_depth: bool = False,
     with_median_depth: bool = False,
@@ -61,6 +62,7 @@ def rasterise(
         means2d,
         camera,
         sh_degree,
+        antialiased,
         np.zeros(3, np.float32) if background is None else background.detach().contiguous().numpy(),
         absolute,
         with_depth,
@@ -123,6 +125,7 @@ class _Rasterise(torch.autograd.Function):
         means2d: Tensor,
         camera: _Camera,
         sh_degree: int,
+        antialiased: bool,
         background: Float32[np.ndarray, "3"],
         absolute: Float32[np.ndarray, "n 2"] | None,
         with_depth: bool,
@@ -140,6 +143,7 @@ class _Rasterise(torch.autograd.Function):
             opacities.detach().numpy(),
             sh.detach().numpy(),
             sh_degree,
+            antialiased,
             *camera,
             projected,
             radii,
@@ -184,8 +188,8 @@ class _Rasterise(torch.autograd.Function):
         extents = torch.from_numpy(radii[None])
         details = (torch.from_numpy(median_depth), torch.from_numpy(weights.sum(0)))
         # Saved as torch's own, the image included, so that editing one in place is noticed.
-        ctx.save_for_backward(means, quats, scales, sh, image)
-        ctx.camera, ctx.sh_degree = camera, sh_degree
+        ctx.save_for_backward(means, quats, scales, opacities, sh, image)
+        ctx.camera, ctx.sh_degree, ctx.antialiased = camera, sh_degree, antialiased
         ctx.absolute, ctx.with_depth, ctx.threads = absolute, with_depth, threads
         ctx.projected, ctx.radii = projected, radii
         ctx.starts, ctx.members, ctx.stops = starts, members, stops
@@ -211,7 +215,9 @@ class _Rasterise(torch.autograd.Function):
         *_: None,
     ) -> tuple[Tensor | None, ...]:
         camera: _Camera = ctx.camera
-        means, quats, scales, sh, rgb = (tensor.detach().numpy() for tensor in ctx.saved_tensors)
+        means, quats, scales, opacities, sh, rgb = (
+            tensor.detach().numpy() for tensor in ctx.saved_tensors
+        )
         count = len(means)
         gradients = np.empty((ctx.threads, count, GRADIENTS), np.float32)
         blend_backward(
@@ -239,8 +245,10 @@ class _Rasterise(torch.autograd.Function):
             means,
             quats,
             scales,
+            opacities,
             sh,
             ctx.sh_degree,
+            ctx.antialiased,
             *camera,
             ctx.projected,
             ctx.radii,
@@ -256,6 +264,7 @@ class _Rasterise(torch.autograd.Function):
         return (
             *(torch.from_numpy(grad) for grad in by_input),
             torch.from_numpy(grad_means2d[None]),
+            None,
             None,
             None,
             None,

@@ -65,6 +65,7 @@ def render(
     height: int,
     sh_degree: int,
     background: Tensor | None = None,
+    antialiased: bool = False,
 ) -> DenseRendering:
     pose = torch.from_numpy(camera_from_world).to(means)
     fx, fy, cx, cy = (float(intrinsics[i, j]) for i, j in ((0, 0), (1, 1), (0, 2), (1, 2)))
@@ -79,7 +80,11 @@ def render(
     jacobian = torch.stack(
         [fx / z, zero, -fx * x_limited / z**2, zero, fy / z, -fy * y_limited / z**2], -1
     ).reshape(-1, 2, 3)
-    covariance_2d = jacobian @ covariance @ jacobian.mT + 0.3 * torch.eye(2).to(means)
+    unblurred = jacobian @ covariance @ jacobian.mT
+    covariance_2d = unblurred + 0.3 * torch.eye(2).to(means)
+    if antialiased:
+        share = torch.linalg.det(unblurred) / torch.linalg.det(covariance_2d)
+        opacities = opacities * share.clamp_min(0).sqrt()
     conic = torch.linalg.inv(covariance_2d)
     means2d = torch.stack([fx * x / z + cx, fy * y / z + cy], -1)
     if means2d.requires_grad:

@@ -16,6 +16,7 @@ from tasks.splat.rasterise.cpu.layout import (
     DEPTH,
     MEAN_X,
     MEAN_Y,
+    OPACITY,
     PROJECTED,
     RED,
 )
@@ -53,6 +54,26 @@ def test_projection_is_gsplats() -> None:
     np.testing.assert_allclose(projected[seen, CONIC_DET], xx * yy - xy**2, rtol=1e-3)
 
 
+def test_antialiasing_is_gsplats() -> None:
+    means, quats, scales, _, sh = SCENE.tensors(torch.float32)
+    axes = rotations(quats) * scales[:, None, :]
+    *_, compensations = _fully_fused_projection(
+        means.double(),
+        (axes @ axes.mT).double(),
+        torch.from_numpy(SCENE.view["camera_from_world"])[None],
+        torch.from_numpy(SCENE.view["intrinsics"])[None],
+        WIDTH,
+        HEIGHT,
+        calc_compensations=True,
+    )
+
+    projected, radii = projected_by_kernel(torch.ones(len(means)), sh, degree=0, antialiased=True)
+
+    seen = radii[:, 0] > 0
+    assert compensations[0][seen].min() < 0.9
+    np.testing.assert_allclose(projected[seen, OPACITY], compensations[0][seen], rtol=2e-4)
+
+
 @pytest.mark.parametrize("degree", [0, 1, 2, 3])
 def test_colours_are_gsplats(degree: int) -> None:
     means, _, _, opacities, sh = SCENE.tensors(torch.float32)
@@ -67,7 +88,7 @@ def test_colours_are_gsplats(degree: int) -> None:
 
 
 def projected_by_kernel(
-    opacities: torch.Tensor, sh: torch.Tensor, *, degree: int
+    opacities: torch.Tensor, sh: torch.Tensor, *, degree: int, antialiased: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     means, quats, scales, _, _ = SCENE.tensors(torch.float32)
     camera_from_world = SCENE.view["camera_from_world"].astype(np.float32)
@@ -78,6 +99,7 @@ def projected_by_kernel(
     broken = project(
         *(tensor.numpy() for tensor in (means, quats, scales, opacities, sh)),
         degree,
+        antialiased,
         rotation,
         translation,
         -rotation.T @ translation,
