@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from gsplat import rasterization
 from gsplat.cuda._wrapper import rasterize_to_indices_in_range, rasterize_to_pixels
-from jaxtyping import Float32, Float64, Int64
+from jaxtyping import Float, Float32, Float64, Int64
 from torch import Tensor
 
 from tasks.splat.rasterise.protocol import Rendering
@@ -19,7 +19,7 @@ def rasterise(
     opacities: Float32[Tensor, " n"],
     sh: Float32[Tensor, "n k 3"],
     *,
-    camera_from_world: Float64[np.ndarray, "4 4"],
+    camera_from_world: Float64[np.ndarray, "4 4"] | Float[Tensor, "4 4"],
     intrinsics: Float64[np.ndarray, "3 3"],
     width: int,
     height: int,
@@ -37,8 +37,8 @@ def rasterise(
     pixel while it is worked out.
     """
 
-    def on_device(array: np.ndarray) -> Tensor:
-        return torch.from_numpy(array).to(means.device, torch.float32)[None]
+    def on_device(array: np.ndarray | Tensor) -> Tensor:
+        return torch.as_tensor(array).to(means.device, torch.float32)[None]
 
     # packed=False keeps means2d and radii in the order of the Gaussians.
     image, alpha, meta = rasterization(

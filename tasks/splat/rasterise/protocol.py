@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int32
+from jaxtyping import Float, Float32, Float64, Int32
 from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Rendering:
-    """One image of a splat, differentiable where the Gaussians are."""
+    """One image of a splat, differentiable where the Gaussians and the camera are."""
 
     rgb: Float32[Tensor, "h w 3"]
     """Not clamped: a pixel may exceed 1."""
@@ -53,7 +53,7 @@ class Rasteriser(Protocol):
         opacities: Float32[Tensor, " n"],
         sh: Float32[Tensor, "n k 3"],
         *,
-        camera_from_world: Float64[np.ndarray, "4 4"],
+        camera_from_world: Float64[np.ndarray, "4 4"] | Float[Tensor, "4 4"],
         intrinsics: Float64[np.ndarray, "3 3"],
         width: int,
         height: int,
@@ -74,7 +74,8 @@ class Rasteriser(Protocol):
             opacities: 0..1 (not their logit).
             sh: spherical harmonics of the colour, RGB last, as in
                 :class:`tasks.gaussians.Gaussians`.
-            camera_from_world: OpenCV axes; rotation and translation, no scale.
+            camera_from_world: OpenCV axes; rotation and translation, no scale. A tensor gets a
+                gradient, which holds for changes that leave it a rotation and a translation.
             intrinsics: pixels, without skew.
             width: of the image, pixels.
             height: of the image, pixels.

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 import torch
-from jaxtyping import Float32, Float64
+from jaxtyping import Float, Float32, Float64
 from torch import Tensor
 
 from tasks.errors import InputError
@@ -23,7 +23,7 @@ def rasterise(
     opacities: Float32[Tensor, " n"],
     sh: Float32[Tensor, "n k 3"],
     *,
-    camera_from_world: Float64[np.ndarray, "4 4"],
+    camera_from_world: Float64[np.ndarray, "4 4"] | Float[Tensor, "4 4"],
     intrinsics: Float64[np.ndarray, "3 3"],
     width: int,
     height: int,
@@ -52,6 +52,11 @@ def rasterise(
         # An attribute, as gsplat leaves it and its strategies read it.
         means2d.absgrad = torch.zeros_like(means2d)  # type: ignore[attr-defined]
         absolute = means2d.absgrad[0].detach().numpy()  # type: ignore[attr-defined]
+    if isinstance(camera_from_world, Tensor):
+        pose = camera_from_world
+        camera_from_world = pose.detach().double().numpy()
+    else:
+        pose = None
     camera = _camera(camera_from_world, intrinsics, width, height)
     rgb, alpha, depth_sum, median_depth, weights, radii = _Rasterise.apply(  # type: ignore[no-untyped-call]
         means.contiguous(),
@@ -60,6 +65,7 @@ def rasterise(
         opacities.contiguous(),
         sh.contiguous(),
         means2d,
+        pose,
         camera,
         sh_degree,
         antialiased,
@@ -123,6 +129,7 @@ class _Rasterise(torch.autograd.Function):
         opacities: Tensor,
         sh: Tensor,
         means2d: Tensor,
+        pose: Tensor | None,
         camera: _Camera,
         sh_degree: int,
         antialiased: bool,
@@ -190,6 +197,7 @@ class _Rasterise(torch.autograd.Function):
         # Saved as torch's own, the image included, so that editing one in place is noticed.
         ctx.save_for_backward(means, quats, scales, opacities, sh, image)
         ctx.camera, ctx.sh_degree, ctx.antialiased = camera, sh_degree, antialiased
+        ctx.pose_dtype = pose.dtype if pose is not None and pose.requires_grad else None
         ctx.absolute, ctx.with_depth, ctx.threads = absolute, with_depth, threads
         ctx.projected, ctx.radii = projected, radii
         ctx.starts, ctx.members, ctx.stops = starts, members, stops
@@ -241,6 +249,8 @@ class _Rasterise(torch.autograd.Function):
         grad_opacities = np.empty(count, np.float32)
         grad_sh = np.empty_like(sh)
         grad_means2d = np.empty((count, 2), np.float32)
+        with_camera = ctx.pose_dtype is not None
+        grad_camera = np.zeros((count if with_camera else 0, 12), np.float32)
         project_backward(
             means,
             quats,
@@ -253,17 +263,24 @@ class _Rasterise(torch.autograd.Function):
             ctx.projected,
             ctx.radii,
             gradients,
+            with_camera,
             grad_means,
             grad_quats,
             grad_scales,
             grad_opacities,
             grad_sh,
             grad_means2d,
+            grad_camera,
         )
+        grad_pose = None
+        if with_camera:
+            by_pose = _gradient_by_pose(camera, grad_camera, grad_means)
+            grad_pose = torch.from_numpy(by_pose).to(ctx.pose_dtype)
         by_input = (grad_means, grad_quats, grad_scales, grad_opacities, grad_sh)
         return (
             *(torch.from_numpy(grad) for grad in by_input),
             torch.from_numpy(grad_means2d[None]),
+            grad_pose,
             None,
             None,
             None,
@@ -272,6 +289,25 @@ class _Rasterise(torch.autograd.Function):
             None,
             None,
         )
+
+
+def _gradient_by_pose(
+    camera: _Camera,
+    grad_camera: Float32[np.ndarray, "n 12"],
+    grad_means: Float32[np.ndarray, "n 3"],
+) -> Float64[np.ndarray, "4 4"]:
+    """The gradient by ``camera_from_world`` from that of every Gaussian.
+
+    What a mean's gradient holds beyond its position in the camera's frame came through the viewing
+    direction ``mean - centre``, so the centre ``-R^T t`` has the opposite.
+    """
+    sums = grad_camera.sum(0, dtype=np.float64)
+    by_rotation, by_translation = sums[:9].reshape(3, 3), sums[9:]
+    by_centre = camera.rotation.T @ by_translation - grad_means.sum(0, dtype=np.float64)
+    gradient = np.zeros((4, 4))
+    gradient[:3, :3] = by_rotation - np.outer(camera.translation, by_centre)
+    gradient[:3, 3] = by_translation - camera.rotation @ by_centre
+    return gradient
 
 
 def _array(gradient: Tensor | None, shape: tuple[int, ...]) -> Float32[np.ndarray, "..."]:

@@ -323,16 +323,21 @@ def project_backward(
     projected: Float32[np.ndarray, "n 12"],
     radii: Int32[np.ndarray, "n 2"],
     gradients: Float32[np.ndarray, "threads n 16"],
+    with_camera: bool,
     grad_means: Float32[np.ndarray, "n 3"],
     grad_quats: Float32[np.ndarray, "n 4"],
     grad_scales: Float32[np.ndarray, "n 3"],
     grad_opacities: Float32[np.ndarray, " n"],
     grad_sh: Float32[np.ndarray, "n k 3"],
     grad_means2d: Float32[np.ndarray, "n 2"],
+    grad_camera: Float32[np.ndarray, "n_or_0 12"],
 ) -> None:
     """Backward of :func:`project`, from the sums over pixels that the blending left (see layout).
 
-    Every ``grad_*`` array is written in full, with zeros for Gaussians out of view.
+    Every ``grad_*`` array is written in full, with zeros for Gaussians out of view, but for
+    ``grad_camera``: it must hold zeros, and ``with_camera`` gets each Gaussian's gradient by the
+    nine numbers of ``rotation`` and the three of ``translation``, less what comes through the
+    ``centre``.
     """
     world_to_camera = _matrix(rotation)
     t0 = translation[0]
@@ -463,9 +468,8 @@ def project_backward(
         grad_quats[n, 1] = grad_q.x * inverse_norm
         grad_quats[n, 2] = grad_q.y * inverse_norm
         grad_quats[n, 3] = grad_q.z * inverse_norm
-        grad_jacobian = multiply_transposed(
-            multiply_transposed(grad_unscaled, world_from_axes), world_to_camera
-        )
+        grad_to_image = multiply_transposed(grad_unscaled, world_from_axes)
+        grad_jacobian = multiply_transposed(grad_to_image, world_to_camera)
 
         # Jacobian [[fx/z, 0, -fx x/z^2], [0, fy/z, -fy y/z^2]]; where x/z stops at a limit l, its
         # last entry is -fx l/z, which does not depend on x.
@@ -490,6 +494,20 @@ def project_backward(
         else:
             grad_z -= jacobian.m12 * rz * grad_jacobian.m12
         grad_mean = apply_transposed(world_to_camera, Vector3(grad_x, grad_y, grad_z))
+        if with_camera:
+            by_rotation = transposed_multiply(jacobian, grad_to_image)
+            grad_camera[n, 0] = by_rotation.m00 + grad_x * mean.x
+            grad_camera[n, 1] = by_rotation.m01 + grad_x * mean.y
+            grad_camera[n, 2] = by_rotation.m02 + grad_x * mean.z
+            grad_camera[n, 3] = by_rotation.m10 + grad_y * mean.x
+            grad_camera[n, 4] = by_rotation.m11 + grad_y * mean.y
+            grad_camera[n, 5] = by_rotation.m12 + grad_y * mean.z
+            grad_camera[n, 6] = by_rotation.m20 + grad_z * mean.x
+            grad_camera[n, 7] = by_rotation.m21 + grad_z * mean.y
+            grad_camera[n, 8] = by_rotation.m22 + grad_z * mean.z
+            grad_camera[n, 9] = grad_x
+            grad_camera[n, 10] = grad_y
+            grad_camera[n, 11] = grad_z
 
         dx = mean.x - c0
         dy = mean.y - c1

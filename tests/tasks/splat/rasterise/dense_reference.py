@@ -59,7 +59,7 @@ def render(
     opacities: Tensor,
     sh: Tensor,
     *,
-    camera_from_world: np.ndarray,
+    camera_from_world: np.ndarray | Tensor,
     intrinsics: np.ndarray,
     width: int,
     height: int,
@@ -67,7 +67,7 @@ def render(
     background: Tensor | None = None,
     antialiased: bool = False,
 ) -> DenseRendering:
-    pose = torch.from_numpy(camera_from_world).to(means)
+    pose = torch.as_tensor(camera_from_world).to(means)
     fx, fy, cx, cy = (float(intrinsics[i, j]) for i, j in ((0, 0), (1, 1), (0, 2), (1, 2)))
     rotation, translation = pose[:3, :3], pose[:3, 3]
     x, y, z = (means @ rotation.T + translation).unbind(-1)

@@ -198,6 +198,63 @@ def test_gradients_are_those_of_the_dense_reference(
         assert relative_error(found.means2d.absgrad[0], expected.absgrad()) < 1e-4
 
 
+@pytest.mark.parametrize("antialiased", [False, True], ids=["classic", "antialiased"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("scene", SCENES.values(), ids=SCENES.keys())
+def test_pose_gradients_are_those_of_the_dense_reference(
+    scene: Scene, dtype: torch.dtype, antialiased: bool
+) -> None:
+    height, width = scene.view["height"], scene.view["width"]
+    upstream = torch.randn(height, width, 3, generator=torch.Generator().manual_seed(9))
+    gradients = []
+    for render, precision in ((dense_reference.render, torch.float64), (rasterise, dtype)):
+        pose = torch.tensor(scene.view["camera_from_world"], dtype=precision, requires_grad=True)
+        inputs = scene.tensors(torch.float64 if render is dense_reference.render else torch.float32)
+        rendering = render(
+            *inputs,
+            **{**scene.view, "camera_from_world": pose},
+            sh_degree=3,
+            antialiased=antialiased,
+        )
+        (rendering.rgb * upstream).sum().backward()
+        gradients.append(pose.grad)
+    expected, found = gradients
+    assert found.dtype == dtype
+    assert relative_error(found, expected) < 1e-4
+    assert not found[3].any()
+
+
+@pytest.mark.parametrize("move", range(6), ids=["x", "y", "z", "pitch", "yaw", "roll"])
+def test_pose_gradients_agree_with_finite_differences(move: int) -> None:
+    """Along each way in which a camera can move, of the reference in float64."""
+    scene = random_scene(60, 40, 30, seed=15)
+    upstream = torch.randn(30, 40, 3, generator=torch.Generator().manual_seed(1))
+    still = torch.from_numpy(scene.view["camera_from_world"])
+    twist = torch.zeros(4, 4, dtype=torch.float64)
+    if move < 3:
+        twist[move, 3] = 1.0
+    else:
+        i, j = (move - 2) % 3, (move - 1) % 3
+        twist[i, j], twist[j, i] = -1.0, 1.0
+
+    def objective(step: float) -> float:
+        view = {**scene.view, "camera_from_world": torch.linalg.matrix_exp(step * twist) @ still}
+        rgb = dense_reference.render(*scene.tensors(torch.float64), **view, sh_degree=3).rgb
+        return float((rgb * upstream).sum())
+
+    pose = still.clone().requires_grad_()
+    rendering = rasterise(
+        *scene.tensors(torch.float32),
+        **{**scene.view, "camera_from_world": pose},
+        sh_degree=3,
+    )
+    (rendering.rgb * upstream).sum().backward()
+    slope = float((pose.grad * (twist @ still)).sum())
+    # Steps so small that no pixel crosses one of the formulas' thresholds.
+    difference = (objective(1e-8) - objective(-1e-8)) / 2e-8
+    assert slope == pytest.approx(difference, rel=1e-3, abs=1e-3 * float(pose.grad.norm()))
+
+
 def relative_error(found: Tensor, expected: Tensor) -> float:
     return float((found - expected).norm() / expected.norm())
 
