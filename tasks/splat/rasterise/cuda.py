@@ -19,12 +19,12 @@ def rasterise(
     opacities: Float32[Tensor, " n"],
     sh: Float32[Tensor, "n k 3"],
     *,
-    camera_from_world: Float64[np.ndarray, "4 4"] | Float[Tensor, "4 4"],
-    intrinsics: Float64[np.ndarray, "3 3"],
+    camera_from_world: Float64[np.ndarray, "*c 4 4"] | Float[Tensor, "*c 4 4"],
+    intrinsics: Float64[np.ndarray, "*c 3 3"],
     width: int,
     height: int,
     sh_degree: int,
-    background: Float32[Tensor, "3"] | None = None,
+    background: Float32[Tensor, "*c 3"] | None = None,
     antialiased: bool = False,
     absgrad: bool = False,
     with_depth: bool = False,
@@ -37,8 +37,14 @@ def rasterise(
     pixel while it is worked out.
     """
 
+    stacked = camera_from_world.ndim == 3
+
     def on_device(array: np.ndarray | Tensor) -> Tensor:
-        return torch.as_tensor(array).to(means.device, torch.float32)[None]
+        tensor = torch.as_tensor(array).to(means.device, torch.float32)
+        return tensor if stacked else tensor[None]
+
+    def as_given(tensor: Tensor) -> Tensor:
+        return tensor if stacked else tensor[0]
 
     # packed=False keeps means2d and radii in the order of the Gaussians.
     image, alpha, meta = rasterization(
@@ -53,7 +59,7 @@ def rasterise(
         height,
         sh_degree=sh_degree,
         packed=False,
-        backgrounds=None if background is None else background[None],
+        backgrounds=None if background is None else on_device(background),
         rasterize_mode="antialiased" if antialiased else "classic",
         absgrad=absgrad,
         render_mode="RGB+ED" if with_depth else "RGB",
@@ -62,11 +68,11 @@ def rasterise(
     if means2d.requires_grad:
         means2d.retain_grad()
     return Rendering(
-        rgb=image[0, :, :, :3],
-        alpha=alpha[0, :, :, 0],
-        depth=image[0, :, :, 3] if with_depth else None,
-        median_depth=_median_depth(meta)[0] if with_median_depth else None,
-        weights=_weights(meta)[0] if with_weights else None,
+        rgb=as_given(image[..., :3]),
+        alpha=as_given(alpha[..., 0]),
+        depth=as_given(image[..., 3]) if with_depth else None,
+        median_depth=as_given(_median_depth(meta)) if with_median_depth else None,
+        weights=as_given(_weights(meta)) if with_weights else None,
         means2d=means2d,
         radii=meta["radii"],
     )

@@ -23,12 +23,12 @@ def rasterise(
     opacities: Float32[Tensor, " n"],
     sh: Float32[Tensor, "n k 3"],
     *,
-    camera_from_world: Float64[np.ndarray, "4 4"] | Float[Tensor, "4 4"],
-    intrinsics: Float64[np.ndarray, "3 3"],
+    camera_from_world: Float64[np.ndarray, "*c 4 4"] | Float[Tensor, "*c 4 4"],
+    intrinsics: Float64[np.ndarray, "*c 3 3"],
     width: int,
     height: int,
     sh_degree: int,
-    background: Float32[Tensor, "3"] | None = None,
+    background: Float32[Tensor, "*c 3"] | None = None,
     antialiased: bool = False,
     absgrad: bool = False,
     with_depth: bool = False,
@@ -45,34 +45,40 @@ def rasterise(
     Raises:
         InputError: a Gaussian is not finite.
     """
-    wanted = any(tensor.requires_grad for tensor in (means, quats, scales, opacities, sh))
-    means2d = torch.zeros(1, len(means), 2, requires_grad=wanted and torch.is_grad_enabled())
-    absolute = None
-    if absgrad and means2d.requires_grad:
-        # An attribute, as gsplat leaves it and its strategies read it.
-        means2d.absgrad = torch.zeros_like(means2d)  # type: ignore[attr-defined]
-        absolute = means2d.absgrad[0].detach().numpy()  # type: ignore[attr-defined]
+    stacked = camera_from_world.ndim == 3
+    if not stacked:
+        camera_from_world, intrinsics = camera_from_world[None], intrinsics[None]
+        background = None if background is None else background[None]
+    cameras = len(camera_from_world)
     if isinstance(camera_from_world, Tensor):
-        pose = camera_from_world
-        camera_from_world = pose.detach().double().numpy()
+        poses, differentiable = camera_from_world.detach().double().numpy(), camera_from_world
     else:
-        pose = None
-    camera = _camera(camera_from_world, intrinsics, width, height)
-    rgb, alpha, depth_sum, median_depth, weights, radii = _Rasterise.apply(  # type: ignore[no-untyped-call]
-        means.contiguous(),
-        quats.contiguous(),
-        scales.contiguous(),
-        opacities.contiguous(),
-        sh.contiguous(),
-        means2d,
-        pose,
-        camera,
-        sh_degree,
-        antialiased,
-        np.zeros(3, np.float32) if background is None else background.detach().contiguous().numpy(),
-        absolute,
-        with_depth,
-        with_median_depth or with_weights,
+        poses, differentiable = camera_from_world, None
+    gaussians = [tensor.contiguous() for tensor in (means, quats, scales, opacities, sh)]
+    wanted = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in gaussians)
+    means2d = torch.zeros(cameras, len(means), 2, requires_grad=wanted)
+    absolute: Tensor | None = None
+    if absgrad and wanted:
+        # An attribute, as gsplat leaves it and its strategies read it.
+        absolute = means2d.absgrad = torch.zeros_like(means2d)  # type: ignore[attr-defined]
+    images = [
+        _Rasterise.apply(  # type: ignore[no-untyped-call]
+            *gaussians,
+            own_means2d,
+            None if differentiable is None else differentiable[i],
+            None if background is None else background[i].contiguous(),
+            _camera(poses[i], intrinsics[i], width, height),
+            sh_degree,
+            antialiased,
+            None if absolute is None else absolute[i].numpy(),
+            with_depth,
+            with_median_depth or with_weights,
+        )
+        for i, own_means2d in enumerate(torch.split(means2d, 1) if cameras > 1 else (means2d,))
+    ]
+    rgb, alpha, depth_sum, median_depth, weights, radii = (
+        torch.stack(of_cameras) if stacked else of_cameras[0]
+        for of_cameras in zip(*images, strict=True)
     )
     return Rendering(
         rgb=rgb,
@@ -82,7 +88,7 @@ def rasterise(
         median_depth=median_depth if with_median_depth else None,
         weights=weights if with_weights else None,
         means2d=means2d,
-        radii=radii,
+        radii=radii if stacked else radii[None],
     )
 
 
@@ -130,10 +136,10 @@ class _Rasterise(torch.autograd.Function):
         sh: Tensor,
         means2d: Tensor,
         pose: Tensor | None,
+        background: Tensor | None,
         camera: _Camera,
         sh_degree: int,
         antialiased: bool,
-        background: Float32[np.ndarray, "3"],
         absolute: Float32[np.ndarray, "n 2"] | None,
         with_depth: bool,
         with_details: bool,
@@ -180,7 +186,7 @@ class _Rasterise(torch.autograd.Function):
             projected,
             starts,
             members,
-            background,
+            np.zeros(3, np.float32) if background is None else background.detach().numpy(),
             with_depth,
             with_details,
             threads,
@@ -192,12 +198,13 @@ class _Rasterise(torch.autograd.Function):
             stops,
         )
         image = torch.from_numpy(rgb)
-        extents = torch.from_numpy(radii[None])
+        extents = torch.from_numpy(radii)
         details = (torch.from_numpy(median_depth), torch.from_numpy(weights.sum(0)))
         # Saved as torch's own, the image included, so that editing one in place is noticed.
         ctx.save_for_backward(means, quats, scales, opacities, sh, image)
         ctx.camera, ctx.sh_degree, ctx.antialiased = camera, sh_degree, antialiased
         ctx.pose_dtype = pose.dtype if pose is not None and pose.requires_grad else None
+        ctx.with_background = background is not None and background.requires_grad
         ctx.absolute, ctx.with_depth, ctx.threads = absolute, with_depth, threads
         ctx.projected, ctx.radii = projected, radii
         ctx.starts, ctx.members, ctx.stops = starts, members, stops
@@ -276,12 +283,16 @@ class _Rasterise(torch.autograd.Function):
         if with_camera:
             by_pose = _gradient_by_pose(camera, grad_camera, grad_means)
             grad_pose = torch.from_numpy(by_pose).to(ctx.pose_dtype)
+        grad_background = None
+        if ctx.with_background and grad_rgb is not None:
+            left = torch.from_numpy(ctx.transmittance)
+            grad_background = left.reshape(-1) @ grad_rgb.reshape(-1, 3)
         by_input = (grad_means, grad_quats, grad_scales, grad_opacities, grad_sh)
         return (
             *(torch.from_numpy(grad) for grad in by_input),
             torch.from_numpy(grad_means2d[None]),
             grad_pose,
-            None,
+            grad_background,
             None,
             None,
             None,

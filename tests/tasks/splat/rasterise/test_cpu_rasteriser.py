@@ -12,7 +12,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scenes import NAMES, Scene, random_scene, view
+from scenes import NAMES, Scene, random_scene, stacked, view
 from torch import Tensor
 
 from tasks.errors import InputError
@@ -167,8 +167,9 @@ def test_gradients_are_those_of_the_dense_reference(
     )
 
     exact = scene.tensors(torch.float64, requires_grad=True)
+    exact_background = BACKGROUND.double().requires_grad_()
     expected = dense_reference.render(
-        *exact, **scene.view, sh_degree=3, background=BACKGROUND, antialiased=antialiased
+        *exact, **scene.view, sh_degree=3, background=exact_background, antialiased=antialiased
     )
     # Where next to nothing is drawn, the depth's own gradients cancel to rounding.
     depth = torch.where(expected.alpha > 0.05, depth, 0.0)
@@ -176,11 +177,12 @@ def test_gradients_are_those_of_the_dense_reference(
     (objective + ((expected.depth * depth).sum() if with_depth else 0)).backward()
 
     single = scene.tensors(torch.float32, requires_grad=True)
+    background = BACKGROUND.clone().requires_grad_()
     found = rasterise(
         *single,
         **scene.view,
         sh_degree=3,
-        background=BACKGROUND,
+        background=background,
         antialiased=antialiased,
         absgrad=absgrad,
         with_depth=with_depth,
@@ -192,6 +194,7 @@ def test_gradients_are_those_of_the_dense_reference(
 
     for name, a, b in zip(NAMES, exact, single, strict=True):
         assert relative_error(b.grad, a.grad) < 1e-4, name
+    assert relative_error(background.grad, exact_background.grad) < 1e-4
     assert relative_error(found.means2d.grad[0], expected.means2d.grad) < 1e-4
     assert hasattr(found.means2d, "absgrad") == absgrad
     if absgrad:
@@ -253,6 +256,54 @@ def test_pose_gradients_agree_with_finite_differences(move: int) -> None:
     # Steps so small that no pixel crosses one of the formulas' thresholds.
     difference = (objective(1e-8) - objective(-1e-8)) / 2e-8
     assert slope == pytest.approx(difference, rel=1e-3, abs=1e-3 * float(pose.grad.norm()))
+
+
+def test_several_cameras_give_what_each_gives_alone() -> None:
+    scene = random_scene(200, 40, 30, seed=16)
+    views = [view(40, 30, turn_rad=turn) for turn in (0.2, -0.1, 0.4)]
+    colours = torch.rand(3, 3, generator=torch.Generator().manual_seed(2))
+    options = {"sh_degree": 3, "absgrad": True, "with_depth": True}
+    options |= {"with_median_depth": True, "with_weights": True}
+
+    def objective(rendering: Rendering) -> Tensor:
+        return rendering.rgb.square().sum() + (rendering.alpha * rendering.depth).sum()
+
+    together = scene.tensors(torch.float32, requires_grad=True)
+    backgrounds = colours.clone().requires_grad_()
+    cameras = stacked(*views)
+    poses = torch.from_numpy(cameras["camera_from_world"]).requires_grad_()
+    found = rasterise(
+        *together, **{**cameras, "camera_from_world": poses}, background=backgrounds, **options
+    )
+    objective(found).backward()
+
+    alone = scene.tensors(torch.float32, requires_grad=True)
+    for i, single in enumerate(views):
+        background = colours[i].clone().requires_grad_()
+        pose = torch.from_numpy(single["camera_from_world"]).requires_grad_()
+        expected = rasterise(
+            *alone, **{**single, "camera_from_world": pose}, background=background, **options
+        )
+        objective(expected).backward()
+        for name in ("rgb", "alpha", "depth", "median_depth", "weights"):
+            assert torch.equal(getattr(found, name)[i], getattr(expected, name)), name
+        assert torch.equal(found.radii[i], expected.radii[0])
+        assert torch.equal(found.means2d.grad[i], expected.means2d.grad[0])
+        assert torch.equal(found.means2d.absgrad[i], expected.means2d.absgrad[0])
+        assert torch.equal(backgrounds.grad[i], background.grad)
+        assert torch.equal(poses.grad[i], pose.grad)
+    for name, a, b in zip(NAMES, alone, together, strict=True):
+        assert relative_error(b.grad, a.grad) < 1e-6, name
+
+
+def test_a_stack_of_one_camera_stays_a_stack() -> None:
+    scene = random_scene(50, 40, 30, seed=16)
+    inputs = scene.tensors(torch.float32)
+    single = rasterise(*inputs, **scene.view, sh_degree=3)
+    found = rasterise(*inputs, **stacked(scene.view), sh_degree=3, background=BACKGROUND[None] * 0)
+    assert torch.equal(found.rgb, single.rgb[None])
+    assert torch.equal(found.alpha, single.alpha[None])
+    assert found.radii.shape == single.radii.shape == (1, 50, 2)
 
 
 def relative_error(found: Tensor, expected: Tensor) -> float:
@@ -378,6 +429,27 @@ def test_nothing_in_view_gives_the_background_and_no_gradient(where: str) -> Non
     assert not found.depth.any()
     assert not found.radii.any()
     assert all(not tensor.grad.any() for tensor in inputs)
+
+
+def test_a_million_gaussians_off_screen_change_nothing() -> None:
+    scene = random_scene(50, 40, 30, seed=17)
+    few = scene.tensors(torch.float32, requires_grad=True)
+    off_screen = scene.tensors(torch.float32)
+    off_screen[0] += torch.tensor([0.0, 1e4, 0.0])
+    many = [
+        torch.cat([shown.detach(), hidden.repeat_interleave(20_000, dim=0)]).requires_grad_()
+        for shown, hidden in zip(few, off_screen, strict=True)
+    ]
+
+    expected = rasterise(*few, **scene.view, sh_degree=1)
+    found = rasterise(*many, **scene.view, sh_degree=1)
+    expected.rgb.square().sum().backward()
+    found.rgb.square().sum().backward()
+
+    assert torch.equal(found.rgb, expected.rgb)
+    for a, b in zip(few, many, strict=True):
+        assert torch.equal(b.grad[:50], a.grad)
+        assert not b.grad[50:].any()
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
