@@ -310,7 +310,8 @@ def relative_error(found: Tensor, expected: Tensor) -> float:
     return float((found - expected).norm() / expected.norm())
 
 
-def test_the_reference_agrees_with_finite_differences() -> None:
+@pytest.mark.parametrize("antialiased", [False, True], ids=["classic", "antialiased"])
+def test_the_reference_agrees_with_finite_differences(antialiased: bool) -> None:
     scene = random_scene(30, 20, 16, seed=7)
     inputs = scene.tensors(torch.float64, requires_grad=True)
     generator = torch.Generator().manual_seed(1)
@@ -319,7 +320,8 @@ def test_the_reference_agrees_with_finite_differences() -> None:
 
     def objective(shift: float) -> Tensor:
         moved = [t + shift * d for t, d in zip(inputs, directions, strict=True)]
-        return (dense_reference.render(*moved, **scene.view, sh_degree=3).rgb * weights).sum()
+        found = dense_reference.render(*moved, **scene.view, sh_degree=3, antialiased=antialiased)
+        return (found.rgb * weights).sum() + (found.alpha.square() * found.depth).sum()
 
     objective(0.0).backward()
     slope = sum(float((t.grad * d).sum()) for t, d in zip(inputs, directions, strict=True))
@@ -517,9 +519,11 @@ def test_a_degenerate_gaussian_leaves_finite_numbers(
     ]
     for tensor in inputs:
         tensor.requires_grad_()
+    camera = view(*size, turn_rad=0.0)
+    pose = torch.from_numpy(camera["camera_from_world"]).requires_grad_()
     found = rasterise(
         *inputs,
-        **view(*size, turn_rad=0.0),
+        **{**camera, "camera_from_world": pose},
         sh_degree=3,
         background=BACKGROUND,
         antialiased=antialiased,
@@ -533,7 +537,7 @@ def test_a_degenerate_gaussian_leaves_finite_numbers(
     assert all(torch.isfinite(image).all() for image in images)
     assert ((found.alpha >= 0) & (found.alpha <= 1)).all()
     assert (found.radii >= 0).all()
-    assert all(torch.isfinite(tensor.grad).all() for tensor in inputs)
+    assert all(torch.isfinite(tensor.grad).all() for tensor in (*inputs, pose))
 
 
 @settings(max_examples=60, deadline=None)
