@@ -1,9 +1,12 @@
 """gsplat's CUDA rasteriser behind our protocol."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from gsplat import rasterization
-from jaxtyping import Float32, Float64
+from gsplat.cuda._wrapper import rasterize_to_indices_in_range, rasterize_to_pixels
+from jaxtyping import Float, Float32, Float64, Int64
 from torch import Tensor
 
 from tasks.splat.rasterise.protocol import Rendering
@@ -16,18 +19,32 @@ def rasterise(
     opacities: Float32[Tensor, " n"],
     sh: Float32[Tensor, "n k 3"],
     *,
-    camera_from_world: Float64[np.ndarray, "4 4"],
-    intrinsics: Float64[np.ndarray, "3 3"],
+    camera_from_world: Float64[np.ndarray, "*c 4 4"] | Float[Tensor, "*c 4 4"],
+    intrinsics: Float64[np.ndarray, "*c 3 3"],
     width: int,
     height: int,
     sh_degree: int,
-    background: Float32[Tensor, "3"] | None = None,
+    background: Float32[Tensor, "*c 3"] | None = None,
+    antialiased: bool = False,
+    absgrad: bool = False,
     with_depth: bool = False,
+    with_median_depth: bool = False,
+    with_weights: bool = False,
 ) -> Rendering:
-    """See :class:`tasks.splat.rasterise.protocol.Rasteriser`; all tensors on one device."""
+    """See :class:`tasks.splat.rasterise.protocol.Rasteriser`; all tensors on one device.
 
-    def on_device(array: np.ndarray) -> Tensor:
-        return torch.from_numpy(array).to(means.device, torch.float32)[None]
+    The median depth, which gsplat does not render, takes some 50 bytes for each Gaussian drawn in a
+    pixel while it is worked out.
+    """
+
+    stacked = camera_from_world.ndim == 3
+
+    def on_device(array: np.ndarray | Tensor) -> Tensor:
+        tensor = torch.as_tensor(array).to(means.device, torch.float32)
+        return tensor if stacked else tensor[None]
+
+    def as_given(tensor: Tensor) -> Tensor:
+        return tensor if stacked else tensor[0]
 
     # packed=False keeps means2d and radii in the order of the Gaussians.
     image, alpha, meta = rasterization(
@@ -42,16 +59,104 @@ def rasterise(
         height,
         sh_degree=sh_degree,
         packed=False,
-        backgrounds=None if background is None else background[None],
+        backgrounds=None if background is None else on_device(background),
+        rasterize_mode="antialiased" if antialiased else "classic",
+        absgrad=absgrad,
         render_mode="RGB+ED" if with_depth else "RGB",
     )
     means2d = meta["means2d"]
     if means2d.requires_grad:
         means2d.retain_grad()
     return Rendering(
-        rgb=image[0, :, :, :3],
-        alpha=alpha[0, :, :, 0],
-        depth=image[0, :, :, 3] if with_depth else None,
+        rgb=as_given(image[..., :3]),
+        alpha=as_given(alpha[..., 0]),
+        depth=as_given(image[..., 3]) if with_depth else None,
+        median_depth=as_given(_median_depth(meta)) if with_median_depth else None,
+        weights=as_given(_weights(meta)) if with_weights else None,
         means2d=means2d,
         radii=meta["radii"],
     )
+
+
+@torch.no_grad()
+def _median_depth(meta: dict[str, Any]) -> Float32[Tensor, "c h w"]:
+    """From what gsplat's ``rasterization`` tells of its cameras' Gaussians, tiles and size."""
+    width, height = meta["width"], meta["height"]
+    means2d, conics, opacities = meta["means2d"], meta["conics"], meta["opacities"]
+    cameras, count = opacities.shape
+    gaussian, pixel, camera = rasterize_to_indices_in_range(
+        0,
+        np.iinfo(np.int32).max,
+        torch.ones(cameras, height, width, device=means2d.device),
+        means2d,
+        conics,
+        opacities,
+        width,
+        height,
+        meta["tile_size"],
+        meta["isect_offsets"],
+        meta["flatten_ids"],
+    )
+    member = camera * count + gaussian
+    dx, dy = (
+        means2d.reshape(-1, 2)[member] - torch.stack([pixel % width, pixel // width], 1) - 0.5
+    ).unbind(1)
+    xx, xy, yy = conics.reshape(-1, 3)[member].unbind(1)
+    exponent = 0.5 * (xx * dx * dx + yy * dy * dy) + xy * dx * dy
+    return median_of_lists(
+        camera * (width * height) + pixel,
+        (opacities.reshape(-1)[member] * torch.exp(-exponent)).clamp_max(0.999),
+        meta["depths"].reshape(-1)[member],
+        cameras * width * height,
+    ).reshape(cameras, height, width)
+
+
+def _weights(meta: dict[str, Any]) -> Float32[Tensor, "c n"]:
+    """Summed blending weights of each camera's Gaussians, from what ``rasterization`` tells.
+
+    A pixel's colour is ``sum_g w_g c_g``, so they are the gradient of the summed image by c.
+    """
+    opacities = meta["opacities"].detach()
+    with torch.enable_grad():
+        grey = torch.zeros_like(opacities)[..., None].requires_grad_()
+        image, _ = rasterize_to_pixels(
+            meta["means2d"].detach(),
+            meta["conics"].detach(),
+            grey,
+            opacities,
+            meta["width"],
+            meta["height"],
+            meta["tile_size"],
+            meta["isect_offsets"],
+            meta["flatten_ids"],
+        )
+        (weights,) = torch.autograd.grad(image.sum(), grey)
+    return weights[..., 0]
+
+
+def median_of_lists(
+    pixels: Int64[Tensor, " m"],
+    alphas: Float32[Tensor, " m"],
+    depths: Float32[Tensor, " m"],
+    count: int,
+) -> Float32[Tensor, " count"]:
+    """Median depth of each of ``count`` pixels, as ``Rendering.median_depth`` defines it.
+
+    Args:
+        pixels: in which pixel an entry is drawn, ascending.
+        alphas: its opacity there, in [0, 1).
+        depths: world units, nearest first in each pixel.
+        count: of pixels.
+    """
+    # ln T in front of and behind every entry, from one running sum over all pixels.
+    absorbed = torch.log1p(-alphas.double())
+    behind = absorbed.cumsum(0)
+    before = behind - absorbed
+    behind, before = (
+        sums - before[torch.searchsorted(pixels, pixels)] for sums in (behind, before)
+    )
+    half = np.log(0.5)
+    crossing = (before > half) & (behind <= half)
+    median = depths.new_zeros(count)
+    median[pixels[crossing]] = depths[crossing]
+    return median

@@ -4,33 +4,50 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int32
+from jaxtyping import Float, Float32, Float64, Int32
 from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Rendering:
-    """One image of a splat, differentiable where the Gaussians are."""
+    """Images of a splat, differentiable where the Gaussians, the poses and the background are.
 
-    rgb: Float32[Tensor, "h w 3"]
+    ``*c`` is the number of cameras if a stack of them was given, and nothing for a single one.
+    """
+
+    rgb: Float32[Tensor, "*c h w 3"]
     """Not clamped: a pixel may exceed 1."""
-    alpha: Float32[Tensor, "h w"]
+    alpha: Float32[Tensor, "*c h w"]
     """Share of the light that the Gaussians stop, 0..1."""
-    depth: Float32[Tensor, "h w"] | None
+    depth: Float32[Tensor, "*c h w"] | None
     """Expected depth ``sum(w z) / alpha`` along the optical axis, world units; 0 where alpha is 0.
     None unless it was asked for."""
-    means2d: Float32[Tensor, "1 n 2"]
+    median_depth: Float32[Tensor, "*c h w"] | None
+    """Depth of the Gaussian that takes the transmittance from above 1/2 to 1/2 or below, world
+    units; 0 where the Gaussians stop less than half of the light. It never lies between two
+    surfaces, as the expected depth does at edges. Carries no gradient. None unless it was asked
+    for."""
+    weights: Float32[Tensor, "*c n"] | None
+    """Each Gaussian's blending weights summed over an image, ``sum_p alpha_p T_p``: how many
+    pixels it fills. They add up to the sum of ``alpha``. Carries no gradient. None unless it was
+    asked for."""
+    means2d: Float32[Tensor, "cameras n 2"]
     """Its ``grad`` after a backward pass is the gradient by each Gaussian's pixel position, which
-    densification reads. Its values are pixel positions on CUDA and 0 on the CPU."""
-    radii: Int32[Tensor, "1 n 2"]
+    densification reads, and its ``absgrad``, if asked for, the sum over pixels of the absolute
+    values of what each adds to it (Ye et al., AbsGS, ACM MM 2024), which does not cancel where
+    pixels pull a Gaussian apart. Both are in units of the loss per pixel. Its values are pixel
+    positions on CUDA and 0 on the CPU."""
+    radii: Int32[Tensor, "cameras n 2"]
     """Half extents of each Gaussian along x and y, pixels; 0 where it is not in view."""
 
 
 @runtime_checkable
 class Rasteriser(Protocol):
-    """Renders Gaussians with one pinhole camera, as ``gsplat.rasterization`` does in its classic
-    mode: EWA splatting (Zwicker et al., IEEE TVCG 8(3), 2002), front-to-back blending (Kerbl et
-    al., ACM TOG 42(4), 2023).
+    """Renders Gaussians with pinhole cameras, as ``gsplat.rasterization`` does: EWA splatting
+    (Zwicker et al., IEEE TVCG 8(3), 2002), front-to-back blending (Kerbl et al., ACM TOG 42(4),
+    2023).
+
+    There is no mask: a loss that gives a pixel no weight leaves it out, gradients included.
     """
 
     def __call__(
@@ -41,15 +58,19 @@ class Rasteriser(Protocol):
         opacities: Float32[Tensor, " n"],
         sh: Float32[Tensor, "n k 3"],
         *,
-        camera_from_world: Float64[np.ndarray, "4 4"],
-        intrinsics: Float64[np.ndarray, "3 3"],
+        camera_from_world: Float64[np.ndarray, "*c 4 4"] | Float[Tensor, "*c 4 4"],
+        intrinsics: Float64[np.ndarray, "*c 3 3"],
         width: int,
         height: int,
         sh_degree: int,
-        background: Float32[Tensor, "3"] | None = None,
+        background: Float32[Tensor, "*c 3"] | None = None,
+        antialiased: bool = False,
+        absgrad: bool = False,
         with_depth: bool = False,
+        with_median_depth: bool = False,
+        with_weights: bool = False,
     ) -> Rendering:
-        """Render one image.
+        """Render the image of one camera, or of each in a stack of one or more.
 
         Args:
             means: centres, world units.
@@ -58,13 +79,23 @@ class Rasteriser(Protocol):
             opacities: 0..1 (not their logit).
             sh: spherical harmonics of the colour, RGB last, as in
                 :class:`tasks.gaussians.Gaussians`.
-            camera_from_world: OpenCV axes; rotation and translation, no scale.
+            camera_from_world: OpenCV axes; rotation and translation, no scale; [4 4] or a stack
+                [c 4 4], and then every argument and result marked ``*c`` is stacked. A tensor gets
+                a gradient, which holds for changes that leave it a rotation and a translation.
             intrinsics: pixels, without skew.
-            width: of the image, pixels.
+            width: of the image, pixels; the same for a stack of cameras, as is the height.
             height: of the image, pixels.
             sh_degree: degree in use; the stored coefficients may hold more.
-            background: colour behind the Gaussians; black if None. Gets no gradient on the CPU.
+            background: colour behind the Gaussians; black if None.
+            antialiased: lower the opacity of a Gaussian by as much as the 0.3 square pixels that
+                are added to its 2D covariance widen it, ``sqrt(det C / det (C + 0.3 I))``, so that
+                what is smaller than a pixel does not grow brighter from further away (Yu et al.,
+                Mip-Splatting, CVPR 2024, sec. 5.2). A splat is shown the way it was fitted.
+            absgrad: also leave ``means2d.absgrad`` after a backward pass.
             with_depth: also render the expected depth.
+            with_median_depth: also render the median depth (Huang et al., SIGGRAPH 2024, sec. 4.1,
+                who take the last Gaussian where the transmittance never falls to 1/2).
+            with_weights: also sum the blending weights of each Gaussian.
 
         Raises:
             InputError: a Gaussian is not finite (checked on the CPU only, where it costs nothing;

@@ -5,12 +5,12 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 import torch
-from jaxtyping import Float32, Float64
+from jaxtyping import Float, Float32, Float64
 from torch import Tensor
 
 from tasks.errors import InputError
 from tasks.splat.rasterise.cpu.blend import blend, blend_backward
-from tasks.splat.rasterise.cpu.layout import GRADIENTS, PROJECTED
+from tasks.splat.rasterise.cpu.layout import ABS_X, ABS_Y, GRADIENTS, PROJECTED
 from tasks.splat.rasterise.cpu.project import project, project_backward
 from tasks.splat.rasterise.cpu.tiles import bin_into_tiles, order_by_depth
 from tasks.splat.rasterise.protocol import Rendering
@@ -23,13 +23,17 @@ def rasterise(
     opacities: Float32[Tensor, " n"],
     sh: Float32[Tensor, "n k 3"],
     *,
-    camera_from_world: Float64[np.ndarray, "4 4"],
-    intrinsics: Float64[np.ndarray, "3 3"],
+    camera_from_world: Float64[np.ndarray, "*c 4 4"] | Float[Tensor, "*c 4 4"],
+    intrinsics: Float64[np.ndarray, "*c 3 3"],
     width: int,
     height: int,
     sh_degree: int,
-    background: Float32[Tensor, "3"] | None = None,
+    background: Float32[Tensor, "*c 3"] | None = None,
+    antialiased: bool = False,
+    absgrad: bool = False,
     with_depth: bool = False,
+    with_median_depth: bool = False,
+    with_weights: bool = False,
 ) -> Rendering:
     """See :class:`tasks.splat.rasterise.protocol.Rasteriser`.
 
@@ -41,28 +45,50 @@ def rasterise(
     Raises:
         InputError: a Gaussian is not finite.
     """
-    wanted = any(tensor.requires_grad for tensor in (means, quats, scales, opacities, sh))
-    means2d = torch.zeros(1, len(means), 2, requires_grad=wanted and torch.is_grad_enabled())
-    camera = _camera(camera_from_world, intrinsics, width, height)
-    rgb, alpha, depth_sum, radii = _Rasterise.apply(  # type: ignore[no-untyped-call]
-        means.contiguous(),
-        quats.contiguous(),
-        scales.contiguous(),
-        opacities.contiguous(),
-        sh.contiguous(),
-        means2d,
-        camera,
-        sh_degree,
-        np.zeros(3, np.float32) if background is None else background.detach().contiguous().numpy(),
-        with_depth,
+    stacked = camera_from_world.ndim == 3
+    if not stacked:
+        camera_from_world, intrinsics = camera_from_world[None], intrinsics[None]
+        background = None if background is None else background[None]
+    cameras = len(camera_from_world)
+    if isinstance(camera_from_world, Tensor):
+        poses, differentiable = camera_from_world.detach().double().numpy(), camera_from_world
+    else:
+        poses, differentiable = camera_from_world, None
+    gaussians = [tensor.contiguous() for tensor in (means, quats, scales, opacities, sh)]
+    wanted = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in gaussians)
+    means2d = torch.zeros(cameras, len(means), 2, requires_grad=wanted)
+    absolute: Tensor | None = None
+    if absgrad and wanted:
+        # An attribute, as gsplat leaves it and its strategies read it.
+        absolute = means2d.absgrad = torch.zeros_like(means2d)  # type: ignore[attr-defined]
+    images = [
+        _Rasterise.apply(  # type: ignore[no-untyped-call]
+            *gaussians,
+            own_means2d,
+            None if differentiable is None else differentiable[i],
+            None if background is None else background[i].contiguous(),
+            _camera(poses[i], intrinsics[i], width, height),
+            sh_degree,
+            antialiased,
+            None if absolute is None else absolute[i].numpy(),
+            with_depth,
+            with_median_depth or with_weights,
+        )
+        for i, own_means2d in enumerate(torch.split(means2d, 1) if cameras > 1 else (means2d,))
+    ]
+    rgb, alpha, depth_sum, median_depth, weights, radii = (
+        torch.stack(of_cameras) if stacked else of_cameras[0]
+        for of_cameras in zip(*images, strict=True)
     )
     return Rendering(
         rgb=rgb,
         alpha=alpha,
         # The bound is gsplat's; alpha is 0 or above 1/255.
         depth=depth_sum / alpha.clamp_min(1e-10) if with_depth else None,
+        median_depth=median_depth if with_median_depth else None,
+        weights=weights if with_weights else None,
         means2d=means2d,
-        radii=radii,
+        radii=radii if stacked else radii[None],
     )
 
 
@@ -98,7 +124,7 @@ def _camera(
 
 
 class _Rasterise(torch.autograd.Function):
-    """Gaussians to image, alpha, sum of w z, and radii."""
+    """Gaussians to image, alpha, sum of w z, median depth, sums of w, and radii."""
 
     @staticmethod
     def forward(
@@ -109,11 +135,15 @@ class _Rasterise(torch.autograd.Function):
         opacities: Tensor,
         sh: Tensor,
         means2d: Tensor,
+        pose: Tensor | None,
+        background: Tensor | None,
         camera: _Camera,
         sh_degree: int,
-        background: Float32[np.ndarray, "3"],
+        antialiased: bool,
+        absolute: Float32[np.ndarray, "n 2"] | None,
         with_depth: bool,
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        with_details: bool,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
         threads = numba.get_num_threads()
         count = len(means)
         projected = np.empty((count, PROJECTED), np.float32)
@@ -126,6 +156,7 @@ class _Rasterise(torch.autograd.Function):
             opacities.detach().numpy(),
             sh.detach().numpy(),
             sh_degree,
+            antialiased,
             *camera,
             projected,
             radii,
@@ -148,29 +179,37 @@ class _Rasterise(torch.autograd.Function):
         rgb = np.empty((*shape, 3), np.float32)
         transmittance = np.empty(shape, np.float32)
         depth_sum = np.empty(shape if with_depth else (0, 0), np.float32)
+        median_depth = np.empty(shape if with_details else (0, 0), np.float32)
+        weights = np.empty((threads, count if with_details else 0), np.float32)
         stops = np.empty(len(starts) - 1, np.int32)
         blend(
             projected,
             starts,
             members,
-            background,
+            np.zeros(3, np.float32) if background is None else background.detach().numpy(),
             with_depth,
+            with_details,
             threads,
             rgb,
             transmittance,
             depth_sum,
+            median_depth,
+            weights,
             stops,
         )
         image = torch.from_numpy(rgb)
-        extents = torch.from_numpy(radii[None])
+        extents = torch.from_numpy(radii)
+        details = (torch.from_numpy(median_depth), torch.from_numpy(weights.sum(0)))
         # Saved as torch's own, the image included, so that editing one in place is noticed.
-        ctx.save_for_backward(means, quats, scales, sh, image)
-        ctx.camera, ctx.sh_degree = camera, sh_degree
-        ctx.with_depth, ctx.threads = with_depth, threads
+        ctx.save_for_backward(means, quats, scales, opacities, sh, image)
+        ctx.camera, ctx.sh_degree, ctx.antialiased = camera, sh_degree, antialiased
+        ctx.pose_dtype = pose.dtype if pose is not None and pose.requires_grad else None
+        ctx.with_background = background is not None and background.requires_grad
+        ctx.absolute, ctx.with_depth, ctx.threads = absolute, with_depth, threads
         ctx.projected, ctx.radii = projected, radii
         ctx.starts, ctx.members, ctx.stops = starts, members, stops
         ctx.transmittance, ctx.depth_sum = transmittance, depth_sum
-        ctx.mark_non_differentiable(extents)
+        ctx.mark_non_differentiable(*details, extents)
         # Missing gradients arrive as None: zeros made by torch would set its threads spinning on
         # the cores that the kernel is about to use, which cost 20 ms of a backward pass.
         ctx.set_materialize_grads(False)
@@ -178,6 +217,7 @@ class _Rasterise(torch.autograd.Function):
             image,
             torch.from_numpy(1 - transmittance),
             torch.from_numpy(depth_sum),
+            *details,
             extents,
         )
 
@@ -187,10 +227,12 @@ class _Rasterise(torch.autograd.Function):
         grad_rgb: Tensor | None,
         grad_alpha: Tensor | None,
         grad_depth_sum: Tensor | None,
-        _: None,
+        *_: None,
     ) -> tuple[Tensor | None, ...]:
         camera: _Camera = ctx.camera
-        means, quats, scales, sh, rgb = (tensor.detach().numpy() for tensor in ctx.saved_tensors)
+        means, quats, scales, opacities, sh, rgb = (
+            tensor.detach().numpy() for tensor in ctx.saved_tensors
+        )
         count = len(means)
         gradients = np.empty((ctx.threads, count, GRADIENTS), np.float32)
         blend_backward(
@@ -199,6 +241,7 @@ class _Rasterise(torch.autograd.Function):
             ctx.members,
             ctx.stops,
             ctx.with_depth,
+            ctx.absolute is not None,
             rgb,
             ctx.transmittance,
             ctx.depth_sum,
@@ -207,36 +250,75 @@ class _Rasterise(torch.autograd.Function):
             _array(grad_depth_sum, ctx.depth_sum.shape),
             gradients,
         )
+        if ctx.absolute is not None:
+            np.sum(gradients[:, :, ABS_X : ABS_Y + 1], axis=0, out=ctx.absolute)
         grad_means, grad_quats, grad_scales = (np.empty_like(a) for a in (means, quats, scales))
         grad_opacities = np.empty(count, np.float32)
         grad_sh = np.empty_like(sh)
         grad_means2d = np.empty((count, 2), np.float32)
+        with_camera = ctx.pose_dtype is not None
+        grad_camera = np.zeros((count if with_camera else 0, 12), np.float32)
         project_backward(
             means,
             quats,
             scales,
+            opacities,
             sh,
             ctx.sh_degree,
+            ctx.antialiased,
             *camera,
             ctx.projected,
             ctx.radii,
             gradients,
+            with_camera,
             grad_means,
             grad_quats,
             grad_scales,
             grad_opacities,
             grad_sh,
             grad_means2d,
+            grad_camera,
         )
+        grad_pose = None
+        if with_camera:
+            by_pose = _gradient_by_pose(camera, grad_camera, grad_means)
+            grad_pose = torch.from_numpy(by_pose).to(ctx.pose_dtype)
+        grad_background = None
+        if ctx.with_background and grad_rgb is not None:
+            left = torch.from_numpy(ctx.transmittance)
+            grad_background = left.reshape(-1) @ grad_rgb.reshape(-1, 3)
         by_input = (grad_means, grad_quats, grad_scales, grad_opacities, grad_sh)
         return (
             *(torch.from_numpy(grad) for grad in by_input),
             torch.from_numpy(grad_means2d[None]),
+            grad_pose,
+            grad_background,
+            None,
+            None,
             None,
             None,
             None,
             None,
         )
+
+
+def _gradient_by_pose(
+    camera: _Camera,
+    grad_camera: Float32[np.ndarray, "n 12"],
+    grad_means: Float32[np.ndarray, "n 3"],
+) -> Float64[np.ndarray, "4 4"]:
+    """The gradient by ``camera_from_world`` from that of every Gaussian.
+
+    What a mean's gradient holds beyond its position in the camera's frame came through the viewing
+    direction ``mean - centre``, so the centre ``-R^T t`` has the opposite.
+    """
+    sums = grad_camera.sum(0, dtype=np.float64)
+    by_rotation, by_translation = sums[:9].reshape(3, 3), sums[9:]
+    by_centre = camera.rotation.T @ by_translation - grad_means.sum(0, dtype=np.float64)
+    gradient = np.zeros((4, 4))
+    gradient[:3, :3] = by_rotation - np.outer(camera.translation, by_centre)
+    gradient[:3, 3] = by_translation - camera.rotation @ by_centre
+    return gradient
 
 
 def _array(gradient: Tensor | None, shape: tuple[int, ...]) -> Float32[np.ndarray, "..."]:

@@ -50,6 +50,7 @@ from tasks.splat.rasterise.cpu.vectors import (
     FLOAT,
     INT,
     Vector,
+    absolute,
     any_lane,
     broadcast,
     constant,
@@ -66,6 +67,7 @@ from tasks.splat.rasterise.cpu.vectors import (
 
 MAX_ALPHA = 0.999
 MIN_TRANSMITTANCE = 1e-4
+MEDIAN_TRANSMITTANCE = 0.5
 _LOG2_E = math.log2(math.e)
 _LOG2_MIN_ALPHA = -math.log2(255.0)
 
@@ -77,7 +79,9 @@ _REST = 1
 """Forward: T_end so far. Backward: S_i."""
 _CHANNELS = 2
 """Red, green, blue, depth. Forward: their sums so far. Backward: the upstream gradients."""
-_PLANES = 6
+_MEDIAN = 6
+"""Forward: depth of the Gaussian that took T to 1/2; 0 where none has."""
+_PLANES = 7
 
 _AHEAD = 3
 """Gaussians between the one that is prefetched and the one that is drawn."""
@@ -108,6 +112,7 @@ class _Footprint:
         self.at_row_0 = broadcast(builder, log2_opacity) - half_xx * self.dx * self.dx
         self.slope = broadcast(builder, times(column(CONIC_XY), _LOG2_E)) * self.dx
         self.half_yy = times(column(CONIC_YY), 0.5 * _LOG2_E)
+        self.conic = [broadcast(builder, column(c)) for c in (CONIC_XX, CONIC_XY, CONIC_YY)]
         # The columns RED, GREEN, BLUE, DEPTH follow each other.
         self.channels = [broadcast(builder, column(RED + channel)) for channel in range(4)]
 
@@ -123,6 +128,11 @@ class _Footprint:
         capped = alpha.compare(">", MAX_ALPHA)
         alpha = select(builder, drawn, select(builder, capped, MAX_ALPHA, alpha), 0.0)
         return alpha, dy_lanes, capped
+
+    def pulls(self, dy: Vector) -> tuple[Vector, Vector]:
+        """``-d(ln alpha) / d mean`` along x and y at a row's dy."""
+        xx, xy, yy = self.conic
+        return xx * self.dx + xy * dy, xy * self.dx + yy * dy
 
 
 class _Planes:
@@ -184,8 +194,9 @@ def _row_address(context: Any, builder: Any, array_type: Any, array: Any, n: Any
     return builder.gep(data_pointer(context, builder, array_type, array), [offset])
 
 
-def _drawing(*, channels: int) -> Any:
-    """The intrinsic that draws Gaussian ``n`` into the rows first..last of a tile."""
+def _drawing(*, channels: int, with_details: bool = False) -> Any:
+    """The intrinsic that draws Gaussian ``n`` into the rows first..last of a tile, and with details
+    keeps the median depth and adds the weights to its place in ``weights``."""
 
     def draw(
         typing_context: Any,
@@ -197,39 +208,60 @@ def _drawing(*, channels: int) -> Any:
         tile_y: Any,
         projected: Any,
         n: Any,
+        weights: Any,
     ) -> Any:
         f, i = types.float32, types.int32
-        signature = i(state, alive, i, i, f, f, projected, types.intp)
+        signature = i(state, alive, i, i, f, f, projected, types.intp, weights)
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            state_type, alive_type, *_, projected_type, _ = signature.args
-            state, alive, first_row, last_row, tile_x, tile_y, projected, n = arguments
+            state_type, alive_type, *_, projected_type, _, weights_type = signature.args
+            state, alive, first_row, last_row, tile_x, tile_y, projected, n, weights = arguments
             state = data_pointer(context, builder, state_type, state)
             alive = data_pointer(context, builder, alive_type, alive)
             row_of = _row_address(context, builder, projected_type, projected, n, PROJECTED)
             footprint = _Footprint(builder, row_of, tile_x, tile_y)
+            if with_details:
+                weight_sum = cgutils.alloca_once(builder, constant(0.0).type)
+                builder.store(constant(0.0), weight_sum)
 
             def draw_row(row: Any) -> Vector:
                 planes = _Planes(builder, state, row)
                 alpha, _, _ = footprint.row(row)
+                before = planes.load(_TRANSMITTANCE)
                 weight, left, _ = _draw(builder, alpha, planes)
                 planes.store(_REST, planes.load(_REST) - weight)
                 for channel in range(channels):
                     plane = _CHANNELS + channel
                     drawn = planes.load(plane) + weight * footprint.channels[channel]
                     planes.store(plane, drawn)
+                if with_details:
+                    sum_so_far = Vector(builder, builder.load(weight_sum))
+                    builder.store((sum_so_far + weight).value, weight_sum)
+                    # False where the pixel is finished: there T had fallen below a tenth already.
+                    crossed = builder.and_(
+                        before.compare(">", MEDIAN_TRANSMITTANCE),
+                        left.compare("<=", MEDIAN_TRANSMITTANCE),
+                    )
+                    median = select(builder, crossed, footprint.channels[3], planes.load(_MEDIAN))
+                    planes.store(_MEDIAN, median)
                 return left
 
-            return _for_live_rows(builder, alive, first_row, last_row, draw_row)
+            finished_rows = _for_live_rows(builder, alive, first_row, last_row, draw_row)
+            if with_details:
+                total = sum_lanes(builder, [Vector(builder, builder.load(weight_sum))])
+                in_first_lane = builder.extract_element(total.value, ir.Constant(INT, 0))
+                place = _row_address(context, builder, weights_type, weights, n, 1)
+                builder.store(builder.fadd(builder.load(place), in_first_lane), place)
+            return finished_rows
 
         return signature, generate
 
     return intrinsic(draw)
 
 
-def _gathering(*, channels: int) -> Any:
+def _gathering(*, channels: int, with_absolute: bool = False) -> Any:
     """The intrinsic that adds Gaussian ``n``'s gradient sums over the rows first..last of a tile to
-    its row of ``gradients``."""
+    its row of ``gradients``, the absolute ones only if wanted."""
 
     def gather(
         typing_context: Any,
@@ -253,8 +285,10 @@ def _gathering(*, channels: int) -> Any:
             alive = data_pointer(context, builder, alive_type, alive)
             row_of = _row_address(context, builder, projected_type, projected, n, PROJECTED)
             footprint = _Footprint(builder, row_of, tile_x, tile_y)
-            # Sums down the columns of m, m dy, m dy^2, and of weight * grad for each channel.
-            sums = [cgutils.alloca_once(builder, constant(0.0).type) for _ in range(3 + channels)]
+            # Sums down the columns of m, m dy, m dy^2, of weight * grad for each channel, and of
+            # the absolute pulls along x and y.
+            terms_of_row = 3 + channels + (2 if with_absolute else 0)
+            sums = [cgutils.alloca_once(builder, constant(0.0).type) for _ in range(terms_of_row)]
             for slot in sums:
                 builder.store(constant(0.0), slot)
 
@@ -273,16 +307,21 @@ def _gathering(*, channels: int) -> Any:
                 m = select(builder, builder.or_(finished, capped), 0.0, m)
                 m_dy = m * dy
                 terms = [m, m_dy, m_dy * dy, *(weight * grad for grad in upstream)]
+                if with_absolute:
+                    terms += [absolute(builder, m * pull) for pull in footprint.pulls(dy)]
                 for slot, term in zip(sums, terms, strict=True):
                     builder.store((Vector(builder, builder.load(slot)) + term).value, slot)
                 return left
 
             finished_rows = _for_live_rows(builder, alive, first_row, last_row, gather_row)
-            m, m_dy, m_dy_dy, *by_channel = (Vector(builder, builder.load(slot)) for slot in sums)
+            m, m_dy, m_dy_dy, *rest = (Vector(builder, builder.load(slot)) for slot in sums)
+            by_channel, pulls = rest[:channels], rest[channels:]
+            if with_absolute and channels == 3:
+                by_channel.append(Vector(builder, constant(0.0)))  # in place of depth
             m_dx = m * footprint.dx
             # In the order of the columns of `gradients`.
             moments = [m, m_dx, m_dx * footprint.dx, m_dy, m_dy * footprint.dx, m_dy_dy]
-            total = sum_lanes(builder, [*moments, *by_channel])
+            total = sum_lanes(builder, [*moments, *by_channel, *pulls])
             row_of = _row_address(context, builder, gradients_type, gradients, n, GRADIENTS)
             start = ir.Constant(INT, 0)
             store(builder, load(builder, row_of, start) + total, row_of, start)
@@ -295,8 +334,11 @@ def _gathering(*, channels: int) -> Any:
 
 _draw_colour = _drawing(channels=3)
 _draw_colour_and_depth = _drawing(channels=4)
+_draw_details = _drawing(channels=4, with_details=True)
 _gather_colour = _gathering(channels=3)
 _gather_colour_and_depth = _gathering(channels=4)
+_gather_colour_and_absolute = _gathering(channels=3, with_absolute=True)
+_gather_everything = _gathering(channels=4, with_absolute=True)
 
 
 @inlined
@@ -359,14 +401,18 @@ def blend(
     members: Int32[np.ndarray, " pairs"],
     background: Float32[np.ndarray, "3"],
     with_depth: bool,
+    with_details: bool,
     threads: int,
     rgb: Float32[np.ndarray, "h w 3"],
     transmittance: Float32[np.ndarray, "h w"],
     depth_sum: Float32[np.ndarray, "h_or_0 w_or_0"],
+    median_depth: Float32[np.ndarray, "h_or_0 w_or_0"],
+    weights: Float32[np.ndarray, "threads n_or_0"],
     stops: Int32[np.ndarray, " tiles"],
 ) -> None:
-    """Write the image, T_end, the sum of w z (``with_depth``, world units), and where in
-    ``members`` each tile was finished."""
+    """Write the image, T_end, the sum of w z (``with_depth``, world units), where in ``members``
+    each tile was finished, and ``with_details`` the median depth (world units) and the sums of w of
+    each Gaussian, a table for each thread."""
     height, width = transmittance.shape
     tile_columns = tiles_along(width)
     tiles = tile_columns * tiles_along(height)
@@ -374,6 +420,8 @@ def blend(
     for thread in prange(threads):
         state = np.empty(_PLANES * _PLANE, np.float32)
         alive = np.empty(TILE, np.int32)
+        own_weights = weights[thread]
+        own_weights[:] = float32(0)
         # Tiles in turn rather than in blocks: neighbours cost alike, so the threads end together.
         for tile in range(thread, tiles, threads):
             x = (tile % tile_columns) * TILE
@@ -396,13 +444,17 @@ def blend(
                 first, last = _rows_touched(projected, n, tile_x, tile_y)
                 if first > last:
                     continue
-                if with_depth:
+                if with_details:
+                    live_rows -= _draw_details(
+                        state, alive, first, last, tile_x, tile_y, projected, n, own_weights
+                    )
+                elif with_depth:
                     live_rows -= _draw_colour_and_depth(
-                        state, alive, first, last, tile_x, tile_y, projected, n
+                        state, alive, first, last, tile_x, tile_y, projected, n, own_weights
                     )
                 else:
                     live_rows -= _draw_colour(
-                        state, alive, first, last, tile_x, tile_y, projected, n
+                        state, alive, first, last, tile_x, tile_y, projected, n, own_weights
                     )
                 if live_rows <= 0:
                     break
@@ -419,6 +471,8 @@ def blend(
                         )
                     if with_depth:
                         depth_sum[y + row, x + column] = state[(_CHANNELS + 3) * _PLANE + pixel]
+                    if with_details:
+                        median_depth[y + row, x + column] = state[_MEDIAN * _PLANE + pixel]
 
 
 @parallel_kernel
@@ -428,6 +482,7 @@ def blend_backward(
     members: Int32[np.ndarray, " pairs"],
     stops: Int32[np.ndarray, " tiles"],
     with_depth: bool,
+    with_absolute: bool,
     rgb: Float32[np.ndarray, "h w 3"],
     transmittance: Float32[np.ndarray, "h w"],
     depth_sum: Float32[np.ndarray, "h_or_0 w_or_0"],
@@ -483,7 +538,16 @@ def blend_backward(
                 first, last = _rows_touched(projected, n, tile_x, tile_y)
                 if first > last:
                     continue
-                if with_depth:
+                if with_absolute:
+                    if with_depth:
+                        live_rows -= _gather_everything(
+                            state, alive, first, last, tile_x, tile_y, projected, n, own
+                        )
+                    else:
+                        live_rows -= _gather_colour_and_absolute(
+                            state, alive, first, last, tile_x, tile_y, projected, n, own
+                        )
+                elif with_depth:
                     live_rows -= _gather_colour_and_depth(
                         state, alive, first, last, tile_x, tile_y, projected, n, own
                     )

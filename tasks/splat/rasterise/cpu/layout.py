@@ -36,5 +36,8 @@ GRAD_RED = 6
 GRAD_GREEN = 7
 GRAD_BLUE = 8
 GRAD_DEPTH = 9
+ABS_X = 10
+"""Sums of ``|m d(ln alpha) / d mean|`` along x and y."""
+ABS_Y = 11
 GRADIENTS = 16
-"""One vector: the kernels add all columns at once; those after GRAD_DEPTH stay 0."""
+"""One vector: the kernels add all columns at once; those after ABS_Y stay 0."""

@@ -37,6 +37,17 @@ class Matrix23(NamedTuple):
 
 
 @inlined
+def cross(a: Vector3, b: Vector3) -> Vector3:
+    """``a x b``."""
+    return Vector3(a.y * b.z - a.z * b.y, a.z * b.x - a.x * b.z, a.x * b.y - a.y * b.x)
+
+
+@inlined
+def dot(a: Vector3, b: Vector3) -> float:
+    return a.x * b.x + a.y * b.y + a.z * b.z
+
+
+@inlined
 def apply(a: Matrix3, v: Vector3) -> Vector3:
     """``a v``."""
     return Vector3(

@@ -6,8 +6,10 @@ camera, the Jacobian J of the perspective projection at the mean, and the Gaussi
 
     C = U U^T + blur I,    U = J W R diag(s),
 
-so forward and backward need the 2x3 matrix U and never the 3D covariance. The bounds (radii, limits
-of the Jacobian, near plane) are those of ``gsplat.rasterization``.
+so forward and backward need the 2x3 matrix U and never the 3D covariance. Antialiased, opacity is
+multiplied with ``sqrt(det(U U^T) / det C)``; by Cauchy and Binet that numerator is the squared
+cross product of U's rows, which does not cancel for thin Gaussians. The bounds (radii, limits of
+the Jacobian, near plane) are those of ``gsplat.rasterization``.
 """
 
 import math
@@ -47,6 +49,8 @@ from tasks.splat.rasterise.cpu.matrices import (
     Vector3,
     apply,
     apply_transposed,
+    cross,
+    dot,
     multiply,
     multiply_transposed,
     scale_columns,
@@ -162,6 +166,12 @@ def _jacobian(p: Vector3, fx: float, fy: float, limits: Limits) -> Matrix23:
 
 
 @inlined
+def _spread(axes: Matrix23) -> Vector3:
+    """Cross product of the rows; its squared length is ``det(axes axes^T)``."""
+    return cross(Vector3(axes.m00, axes.m01, axes.m02), Vector3(axes.m10, axes.m11, axes.m12))
+
+
+@inlined
 def _not_finite(probe: float) -> int:
     """1 for a NaN or an infinity; sums keep either, so one probe serves many numbers."""
     return 0 if abs(probe) <= _HUGE else 1
@@ -175,6 +185,7 @@ def project(
     opacities: Float32[np.ndarray, " n"],
     sh: Float32[np.ndarray, "n k 3"],
     sh_degree: int,
+    antialiased: bool,
     rotation: Float32[np.ndarray, "3 3"],
     translation: Float32[np.ndarray, "3"],
     centre: Float32[np.ndarray, "3"],
@@ -243,6 +254,11 @@ def project(
         det = cov_xx * cov_yy - cov_xy * cov_xy
         if not (det > zero and det <= _HUGE):
             continue
+        if antialiased:
+            spread = _spread(axes)
+            opacity *= math.sqrt(dot(spread, spread) / det)
+            if not opacity >= MIN_ALPHA:
+                continue
         cutoff = max(math.log(opacity / MIN_ALPHA), zero)
         sigmas = min(_MAX_SIGMAS, float32(math.sqrt(float32(2) * cutoff)))
         # np.ceil, since numba's math.ceil gives an int64.
@@ -294,8 +310,10 @@ def project_backward(
     means: Float32[np.ndarray, "n 3"],
     quats: Float32[np.ndarray, "n 4"],
     scales: Float32[np.ndarray, "n 3"],
+    opacities: Float32[np.ndarray, " n"],
     sh: Float32[np.ndarray, "n k 3"],
     sh_degree: int,
+    antialiased: bool,
     rotation: Float32[np.ndarray, "3 3"],
     translation: Float32[np.ndarray, "3"],
     centre: Float32[np.ndarray, "3"],
@@ -305,16 +323,21 @@ def project_backward(
     projected: Float32[np.ndarray, "n 12"],
     radii: Int32[np.ndarray, "n 2"],
     gradients: Float32[np.ndarray, "threads n 16"],
+    with_camera: bool,
     grad_means: Float32[np.ndarray, "n 3"],
     grad_quats: Float32[np.ndarray, "n 4"],
     grad_scales: Float32[np.ndarray, "n 3"],
     grad_opacities: Float32[np.ndarray, " n"],
     grad_sh: Float32[np.ndarray, "n k 3"],
     grad_means2d: Float32[np.ndarray, "n 2"],
+    grad_camera: Float32[np.ndarray, "n_or_0 12"],
 ) -> None:
     """Backward of :func:`project`, from the sums over pixels that the blending left (see layout).
 
-    Every ``grad_*`` array is written in full, with zeros for Gaussians out of view.
+    Every ``grad_*`` array is written in full, with zeros for Gaussians out of view, but for
+    ``grad_camera``: it must hold zeros, and ``with_camera`` gets each Gaussian's gradient by the
+    nine numbers of ``rotation`` and the three of ``translation``, less what comes through the
+    ``centre``.
     """
     world_to_camera = _matrix(rotation)
     t0 = translation[0]
@@ -373,7 +396,7 @@ def project_backward(
         conic_xx = projected[n, CONIC_XX]
         conic_xy = projected[n, CONIC_XY]
         conic_yy = projected[n, CONIC_YY]
-        grad_opacities[n] = sum_m / projected[n, OPACITY]
+        grad_opacities[n] = sum_m / opacities[n]
         grad_u = -(conic_xx * sum_m_dx + conic_xy * sum_m_dy)
         grad_v = -(conic_xy * sum_m_dx + conic_yy * sum_m_dy)
         grad_means2d[n, 0] = grad_u
@@ -390,6 +413,11 @@ def project_backward(
         grad_cov_xx = -(a00 * conic_xx + a01 * conic_xy)
         grad_cov_xy = -(a00 * conic_xy + a01 * conic_yy)
         grad_cov_yy = -(a10 * conic_xy + a11 * conic_yy)
+        if antialiased:
+            # ln alpha holds -(ln det C) / 2, whose gradient by C is -C^-1 / 2.
+            grad_cov_xx -= half * sum_m * conic_xx
+            grad_cov_xy -= half * sum_m * conic_xy
+            grad_cov_yy -= half * sum_m * conic_yy
 
         # The forward pass once more: cheaper than to store it.
         mean = Vector3(means[n, 0], means[n, 1], means[n, 2])
@@ -416,6 +444,21 @@ def project_backward(
             two * (grad_cov_xy * axes.m01 + grad_cov_yy * axes.m11),
             two * (grad_cov_xy * axes.m02 + grad_cov_yy * axes.m12),
         )
+        if antialiased:
+            # And (ln |a x b|^2) / 2 for the rows a and b of U: its gradients by them are b x s and
+            # s x a over s^2 for s = a x b, which is not 0 where the Gaussian is in view.
+            spread = _spread(axes)
+            share = sum_m / dot(spread, spread)
+            by_a = cross(Vector3(axes.m10, axes.m11, axes.m12), spread)
+            by_b = cross(spread, Vector3(axes.m00, axes.m01, axes.m02))
+            grad_axes = Matrix23(
+                grad_axes.m00 + share * by_a.x,
+                grad_axes.m01 + share * by_a.y,
+                grad_axes.m02 + share * by_a.z,
+                grad_axes.m10 + share * by_b.x,
+                grad_axes.m11 + share * by_b.y,
+                grad_axes.m12 + share * by_b.z,
+            )
         grad_scales[n, 0] = grad_axes.m00 * unscaled.m00 + grad_axes.m10 * unscaled.m10
         grad_scales[n, 1] = grad_axes.m01 * unscaled.m01 + grad_axes.m11 * unscaled.m11
         grad_scales[n, 2] = grad_axes.m02 * unscaled.m02 + grad_axes.m12 * unscaled.m12
@@ -425,9 +468,8 @@ def project_backward(
         grad_quats[n, 1] = grad_q.x * inverse_norm
         grad_quats[n, 2] = grad_q.y * inverse_norm
         grad_quats[n, 3] = grad_q.z * inverse_norm
-        grad_jacobian = multiply_transposed(
-            multiply_transposed(grad_unscaled, world_from_axes), world_to_camera
-        )
+        grad_to_image = multiply_transposed(grad_unscaled, world_from_axes)
+        grad_jacobian = multiply_transposed(grad_to_image, world_to_camera)
 
         # Jacobian [[fx/z, 0, -fx x/z^2], [0, fy/z, -fy y/z^2]]; where x/z stops at a limit l, its
         # last entry is -fx l/z, which does not depend on x.
@@ -452,6 +494,20 @@ def project_backward(
         else:
             grad_z -= jacobian.m12 * rz * grad_jacobian.m12
         grad_mean = apply_transposed(world_to_camera, Vector3(grad_x, grad_y, grad_z))
+        if with_camera:
+            by_rotation = transposed_multiply(jacobian, grad_to_image)
+            grad_camera[n, 0] = by_rotation.m00 + grad_x * mean.x
+            grad_camera[n, 1] = by_rotation.m01 + grad_x * mean.y
+            grad_camera[n, 2] = by_rotation.m02 + grad_x * mean.z
+            grad_camera[n, 3] = by_rotation.m10 + grad_y * mean.x
+            grad_camera[n, 4] = by_rotation.m11 + grad_y * mean.y
+            grad_camera[n, 5] = by_rotation.m12 + grad_y * mean.z
+            grad_camera[n, 6] = by_rotation.m20 + grad_z * mean.x
+            grad_camera[n, 7] = by_rotation.m21 + grad_z * mean.y
+            grad_camera[n, 8] = by_rotation.m22 + grad_z * mean.z
+            grad_camera[n, 9] = grad_x
+            grad_camera[n, 10] = grad_y
+            grad_camera[n, 11] = grad_z
 
         dx = mean.x - c0
         dy = mean.y - c1

@@ -98,6 +98,13 @@ def select(builder: Any, mask: Any, chosen: Vector | float, other: Vector | floa
     return Vector(builder, builder.select(mask, *lanes))
 
 
+def absolute(builder: Any, vector: Vector) -> Vector:
+    """The lanes without their sign bits."""
+    without_sign = ir.Constant(INTS, [0x7FFFFFFF] * LANES)
+    bits = builder.and_(builder.bitcast(vector.value, INTS), without_sign)
+    return Vector(builder, builder.bitcast(bits, FLOATS))
+
+
 def any_lane(builder: Any, mask: Any) -> Any:
     bits = ir.IntType(LANES)
     return builder.icmp_unsigned("!=", builder.bitcast(mask, bits), ir.Constant(bits, 0))

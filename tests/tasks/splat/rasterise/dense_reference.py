@@ -34,8 +34,22 @@ class DenseRendering:
     alpha: Tensor
     depth: Tensor
     """Expected depth."""
+    median_depth: Tensor
+    closest_to_half: Tensor
+    """How close a pixel's transmittance comes to 1/2, before or after any Gaussian."""
+    weights: Tensor
+    """Sums over the pixels, of each Gaussian."""
     means2d: Tensor
     """Holds its gradient after a backward pass."""
+    order: Tensor
+    """Indices of the Gaussians in view, nearest first."""
+    means2d_by_pixel: Tensor
+    """[pixels visible 2]: those of ``order`` once more for each pixel, with their gradients."""
+
+    def absgrad(self) -> Tensor:
+        """Summed over the pixels, of each Gaussian."""
+        sums = self.means2d_by_pixel.grad.abs().sum(0)
+        return torch.zeros_like(self.means2d).index_add(0, self.order, sums)
 
 
 def render(
@@ -45,14 +59,15 @@ def render(
     opacities: Tensor,
     sh: Tensor,
     *,
-    camera_from_world: np.ndarray,
+    camera_from_world: np.ndarray | Tensor,
     intrinsics: np.ndarray,
     width: int,
     height: int,
     sh_degree: int,
     background: Tensor | None = None,
+    antialiased: bool = False,
 ) -> DenseRendering:
-    pose = torch.from_numpy(camera_from_world).to(means)
+    pose = torch.as_tensor(camera_from_world).to(means)
     fx, fy, cx, cy = (float(intrinsics[i, j]) for i, j in ((0, 0), (1, 1), (0, 2), (1, 2)))
     rotation, translation = pose[:3, :3], pose[:3, 3]
     x, y, z = (means @ rotation.T + translation).unbind(-1)
@@ -65,7 +80,11 @@ def render(
     jacobian = torch.stack(
         [fx / z, zero, -fx * x_limited / z**2, zero, fy / z, -fy * y_limited / z**2], -1
     ).reshape(-1, 2, 3)
-    covariance_2d = jacobian @ covariance @ jacobian.mT + 0.3 * torch.eye(2).to(means)
+    unblurred = jacobian @ covariance @ jacobian.mT
+    covariance_2d = unblurred + 0.3 * torch.eye(2).to(means)
+    if antialiased:
+        share = torch.linalg.det(unblurred) / torch.linalg.det(covariance_2d)
+        opacities = opacities * share.clamp_min(0).sqrt()
     conic = torch.linalg.inv(covariance_2d)
     means2d = torch.stack([fx * x / z + cx, fy * y / z + cy], -1)
     if means2d.requires_grad:
@@ -88,7 +107,11 @@ def render(
     colours = colour(sh, sh_degree, means + rotation.T @ translation)
     rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     pixels = torch.stack([columns, rows], -1).reshape(-1, 1, 2).to(means) + 0.5
-    offset = means2d[order] - pixels
+    # A copy of every Gaussian for every pixel, so that a backward pass leaves what each adds.
+    means2d_by_pixel = means2d[order].expand(len(pixels), -1, -1).clone()
+    if means2d_by_pixel.requires_grad:
+        means2d_by_pixel.retain_grad()
+    offset = means2d_by_pixel - pixels
     exponent = 0.5 * torch.einsum("pni,nij,pnj->pn", offset, conic[order], offset)
     alpha = (opacities[order] * torch.exp(-exponent)).clamp_max(0.999)
     alpha = torch.where(alpha < 1 / 255, 0, alpha)
@@ -99,13 +122,23 @@ def render(
     image = weights @ colours[order]
     total = weights.sum(1)
     depth = weights @ z[order] / total.clamp_min(1e-10)
+    # The first Gaussian behind which less than half of the light is left.
+    crossed = drawn & (after <= 0.5)
+    first = torch.where(crossed.any(1), crossed.int().cumsum(1).eq(0).sum(1), len(order))
+    median_depth = torch.cat([z[order], z.new_zeros(1)])[first]
+    closest_to_half = torch.cat([after, after.new_zeros(len(after), 1)], 1).sub(0.5).abs().amin(1)
     if background is not None:
         image = image + (1 - total)[:, None] * background.to(means)
     return DenseRendering(
         rgb=image.reshape(height, width, 3),
         alpha=total.reshape(height, width),
         depth=depth.reshape(height, width),
+        median_depth=median_depth.detach().reshape(height, width),
+        closest_to_half=closest_to_half.detach().reshape(height, width),
+        weights=torch.zeros_like(z).index_add(0, order, weights.sum(0)).detach(),
         means2d=means2d,
+        order=order,
+        means2d_by_pixel=means2d_by_pixel,
     )
 
 

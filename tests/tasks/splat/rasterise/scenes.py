@@ -39,6 +39,12 @@ def view(width: int, height: int, *, turn_rad: float = 0.2) -> dict[str, object]
     }
 
 
+def stacked(*views: dict[str, object]) -> dict[str, object]:
+    """Cameras of one size as a stack."""
+    arrays = {n: np.stack([v[n] for v in views]) for n in ("camera_from_world", "intrinsics")}
+    return {**views[0], **arrays}
+
+
 def random_scene(
     count: int, width: int, height: int, *, seed: int, size: float = 1.0, shift_z: float = 3.0
 ) -> Scene:

@@ -12,12 +12,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scenes import NAMES, Scene, random_scene, view
+from scenes import NAMES, Scene, random_scene, stacked, view
 from torch import Tensor
 
 from tasks.errors import InputError
 from tasks.splat.rasterise.cpu import rasterise
 from tasks.splat.rasterise.cpu.warm_up import warm_up
+from tasks.splat.rasterise.protocol import Rendering
 
 BACKGROUND = torch.tensor([0.3, 0.6, 0.1])
 ROOT = Path(__file__).parents[4]
@@ -33,16 +34,22 @@ SCENES = {
 }
 
 
+@pytest.mark.parametrize("antialiased", [False, True], ids=["classic", "antialiased"])
 @pytest.mark.parametrize("scene", SCENES.values(), ids=SCENES.keys())
-def test_renders_what_the_dense_reference_renders(scene: Scene) -> None:
+def test_renders_what_the_dense_reference_renders(scene: Scene, antialiased: bool) -> None:
     expected = dense_reference.render(
-        *scene.tensors(torch.float64), **scene.view, sh_degree=3, background=BACKGROUND
+        *scene.tensors(torch.float64),
+        **scene.view,
+        sh_degree=3,
+        background=BACKGROUND,
+        antialiased=antialiased,
     )
     found = rasterise(
         *scene.tensors(torch.float32),
         **scene.view,
         sh_degree=3,
         background=BACKGROUND,
+        antialiased=antialiased,
         with_depth=True,
     )
 
@@ -52,9 +59,106 @@ def test_renders_what_the_dense_reference_renders(scene: Scene) -> None:
     assert (found.depth - expected.depth).abs().max() < 3e-5 * expected.depth.max()
 
 
+@pytest.mark.parametrize("scene", SCENES.values(), ids=SCENES.keys())
+def test_median_depth_is_that_of_the_dense_reference(scene: Scene) -> None:
+    expected = dense_reference.render(*scene.tensors(torch.float64), **scene.view, sh_degree=3)
+    inputs = scene.tensors(torch.float32, requires_grad=True)
+    found = rasterise(*inputs, **scene.view, sh_degree=3, with_median_depth=True)
+
+    assert found.median_depth is not None
+    assert not found.median_depth.requires_grad
+    sure = expected.closest_to_half > 1e-5
+    assert sure.float().mean() > 0.9
+    torch.testing.assert_close(
+        found.median_depth[sure], expected.median_depth[sure].float(), rtol=1e-6, atol=0
+    )
+
+
+@pytest.mark.parametrize("scene", SCENES.values(), ids=SCENES.keys())
+def test_summed_weights_are_those_of_the_dense_reference(scene: Scene) -> None:
+    expected = dense_reference.render(*scene.tensors(torch.float64), **scene.view, sh_degree=3)
+    inputs = scene.tensors(torch.float32, requires_grad=True)
+    found = rasterise(*inputs, **scene.view, sh_degree=3, with_weights=True)
+
+    assert found.weights is not None
+    assert not found.weights.requires_grad
+    assert (found.weights - expected.weights).abs().max() < 1e-5 * expected.weights.max()
+    assert found.weights.sum() == pytest.approx(found.alpha.sum().item(), rel=1e-5)
+
+
+def test_median_depth_is_on_a_surface_where_expected_depth_is_between_two() -> None:
+    def walls(*opacities: float) -> Rendering:
+        count = len(opacities)
+        return rasterise(
+            torch.tensor([[0.0, 0.0, 2.0], [0.0, 0.0, 6.0]])[:count],
+            torch.tensor([[1.0, 0.0, 0.0, 0.0]]).expand(count, 4),
+            torch.full((count, 3), 50.0),
+            torch.tensor(opacities),
+            torch.zeros(count, 1, 3),
+            camera_from_world=np.eye(4),
+            intrinsics=np.array([[50.0, 0, 4.5], [0, 50.0, 4.5], [0, 0, 1.0]]),
+            width=9,
+            height=9,
+            sh_degree=0,
+            with_depth=True,
+            with_median_depth=True,
+        )
+
+    half = walls(0.49, 0.5)
+    assert half.depth is not None
+    assert half.median_depth is not None
+    assert half.depth[4, 4] == pytest.approx(2 + 4 * 0.255 / 0.745, rel=1e-4)
+    assert torch.equal(half.median_depth, torch.full((9, 9), 6.0))
+    assert torch.equal(walls(0.6, 0.5).median_depth, torch.full((9, 9), 2.0))
+    assert torch.equal(walls(0.4).median_depth, torch.zeros(9, 9))
+
+
+@pytest.mark.parametrize("distance", [2.0, 4.0, 8.0])
+def test_antialiased_light_falls_with_the_square_of_the_distance(distance: float) -> None:
+    """A Gaussian smaller than a pixel sheds ``2 pi opacity (s f / z)^2``, whatever the blur."""
+    found = rasterise(
+        torch.tensor([[0.0, 0.0, distance]]),
+        torch.tensor([[1.0, 0.0, 0.0, 0.0]]),
+        torch.full((1, 3), 0.02),
+        torch.tensor([0.9]),
+        torch.zeros(1, 1, 3),
+        camera_from_world=np.eye(4),
+        intrinsics=np.array([[50.0, 0, 16.5], [0, 50.0, 16.5], [0, 0, 1.0]]),
+        width=33,
+        height=33,
+        sh_degree=0,
+        antialiased=True,
+    )
+    light = 2 * np.pi * 0.9 * (0.02 * 50 / distance) ** 2
+    # What lies beyond the cut at alpha = 1/255: 2 pi sqrt(det C) / 255, of covariance C.
+    beyond = 2 * np.pi / 255 * ((0.02 * 50 / distance) ** 2 + 0.3)
+    assert found.alpha.sum() == pytest.approx(light - beyond, rel=0.03)
+
+
+def test_what_is_asked_for_does_not_change_the_rest() -> None:
+    scene = random_scene(500, 70, 50, seed=14)
+    plain, whole = (
+        rasterise(
+            *scene.tensors(torch.float32),
+            **scene.view,
+            sh_degree=3,
+            with_depth=whole,
+            with_median_depth=whole,
+            with_weights=whole,
+        )
+        for whole in (False, True)
+    )
+    assert torch.equal(plain.rgb, whole.rgb)
+    assert torch.equal(plain.alpha, whole.alpha)
+
+
+@pytest.mark.parametrize("antialiased", [False, True], ids=["classic", "antialiased"])
+@pytest.mark.parametrize("absgrad", [False, True], ids=["plain", "absgrad"])
 @pytest.mark.parametrize("with_depth", [False, True], ids=["colour", "depth"])
 @pytest.mark.parametrize("scene", SCENES.values(), ids=SCENES.keys())
-def test_gradients_are_those_of_the_dense_reference(scene: Scene, with_depth: bool) -> None:
+def test_gradients_are_those_of_the_dense_reference(
+    scene: Scene, with_depth: bool, absgrad: bool, antialiased: bool
+) -> None:
     generator = torch.Generator().manual_seed(9)
     height, width = scene.view["height"], scene.view["width"]
     rgb, alpha, depth = (
@@ -63,13 +167,25 @@ def test_gradients_are_those_of_the_dense_reference(scene: Scene, with_depth: bo
     )
 
     exact = scene.tensors(torch.float64, requires_grad=True)
-    expected = dense_reference.render(*exact, **scene.view, sh_degree=3, background=BACKGROUND)
+    exact_background = BACKGROUND.double().requires_grad_()
+    expected = dense_reference.render(
+        *exact, **scene.view, sh_degree=3, background=exact_background, antialiased=antialiased
+    )
+    # Where next to nothing is drawn, the depth's own gradients cancel to rounding.
+    depth = torch.where(expected.alpha > 0.05, depth, 0.0)
     objective = (expected.rgb * rgb).sum() + (expected.alpha * alpha).sum()
     (objective + ((expected.depth * depth).sum() if with_depth else 0)).backward()
 
     single = scene.tensors(torch.float32, requires_grad=True)
+    background = BACKGROUND.clone().requires_grad_()
     found = rasterise(
-        *single, **scene.view, sh_degree=3, background=BACKGROUND, with_depth=with_depth
+        *single,
+        **scene.view,
+        sh_degree=3,
+        background=background,
+        antialiased=antialiased,
+        absgrad=absgrad,
+        with_depth=with_depth,
     )
     objective = (found.rgb * rgb).sum() + (found.alpha * alpha).sum()
     if found.depth is not None:
@@ -78,14 +194,124 @@ def test_gradients_are_those_of_the_dense_reference(scene: Scene, with_depth: bo
 
     for name, a, b in zip(NAMES, exact, single, strict=True):
         assert relative_error(b.grad, a.grad) < 1e-4, name
+    assert relative_error(background.grad, exact_background.grad) < 1e-4
     assert relative_error(found.means2d.grad[0], expected.means2d.grad) < 1e-4
+    assert hasattr(found.means2d, "absgrad") == absgrad
+    if absgrad:
+        assert relative_error(found.means2d.absgrad[0], expected.absgrad()) < 1e-4
+
+
+@pytest.mark.parametrize("antialiased", [False, True], ids=["classic", "antialiased"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("scene", SCENES.values(), ids=SCENES.keys())
+def test_pose_gradients_are_those_of_the_dense_reference(
+    scene: Scene, dtype: torch.dtype, antialiased: bool
+) -> None:
+    height, width = scene.view["height"], scene.view["width"]
+    upstream = torch.randn(height, width, 3, generator=torch.Generator().manual_seed(9))
+    gradients = []
+    for render, precision in ((dense_reference.render, torch.float64), (rasterise, dtype)):
+        pose = torch.tensor(scene.view["camera_from_world"], dtype=precision, requires_grad=True)
+        inputs = scene.tensors(torch.float64 if render is dense_reference.render else torch.float32)
+        rendering = render(
+            *inputs,
+            **{**scene.view, "camera_from_world": pose},
+            sh_degree=3,
+            antialiased=antialiased,
+        )
+        (rendering.rgb * upstream).sum().backward()
+        gradients.append(pose.grad)
+    expected, found = gradients
+    assert found.dtype == dtype
+    assert relative_error(found, expected) < 1e-4
+    assert not found[3].any()
+
+
+@pytest.mark.parametrize("move", range(6), ids=["x", "y", "z", "pitch", "yaw", "roll"])
+def test_pose_gradients_agree_with_finite_differences(move: int) -> None:
+    """Along each way in which a camera can move, of the reference in float64."""
+    scene = random_scene(60, 40, 30, seed=15)
+    upstream = torch.randn(30, 40, 3, generator=torch.Generator().manual_seed(1))
+    still = torch.from_numpy(scene.view["camera_from_world"])
+    twist = torch.zeros(4, 4, dtype=torch.float64)
+    if move < 3:
+        twist[move, 3] = 1.0
+    else:
+        i, j = (move - 2) % 3, (move - 1) % 3
+        twist[i, j], twist[j, i] = -1.0, 1.0
+
+    def objective(step: float) -> float:
+        view = {**scene.view, "camera_from_world": torch.linalg.matrix_exp(step * twist) @ still}
+        rgb = dense_reference.render(*scene.tensors(torch.float64), **view, sh_degree=3).rgb
+        return float((rgb * upstream).sum())
+
+    pose = still.clone().requires_grad_()
+    rendering = rasterise(
+        *scene.tensors(torch.float32),
+        **{**scene.view, "camera_from_world": pose},
+        sh_degree=3,
+    )
+    (rendering.rgb * upstream).sum().backward()
+    slope = float((pose.grad * (twist @ still)).sum())
+    # Steps so small that no pixel crosses one of the formulas' thresholds.
+    difference = (objective(1e-8) - objective(-1e-8)) / 2e-8
+    assert slope == pytest.approx(difference, rel=1e-3, abs=1e-3 * float(pose.grad.norm()))
+
+
+def test_several_cameras_give_what_each_gives_alone() -> None:
+    scene = random_scene(200, 40, 30, seed=16)
+    views = [view(40, 30, turn_rad=turn) for turn in (0.2, -0.1, 0.4)]
+    colours = torch.rand(3, 3, generator=torch.Generator().manual_seed(2))
+    options = {"sh_degree": 3, "absgrad": True, "with_depth": True}
+    options |= {"with_median_depth": True, "with_weights": True}
+
+    def objective(rendering: Rendering) -> Tensor:
+        return rendering.rgb.square().sum() + (rendering.alpha * rendering.depth).sum()
+
+    together = scene.tensors(torch.float32, requires_grad=True)
+    backgrounds = colours.clone().requires_grad_()
+    cameras = stacked(*views)
+    poses = torch.from_numpy(cameras["camera_from_world"]).requires_grad_()
+    found = rasterise(
+        *together, **{**cameras, "camera_from_world": poses}, background=backgrounds, **options
+    )
+    objective(found).backward()
+
+    alone = scene.tensors(torch.float32, requires_grad=True)
+    for i, single in enumerate(views):
+        background = colours[i].clone().requires_grad_()
+        pose = torch.from_numpy(single["camera_from_world"]).requires_grad_()
+        expected = rasterise(
+            *alone, **{**single, "camera_from_world": pose}, background=background, **options
+        )
+        objective(expected).backward()
+        for name in ("rgb", "alpha", "depth", "median_depth", "weights"):
+            assert torch.equal(getattr(found, name)[i], getattr(expected, name)), name
+        assert torch.equal(found.radii[i], expected.radii[0])
+        assert torch.equal(found.means2d.grad[i], expected.means2d.grad[0])
+        assert torch.equal(found.means2d.absgrad[i], expected.means2d.absgrad[0])
+        assert torch.equal(backgrounds.grad[i], background.grad)
+        assert torch.equal(poses.grad[i], pose.grad)
+    for name, a, b in zip(NAMES, alone, together, strict=True):
+        assert relative_error(b.grad, a.grad) < 1e-6, name
+
+
+def test_a_stack_of_one_camera_stays_a_stack() -> None:
+    scene = random_scene(50, 40, 30, seed=16)
+    inputs = scene.tensors(torch.float32)
+    single = rasterise(*inputs, **scene.view, sh_degree=3)
+    found = rasterise(*inputs, **stacked(scene.view), sh_degree=3, background=BACKGROUND[None] * 0)
+    assert torch.equal(found.rgb, single.rgb[None])
+    assert torch.equal(found.alpha, single.alpha[None])
+    assert found.radii.shape == single.radii.shape == (1, 50, 2)
 
 
 def relative_error(found: Tensor, expected: Tensor) -> float:
     return float((found - expected).norm() / expected.norm())
 
 
-def test_the_reference_agrees_with_finite_differences() -> None:
+@pytest.mark.parametrize("antialiased", [False, True], ids=["classic", "antialiased"])
+def test_the_reference_agrees_with_finite_differences(antialiased: bool) -> None:
     scene = random_scene(30, 20, 16, seed=7)
     inputs = scene.tensors(torch.float64, requires_grad=True)
     generator = torch.Generator().manual_seed(1)
@@ -94,7 +320,8 @@ def test_the_reference_agrees_with_finite_differences() -> None:
 
     def objective(shift: float) -> Tensor:
         moved = [t + shift * d for t, d in zip(inputs, directions, strict=True)]
-        return (dense_reference.render(*moved, **scene.view, sh_degree=3).rgb * weights).sum()
+        found = dense_reference.render(*moved, **scene.view, sh_degree=3, antialiased=antialiased)
+        return (found.rgb * weights).sum() + (found.alpha.square() * found.depth).sum()
 
     objective(0.0).backward()
     slope = sum(float((t.grad * d).sum()) for t, d in zip(inputs, directions, strict=True))
@@ -206,6 +433,27 @@ def test_nothing_in_view_gives_the_background_and_no_gradient(where: str) -> Non
     assert all(not tensor.grad.any() for tensor in inputs)
 
 
+def test_a_million_gaussians_off_screen_change_nothing() -> None:
+    scene = random_scene(50, 40, 30, seed=17)
+    few = scene.tensors(torch.float32, requires_grad=True)
+    off_screen = scene.tensors(torch.float32)
+    off_screen[0] += torch.tensor([0.0, 1e4, 0.0])
+    many = [
+        torch.cat([shown.detach(), hidden.repeat_interleave(20_000, dim=0)]).requires_grad_()
+        for shown, hidden in zip(few, off_screen, strict=True)
+    ]
+
+    expected = rasterise(*few, **scene.view, sh_degree=1)
+    found = rasterise(*many, **scene.view, sh_degree=1)
+    expected.rgb.square().sum().backward()
+    found.rgb.square().sum().backward()
+
+    assert torch.equal(found.rgb, expected.rgb)
+    for a, b in zip(few, many, strict=True):
+        assert torch.equal(b.grad[:50], a.grad)
+        assert not b.grad[50:].any()
+
+
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_not_finite_is_named(name: str, number: float) -> None:
@@ -251,6 +499,7 @@ magnitude = st.floats(-12, 12).map(lambda power: 10.0**power)
     ),
     quat=st.tuples(*[st.floats(-1, 1, width=32)] * 4),
     size=st.sampled_from([(1, 1), (17, 5), (64, 40)]),
+    antialiased=st.booleans(),
 )
 def test_a_degenerate_gaussian_leaves_finite_numbers(
     scales: tuple[float, float, float],
@@ -259,6 +508,7 @@ def test_a_degenerate_gaussian_leaves_finite_numbers(
     opacity: float,
     quat: tuple[float, float, float, float],
     size: tuple[int, int],
+    antialiased: bool,
 ) -> None:
     inputs = [
         torch.tensor([[across[0] * depth, across[1] * depth, depth]]),
@@ -269,14 +519,25 @@ def test_a_degenerate_gaussian_leaves_finite_numbers(
     ]
     for tensor in inputs:
         tensor.requires_grad_()
+    camera = view(*size, turn_rad=0.0)
+    pose = torch.from_numpy(camera["camera_from_world"]).requires_grad_()
     found = rasterise(
-        *inputs, **view(*size, turn_rad=0.0), sh_degree=3, background=BACKGROUND, with_depth=True
+        *inputs,
+        **{**camera, "camera_from_world": pose},
+        sh_degree=3,
+        background=BACKGROUND,
+        antialiased=antialiased,
+        absgrad=True,
+        with_depth=True,
+        with_median_depth=True,
+        with_weights=True,
     )
     found.rgb.sum().backward()
-    assert torch.isfinite(found.rgb).all()
+    images = (found.rgb, found.depth, found.median_depth, found.weights, found.means2d.absgrad)
+    assert all(torch.isfinite(image).all() for image in images)
     assert ((found.alpha >= 0) & (found.alpha <= 1)).all()
     assert (found.radii >= 0).all()
-    assert all(torch.isfinite(tensor.grad).all() for tensor in inputs)
+    assert all(torch.isfinite(tensor.grad).all() for tensor in (*inputs, pose))
 
 
 @settings(max_examples=60, deadline=None)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from dense_reference import rotations
 from gsplat.cuda._torch_impl import _fully_fused_projection, _spherical_harmonics
-from scenes import random_scene
+from scenes import random_scene, stacked, view
 
 from tasks.splat.rasterise.cpu import rasterise
 from tasks.splat.rasterise.cpu.layout import (
@@ -16,6 +16,7 @@ from tasks.splat.rasterise.cpu.layout import (
     DEPTH,
     MEAN_X,
     MEAN_Y,
+    OPACITY,
     PROJECTED,
     RED,
 )
@@ -53,6 +54,26 @@ def test_projection_is_gsplats() -> None:
     np.testing.assert_allclose(projected[seen, CONIC_DET], xx * yy - xy**2, rtol=1e-3)
 
 
+def test_antialiasing_is_gsplats() -> None:
+    means, quats, scales, _, sh = SCENE.tensors(torch.float32)
+    axes = rotations(quats) * scales[:, None, :]
+    *_, compensations = _fully_fused_projection(
+        means.double(),
+        (axes @ axes.mT).double(),
+        torch.from_numpy(SCENE.view["camera_from_world"])[None],
+        torch.from_numpy(SCENE.view["intrinsics"])[None],
+        WIDTH,
+        HEIGHT,
+        calc_compensations=True,
+    )
+
+    projected, radii = projected_by_kernel(torch.ones(len(means)), sh, degree=0, antialiased=True)
+
+    seen = radii[:, 0] > 0
+    assert compensations[0][seen].min() < 0.9
+    np.testing.assert_allclose(projected[seen, OPACITY], compensations[0][seen], rtol=2e-4)
+
+
 @pytest.mark.parametrize("degree", [0, 1, 2, 3])
 def test_colours_are_gsplats(degree: int) -> None:
     means, _, _, opacities, sh = SCENE.tensors(torch.float32)
@@ -67,7 +88,7 @@ def test_colours_are_gsplats(degree: int) -> None:
 
 
 def projected_by_kernel(
-    opacities: torch.Tensor, sh: torch.Tensor, *, degree: int
+    opacities: torch.Tensor, sh: torch.Tensor, *, degree: int, antialiased: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     means, quats, scales, _, _ = SCENE.tensors(torch.float32)
     camera_from_world = SCENE.view["camera_from_world"].astype(np.float32)
@@ -78,6 +99,7 @@ def projected_by_kernel(
     broken = project(
         *(tensor.numpy() for tensor in (means, quats, scales, opacities, sh)),
         degree,
+        antialiased,
         rotation,
         translation,
         -rotation.T @ translation,
@@ -94,34 +116,53 @@ def projected_by_kernel(
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device")
-@pytest.mark.parametrize("with_depth", [False, True], ids=["colour", "depth"])
-def test_the_cpu_renders_and_differentiates_as_cuda_does(with_depth: bool) -> None:
-    weights = torch.randn(HEIGHT, WIDTH, 3, generator=torch.Generator().manual_seed(1))
+@pytest.mark.parametrize("antialiased", [False, True], ids=["classic", "antialiased"])
+@pytest.mark.parametrize("whole", [False, True], ids=["colour", "everything"])
+def test_the_cpu_renders_and_differentiates_as_cuda_does(whole: bool, antialiased: bool) -> None:
+    cameras = stacked(SCENE.view, view(WIDTH, HEIGHT, turn_rad=-0.1))
+    upstream = torch.randn(2, HEIGHT, WIDTH, 3, generator=torch.Generator().manual_seed(1))
     results = []
     for rasteriser, device in (
         (rasterise, torch.device("cpu")),
         (rasteriser_for(torch.device("cuda")), torch.device("cuda")),
     ):
         inputs = [tensor.to(device).requires_grad_() for tensor in SCENE.tensors(torch.float32)]
+        background = torch.tensor([[0.3, 0.6, 0.1], [0.9, 0.2, 0.5]], device=device)
+        background.requires_grad_()
+        poses = torch.from_numpy(cameras["camera_from_world"]).to(device).requires_grad_()
         found = rasteriser(
             *inputs,
-            **SCENE.view,
+            **{**cameras, "camera_from_world": poses},
             sh_degree=3,
-            background=torch.tensor([0.3, 0.6, 0.1], device=device),
-            with_depth=with_depth,
+            background=background,
+            antialiased=antialiased,
+            absgrad=whole,
+            with_depth=whole,
+            with_median_depth=whole,
+            with_weights=whole,
         )
-        objective = (found.rgb * weights.to(device)).sum() + found.alpha.sum()
-        if found.depth is not None:
-            objective = objective + found.depth.sum()
+        objective = (found.rgb * upstream.to(device)).sum() + found.alpha.sum()
+        images = [found.rgb, found.alpha]
+        if whole:
+            objective = objective + (found.alpha.detach() * found.depth).sum()
+            images += [found.depth, found.median_depth, found.weights]
         objective.backward()
-        images = [found.rgb, found.alpha, *([] if found.depth is None else [found.depth])]
-        gradients = [found.means2d.grad, *(tensor.grad for tensor in inputs)]
+        moves = torch.stack([poses.grad[c] @ poses[c].detach().T for c in range(2)])[:, :3]
+        gradients = [
+            *(tensor.grad for tensor in inputs),
+            found.means2d.grad,
+            background.grad,
+            # Only changes that keep a pose rigid are defined.
+            moves[:, :, :3] - moves[:, :, :3].mT,
+            moves[:, :, 3],
+            *([found.means2d.absgrad] if whole else []),
+        ]
         results.append(
             ([t.detach().cpu() for t in images], [t.cpu() for t in gradients], found.radii.cpu())
         )
     (images, gradients, radii), (cuda_images, cuda_gradients, cuda_radii) = results
     for ours, theirs in zip(images, cuda_images, strict=True):
-        assert ((ours - theirs).abs() > 1e-4).float().mean() < 1e-3
+        assert ((ours - theirs).abs() > 1e-4 * theirs.abs().clamp_min(1)).float().mean() < 2e-3
     for ours, theirs in zip(gradients, cuda_gradients, strict=True):
         assert (ours - theirs).norm() / theirs.norm() < 1e-3
     assert (radii - cuda_radii).abs().max() <= 1
