@@ -1,6 +1,8 @@
-"""Small whole files of the store: replaced at once or not at all."""
+"""Whole files of the store: replaced at once or not at all."""
 
 import contextlib
+from collections.abc import Iterator
+from typing import IO
 
 from storage import addresses
 from storage.arrays import Store, sync
@@ -14,18 +16,32 @@ def put(store: Store, key: str, content: bytes) -> None:
     Raises:
         StoreError: the store is full or cannot be written.
     """
-    with as_store_error(f"the file {key} could not be written to {store.root}", Exception):
+    with replacing(store, key) as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def replacing(store: Store, key: str) -> Iterator[IO[bytes]]:
+    """A file to write in that takes the place of ``<store>/<key>`` when the block ends well.
+
+    Raises:
+        StoreError: the store is full or cannot be written, or the block failed.
+    """
+    with (
+        as_store_error(f"the file {key} could not be written to {store.root}", Exception),
+        locked_folder(store.staging) as folder,
+    ):
+        beside = folder / "file"
+        with beside.open("wb") as file:
+            yield file
         if store.local is None:
             filesystem, path = addresses.remote(store.address(key))
-            filesystem.pipe_file(path, content)  # object stores put whole objects
+            filesystem.put_file(str(beside), path)  # object stores put whole objects
             return
+        sync(beside)
         target = store.local / key
-        with locked_folder(store.staging) as folder:
-            beside = folder / "file"
-            beside.write_bytes(content)
-            sync(beside)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            beside.replace(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        beside.replace(target)
 
 
 def get(store: Store, key: str) -> bytes:
