@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from hashlib import sha256
-from typing import IO
+from hashlib import file_digest, sha256
+from typing import BinaryIO
 
 from storage import files
 from storage.arrays import Store
@@ -26,17 +26,19 @@ class Checkpoint:
     key: str
     """Tells all that changes the work's result, so that nothing goes on from a foreign state."""
 
-    def save(self, write: Callable[[IO[bytes]], object]) -> None:
-        """Replace the checkpoint by what ``write`` writes, in order, to the file it is given.
+    def save(self, write: Callable[[BinaryIO], object]) -> None:
+        """Replace the checkpoint by what ``write`` adds to the file it is given.
 
         Raises:
             StoreError: the store is full or cannot be written.
+            Exception: what ``write`` raises otherwise.
         """
         with files.replacing(self.store, self._place) as file:
-            digesting = _Digesting(file)
-            digesting.write(self._head)
-            write(digesting)  # type: ignore[arg-type]
-            file.write(digesting.digest())
+            file.write(self._head)
+            write(file)
+            file.seek(0)
+            digest = file_digest(file, "sha256").digest()  # leaves the file at its end
+            file.write(digest)
 
     def load(self) -> bytes | None:
         """What was written last, verified; None where there is none.
@@ -81,21 +83,3 @@ class Checkpoint:
     @property
     def _head(self) -> bytes:
         return f"unseen checkpoint {SCHEMA}\n{self.key}\n".encode()
-
-
-class _Digesting:
-    """A file to write to from beginning to end, that knows the sha256 of what was written."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self._digest = sha256()
-
-    def write(self, content: bytes | memoryview) -> int:
-        self._digest.update(content)
-        return self._file.write(content)
-
-    def flush(self) -> None:
-        self._file.flush()
-
-    def digest(self) -> bytes:
-        return self._digest.digest()

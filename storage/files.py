@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
-from typing import IO
+from typing import BinaryIO
 
 from storage import addresses
 from storage.arrays import Store, sync
@@ -21,27 +21,27 @@ def put(store: Store, key: str, content: bytes) -> None:
 
 
 @contextlib.contextmanager
-def replacing(store: Store, key: str) -> Iterator[IO[bytes]]:
-    """A file to write in that takes the place of ``<store>/<key>`` when the block ends well.
+def replacing(store: Store, key: str) -> Iterator[BinaryIO]:
+    """A file to write and read, that takes the place of ``<store>/<key>`` when the block ends well.
 
     Raises:
-        StoreError: the store is full or cannot be written, or the block failed.
+        StoreError: the store is full or cannot be written.
+        Exception: what the block raises otherwise.
     """
-    with (
-        as_store_error(f"the file {key} could not be written to {store.root}", Exception),
-        locked_folder(store.staging) as folder,
-    ):
+    failure = f"the file {key} could not be written to {store.root}"
+    with as_store_error(failure), locked_folder(store.staging) as folder:
         beside = folder / "file"
-        with beside.open("wb") as file:
+        with beside.open("wb+") as file:
             yield file
-        if store.local is None:
+        if store.local is not None:
+            sync(beside)
+            target = store.local / key
+            target.parent.mkdir(parents=True, exist_ok=True)
+            beside.replace(target)
+            return
+        with as_store_error(failure, Exception):
             filesystem, path = addresses.remote(store.address(key))
             filesystem.put_file(str(beside), path)  # object stores put whole objects
-            return
-        sync(beside)
-        target = store.local / key
-        target.parent.mkdir(parents=True, exist_ok=True)
-        beside.replace(target)
 
 
 def get(store: Store, key: str) -> bytes:

@@ -69,6 +69,14 @@ def stage_key(
     return f"{name}-{digest}"
 
 
+def running_stage_key() -> str | None:
+    """The cache key of the stage that this thread runs; None where Prefect runs none."""
+    context = TaskRunContext.get()
+    if context is None or not isinstance(context.task.cache_policy, CachePolicy):
+        return None
+    return context.task.cache_policy.compute_key(context, context.parameters, {})
+
+
 def _key_part(value: Any) -> Any:
     if isinstance(value, ArrayHandle):
         return {"kind": value.kind, "digest": value.digest}

@@ -10,6 +10,7 @@ from tasks.cameras import Cameras
 from tasks.images import fitted_sizes, resized, resized_mask
 from tasks.sfm.triangulate import Observations, sample_colours, triangulate_tracks
 from tasks.site import Device, Progress, no_progress
+from tasks.splat.checkpoints import NO_CHECKPOINTS, Checkpoints
 from tasks.splat.config import EveryNth, SplatConfig, TrainOn
 from tasks.splat.initialise import gaussians_from_points
 from tasks.splat.optimise import Fitted, optimise
@@ -73,6 +74,7 @@ def fit(
     masks: Sequence[Bool[np.ndarray, "_ _"] | None] | None = None,
     device: Device = "cpu",
     progress: Progress = no_progress,
+    checkpoints: Checkpoints = NO_CHECKPOINTS,
 ) -> Splat:
     """Choose the training photos, triangulate from them alone, and fit.
 
@@ -81,6 +83,7 @@ def fit(
         observations: of the sparse points, in pixels of those photos.
         photos: the undistorted photos of ``cameras``; only the training photos are read.
         masks: of those photos, of their sizes: where they may be fitted to; None = everywhere.
+        checkpoints: of these very arguments; a fit that was cut off goes on from there.
 
     Raises:
         InputError: too few training photos, or too few points seen by two of them.
@@ -103,6 +106,7 @@ def fit(
         weights=training.weights,
         device=device,
         progress=progress,
+        checkpoints=checkpoints,
     )
     return Splat(
         fitted=fitted,
