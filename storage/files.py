@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
-from typing import BinaryIO
+from io import BufferedRandom
 
 from storage import addresses
 from storage.arrays import Store, sync
@@ -21,7 +21,7 @@ def put(store: Store, key: str, content: bytes) -> None:
 
 
 @contextlib.contextmanager
-def replacing(store: Store, key: str) -> Iterator[BinaryIO]:
+def replacing(store: Store, key: str) -> Iterator[BufferedRandom]:
     """A file to write and read, that takes the place of ``<store>/<key>`` when the block ends well.
 
     Raises:

@@ -17,7 +17,7 @@ from tests.flows.conftest import ROOT, Command
 pytestmark = pytest.mark.slow
 
 FIT_ALONE = (
-    *("--splat.iterations", "1500", "--splat.max-size", "160", "--sfm.threads", "1"),
+    *("--splat.iterations", "800", "--splat.max-size", "160", "--sfm.threads", "1"),
     *("--stages.until", "splat"),
 )
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -342,7 +343,7 @@ def test_checkpoints_are_due_after_their_seconds_and_never_cost_over_a_hundredth
         losses=torch.zeros(0),
         points=(),
     )
-    monkeypatch.setattr(module.time, "monotonic", lambda: now)
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now))
     kept = StoredCheckpoints(place=place_in(store), seconds=30.0)
 
     def writing_takes(seconds: float) -> None:
