@@ -10,13 +10,11 @@ from jaxtyping import Float32
 
 from tasks.cameras import Cameras
 from tasks.distil.config import DistilConfig
-from tasks.evaluate.images import psnr_db
 from tasks.gaussians import Gaussians
-from tasks.images import from_levels
 from tasks.site import Device, Progress, no_progress
 from tasks.splat.checkpoints import NO_CHECKPOINTS, Checkpoints
 from tasks.splat.config import SplatConfig
-from tasks.splat.fit import SizedPhotos
+from tasks.splat.fit import SizedPhotos, psnr_db_on
 from tasks.splat.loss import prepare_target
 from tasks.splat.optimise import (
     Descent,
@@ -112,8 +110,8 @@ def distil(
 
     control = continued("control", [], 0.0, "photos alone")
     distilled = continued("distilled", targets, 0.5, "with refined views") if targets else control
-    control_psnr_db = _guard_psnr_db(control.gaussians, guard, device)
-    distilled_psnr_db = _guard_psnr_db(distilled.gaussians, guard, device)
+    control_psnr_db = psnr_db_on(control.gaussians, guard, device)
+    distilled_psnr_db = psnr_db_on(distilled.gaussians, guard, device)
     progress(1.0, f"continued with {len(targets)} refined views")
     return Distilled(
         control=control,
@@ -155,15 +153,4 @@ def _view(target: RefinedTarget, base: Gaussians, config: DistilConfig, device: 
         intrinsics=target.camera.intrinsics[0],
         width=width,
         height=height,
-    )
-
-
-def _guard_psnr_db(splat: Gaussians, guard: SizedPhotos, device: Device) -> tuple[float, ...]:
-    return tuple(
-        psnr_db(
-            render(splat, guard.cameras, index, device=device).rgb.clamp(0, 1).cpu().numpy(),
-            from_levels(photo),
-            None if weight is None else weight > 0,
-        )
-        for index, (photo, weight) in enumerate(zip(guard.photos, guard.weights, strict=True))
     )

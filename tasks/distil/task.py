@@ -19,7 +19,7 @@ from tasks.views.artefact import NovelViews
 @task(
     name="distil",
     task_run_name="distil/{scene}",
-    **stage_cache("distil", version=1, numbers_depend_on_device=True),
+    **stage_cache("distil", version=2, numbers_depend_on_device=True),
 )
 def distil_views(
     scene: str,

@@ -34,8 +34,8 @@ class DescentState:
     """States of torch's global generators: of the CPU, then of the CUDA device in use."""
     losses: Float32[torch.Tensor, " l"]
     """Of the iterations since the last point of the curve."""
-    points: tuple[tuple[int, float, int], ...]
-    """Of the curve: iteration, loss, Gaussians."""
+    points: tuple[tuple[int, float, int, float], ...]
+    """Of the curve: iteration, loss, Gaussians, score."""
 
 
 class Checkpoints:

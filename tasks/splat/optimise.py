@@ -1,6 +1,6 @@
 """Fitting a splat to photographs with known cameras."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -24,6 +24,10 @@ from tasks.splat.rasterise.select import rasteriser_for
 
 CURVE_EVERY = 50
 """Iterations averaged into one point of the training curve."""
+SCORES = 10
+"""Points of the curve, evenly spread, at which the Gaussians are scored."""
+
+Score = Callable[[Gaussians], float]
 
 LEARNING_RATES = {
     "means": 1.6e-4,  # times the scene's extent, and falling to a hundredth
@@ -44,6 +48,8 @@ class Curve:
     iteration: Int64[np.ndarray, " p"]
     loss: Float32[np.ndarray, " p"]
     gaussians: Int64[np.ndarray, " p"]
+    score: Float32[np.ndarray, " p"]
+    """NaN where the Gaussians were not scored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -95,6 +101,7 @@ def optimise(
     config: SplatConfig,
     *,
     weights: Sequence[Float32[np.ndarray, "_ _"] | None] | None = None,
+    score: Score | None = None,
     device: Device = "cpu",
     progress: Progress = no_progress,
     checkpoints: Checkpoints = NO_CHECKPOINTS,
@@ -108,6 +115,7 @@ def optimise(
         cameras: pinhole cameras of ``photos``, in the same order.
         initial: what to start from; world units of ``cameras``.
         weights: of each photo's pixels in the loss, 0 or more; None stands for 1 everywhere.
+        score: of the Gaussians on the way, for the curve alone: nothing depends on it.
         checkpoints: of these very arguments; see :func:`descend`.
 
     Raises:
@@ -140,7 +148,13 @@ def optimise(
         seed=config.seed,
     )
     return descend(
-        initial, steps, descent, device=device, progress=progress, checkpoints=checkpoints
+        initial,
+        steps,
+        descent,
+        score=score,
+        device=device,
+        progress=progress,
+        checkpoints=checkpoints,
     )
 
 
@@ -149,6 +163,7 @@ def descend(
     steps: Iterator[Step],
     descent: Descent,
     *,
+    score: Score | None = None,
     device: Device = "cpu",
     progress: Progress = no_progress,
     checkpoints: Checkpoints = NO_CHECKPOINTS,
@@ -156,6 +171,7 @@ def descend(
     """Take the first ``descent.iterations`` of ``steps``, one view each.
 
     Args:
+        score: asked about the Gaussians at some points of the curve.
         checkpoints: where the state is kept. One that is found there, of a call with equal
             arguments, is gone on from: on the CPU at the same number of threads, to the same bits
             as without a break.
@@ -166,7 +182,7 @@ def descend(
     with torch.random.fork_rng():  # the strategy draws from torch's global generator
         torch.manual_seed(descent.seed)
         try:
-            return _descend(initial, steps, descent, device, progress, checkpoints)
+            return _descend(initial, steps, descent, score, device, progress, checkpoints)
         except (InputError, MachineError):
             checkpoints.discard()  # what was kept may be what cannot be gone on from
             raise
@@ -182,7 +198,7 @@ class _Moving:
     optimisers: dict[str, torch.optim.Optimizer]
     strategy_state: dict[str, Any]
     losses: list[torch.Tensor]
-    points: list[tuple[int, float, int]]
+    points: list[tuple[int, float, int, float]]
 
     def state(self, device: Device) -> DescentState:
         """Shares its tensors with the optimisation."""
@@ -241,6 +257,7 @@ def _descend(
     initial: Gaussians,
     steps: Iterator[Step],
     descent: Descent,
+    score: Score | None,
     device: Device,
     progress: Progress,
     checkpoints: Checkpoints,
@@ -307,12 +324,15 @@ def _descend(
         if moving.iteration % CURVE_EVERY == 0 or moving.iteration == descent.iterations:
             mean = float(torch.stack(moving.losses).mean())
             moving.losses.clear()
-            moving.points.append((moving.iteration, mean, len(params["means"])))
             if not np.isfinite(mean):
                 raise MachineError(
                     f"the loss stopped being finite before iteration {moving.iteration} of "
                     f"{descent.iterations}, so the splat is lost; it will be tried again"
                 )
+            found = float("nan")
+            if score is not None and _score_due(moving, descent):
+                found = score(_gaussians(params))
+            moving.points.append((moving.iteration, mean, len(params["means"]), found))
             doing = (
                 f"iteration {moving.iteration} of {descent.iterations}, "
                 f"{len(params['means']):,} Gaussians, loss {mean:.4f}"
@@ -322,15 +342,22 @@ def _descend(
         if checkpoints.due():
             checkpoints.save(moving.state(device))
 
-    iterations, means, counts = zip(*moving.points, strict=True)
+    iterations, means, counts, scores = zip(*moving.points, strict=True)
     return Fitted(
         gaussians=_gaussians(params),
         curve=Curve(
             iteration=np.array(iterations, dtype=np.int64),
             loss=np.array(means, dtype=np.float32),
             gaussians=np.array(counts, dtype=np.int64),
+            score=np.array(scores, dtype=np.float32),
         ),
     )
+
+
+def _score_due(moving: _Moving, descent: Descent) -> bool:
+    """Whether another of the even parts of the optimisation ended since the last point."""
+    before = moving.points[-1][0] if moving.points else 0
+    return SCORES * before // descent.iterations < SCORES * moving.iteration // descent.iterations
 
 
 def scene_extent(cameras: Cameras) -> float:

@@ -69,4 +69,7 @@ def test_a_killed_fit_ends_as_one_that_was_not(
 
     assert splat_row(killed)["digest"] == splat_row(whole)["digest"]
     assert not splat_row(killed)["cached"]
+    training = read_table(Store(root=str(killed)), "training")
+    assert training["iteration"].tolist() == list(range(50, 801, 50))
+    assert training["held_out_psnr_db"].notna().sum() == 10
     assert not list((killed / "checkpoints").iterdir())

@@ -76,7 +76,7 @@ def assert_same(one: Splat, other: Splat) -> None:
     for name in ("means", "quats", "log_scales", "logit_opacities", "sh"):
         ours, theirs = (getattr(splat.fitted.gaussians, name) for splat in (one, other))
         assert torch.equal(ours, theirs), name
-    for name in ("iteration", "loss", "gaussians"):
+    for name in ("iteration", "loss", "gaussians", "score"):
         ours, theirs = (getattr(splat.fitted.curve, name) for splat in (one, other))
         np.testing.assert_array_equal(ours, theirs)
 
@@ -289,7 +289,7 @@ def test_a_state_comes_back_bit_by_bit(
         strategy={"grad2d": gradient, "count": None, "scene_scale": rate},
         generators=(torch.get_rng_state(),),
         losses=any_bits([seed % 3]),
-        points=((iteration, loss, 7),),
+        points=((iteration, loss, 7, rate),),
     )
     place = place_in(Store(root=str(tmp_path_factory.getbasetemp() / "states")))
     place.save(lambda file: write_state(state, file))
