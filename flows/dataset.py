@@ -91,6 +91,7 @@ async def _start_scene(
         "UNSEEN_STORE": store.root,
         "UNSEEN_DEVICE": settings.device,
         "UNSEEN_THREADS": str(settings.threads),
+        "UNSEEN_CHECKPOINT_SECONDS": str(settings.checkpoint_seconds),
     }
     return await arun_deployment(
         deployment,

@@ -13,7 +13,8 @@ from tasks.site import Device, Site
 
 
 class Settings(BaseSettings):
-    """Read from ``UNSEEN_STORE``, ``UNSEEN_DEVICE`` and ``UNSEEN_THREADS``.
+    """Read from ``UNSEEN_STORE``, ``UNSEEN_DEVICE``, ``UNSEEN_THREADS`` and
+    ``UNSEEN_CHECKPOINT_SECONDS``.
 
     Raises:
         InputError: a variable has a value that it cannot have.
@@ -33,6 +34,13 @@ class Settings(BaseSettings):
         default=0, ge=0, description="CPU threads of one scene; 0 for all this process may use."
     )
 
+    checkpoint_seconds: float = Field(
+        default=30.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Seconds between two checkpoints of a splat that is being fitted; 0 for none.",
+    )
+
     def __init__(self, **values: Any) -> None:
         try:
             super().__init__(**values)
@@ -50,7 +58,12 @@ class Settings(BaseSettings):
         Raises:
             InputError: CUDA is asked for and torch finds none.
         """
-        return Site(store=self.open_store(), device=self._device(), threads=self.thread_count())
+        return Site(
+            store=self.open_store(),
+            device=self._device(),
+            threads=self.thread_count(),
+            checkpoint_seconds=self.checkpoint_seconds,
+        )
 
     def open_store(self) -> Store:
         """The store; a directory is made absolute, so that handles mean the same everywhere."""

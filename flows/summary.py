@@ -32,10 +32,11 @@ def _curves(artefacts: Artefacts) -> Iterator[Row]:
     curves.append(("distilled", "distil", "distilled_"))
     for artefact, stage, prefix in curves:
         if artefact in artefacts:
-            names = ("iteration", "loss", "gaussians")
+            names = ("iteration", "loss", "gaussians", "held_out_psnr_db")
             stored = [artefacts[artefact].array(f"{prefix}curve_{name}").tolist() for name in names]
             for point in zip(*stored, strict=True):
-                yield {"stage": stage, **dict(zip(names, point, strict=True))}
+                row = {"stage": stage, **dict(zip(names, point, strict=True))}
+                yield {name: None if value != value else value for name, value in row.items()}
 
 
 def summary_of(artefacts: Artefacts) -> Row:

@@ -1,6 +1,8 @@
-"""Small whole files of the store: replaced at once or not at all."""
+"""Whole files of the store: replaced at once or not at all."""
 
 import contextlib
+from collections.abc import Iterator
+from io import BufferedRandom
 
 from storage import addresses
 from storage.arrays import Store, sync
@@ -14,18 +16,32 @@ def put(store: Store, key: str, content: bytes) -> None:
     Raises:
         StoreError: the store is full or cannot be written.
     """
-    with as_store_error(f"the file {key} could not be written to {store.root}", Exception):
-        if store.local is None:
-            filesystem, path = addresses.remote(store.address(key))
-            filesystem.pipe_file(path, content)  # object stores put whole objects
-            return
-        target = store.local / key
-        with locked_folder(store.staging) as folder:
-            beside = folder / "file"
-            beside.write_bytes(content)
+    with replacing(store, key) as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def replacing(store: Store, key: str) -> Iterator[BufferedRandom]:
+    """A file to write and read, that takes the place of ``<store>/<key>`` when the block ends well.
+
+    Raises:
+        StoreError: the store is full or cannot be written.
+        Exception: what the block raises otherwise.
+    """
+    failure = f"the file {key} could not be written to {store.root}"
+    with as_store_error(failure), locked_folder(store.staging) as folder:
+        beside = folder / "file"
+        with beside.open("wb+") as file:
+            yield file
+        if store.local is not None:
             sync(beside)
+            target = store.local / key
             target.parent.mkdir(parents=True, exist_ok=True)
             beside.replace(target)
+            return
+        with as_store_error(failure, Exception):
+            filesystem, path = addresses.remote(store.address(key))
+            filesystem.put_file(str(beside), path)  # object stores put whole objects
 
 
 def get(store: Store, key: str) -> bytes:

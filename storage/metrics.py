@@ -96,6 +96,7 @@ COLUMNS: Mapping[str, Mapping[str, pa.DataType]] = {
         "iteration": _INT,
         "loss": _FLOAT,
         "gaussians": _INT,
+        "held_out_psnr_db": _FLOAT,
     },
     "poses": {
         "view": _STRING,

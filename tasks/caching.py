@@ -23,6 +23,7 @@ from tasks.errors import MachineError
 from tasks.ingest.source import Source
 from tasks.progress_line import progress_line
 from tasks.site import Progress, Site
+from tasks.time_left import TimeLeft, in_words
 
 
 def stage_cache(
@@ -67,6 +68,14 @@ def stage_key(
             parts[f"parameter {parameter}"] = _key_part(value)
     digest = sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
     return f"{name}-{digest}"
+
+
+def running_stage_key() -> str | None:
+    """The cache key of the stage that this thread runs; None where Prefect runs none."""
+    context = TaskRunContext.get()
+    if context is None or not isinstance(context.task.cache_policy, CachePolicy):
+        return None
+    return context.task.cache_policy.compute_key(context, context.parameters, {})
 
 
 def _key_part(value: Any) -> Any:
@@ -119,17 +128,22 @@ SECONDS_BETWEEN_UPDATES = 1.5
 def stage_progress(stage: str) -> Progress:
     """Progress of the running stage, in Prefect's UI and in the terminal if there is one.
 
-    What goes wrong with telling is not the stage's business.
+    The time left stands before what is being done. What goes wrong with telling is not the
+    stage's business.
     """
     key = f"progress-{stage}".replace(".", "-")  # Prefect takes no dots
     artifact: UUID | None = None
     show_in_terminal = progress_line(stage)
     updated_at = -math.inf
+    time_left = TimeLeft()
 
     def report(share: float, doing: str) -> None:
         nonlocal artifact, updated_at
-        show_in_terminal(share, doing)
         now = time.monotonic()
+        left = time_left.seconds(share, now)
+        if left is not None and share < 1.0:
+            doing = f"{in_words(left)} left, {doing}"
+        show_in_terminal(share, doing)
         if now - updated_at < SECONDS_BETWEEN_UPDATES and share < 1.0:
             return
         updated_at = now

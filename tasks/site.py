@@ -19,6 +19,8 @@ class Site:
     store: Store
     device: Device = "cpu"
     threads: int = 1
+    checkpoint_seconds: float = 30.0
+    """Between two checkpoints of a long stage; 0 for none."""
 
 
 def no_progress(share: float, doing: str) -> None:

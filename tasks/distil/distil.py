@@ -1,6 +1,6 @@
 """Optimisation of a splat continued with refined views, beside a control that goes on without."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,12 +10,11 @@ from jaxtyping import Float32
 
 from tasks.cameras import Cameras
 from tasks.distil.config import DistilConfig
-from tasks.evaluate.images import psnr_db
 from tasks.gaussians import Gaussians
-from tasks.images import from_levels
 from tasks.site import Device, Progress, no_progress
+from tasks.splat.checkpoints import NO_CHECKPOINTS, Checkpoints
 from tasks.splat.config import SplatConfig
-from tasks.splat.fit import SizedPhotos
+from tasks.splat.fit import SizedPhotos, psnr_db_on
 from tasks.splat.loss import prepare_target
 from tasks.splat.optimise import (
     Descent,
@@ -68,6 +67,7 @@ def distil(
     *,
     device: Device = "cpu",
     progress: Progress = no_progress,
+    checkpoints: Callable[[str], Checkpoints] = lambda part: NO_CHECKPOINTS,
 ) -> Distilled:
     """Continue a splat twice, with refined views and without, and choose by the guard photos.
 
@@ -79,6 +79,7 @@ def distil(
         guard: photos that it was not fitted to; may be none, and then nothing guards.
         refined: may be none: both continuations are then the same, and the control ships.
         splat_config: how the splat was fitted; its loss is kept.
+        checkpoints: of these very arguments, by the name of the continuation.
 
     Raises:
         MachineError: the optimisation diverged.
@@ -97,19 +98,20 @@ def distil(
         seed=config.seed,
     )
 
-    def continued(targets: list[View], done: float, doing: str) -> Fitted:
+    def continued(which: Shipped, targets: list[View], done: float, doing: str) -> Fitted:
         return descend(
             base,
             _steps(photos, targets, base.sh_degree, config),
             descent,
             device=device,
             progress=lambda share, what: progress(done + share / 2, f"{doing}, {what}"),
+            checkpoints=checkpoints(which),
         )
 
-    control = continued([], 0.0, "photos alone")
-    distilled = continued(targets, 0.5, "with refined views") if targets else control
-    control_psnr_db = _guard_psnr_db(control.gaussians, guard, device)
-    distilled_psnr_db = _guard_psnr_db(distilled.gaussians, guard, device)
+    control = continued("control", [], 0.0, "photos alone")
+    distilled = continued("distilled", targets, 0.5, "with refined views") if targets else control
+    control_psnr_db = psnr_db_on(control.gaussians, guard, device)
+    distilled_psnr_db = psnr_db_on(distilled.gaussians, guard, device)
     progress(1.0, f"continued with {len(targets)} refined views")
     return Distilled(
         control=control,
@@ -151,15 +153,4 @@ def _view(target: RefinedTarget, base: Gaussians, config: DistilConfig, device: 
         intrinsics=target.camera.intrinsics[0],
         width=width,
         height=height,
-    )
-
-
-def _guard_psnr_db(splat: Gaussians, guard: SizedPhotos, device: Device) -> tuple[float, ...]:
-    return tuple(
-        psnr_db(
-            render(splat, guard.cameras, index, device=device).rgb.clamp(0, 1).cpu().numpy(),
-            from_levels(photo),
-            None if weight is None else weight > 0,
-        )
-        for index, (photo, weight) in enumerate(zip(guard.photos, guard.weights, strict=True))
     )

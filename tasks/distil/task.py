@@ -1,7 +1,7 @@
 from prefect import task
 
 from storage.handles import ArrayHandle
-from tasks.caching import stage_cache, stage_progress
+from tasks.caching import running_stage_key, stage_cache, stage_progress
 from tasks.distil.artefact import arrays_of, attributes_of
 from tasks.distil.config import DistilConfig
 from tasks.distil.distil import RefinedTarget, distil
@@ -9,6 +9,7 @@ from tasks.refine.artefact import RefinedViews
 from tasks.sfm.artefact import Sparse
 from tasks.site import Site
 from tasks.splat.artefact import read_gaussians
+from tasks.splat.checkpoints import checkpoints_of
 from tasks.splat.config import SplatConfig
 from tasks.splat.fit import sized_photos
 from tasks.threads import limit_threads
@@ -18,7 +19,7 @@ from tasks.views.artefact import NovelViews
 @task(
     name="distil",
     task_run_name="distil/{scene}",
-    **stage_cache("distil", version=1, numbers_depend_on_device=True),
+    **stage_cache("distil", version=2, numbers_depend_on_device=True),
 )
 def distil_views(
     scene: str,
@@ -45,20 +46,24 @@ def distil_views(
         for side in ("training", "guard")
     )
     cameras, made = NovelViews(views).cameras, RefinedViews(refined)
-    found = distil(
-        read_gaussians(splat),
-        training,
-        guard,
-        [
-            RefinedTarget(
-                camera=cameras.select([index]), image=made.image(index), weight=made.weight(index)
-            )
-            for index in range(len(cameras))
-        ],
-        splat_config,
-        config,
-        device=site.device,
-        progress=stage_progress("distil"),
-    )
-    attributes = attributes_of(found, refined_views=len(cameras), guard=names["guard"])
-    return site.store.commit(scene, "distilled", arrays_of(found), attributes)
+    with checkpoints_of(site, running_stage_key()) as checkpoints:
+        found = distil(
+            read_gaussians(splat),
+            training,
+            guard,
+            [
+                RefinedTarget(
+                    camera=cameras.select([index]),
+                    image=made.image(index),
+                    weight=made.weight(index),
+                )
+                for index in range(len(cameras))
+            ],
+            splat_config,
+            config,
+            device=site.device,
+            progress=stage_progress("distil"),
+            checkpoints=checkpoints,
+        )
+        attributes = attributes_of(found, refined_views=len(cameras), guard=names["guard"])
+        return site.store.commit(scene, "distilled", arrays_of(found), attributes)

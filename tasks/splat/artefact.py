@@ -13,7 +13,7 @@ from tasks.splat.optimise import Fitted
 
 
 def arrays_of(fitted: Fitted, *, prefix: str = "") -> Iterator[NamedArray]:
-    """The parameters of the Gaussians, and the training curve."""
+    """The parameters of the Gaussians, and the training curve; its scores are NaN but for some."""
     gaussians, curve = fitted.gaussians, fitted.curve
     for name, values, dims in (
         ("means", gaussians.means.numpy(), ("gaussian", "xyz")),
@@ -24,6 +24,7 @@ def arrays_of(fitted: Fitted, *, prefix: str = "") -> Iterator[NamedArray]:
         ("curve_iteration", curve.iteration, ("curve_point",)),
         ("curve_loss", curve.loss, ("curve_point",)),
         ("curve_gaussians", curve.gaussians, ("curve_point",)),
+        ("curve_held_out_psnr_db", curve.score, ("curve_point",)),
     ):
         # Splats of different sizes may lie in one group, where a dimension has one length.
         own = tuple(prefix + dim if dim in ("gaussian", "curve_point") else dim for dim in dims)

@@ -7,13 +7,20 @@ import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
 from tasks.cameras import Cameras
-from tasks.images import fitted_sizes, resized, resized_mask
+from tasks.evaluate.images import psnr_db
+from tasks.gaussians import Gaussians
+from tasks.images import fitted_sizes, from_levels, resized, resized_mask
 from tasks.sfm.triangulate import Observations, sample_colours, triangulate_tracks
 from tasks.site import Device, Progress, no_progress
+from tasks.splat.checkpoints import NO_CHECKPOINTS, Checkpoints
 from tasks.splat.config import EveryNth, SplatConfig, TrainOn
 from tasks.splat.initialise import gaussians_from_points
-from tasks.splat.optimise import Fitted, optimise
+from tasks.splat.optimise import Fitted, Score, optimise
+from tasks.splat.render import render
 from tasks.splat.split import split_photos
+
+WATCHED = 4
+"""Held-out photos, at most, that are scored while the splat is fitted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -73,14 +80,17 @@ def fit(
     masks: Sequence[Bool[np.ndarray, "_ _"] | None] | None = None,
     device: Device = "cpu",
     progress: Progress = no_progress,
+    checkpoints: Checkpoints = NO_CHECKPOINTS,
 ) -> Splat:
     """Choose the training photos, triangulate from them alone, and fit.
 
     Args:
         cameras: undistorted pinhole cameras of all photos with a pose.
         observations: of the sparse points, in pixels of those photos.
-        photos: the undistorted photos of ``cameras``; only the training photos are read.
+        photos: the undistorted photos of ``cameras``; only the training photos are fitted to, and
+            some held-out ones are scored on the way.
         masks: of those photos, of their sizes: where they may be fitted to; None = everywhere.
+        checkpoints: of these very arguments; a fit that was cut off goes on from there.
 
     Raises:
         InputError: too few training photos, or too few points seen by two of them.
@@ -95,14 +105,18 @@ def fit(
         seed=config.seed,
     )
     training = sized_photos(cameras, photos, chosen.training, config.max_size, masks=masks)
+    watched = chosen.held_out[:: -(-len(chosen.held_out) // WATCHED) or 1]
+    held_out = sized_photos(cameras, photos, watched, config.max_size, masks=masks)
     fitted = optimise(
         training.photos,
         training.cameras,
         initial,
         config,
         weights=training.weights,
+        score=_score_on(held_out, device) if len(held_out.photos) else None,
         device=device,
         progress=progress,
+        checkpoints=checkpoints,
     )
     return Splat(
         fitted=fitted,
@@ -112,3 +126,19 @@ def fit(
         longest_edge=config.max_size,
         initial_points=len(initial),
     )
+
+
+def psnr_db_on(splat: Gaussians, seen: SizedPhotos, device: Device) -> tuple[float, ...]:
+    """How near a splat's views are to photos, decibels, on the pixels that their weights leave."""
+    return tuple(
+        psnr_db(
+            render(splat, seen.cameras, index, device=device).rgb.clamp(0, 1).cpu().numpy(),
+            from_levels(photo),
+            None if weight is None else weight > 0,
+        )
+        for index, (photo, weight) in enumerate(zip(seen.photos, seen.weights, strict=True))
+    )
+
+
+def _score_on(held_out: SizedPhotos, device: Device) -> Score:
+    return lambda gaussians: float(np.mean(psnr_db_on(gaussians, held_out, device)))

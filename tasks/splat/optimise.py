@@ -1,7 +1,9 @@
 """Fitting a splat to photographs with known cameras."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,17 +12,22 @@ from jaxtyping import Float32, Float64, Int64, UInt8
 from PIL import Image
 
 from tasks.cameras import Cameras
-from tasks.errors import MachineError
+from tasks.errors import InputError, MachineError
 from tasks.gaussians import Gaussians
 from tasks.images import resized, resized_mask
 from tasks.site import Device, Progress, no_progress
 from tasks.splat.adam import Adam
+from tasks.splat.checkpoints import NO_CHECKPOINTS, Checkpoints, DescentState
 from tasks.splat.config import Densify, SplatConfig
 from tasks.splat.loss import PreparedTarget, photometric_loss, prepare_target
 from tasks.splat.rasterise.select import rasteriser_for
 
 CURVE_EVERY = 50
 """Iterations averaged into one point of the training curve."""
+SCORES = 10
+"""Points of the curve, evenly spread, at which the Gaussians are scored."""
+
+Score = Callable[[Gaussians], float]
 
 LEARNING_RATES = {
     "means": 1.6e-4,  # times the scene's extent, and falling to a hundredth
@@ -41,6 +48,8 @@ class Curve:
     iteration: Int64[np.ndarray, " p"]
     loss: Float32[np.ndarray, " p"]
     gaussians: Int64[np.ndarray, " p"]
+    score: Float32[np.ndarray, " p"]
+    """NaN where the Gaussians were not scored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -92,8 +101,10 @@ def optimise(
     config: SplatConfig,
     *,
     weights: Sequence[Float32[np.ndarray, "_ _"] | None] | None = None,
+    score: Score | None = None,
     device: Device = "cpu",
     progress: Progress = no_progress,
+    checkpoints: Checkpoints = NO_CHECKPOINTS,
 ) -> Fitted:
     """Fit Gaussians to photos with Adam, L1 + D-SSIM and gsplat's ``DefaultStrategy``.
 
@@ -104,6 +115,8 @@ def optimise(
         cameras: pinhole cameras of ``photos``, in the same order.
         initial: what to start from; world units of ``cameras``.
         weights: of each photo's pixels in the loss, 0 or more; None stands for 1 everywhere.
+        score: of the Gaussians on the way, for the curve alone: nothing depends on it.
+        checkpoints: of these very arguments; see :func:`descend`.
 
     Raises:
         MachineError: the optimisation diverged (a number stopped being finite).
@@ -134,7 +147,15 @@ def optimise(
         scale_weight=config.scale_weight,
         seed=config.seed,
     )
-    return descend(initial, steps, descent, device=device, progress=progress)
+    return descend(
+        initial,
+        steps,
+        descent,
+        score=score,
+        device=device,
+        progress=progress,
+        checkpoints=checkpoints,
+    )
 
 
 def descend(
@@ -142,40 +163,124 @@ def descend(
     steps: Iterator[Step],
     descent: Descent,
     *,
+    score: Score | None = None,
     device: Device = "cpu",
     progress: Progress = no_progress,
+    checkpoints: Checkpoints = NO_CHECKPOINTS,
 ) -> Fitted:
     """Take the first ``descent.iterations`` of ``steps``, one view each.
+
+    Args:
+        score: asked about the Gaussians at some points of the curve.
+        checkpoints: where the state is kept. One that is found there, of a call with equal
+            arguments, is gone on from: on the CPU at the same number of threads, to the same bits
+            as without a break.
 
     Raises:
         MachineError: the optimisation diverged (a number stopped being finite).
     """
     with torch.random.fork_rng():  # the strategy draws from torch's global generator
         torch.manual_seed(descent.seed)
-        return _descend(initial, steps, descent, device, progress)
+        try:
+            return _descend(initial, steps, descent, score, device, progress, checkpoints)
+        except (InputError, MachineError):
+            checkpoints.discard()  # what was kept may be what cannot be gone on from
+            raise
+
+
+@dataclass(slots=True, kw_only=True)
+class _Moving:
+    """What changes from one iteration to the next."""
+
+    iteration: int
+    """How many were taken."""
+    params: torch.nn.ParameterDict
+    optimisers: dict[str, torch.optim.Optimizer]
+    strategy_state: dict[str, Any]
+    losses: list[torch.Tensor]
+    points: list[tuple[int, float, int, float]]
+
+    def state(self, device: Device) -> DescentState:
+        """Shares its tensors with the optimisation."""
+        on_cuda = [torch.cuda.get_rng_state()] if device == "cuda" else []
+        return DescentState(
+            iteration=self.iteration,
+            parameters={name: value.detach() for name, value in self.params.items()},
+            optimisers={name: one.state_dict() for name, one in self.optimisers.items()},
+            strategy=self.strategy_state,
+            generators=(torch.get_rng_state(), *on_cuda),
+            losses=torch.stack(self.losses) if self.losses else torch.zeros(0),
+            points=tuple(self.points),
+        )
+
+
+def _started(
+    initial: Gaussians, strategy: DefaultStrategy, descent: Descent, device: Device
+) -> _Moving:
+    params = _parameters(initial, device)
+    return _Moving(
+        iteration=0,
+        params=params,
+        optimisers=_optimisers(params, descent, device),
+        strategy_state=strategy.initialize_state(scene_scale=descent.extent),
+        losses=[],
+        points=[],
+    )
+
+
+def _resumed(state: DescentState, descent: Descent, device: Device) -> _Moving:
+    """Goes on from a state, and sets torch's global generators to it."""
+    on_cpu, *on_cuda = state.generators
+    torch.set_rng_state(on_cpu)
+    for generator in on_cuda:
+        torch.cuda.set_rng_state(generator)
+    params = torch.nn.ParameterDict(
+        {name: value.to(device) for name, value in state.parameters.items()}
+    )
+    optimisers = _optimisers(params, descent, device)
+    for name, optimiser in optimisers.items():
+        optimiser.load_state_dict(dict(state.optimisers[name]))
+    return _Moving(
+        iteration=state.iteration,
+        params=params,
+        optimisers=optimisers,
+        strategy_state={
+            name: value.to(device) if isinstance(value, torch.Tensor) else value
+            for name, value in state.strategy.items()
+        },
+        losses=list(state.losses.to(device).unbind()),
+        points=list(state.points),
+    )
 
 
 def _descend(
     initial: Gaussians,
     steps: Iterator[Step],
     descent: Descent,
+    score: Score | None,
     device: Device,
     progress: Progress,
+    checkpoints: Checkpoints,
 ) -> Fitted:
     rasterise = rasteriser_for(torch.device(device))
-    params = _parameters(initial, device)
-    optimisers = {
-        name: _adam(params[name], rate * (descent.extent if name == "means" else 1.0), device)
-        for name, rate in LEARNING_RATES.items()
-    }
-    falling = 0.01 ** (1 / descent.iterations)
     strategy = _strategy(descent)
+    kept = checkpoints.load()
+    moving = (
+        _started(initial, strategy, descent, device)
+        if kept is None
+        else _resumed(kept, descent, device)
+    )
+    del kept  # of the size of all that moves
+    params, optimisers, state = moving.params, moving.optimisers, moving.strategy_state
     strategy.check_sanity(params, optimisers)
-    state = strategy.initialize_state(scene_scale=descent.extent)
-    points: list[tuple[int, float, int]] = []
-    losses: list[torch.Tensor] = []
+    falling = 0.01 ** (1 / descent.iterations)
+    if checkpoints.note:
+        progress(moving.iteration / descent.iterations, checkpoints.note)
 
-    for iteration, step in zip(range(descent.iterations), steps, strict=False):
+    first = moving.iteration
+    for iteration, step in zip(
+        range(first, descent.iterations), islice(steps, first, None), strict=False
+    ):
         view, degree = step.view, step.sh_degree
         scales, opacities = torch.exp(params["scales"]), torch.sigmoid(params["opacities"])
         rendering = rasterise(
@@ -214,31 +319,45 @@ def _descend(
             strategy.step_post_backward(params, optimisers, state, iteration, info)
         optimisers["means"].param_groups[0]["lr"] *= falling
 
-        losses.append(loss.detach())
-        if (iteration + 1) % CURVE_EVERY == 0 or iteration + 1 == descent.iterations:
-            mean = float(torch.stack(losses).mean())
-            losses.clear()
-            points.append((iteration + 1, mean, len(params["means"])))
+        moving.iteration = iteration + 1
+        moving.losses.append(loss.detach())
+        if moving.iteration % CURVE_EVERY == 0 or moving.iteration == descent.iterations:
+            mean = float(torch.stack(moving.losses).mean())
+            moving.losses.clear()
             if not np.isfinite(mean):
                 raise MachineError(
-                    f"the loss stopped being finite before iteration {iteration + 1} of "
+                    f"the loss stopped being finite before iteration {moving.iteration} of "
                     f"{descent.iterations}, so the splat is lost; it will be tried again"
                 )
-            progress(
-                (iteration + 1) / descent.iterations,
-                f"iteration {iteration + 1} of {descent.iterations}, "
-                f"{len(params['means']):,} Gaussians, loss {mean:.4f}",
+            found = float("nan")
+            if score is not None and _score_due(moving, descent):
+                found = score(_gaussians(params))
+            moving.points.append((moving.iteration, mean, len(params["means"]), found))
+            doing = (
+                f"iteration {moving.iteration} of {descent.iterations}, "
+                f"{len(params['means']):,} Gaussians, loss {mean:.4f}"
             )
+            note = f", {checkpoints.note}" if checkpoints.note else ""
+            progress(moving.iteration / descent.iterations, doing + note)
+        if checkpoints.due():
+            checkpoints.save(moving.state(device))
 
-    iterations, means, counts = zip(*points, strict=True)
+    iterations, means, counts, scores = zip(*moving.points, strict=True)
     return Fitted(
         gaussians=_gaussians(params),
         curve=Curve(
             iteration=np.array(iterations, dtype=np.int64),
             loss=np.array(means, dtype=np.float32),
             gaussians=np.array(counts, dtype=np.int64),
+            score=np.array(scores, dtype=np.float32),
         ),
     )
+
+
+def _score_due(moving: _Moving, descent: Descent) -> bool:
+    """Whether another of the even parts of the optimisation ended since the last point."""
+    before = moving.points[-1][0] if moving.points else 0
+    return SCORES * before // descent.iterations < SCORES * moving.iteration // descent.iterations
 
 
 def scene_extent(cameras: Cameras) -> float:
@@ -272,8 +391,17 @@ def _gaussians(params: torch.nn.ParameterDict) -> Gaussians:
     )
 
 
+def _optimisers(
+    params: torch.nn.ParameterDict, descent: Descent, device: Device
+) -> dict[str, torch.optim.Optimizer]:
+    """One a parameter, as gsplat's strategies want them."""
+    return {
+        name: _adam(params[name], rate * (descent.extent if name == "means" else 1.0), device)
+        for name, rate in LEARNING_RATES.items()
+    }
+
+
 def _adam(parameter: torch.nn.Parameter, rate: float, device: Device) -> torch.optim.Optimizer:
-    """One optimiser a parameter, as gsplat's strategies want them."""
     group = [{"params": parameter, "lr": rate}]
     if device == "cuda":
         return torch.optim.Adam(group, lr=rate, eps=ADAM_EPSILON, fused=True)

@@ -1,10 +1,11 @@
 from prefect import task
 
 from storage.handles import ArrayHandle
-from tasks.caching import stage_cache, stage_progress
+from tasks.caching import running_stage_key, stage_cache, stage_progress
 from tasks.sfm.artefact import Sparse
 from tasks.site import Site
 from tasks.splat.artefact import arrays_of, attributes_of
+from tasks.splat.checkpoints import checkpoints_of
 from tasks.splat.config import EveryNth, SplatConfig, TrainOn
 from tasks.splat.fit import fit
 from tasks.threads import limit_threads
@@ -13,7 +14,7 @@ from tasks.threads import limit_threads
 @task(
     name="splat",
     task_run_name="splat/{scene}",
-    **stage_cache("splat", version=2, numbers_depend_on_device=True),
+    **stage_cache("splat", version=3, numbers_depend_on_device=True),
 )
 def fit_splat(
     scene: str,
@@ -26,14 +27,16 @@ def fit_splat(
     """See :func:`tasks.splat.fit.fit`."""
     limit_threads(site.threads)
     stored = Sparse(sparse)
-    splat = fit(
-        stored.cameras,
-        stored.observations,
-        stored.photos,
-        split,
-        config,
-        masks=stored.masks,
-        device=site.device,
-        progress=stage_progress("splat"),
-    )
-    return site.store.commit(scene, "splat", arrays_of(splat.fitted), attributes_of(splat))
+    with checkpoints_of(site, running_stage_key()) as checkpoints:
+        splat = fit(
+            stored.cameras,
+            stored.observations,
+            stored.photos,
+            split,
+            config,
+            masks=stored.masks,
+            device=site.device,
+            progress=stage_progress("splat"),
+            checkpoints=checkpoints("fit"),
+        )
+        return site.store.commit(scene, "splat", arrays_of(splat.fitted), attributes_of(splat))

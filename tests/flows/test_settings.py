@@ -15,6 +15,8 @@ from tasks.errors import InputError
         ("UNSEEN_THREADS", "-1", "UNSEEN_THREADS is '-1': input should be greater than"),
         ("UNSEEN_DEVICE", "gpu", "UNSEEN_DEVICE is 'gpu': input should be 'auto', 'cpu' or 'cuda'"),
         ("UNSEEN_STORE", "", "UNSEEN_STORE is ''"),
+        ("UNSEEN_CHECKPOINT_SECONDS", "-1", "UNSEEN_CHECKPOINT_SECONDS is '-1'"),
+        ("UNSEEN_CHECKPOINT_SECONDS", "inf", "UNSEEN_CHECKPOINT_SECONDS is 'inf'"),
     ],
 )
 def test_a_bad_value_is_one_sentence_that_names_the_variable(
@@ -42,6 +44,12 @@ def test_the_home_directory_may_be_a_tilde(monkeypatch: pytest.MonkeyPatch, tmp_
 def test_a_url_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNSEEN_STORE", "s3://bucket/path/")
     assert Settings().open_store().root == "s3://bucket/path"
+
+
+def test_the_site_has_the_seconds_between_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings(device="cpu").site().checkpoint_seconds == 30
+    monkeypatch.setenv("UNSEEN_CHECKPOINT_SECONDS", "0.5")
+    assert Settings(device="cpu").site().checkpoint_seconds == 0.5
 
 
 def test_asking_for_cuda_without_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,8 @@ from prefect.tasks import Task
 from storage.arrays import NamedArray, Store
 from storage.errors import IntegrityError, StoreError, UnseenError
 from storage.handles import ArrayHandle
-from tasks.caching import stage_cache, stage_key, stage_progress
+from tasks import caching
+from tasks.caching import running_stage_key, stage_cache, stage_key, stage_progress
 from tasks.config import Config
 from tasks.errors import DegenerateGeometryError, InputError, MachineError
 from tasks.ingest.source import Source
@@ -234,6 +236,19 @@ def test_a_failure_is_not_remembered(site: Site) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Artifact creation outside")
+def test_progress_says_how_long_the_rest_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 50.0
+    monkeypatch.setattr(caching, "time", SimpleNamespace(monotonic=lambda: now))
+    told = stage_progress("timed")
+    told(0.2, "starting")
+    now = 60.0
+    told(0.4, "half way")
+    artifact = Artifact.get("progress-timed")
+    assert artifact is not None
+    assert artifact.description == "30 s left, half way"
+
+
+@pytest.mark.filterwarnings("ignore:Artifact creation outside")
 def test_progress_is_told_under_a_name_that_prefect_takes(site: Site) -> None:
     told = stage_progress("evaluate.centres")
     told(0.25, "aligning")
@@ -242,6 +257,25 @@ def test_progress_is_told_under_a_name_that_prefect_takes(site: Site) -> None:
     assert artifact is not None
     assert artifact.data == 100.0
     assert artifact.description == "done"
+
+
+@task(name="asks for its key", **stage_cache("asks", version=3, numbers_depend_on_device=True))
+def asks_for_its_key(scene: str, *, config: SizeConfig, site: Site) -> ArrayHandle:
+    key = running_stage_key()
+    return site.store.commit("hall", "key", [], {"key": key})
+
+
+def test_a_stage_knows_the_key_under_which_it_is_cached(site: Site) -> None:
+    expected = stage_key(
+        "asks",
+        3,
+        {"scene": "hall", "config": SizeConfig(), "site": site},
+        device_counts=True,
+    )
+    handle = run(asks_for_its_key, site, config=SizeConfig()).result()
+    assert handle.attributes["key"] == expected
+    assert (Path(site.store.root) / "cache" / expected).exists()
+    assert running_stage_key() is None
 
 
 SOURCE = Source(folder="/photos/hall", digest="5" * 64)
@@ -287,6 +321,7 @@ def test_the_key_changes_with_all_that_changes_a_result(changed: dict[str, Any])
     [
         {"site": replace(HERE, store=Store(root="s3://bucket/store"))},
         {"site": replace(HERE, threads=16)},
+        {"site": replace(HERE, checkpoint_seconds=5.0)},
         {"source": replace(SOURCE, folder="/elsewhere/hall")},
         {"photos": replace(HANDLE, uri="/elsewhere/a.zarr")},
     ],

@@ -1,5 +1,6 @@
 """Distillation on a scene whose true views are formulas, so that perfect refined views exist."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +9,13 @@ import torch
 from painted_plane import DISTANCE, FOCAL, HEIGHT, WIDTH, Photographed, paint, photograph
 
 from storage.arrays import Store
+from storage.checkpoints import Checkpoint
 from tasks.cameras import Cameras
 from tasks.distil.artefact import arrays_of, attributes_of, read_gaussians
 from tasks.distil.config import DistilConfig
 from tasks.distil.distil import Distilled, RefinedTarget, distil
 from tasks.gaussians import Gaussians
+from tasks.splat.checkpoints import DescentState, StoredCheckpoints
 from tasks.splat.config import Densify, SplatConfig, TrainOn
 from tasks.splat.fit import SizedPhotos, fit, sized_photos
 from tasks.splat.render import render
@@ -214,3 +217,52 @@ def test_progress_covers_both(scene: Photographed, base: Gaussians) -> None:
     )
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("which", "iteration"), [("control", 60), ("distilled", 30), ("distilled", 100)]
+)
+def test_either_continuation_goes_on_after_a_break_to_the_same_bits(
+    tmp_path: Path,
+    scene: Photographed,
+    base: Gaussians,
+    found: Distilled,
+    which: str,
+    iteration: int,
+) -> None:
+    class CutOffError(Exception):
+        pass
+
+    class Cut(StoredCheckpoints):
+        def due(self) -> bool:
+            return True
+
+        def save(self, state: DescentState) -> None:
+            super().save(state)
+            if self.place.key == which and state.iteration == iteration:
+                raise CutOffError
+
+    def place(part: str) -> Checkpoint:
+        return Checkpoint(store=Store(root=str(tmp_path)), key=part)
+
+    def run(checkpoints: Callable[[str], StoredCheckpoints], what: list[str]) -> Distilled:
+        return distil(
+            base,
+            photos_of(scene, TRAINING),
+            photos_of(scene, GUARD),
+            targets(),
+            SPLAT,
+            CONFIG,
+            progress=lambda share, doing: what.append(doing),
+            checkpoints=checkpoints,
+        )
+
+    with pytest.raises(CutOffError):
+        run(lambda part: Cut(place=place(part), seconds=0.0), [])
+    told: list[str] = []
+    again = run(lambda part: StoredCheckpoints(place=place(part), seconds=1000.0), told)
+
+    assert f"resumed at iteration {iteration}" in " ".join(told)
+    assert equal(again.control.gaussians, found.control.gaussians)
+    assert equal(again.distilled.gaussians, found.distilled.gaussians)
+    np.testing.assert_array_equal(again.distilled.curve.loss, found.distilled.curve.loss)

@@ -164,6 +164,30 @@ def test_the_curve_ends_at_the_last_iteration_and_falls(splat: Splat) -> None:
     assert curve.loss[-1] < 0.5 * curve.loss[0]
 
 
+def test_held_out_photos_are_scored_on_the_way(scene: Photographed, splat: Splat) -> None:
+    scores = splat.fitted.curve.score
+    known = psnr_by_name(scene, splat)
+    expected = np.mean([known[name] for name in splat.held_out])
+    assert scores[-1] == pytest.approx(expected, abs=0.05)  # unclamped there
+    assert scores[0] < scores[-1]
+    assert not np.isnan(scores).any()  # the 6 points are fewer than 10 parts
+
+
+def test_ten_scores_are_enough(scene: Photographed) -> None:
+    config = SplatConfig(iterations=550, max_size=16, sh_degree=0)
+    split = TrainOn(photos=("0.png", "7.png"))
+    found = fit(scene.cameras, scene.observations, scene.photos, split, config)
+    scored = found.fitted.curve.iteration[~np.isnan(found.fitted.curve.score)]
+    assert scored.tolist() == list(range(100, 551, 50))
+
+
+def test_without_held_out_photos_nothing_is_scored(scene: Photographed) -> None:
+    split = TrainOn(photos=scene.cameras.names, guard=0)
+    config = SplatConfig(iterations=50, max_size=16, sh_degree=0)
+    found = fit(scene.cameras, scene.observations, scene.photos, split, config)
+    assert np.isnan(found.fitted.curve.score).all()
+
+
 def test_progress_reaches_the_end(scene: Photographed) -> None:
     shares: list[float] = []
     config = SplatConfig(iterations=70)

@@ -1,0 +1,163 @@
+"""Where an optimisation stands: kept every so many seconds, and gone on from after a kill."""
+
+import contextlib
+import io
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from functools import partial
+from typing import Any, BinaryIO
+
+import torch
+from jaxtyping import Float32, UInt8
+
+from storage.checkpoints import Checkpoint
+from storage.errors import IntegrityError, StoreError
+from tasks.site import Site
+
+LARGEST_SHARE = 0.01
+"""Of the time that writing checkpoints may take, however slow the store is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class DescentState:
+    """All that the rest of an optimisation depends on, beside what it was called with."""
+
+    iteration: int
+    """How many were taken."""
+    parameters: Mapping[str, torch.Tensor]
+    optimisers: Mapping[str, Mapping[str, Any]]
+    """``state_dict()`` of the optimiser of each parameter: moments, steps, learning rate."""
+    strategy: Mapping[str, Any]
+    """The running state of gsplat's strategy."""
+    generators: tuple[UInt8[torch.Tensor, " _"], ...]
+    """States of torch's global generators: of the CPU, then of the CUDA device in use."""
+    losses: Float32[torch.Tensor, " l"]
+    """Of the iterations since the last point of the curve."""
+    points: tuple[tuple[int, float, int, float], ...]
+    """Of the curve: iteration, loss, Gaussians, score."""
+
+
+class Checkpoints:
+    """Where an optimisation keeps its state, and finds that of one that was cut off.
+
+    This one keeps nothing.
+    """
+
+    note: str = ""
+    """What to tell beside the progress; empty for nothing."""
+
+    def load(self) -> DescentState | None:
+        """The state to go on from, the caller's own; None to start at the beginning."""
+        return None
+
+    def due(self) -> bool:
+        """Whether it is time to save."""
+        return False
+
+    def save(self, state: DescentState) -> None:
+        """Keep a state; its tensors may change after the call."""
+
+    def discard(self) -> None:
+        """Forget what was kept: it leads nowhere, or its end is reached."""
+
+
+NO_CHECKPOINTS = Checkpoints()
+"""The default of every ``checkpoints`` argument."""
+
+
+@dataclass(slots=True, kw_only=True)
+class StoredCheckpoints(Checkpoints):
+    """Kept in the store. A checkpoint that is of no use is passed over, and the note says why."""
+
+    place: Checkpoint
+    seconds: float
+    """Between two checkpoints; longer where writing one takes longer than its share of time."""
+    note: str = field(default="", init=False)
+    _due_at: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._due_at = time.monotonic() + self.seconds
+
+    def load(self) -> DescentState | None:
+        """
+        Raises:
+            StoreError: the store cannot be reached.
+        """
+        try:
+            content = self.place.load()
+            state = None if content is None else read_state(content)
+        except IntegrityError as error:
+            self.note = str(error)
+            return None
+        if state is not None:
+            self.note = f"resumed at iteration {state.iteration}"
+        return state
+
+    def due(self) -> bool:
+        return time.monotonic() >= self._due_at
+
+    def save(self, state: DescentState) -> None:
+        started = time.monotonic()
+        try:
+            self.place.save(partial(write_state, state))
+        except StoreError as error:  # the fit can do without; the artefact will tell if it cannot
+            self.note = f"without a checkpoint: {error}"
+        ended = time.monotonic()
+        self._due_at = ended + max(self.seconds, (ended - started) / LARGEST_SHARE)
+
+    def discard(self) -> None:
+        with contextlib.suppress(StoreError):  # of no harm where it stays: its key is done with
+            self.place.remove()
+
+
+@contextlib.contextmanager
+def checkpoints_of(site: Site, stage_key: str | None) -> Iterator[Callable[[str], Checkpoints]]:
+    """Gives the checkpoints of a stage's parts by name; they go when the block ends well.
+
+    Args:
+        stage_key: tells all that changes the stage's result; None keeps nothing.
+    """
+    given: list[Checkpoints] = []
+
+    def of_part(name: str) -> Checkpoints:
+        if stage_key is None or site.checkpoint_seconds == 0:
+            return NO_CHECKPOINTS
+        place = Checkpoint(store=site.store, key=f"{stage_key}-{name}")
+        given.append(StoredCheckpoints(place=place, seconds=site.checkpoint_seconds))
+        return given[-1]
+
+    yield of_part
+    for checkpoints in given:
+        checkpoints.discard()
+
+
+def write_state(state: DescentState, file: BinaryIO) -> None:
+    """In torch's own format, without a copy of the tensors.
+
+    Raises:
+        OSError: the file does not take it.
+    """
+    try:
+        torch.save({part.name: getattr(state, part.name) for part in fields(state)}, file)
+    except RuntimeError as error:
+        if isinstance(error.__context__, OSError):  # torch hides what the file answered
+            raise error.__context__ from None
+        raise
+
+
+def read_state(content: bytes) -> DescentState:
+    """What :func:`write_state` wrote; all tensors on the CPU.
+
+    Raises:
+        IntegrityError: it is something else, or of a torch that this one does not read.
+    """
+    try:
+        return DescentState(
+            **torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        )
+    except Exception as error:  # torch raises of every kind
+        raise IntegrityError(
+            f"the checkpoint of {len(content)} bytes is not what this version writes "
+            f"({type(error).__name__}); the stage starts from its beginning"
+        ) from error
