@@ -25,7 +25,7 @@ def fitted(count: int) -> Fitted:
     loss = np.ones(1, dtype=np.float32)
     return Fitted(
         gaussians=gaussians,
-        curve=Curve(iteration=np.array([1]), loss=loss, gaussians=np.array([count])),
+        curve=Curve(iteration=np.array([1]), loss=loss, gaussians=np.array([count]), score=loss),
     )
 
 
