@@ -143,7 +143,7 @@ def write_rows(
 
 def read_table(store: Store, table: str, *, run: str | None = None) -> pd.DataFrame:
     """The rows of a table, of one run or of all; a scene's newest writing wins."""
-    frame: pd.DataFrame = _read_rows(store, table, run)[1].to_pandas()
+    frame: pd.DataFrame = _read_rows(store, table, run)[1].to_pandas(use_threads=False)
     return frame
 
 
@@ -192,7 +192,10 @@ def _files(store: Store, table: str, run: str | None) -> Sequence[str]:
 
 def _read_parquet(store: Store, table: str, name: str, files: Collection[str]) -> pa.Table:
     """The rows of one file, less those that another of the files supersedes."""
-    found = pq.read_table(io.BytesIO(get(store, f"metrics/{table}/{name}")))
+    # From Arrow's own buffer and in this thread: its threads may outlive the call, and a process
+    # that ends meanwhile is aborted or hangs (github.com/apache/arrow, issues 33975 and 34314).
+    content = pa.BufferReader(get(store, f"metrics/{table}/{name}"))
+    found = pq.ParquetFile(content).read(use_threads=False)
     schema = schema_of(table)
     # Columns that a newer version added are null in files of an older one.
     columns = [

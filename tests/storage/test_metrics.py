@@ -1,5 +1,7 @@
 """Tables hold exactly what scenes wrote last, before and after they are compacted."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -85,6 +87,25 @@ def test_scene_001_stays_a_string_for_every_reader(store: Store) -> None:
     assert sorted(zip(frame["run"], frame["scene"], frame["psnr_db"], strict=True)) == expected
     folder = pd.read_parquet(f"{store.root}/metrics/views")
     assert sorted(folder["scene"]) == ["001", "001", "002"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts threads in /proc")
+def test_reading_leaves_no_thread_that_could_abort_the_process_at_its_end(store: Store) -> None:
+    write_views(store, "r", "a", views(20.0, 21.0))
+    reads = (
+        "import os, sys, pyarrow.parquet, pandas\n"
+        "from storage.arrays import Store\n"
+        "from storage.metrics import read_table\n"
+        "before = len(os.listdir('/proc/self/task'))\n"
+        "rows = len(read_table(Store(root=sys.argv[1]), 'views'))\n"
+        "print(rows, len(os.listdir('/proc/self/task')) - before)\n"
+    )
+
+    said = subprocess.run(
+        [sys.executable, "-c", reads, store.root], capture_output=True, text=True, check=True
+    )
+
+    assert said.stdout.split() == ["2", "0"]
 
 
 def test_a_scene_that_is_run_again_supersedes_its_rows(store: Store) -> None:
