@@ -120,7 +120,8 @@ def test_one_thread_gives_equal_bytes_twice(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_textureless_object_is_refused_with_the_numbers(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"3 of 16 photos .*groups found: 3.*at least 4"):
-        reconstruct(photos_of("dino_sparse"), SfmConfig(), work_folder=tmp_path, threads=2)
+        # On one thread, since the groups that are found on several differ from time to time.
+        reconstruct(photos_of("dino_sparse"), SfmConfig(threads=1), work_folder=tmp_path, threads=2)
 
 
 def noise_photos(count: int, contrast: float) -> list[SourcePhoto]:
