@@ -4,25 +4,11 @@ import numpy as np
 from cameras_by_hand import FOCAL, HEIGHT, WIDTH, cameras_at
 from scipy.ndimage import map_coordinates
 from scipy.spatial.transform import Rotation
+from stacks import stack_of
 
-from tasks.cameras import Cameras
 from tasks.views.surface import meet_surface
-from tasks.views.warp import PhotoStack
 
 DEPTH = 5.0
-
-
-def stack_of(
-    cameras: Cameras, depths: np.ndarray, errors: np.ndarray, usable: np.ndarray | None = None
-) -> PhotoStack:
-    shape = depths.shape
-    return PhotoStack(
-        cameras=cameras,
-        photos=np.zeros((*shape, 3), np.uint8),
-        errors=errors.astype(np.uint8)[..., None],
-        depths=depths.astype(np.float32),
-        usable=np.ones(shape, bool) if usable is None else usable,
-    )
 
 
 def flat(*values: float) -> np.ndarray:

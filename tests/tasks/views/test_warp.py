@@ -5,23 +5,11 @@ import pytest
 from cameras_by_hand import FOCAL, HEIGHT, WIDTH, cameras_at
 from scipy.ndimage import map_coordinates
 from scipy.spatial.transform import Rotation
+from stacks import stack_of
 
-from tasks.cameras import Cameras
-from tasks.views.warp import PhotoStack, see, warp
+from tasks.views.warp import see, warp
 
 DEPTH = 5.0
-
-
-def stack_of(cameras: Cameras, depths: np.ndarray) -> PhotoStack:
-    """Grey photos with the given depths [n h w]."""
-    shape = depths.shape
-    return PhotoStack(
-        cameras=cameras,
-        photos=np.full((*shape, 3), 128, np.uint8),
-        errors=np.zeros((*shape, 1), np.uint8),
-        depths=depths.astype(np.float32),
-        usable=np.ones(shape, bool),
-    )
 
 
 def plane(depth: float = DEPTH) -> np.ndarray:
