@@ -1,0 +1,1 @@
+"""Depth maps of the training photos, and points to start a splat from."""

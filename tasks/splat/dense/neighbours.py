@@ -1,0 +1,122 @@
+"""Which photos a photo is compared with, and between which depths, by its sparse points."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32, Float64, Int32
+
+from tasks.cameras import Cameras
+
+BEST_ANGLE_DEG = 10.0
+"""Between the rays to a point: narrower and depths are vague, wider and photos look different."""
+NARROWER_DEG, WIDER_DEG = 5.0, 12.0
+"""Standard deviations of what an angle below, and one above the best counts."""
+MIN_SHARED = 8
+"""Points that a photo must show for a range of depths, and share with a neighbour."""
+OUTLIERS = 0.01
+"""Share of the points, at either end, that the range of depths may leave out."""
+NEARER, FARTHER = 1.3, 0.7
+"""How far the range goes beyond the points, in inverse depths."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SparsePoints:
+    """Points triangulated from the photos themselves, and which photos show them."""
+
+    points: Float64[np.ndarray, "p 3"]
+    """World units."""
+    point_index: Int32[np.ndarray, " k"]
+    photo_index: Int32[np.ndarray, " k"]
+    """With ``point_index``: the point was seen in the photo."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Neighbourhood:
+    """What a photo is swept with."""
+
+    photos: tuple[int, ...]
+    """Best first; empty where nothing can be compared."""
+    inverse_range: tuple[float, float]
+    """Inverse depths of the farthest and the nearest plane, 1 / world units."""
+
+
+def neighbourhoods(cameras: Cameras, sparse: SparsePoints, *, most: int) -> list[Neighbourhood]:
+    """For each photo, those that share most points with it at useful angles.
+
+    Args:
+        most: neighbours of a photo, at most.
+
+    Returns:
+        In the cameras' order. A photo is without neighbours where it shows fewer than 8 points or
+        shares fewer with every other.
+    """
+    seen = np.zeros((len(cameras), len(sparse.points)), bool)
+    seen[sparse.photo_index, sparse.point_index] = True
+    rays = sparse.points[None] - cameras.centres[:, None]
+    rays /= np.linalg.norm(rays, axis=-1, keepdims=True)
+    return [
+        _neighbourhood(index, cameras, sparse.points, seen, rays, most)
+        for index in range(len(cameras))
+    ]
+
+
+def planes_of(
+    maps: Float32[np.ndarray, "k 3 3"],
+    offsets: Float32[np.ndarray, "k 3"],
+    size: tuple[int, int],
+    inverse_range: tuple[float, float],
+    *,
+    most: int,
+) -> Float32[np.ndarray, " planes"]:
+    """Inverse depths, evenly spaced, a pixel apart in the photo where they are farthest apart.
+
+    Args:
+        maps: and offsets: where the view's pixels lie in the photos (tasks.views.reprojection).
+        size: of the view, px.
+        most: planes at most; there are at least 16, and a multiple of 16.
+    """
+    width, height = size
+    columns, rows = np.meshgrid(width * np.array([0.2, 0.5, 0.8]), height * np.array([0.2, 0.5, 0.8]))
+    pixels = np.stack([columns.ravel(), rows.ravel(), np.ones(columns.size)])
+    ends = [maps @ pixels + q * offsets[:, :, None] for q in inverse_range]
+    far, near = (end[:, :2] / np.maximum(end[:, 2:], 1e-6) for end in ends)
+    visible = (ends[0][:, 2] > 0) & (ends[1][:, 2] > 0)
+    moved = np.linalg.norm(near - far, axis=1)[visible]
+    apart_px = float(np.median(moved)) if moved.size else 0.0
+    count = int(np.clip(-(-apart_px // 16) * 16, 16, most // 16 * 16))
+    return np.linspace(*inverse_range, count).astype(np.float32)
+
+
+def _neighbourhood(
+    index: int,
+    cameras: Cameras,
+    points: Float64[np.ndarray, "p 3"],
+    seen: np.ndarray,
+    rays: Float64[np.ndarray, "n p 3"],
+    most: int,
+) -> Neighbourhood:
+    nothing = Neighbourhood(photos=(), inverse_range=(0.0, 0.0))
+    mine = seen[index]
+    if mine.sum() < MIN_SHARED:
+        return nothing
+    shared = seen & mine
+    cosine = np.einsum("npi,pi->np", rays, rays[index])
+    off = np.degrees(np.arccos(np.clip(cosine, -1, 1))) - BEST_ANGLE_DEG
+    worth = np.exp(-0.5 * (off / np.where(off < 0, NARROWER_DEG, WIDER_DEG)) ** 2)
+    score = (worth * shared).sum(1)
+    score[(shared.sum(1) < MIN_SHARED) | (np.arange(len(cameras)) == index)] = 0
+    chosen = tuple(int(j) for j in np.argsort(-score, kind="stable")[:most] if score[j] > 0)
+    if not chosen:
+        return nothing
+    pose, (width, height) = cameras.camera_from_world[index], cameras.size(index)
+    in_camera = points @ pose[:3, :3].T + pose[:3, 3]
+    depth = in_camera[:, 2]
+    pixels = in_camera @ cameras.intrinsics[index].T
+    xy = pixels[:, :2] / np.where(depth > 0, depth, 1)[:, None]
+    inside = (depth > 0) & ((xy >= 0) & (xy <= [width, height])).all(1)
+    # What the neighbours see inside the frame is likely to be seen here too, matched or not.
+    inverse = 1 / depth[inside & (mine | seen[list(chosen)].any(0))]
+    if len(inverse) < MIN_SHARED:
+        return nothing
+    far, near = np.quantile(inverse, [OUTLIERS, 1 - OUTLIERS])
+    return Neighbourhood(photos=chosen, inverse_range=(float(FARTHER * far), float(NEARER * near)))
