@@ -49,12 +49,14 @@ def examine(settings: Settings) -> bool:
 
 def compile_kernels() -> None:
     """Compile the CPU kernels into numba's cache, saying so."""
+    from tasks.splat.dense.warm_up import warm_up as warm_up_dense
     from tasks.splat.rasterise.cpu.warm_up import warm_up as warm_up_rasteriser
     from tasks.views.warm_up import warm_up as warm_up_views
 
     started = time.monotonic()
     print("compiling the CPU kernels (less than a minute, once) ...", file=sys.stderr, flush=True)
     warm_up_rasteriser()
+    warm_up_dense()
     warm_up_views()
     print(f"compiled in {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
 

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int32, UInt8
+from jaxtyping import Bool, Float32, UInt8
 
 from tasks.cameras import Cameras
 from tasks.site import Progress, no_progress
@@ -103,9 +103,7 @@ def _sweep(
     maps, offsets = relative_maps(
         levels[0].cameras.select([index]), levels[0].cameras.select(near.photos)
     )
-    planes = planes_of(
-        maps, offsets, (width, height), near.inverse_range, most=config.max_planes
-    )
+    planes = planes_of(maps, offsets, (width, height), near.inverse_range, most=config.max_planes)
     grey = levels[0].grey[index]
     inverse = np.zeros((height, width), np.float32)
     costs = _costs(inverse, planes, levels[0], index, near)

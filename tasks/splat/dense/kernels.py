@@ -6,7 +6,7 @@ else is arithmetic on rows, which the compiler turns into vectors. A word is 0 w
 may not be used; word 0 of a photo stands for everything outside of it.
 
 Depths are counted in inverse depths q = 1 / z: pixel p = (x, y, 1) lies at the homogeneous pixel
-``A p + q b`` of another photo (:mod:`tasks.views.reprojection`), so that equal steps of q are nearly
+``A p + q b`` of another photo (:mod:`tasks.views.reprojection`): equal steps of q are nearly
 equal steps there.
 """
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int32, UInt8, UInt32
+from jaxtyping import Bool, Int32, UInt8, UInt32
 
 from tasks.cameras import Cameras
 from tasks.images import fitted_sizes, resized, resized_mask

@@ -11,6 +11,8 @@ BEST_ANGLE_DEG = 10.0
 """Between the rays to a point: narrower and depths are vague, wider and photos look different."""
 NARROWER_DEG, WIDER_DEG = 5.0, 12.0
 """Standard deviations of what an angle below, and one above the best counts."""
+MIN_ANGLE_DEG = 1.0
+"""Photos taken closer together say nothing about a point's depth."""
 MIN_SHARED = 8
 """Points that a photo must show for a range of depths, and share with a neighbour."""
 OUTLIERS = 0.01
@@ -48,7 +50,7 @@ def neighbourhoods(cameras: Cameras, sparse: SparsePoints, *, most: int) -> list
 
     Returns:
         In the cameras' order. A photo is without neighbours where it shows fewer than 8 points or
-        shares fewer with every other.
+        shares fewer, seen at an angle of a degree or more, with every other.
     """
     seen = np.zeros((len(cameras), len(sparse.points)), bool)
     seen[sparse.photo_index, sparse.point_index] = True
@@ -76,7 +78,9 @@ def planes_of(
         most: planes at most; there are at least 16, and a multiple of 16.
     """
     width, height = size
-    columns, rows = np.meshgrid(width * np.array([0.2, 0.5, 0.8]), height * np.array([0.2, 0.5, 0.8]))
+    columns, rows = np.meshgrid(
+        width * np.array([0.2, 0.5, 0.8]), height * np.array([0.2, 0.5, 0.8])
+    )
     pixels = np.stack([columns.ravel(), rows.ravel(), np.ones(columns.size)])
     ends = [maps @ pixels + q * offsets[:, :, None] for q in inverse_range]
     far, near = (end[:, :2] / np.maximum(end[:, 2:], 1e-6) for end in ends)
@@ -99,9 +103,10 @@ def _neighbourhood(
     mine = seen[index]
     if mine.sum() < MIN_SHARED:
         return nothing
-    shared = seen & mine
     cosine = np.einsum("npi,pi->np", rays, rays[index])
-    off = np.degrees(np.arccos(np.clip(cosine, -1, 1))) - BEST_ANGLE_DEG
+    angle_deg = np.degrees(np.arccos(np.clip(cosine, -1, 1)))
+    shared = seen & mine & (angle_deg >= MIN_ANGLE_DEG)
+    off = angle_deg - BEST_ANGLE_DEG
     worth = np.exp(-0.5 * (off / np.where(off < 0, NARROWER_DEG, WIDER_DEG)) ** 2)
     score = (worth * shared).sum(1)
     score[(shared.sum(1) < MIN_SHARED) | (np.arange(len(cameras)) == index)] = 0
