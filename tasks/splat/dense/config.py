@@ -21,8 +21,8 @@ class DenseConfig(Config):
         default=128, ge=16, le=512, description="Depths tried at a pixel, at most."
     )
     min_correlation: float = Field(
-        default=0.5,
-        ge=0,
+        default=0.3,
+        gt=0,
         lt=1,
         description="Depths are kept where the photos correlate at least so well.",
     )

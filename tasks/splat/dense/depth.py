@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
 from tasks.cameras import Cameras
+from tasks.images import from_levels
 from tasks.site import Progress, no_progress
 from tasks.splat.dense.config import DenseConfig
 from tasks.splat.dense.fusion_kernels import confirm
@@ -73,12 +74,29 @@ def depth_maps(
         A map of each photo's size, in their order; unknown everywhere where a photo shares fewer
         than 8 points with every other.
     """
-    everywhere = [None] * len(photos) if masks is None else masks
     around = neighbourhoods(cameras, sparse, most=config.neighbours)
-    levels = levels_of(cameras, photos, everywhere, coarse_size=config.coarse_size)
+    everywhere = [None] * len(photos) if masks is None else masks
+    depths, correlations = _all_swept(cameras, photos, everywhere, around, config, progress)
+    return [
+        _confirmed(index, near, depths, correlations[index], cameras, config)
+        for index, near in enumerate(around)
+    ]
+
+
+def _all_swept(
+    cameras: Cameras,
+    photos: Sequence[UInt8[np.ndarray, "_ _ 3"]],
+    masks: Sequence[Bool[np.ndarray, "_ _"] | None],
+    around: Sequence[Neighbourhood],
+    config: DenseConfig,
+    progress: Progress,
+) -> tuple[Float32[np.ndarray, "n H W"], UInt8[np.ndarray, "n H W"]]:
+    """Depths of photos padded to one size, 0 where they do not correlate, and correlations, 255
+    for 1."""
+    levels = levels_of(cameras, photos, masks, coarse_size=config.coarse_size)
     width, height = (int(extent) for extent in cameras.sizes.max(0))
     depths = np.zeros((len(photos), height, width), np.float32)
-    correlations = np.zeros_like(depths)
+    correlations = np.zeros(depths.shape, np.uint8)
     for index, near in enumerate(around):
         progress(index / len(photos), f"depth of photo {index + 1} of {len(photos)}")
         if near.photos:
@@ -87,12 +105,9 @@ def depth_maps(
             usable = levels[-1].grey[index] > 0
             sure = usable & (1 - cost >= config.min_correlation) & (inverse > 0)
             depths[inside] = np.where(sure, 1 / np.maximum(inverse, 1e-30), 0)
-            correlations[inside] = 1 - cost
+            correlations[inside] = np.rint(255 * (1 - cost))
     progress(1.0, "depth of all photos")
-    return [
-        _confirmed(index, near, depths, correlations[index], cameras, config)
-        for index, near in enumerate(around)
-    ]
+    return depths, correlations
 
 
 def _sweep(
@@ -165,7 +180,7 @@ def _confirmed(
     index: int,
     near: Neighbourhood,
     depths: Float32[np.ndarray, "n H W"],
-    correlation: Float32[np.ndarray, "H W"],
+    correlation: UInt8[np.ndarray, "H W"],
     cameras: Cameras,
     config: DenseConfig,
 ) -> DepthMap:
@@ -189,10 +204,10 @@ def _confirmed(
         )
     needed = 1 if len(cameras) < FEW_PHOTOS else 2
     kept = agreeing >= needed
-    sure = agreeing / (agreeing + np.float32(1))
+    sure = agreeing / (agreeing + np.float32(1)) * from_levels(correlation[:height, :width])
     return DepthMap(
         depth=np.where(kept, fused, np.float32(0)),
-        confidence=np.where(kept, sure * correlation[:height, :width], np.float32(0)),
+        confidence=np.where(kept, sure, np.float32(0)),
     )
 
 

@@ -1,11 +1,13 @@
 """Which photos a photo is compared with, and between which depths, by its sparse points."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int32
+from jaxtyping import Bool, Float32, Float64, Int32
 
 from tasks.cameras import Cameras
+from tasks.sfm.triangulate import Observations, TriangulatedPoints
 
 BEST_ANGLE_DEG = 10.0
 """Between the rays to a point: narrower and depths are vague, wider and photos look different."""
@@ -42,6 +44,26 @@ class Neighbourhood:
     """Inverse depths of the farthest and the nearest plane, 1 / world units."""
 
 
+def sparse_points(
+    found: TriangulatedPoints, observations: Observations, photos: Sequence[int]
+) -> SparsePoints:
+    """The points triangulated from ``photos`` alone, with the photos counted in that order.
+
+    Args:
+        found: triangulated from the observations of ``photos``.
+        observations: of all photos.
+    """
+    theirs = observations.of_photos(photos)
+    theirs = theirs.select(np.isin(theirs.point_index, found.tracks))
+    order = np.argsort(photos)
+    place = np.searchsorted(np.asarray(photos)[order], theirs.photo_index)
+    return SparsePoints(
+        points=found.points,
+        point_index=np.searchsorted(found.tracks, theirs.point_index).astype(np.int32),
+        photo_index=order[place].astype(np.int32),
+    )
+
+
 def neighbourhoods(cameras: Cameras, sparse: SparsePoints, *, most: int) -> list[Neighbourhood]:
     """For each photo, those that share most points with it at useful angles.
 
@@ -54,11 +76,8 @@ def neighbourhoods(cameras: Cameras, sparse: SparsePoints, *, most: int) -> list
     """
     seen = np.zeros((len(cameras), len(sparse.points)), bool)
     seen[sparse.photo_index, sparse.point_index] = True
-    rays = sparse.points[None] - cameras.centres[:, None]
-    rays /= np.linalg.norm(rays, axis=-1, keepdims=True)
     return [
-        _neighbourhood(index, cameras, sparse.points, seen, rays, most)
-        for index in range(len(cameras))
+        _neighbourhood(index, cameras, sparse.points, seen, most) for index in range(len(cameras))
     ]
 
 
@@ -70,7 +89,7 @@ def planes_of(
     *,
     most: int,
 ) -> Float32[np.ndarray, " planes"]:
-    """Inverse depths, evenly spaced, a pixel apart in the photo where they are farthest apart.
+    """Inverse depths, evenly spaced, about a pixel apart in the middle one of the photos.
 
     Args:
         maps: and offsets: where the view's pixels lie in the photos (tasks.views.reprojection).
@@ -95,17 +114,18 @@ def _neighbourhood(
     index: int,
     cameras: Cameras,
     points: Float64[np.ndarray, "p 3"],
-    seen: np.ndarray,
-    rays: Float64[np.ndarray, "n p 3"],
+    seen: Bool[np.ndarray, "n p"],
     most: int,
 ) -> Neighbourhood:
     nothing = Neighbourhood(photos=(), inverse_range=(0.0, 0.0))
     mine = seen[index]
     if mine.sum() < MIN_SHARED:
         return nothing
+    rays = points[mine] - cameras.centres[:, None]
+    rays /= np.linalg.norm(rays, axis=-1, keepdims=True)
     cosine = np.einsum("npi,pi->np", rays, rays[index])
     angle_deg = np.degrees(np.arccos(np.clip(cosine, -1, 1)))
-    shared = seen & mine & (angle_deg >= MIN_ANGLE_DEG)
+    shared = seen[:, mine] & (angle_deg >= MIN_ANGLE_DEG)
     off = angle_deg - BEST_ANGLE_DEG
     worth = np.exp(-0.5 * (off / np.where(off < 0, NARROWER_DEG, WIDER_DEG)) ** 2)
     score = (worth * shared).sum(1)
