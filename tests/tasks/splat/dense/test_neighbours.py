@@ -12,7 +12,7 @@ from tasks.views.reprojection import relative_maps
 def test_a_useful_angle_is_preferred() -> None:
     angles_deg = np.array([0.0, 0.5, 3.0, 10.0, 25.0])
     cameras = cameras_at([(3 * np.tan(np.radians(angle)), 0.0, 0.0) for angle in angles_deg])
-    sparse = sparse_on(FACING, cameras)
+    sparse = sparse_on(FACING, cameras, spacing=4)
     middle = np.abs(sparse.points[sparse.point_index, :2] - [0.5, 0.0]).max(1) < 0.3
     everyone = type(sparse)(
         points=sparse.points,
