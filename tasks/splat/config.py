@@ -56,6 +56,15 @@ class Mcmc(_Refining):
     to where opacity is and adds 5 %, and noise moves what is hardly seen."""
 
     kind: Literal["mcmc"] = "mcmc"
+    start: int = Field(default=100, ge=0, description="First iteration that may grow.")
+    stop_share: float = Field(
+        default=0.8, ge=0, le=1, description="Share of the iterations after which nothing grows."
+    )
+    every: int = Field(
+        default=25,
+        ge=1,
+        description="Iterations between two growings; at 5 % each, 60 of them make 19 of one.",
+    )
     prune_opacity: float = Field(
         default=0.005, gt=0, lt=1, description="Gaussians up to this opacity are dead, and move."
     )
@@ -71,6 +80,26 @@ class Mcmc(_Refining):
 
 
 Densify = Default | Absgrad | Mcmc
+
+
+class Points(Alternative):
+    """Start from the points that the training photos triangulate."""
+
+    kind: Literal["points"] = "points"
+
+
+class Ply(Alternative):
+    """Start from a splat in the frame of the scene's given cameras.
+
+    It may have been fitted to any of the photos, so none of them counts as held out.
+    """
+
+    kind: Literal["ply"] = "ply"
+    file: str = Field(
+        default="splat.ply",
+        min_length=1,
+        description="PLY file as 3D Gaussian Splatting writes it, from the scene's folder on.",
+    )
 
 
 class SplatConfig(Config):
@@ -102,6 +131,7 @@ class SplatConfig(Config):
         description="Weight of the mean standard deviation, in extents of the scene, which is "
         "pulled down.",
     )
+    init: Annotated[Points | Ply, Field(discriminator="kind")] = Points()
     densify: Annotated[Densify, Field(discriminator="kind")] = Default()
     memory_gib: float = Field(
         default=2.0,

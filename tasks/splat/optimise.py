@@ -104,6 +104,7 @@ def optimise(
     initial: Gaussians,
     config: SplatConfig,
     *,
+    settled: bool = False,
     weights: Sequence[Float32[np.ndarray, "_ _"] | None] | None = None,
     score: Score | None = None,
     device: Device = "cpu",
@@ -118,6 +119,7 @@ def optimise(
         photos: training photos, RGB, each of the size its camera says.
         cameras: pinhole cameras of ``photos``, in the same order.
         initial: what to start from; world units of ``cameras``.
+        settled: whether that is a fitted splat, which needs no half size and no low degrees first.
         weights: of each photo's pixels in the loss, 0 or more; None stands for 1 everywhere.
         score: of the Gaussians on the way, for the curve alone: nothing depends on it.
         checkpoints: of these very arguments; see :func:`descend`.
@@ -129,7 +131,7 @@ def optimise(
     Source: Kerbl et al., SIGGRAPH 2023; densification: :mod:`tasks.splat.densify`.
     """
     check_room(len(initial), config)
-    half_size_until = int(config.half_size_share * config.iterations)
+    half_size_until = 0 if settled else int(config.half_size_share * config.iterations)
     full = views_of(photos, cameras, weights=weights, device=device)
     half = (
         views_of(photos, cameras, weights=weights, factor=2, device=device)
@@ -140,7 +142,9 @@ def optimise(
     steps = (
         Step(
             view=(half if iteration < half_size_until else full)[next(order)],
-            sh_degree=min(iteration // config.sh_every, config.sh_degree),
+            sh_degree=config.sh_degree
+            if settled
+            else min(iteration // config.sh_every, config.sh_degree),
         )
         for iteration in range(config.iterations)
     )
