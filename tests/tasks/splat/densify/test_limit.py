@@ -7,6 +7,7 @@ from painted_plane import Photographed, photograph
 from splats_by_hand import random_parameters, stepped
 
 from tasks.errors import InputError
+from tasks.site import Device
 from tasks.splat.config import Absgrad, Default, EveryNth, Mcmc, SplatConfig
 from tasks.splat.densify.limit import bytes_per_gaussian, check_room, most_gaussians
 from tasks.splat.densify.strategy import densifier_for
@@ -25,7 +26,9 @@ def scene() -> Photographed:
     return photograph()
 
 
-def fitted(scene: Photographed, **fields: object) -> tuple[Splat, list[str]]:
+def fitted(
+    scene: Photographed, *, device: Device = "cpu", **fields: object
+) -> tuple[Splat, list[str]]:
     told: list[str] = []
     config = SplatConfig(iterations=150, sh_degree=1, max_size=32, **fields)
     splat = fit(
@@ -34,6 +37,7 @@ def fitted(scene: Photographed, **fields: object) -> tuple[Splat, list[str]]:
         scene.photos,
         EveryNth(n=4),
         config,
+        device=device,
         progress=lambda share, doing: told.append(doing),
     )
     return splat, told
@@ -54,6 +58,19 @@ def test_a_fit_stops_growing_at_its_limit_and_says_so(
     assert first < held.fitted.curve.gaussians.max() <= limit
     assert held.fitted.at_limit
     assert "(no more may be)" in told[-1]
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("densify", KINDS, ids=lambda densify: densify.kind)
+def test_on_cuda_too(scene: Photographed, densify: Default | Absgrad | Mcmc) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("torch finds no CUDA device")
+    steady, _ = fitted(scene, device="cuda", densify=Default(stop_share=0))
+    first = steady.initial_points
+    held, _ = fitted(scene, device="cuda", densify=densify, max_gaussians=first + 30)
+    assert first < held.fitted.curve.gaussians.max() <= first + 30
+    assert held.fitted.at_limit
+    assert held.fitted.curve.loss[-1] < 1.1 * steady.fitted.curve.loss[-1]
 
 
 def test_the_largest_gradients_grow_where_room_is_short() -> None:
