@@ -25,6 +25,7 @@ from tasks.ingest.task import ingest_photos
 from tasks.processes import end_with_reader
 from tasks.refine.task import refine_views
 from tasks.sfm.task import reconstruct_cameras
+from tasks.splat.start import find_start
 from tasks.splat.task import fit_splat
 from tasks.views.task import observe_views
 
@@ -82,11 +83,14 @@ def _stages(stages: StageRunner, folder: str, config: SceneConfig) -> dict[str, 
     made: dict[str, ArrayHandle] = {}
     runs = config.stages.runs
     source = digest_source(Path(folder))
+    start = find_start(Path(folder), config.splat.init) if runs("splat") else None
     made["photos"] = stages(ingest_photos, source=source, config=config.ingest)
     if runs("sfm"):
         made["sparse"] = stages(reconstruct_cameras, made["photos"], config=config.sfm)
     if runs("splat"):
-        made["splat"] = stages(fit_splat, made["sparse"], split=config.split, config=config.splat)
+        made["splat"] = stages(
+            fit_splat, made["sparse"], start=start, split=config.split, config=config.splat
+        )
     if runs("views"):
         made["views"] = stages(observe_views, made["sparse"], made["splat"], config=config.views)
     if runs("refine"):

@@ -75,7 +75,7 @@ COLUMNS: Mapping[str, Mapping[str, pa.DataType]] = {
     "views": {
         "stage": _STRING,  # splat, control, refine, distil
         "view": _STRING,
-        "split": _STRING,  # train, guard, held_out
+        "split": _STRING,  # train, guard, held_out, not_fitted
         "psnr_db": _FLOAT,
         "ssim": _FLOAT,
     },

@@ -4,7 +4,7 @@ import contextlib
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
@@ -13,6 +13,7 @@ from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import CachePolicy
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import TaskRunContext
+from prefect.logging import get_run_logger
 from prefect.serializers import JSONSerializer
 from prefect.tasks import Task
 from pydantic import BaseModel, Field
@@ -120,6 +121,12 @@ def is_fault_of_the_machine(task: Task[..., Any], run: TaskRun, state: State) ->
     except Exception:
         return False
     return False
+
+
+def log_notes(notes: Iterable[str]) -> None:
+    """Tell in the log of the running stage what somebody who looks at its result should know."""
+    for note in notes:
+        get_run_logger().warning(note)
 
 
 SECONDS_BETWEEN_UPDATES = 1.5

@@ -14,6 +14,7 @@ from tasks.gaussians import Gaussians
 from tasks.site import Device, Progress, no_progress
 from tasks.splat.checkpoints import NO_CHECKPOINTS, Checkpoints
 from tasks.splat.config import SplatConfig
+from tasks.splat.densify.limit import most_gaussians
 from tasks.splat.fit import SizedPhotos, psnr_db_on
 from tasks.splat.loss import prepare_target
 from tasks.splat.optimise import (
@@ -92,6 +93,7 @@ def distil(
         iterations=config.iterations,
         extent=scene_extent(training.cameras),
         densify=splat_config.densify.model_copy(update={"start": 0}) if config.densify else None,
+        most_gaussians=most_gaussians(splat_config),
         ssim_weight=splat_config.ssim_weight,
         opacity_weight=splat_config.opacity_weight,
         scale_weight=splat_config.scale_weight,

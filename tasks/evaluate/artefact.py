@@ -42,6 +42,7 @@ class EvaluationContent:
         *,
         training: Collection[str],
         held_out: Collection[str],
+        not_fitted: Collection[str] = (),
         longest_edge: int,
         repair: Repair | None = None,
         device: Device = "cpu",
@@ -52,6 +53,7 @@ class EvaluationContent:
             splats: by stage; that of ``splat`` is scored on all photos, others on held-out ones.
             training: names of the photos that the splats were fitted to.
             held_out: names of the photos that nothing was fitted to or chosen by.
+            not_fitted: names of those left out of the fit that the splat may know all the same.
             repair: of the splat's views; gives the refined pictures and the confidence.
         """
         self._photos = photos
@@ -59,6 +61,7 @@ class EvaluationContent:
         self._splats = splats
         self._training = frozenset(training)
         self._held_out = frozenset(held_out)
+        self._not_fitted = frozenset(not_fitted)
         self._longest_edge = longest_edge
         self._repair = repair
         self._device: Device = device
@@ -180,4 +183,6 @@ class EvaluationContent:
     def _split(self, name: str) -> str:
         if name in self._held_out:
             return "held_out"
+        if name in self._not_fitted:
+            return "not_fitted"
         return "train" if name in self._training else "guard"

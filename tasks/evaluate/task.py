@@ -65,6 +65,7 @@ def evaluate_scene(
         splats,
         training=training,
         held_out=splat.attributes["held_out"],
+        not_fitted=splat.attributes["not_fitted"],
         longest_edge=longest_edge,
         repair=repair,
         device=site.device,

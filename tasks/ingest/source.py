@@ -93,10 +93,11 @@ class SceneFiles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """A scene's folder or video, and what is in it: equal digests mean equal input, wherever it
-    lies."""
+    """A scene's folder or video, or a file beside it, and what is in it: equal digests mean equal
+    input, wherever it lies."""
 
     folder: str
+    """Or file."""
     digest: str
     """sha256, hexadecimal."""
 

@@ -38,8 +38,10 @@ def attributes_of(splat: Splat) -> dict[str, Any]:
         "training": list(splat.training),
         "guard": list(splat.guard),
         "held_out": list(splat.held_out),
+        "not_fitted": list(splat.not_fitted),
         "longest_edge": splat.longest_edge,
         "initial_points": splat.initial_points,
+        "at_limit": splat.fitted.at_limit,
     }
 
 

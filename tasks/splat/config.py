@@ -1,27 +1,104 @@
 """What changes a splat."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from tasks.config import Alternative, Config
 
 
-class Densify(Config):
-    """Growing and pruning, as gsplat's ``DefaultStrategy`` does it (Kerbl et al. 2023, sec. 5)."""
+class _Refining(Alternative):
+    """When Gaussians come and go, whatever decides which."""
 
     start: int = Field(default=300, ge=0, description="First iteration that may grow.")
     stop_share: float = Field(
         default=0.6, ge=0, le=1, description="Share of the iterations after which nothing grows."
     )
     every: int = Field(default=100, ge=1, description="Iterations between two growings.")
+    prune_opacity: float = Field(
+        default=0.005, gt=0, lt=1, description="Gaussians below this opacity are removed."
+    )
+
+
+class _ByGradient(_Refining):
+    revised_opacity: bool = Field(
+        default=False,
+        description="Halves of a split Gaussian get the opacity that leaves the picture as it was "
+        "(Rota Bulò et al. 2024), not that of the whole.",
+    )
+
+
+class Default(_ByGradient):
+    """Growing and pruning, as gsplat's ``DefaultStrategy`` does it (Kerbl et al. 2023, sec. 5)."""
+
+    kind: Literal["default"] = "default"
     gradient: float = Field(
         default=2e-4,
         gt=0,
         description="Mean image gradient, in half images, above which a Gaussian multiplies.",
     )
+
+
+class Absgrad(_ByGradient):
+    """As ``default``, by gradients that do not cancel over a Gaussian's pixels (Ye et al. 2024)."""
+
+    kind: Literal["absgrad"] = "absgrad"
+    gradient: float = Field(
+        default=8e-4,
+        gt=0,
+        description="Mean sum of absolute image gradients, in half images, above which a Gaussian "
+        "multiplies.",
+    )
+
+
+class Mcmc(_Refining):
+    """Gaussians as samples of a Markov chain (Kheradmand et al. 2024): each growing moves the dead
+    to where opacity is and adds 5 %, and noise moves what is hardly seen."""
+
+    kind: Literal["mcmc"] = "mcmc"
+    start: int = Field(default=100, ge=0, description="First iteration that may grow.")
+    stop_share: float = Field(
+        default=0.8, ge=0, le=1, description="Share of the iterations after which nothing grows."
+    )
+    every: int = Field(
+        default=25,
+        ge=1,
+        description="Iterations between two growings; at 5 % each, 60 of them make 19 of one.",
+    )
     prune_opacity: float = Field(
-        default=0.005, gt=0, lt=1, description="Gaussians below this opacity are removed."
+        default=0.005, gt=0, lt=1, description="Gaussians up to this opacity are dead, and move."
+    )
+    noise: float = Field(
+        default=5e5, ge=0, description="Of the means, in their learning rates; 0 for none."
+    )
+    opacity_weight: float = Field(
+        default=0.01, ge=0, description="Added to 'splat.opacity_weight', so that Gaussians die."
+    )
+    scale_weight: float = Field(
+        default=0.01, ge=0, description="Added to 'splat.scale_weight', so that Gaussians shrink."
+    )
+
+
+Densify = Default | Absgrad | Mcmc
+
+
+class Points(Alternative):
+    """Start from the points that the training photos triangulate."""
+
+    kind: Literal["points"] = "points"
+
+
+class Ply(Alternative):
+    """Start from a splat in the frame of the scene's given cameras.
+
+    It may have been fitted to any of the photos, so none of them counts as held out.
+    """
+
+    kind: Literal["ply"] = "ply"
+    file: str = Field(
+        default="splat.ply",
+        min_length=1,
+        description="PLY file as 3D Gaussian Splatting writes it, from the scene's folder on.",
     )
 
 
@@ -54,7 +131,17 @@ class SplatConfig(Config):
         description="Weight of the mean standard deviation, in extents of the scene, which is "
         "pulled down.",
     )
-    densify: Densify = Densify()
+    init: Annotated[Points | Ply, Field(discriminator="kind")] = Points()
+    densify: Annotated[Densify, Field(discriminator="kind")] = Default()
+    memory_gib: float = Field(
+        default=2.0,
+        gt=0,
+        description="Memory for Gaussians while they are fitted (with gradients, Adam's moments "
+        "and what the rasteriser needs of each), GiB: no more of them grow than fit.",
+    )
+    max_gaussians: int | None = Field(
+        default=None, ge=1, description="Most Gaussians; null = as many as 'memory_gib' holds."
+    )
     seed: int = Field(
         default=0, ge=0, description="Of the order of photos and the first rotations."
     )

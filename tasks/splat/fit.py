@@ -14,6 +14,7 @@ from tasks.sfm.triangulate import Observations, sample_colours, triangulate_trac
 from tasks.site import Device, Progress, no_progress
 from tasks.splat.checkpoints import NO_CHECKPOINTS, Checkpoints
 from tasks.splat.config import EveryNth, SplatConfig, TrainOn
+from tasks.splat.densify.limit import most_gaussians
 from tasks.splat.initialise import gaussians_from_points
 from tasks.splat.optimise import Fitted, Score, optimise
 from tasks.splat.render import render
@@ -32,9 +33,13 @@ class Splat:
     guard: tuple[str, ...]
     """Photos that no stage fits to, kept to choose between splats by."""
     held_out: tuple[str, ...]
+    """Photos that the splat knows nothing of but their poses."""
+    not_fitted: tuple[str, ...]
+    """Photos left out of this fit, which the splat that it started from may know."""
     longest_edge: int
     """Of the photos fitted to, px."""
     initial_points: int
+    """Gaussians that it started from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -77,43 +82,52 @@ def fit(
     split: EveryNth | TrainOn,
     config: SplatConfig,
     *,
+    start: Gaussians | None = None,
     masks: Sequence[Bool[np.ndarray, "_ _"] | None] | None = None,
     device: Device = "cpu",
     progress: Progress = no_progress,
     checkpoints: Checkpoints = NO_CHECKPOINTS,
 ) -> Splat:
-    """Choose the training photos, triangulate from them alone, and fit.
+    """Choose the training photos, triangulate from them alone unless a splat is given, and fit.
 
     Args:
         cameras: undistorted pinhole cameras of all photos with a pose.
         observations: of the sparse points, in pixels of those photos.
         photos: the undistorted photos of ``cameras``; only the training photos are fitted to, and
             some held-out ones are scored on the way.
+        start: a splat in the frame of ``cameras`` to start from in place of triangulated points. It
+            may know any photo, so none is held out then.
         masks: of those photos, of their sizes: where they may be fitted to; None = everywhere.
         checkpoints: of these very arguments; a fit that was cut off goes on from there.
 
     Raises:
-        InputError: too few training photos, or too few points seen by two of them.
+        InputError: too few training photos, too few points seen by two of them, or more than there
+            may be Gaussians.
         MachineError: the optimisation diverged.
     """
     chosen = split_photos(cameras.names, split)
-    found = triangulate_tracks(cameras, observations, photos=chosen.training)
-    initial = gaussians_from_points(
-        found.points,
-        sample_colours(observations, found.tracks, photos, photos=chosen.training),
-        sh_degree=config.sh_degree,
-        seed=config.seed,
-    )
+    if start is None:
+        initial = _from_points(cameras, observations, photos, chosen.training, config)
+    else:
+        initial = start
+    held_out = chosen.held_out if start is None else ()
+    not_fitted = () if start is None else chosen.held_out
     training = sized_photos(cameras, photos, chosen.training, config.max_size, masks=masks)
-    watched = chosen.held_out[:: -(-len(chosen.held_out) // WATCHED) or 1]
-    held_out = sized_photos(cameras, photos, watched, config.max_size, masks=masks)
+    watched = sized_photos(
+        cameras,
+        photos,
+        held_out[:: -(-len(held_out) // WATCHED) or 1],
+        config.max_size,
+        masks=masks,
+    )
     fitted = optimise(
         training.photos,
         training.cameras,
         initial,
         config,
+        settled=start is not None,
         weights=training.weights,
-        score=_score_on(held_out, device) if len(held_out.photos) else None,
+        score=_score_on(watched, device) if watched.photos else None,
         device=device,
         progress=progress,
         checkpoints=checkpoints,
@@ -122,9 +136,37 @@ def fit(
         fitted=fitted,
         training=training.cameras.names,
         guard=cameras.select(chosen.guard).names,
-        held_out=cameras.select(chosen.held_out).names,
+        held_out=cameras.select(held_out).names,
+        not_fitted=cameras.select(not_fitted).names,
         longest_edge=config.max_size,
         initial_points=len(initial),
+    )
+
+
+def _from_points(
+    cameras: Cameras,
+    observations: Observations,
+    photos: Sequence[UInt8[np.ndarray, "_ _ 3"]],
+    training: Sequence[int],
+    config: SplatConfig,
+) -> Gaussians:
+    found = triangulate_tracks(cameras, observations, photos=training)
+    return gaussians_from_points(
+        found.points,
+        sample_colours(observations, found.tracks, photos, photos=training),
+        sh_degree=config.sh_degree,
+        seed=config.seed,
+    )
+
+
+def notes_on(splat: Splat, config: SplatConfig) -> tuple[str, ...]:
+    """What somebody who looks at the splat should know."""
+    if not splat.fitted.at_limit:
+        return ()
+    return (
+        f"the splat wanted more than the {most_gaussians(config):,} Gaussians that "
+        f"splat.memory_gib {config.memory_gib:g} and splat.max_gaussians "
+        f"{config.max_gaussians or 'null'} allow; raise them for more detail",
     )
 
 

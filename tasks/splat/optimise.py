@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from gsplat.strategy import DefaultStrategy
 from jaxtyping import Float32, Float64, Int64, UInt8
 from PIL import Image
 
@@ -18,7 +17,9 @@ from tasks.images import resized, resized_mask
 from tasks.site import Device, Progress, no_progress
 from tasks.splat.adam import Adam
 from tasks.splat.checkpoints import NO_CHECKPOINTS, Checkpoints, DescentState
-from tasks.splat.config import Densify, SplatConfig
+from tasks.splat.config import Densify, Mcmc, SplatConfig
+from tasks.splat.densify.limit import check_room, most_gaussians
+from tasks.splat.densify.strategy import Densifier, densifier_for
 from tasks.splat.loss import PreparedTarget, photometric_loss, prepare_target
 from tasks.splat.rasterise.select import rasteriser_for
 
@@ -56,6 +57,8 @@ class Curve:
 class Fitted:
     gaussians: Gaussians
     curve: Curve
+    at_limit: bool = False
+    """Whether there would be more Gaussians if there might be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -88,6 +91,7 @@ class Descent:
     """Of the scene, world units."""
     densify: Densify | None
     """None leaves the Gaussians as many as they are."""
+    most_gaussians: int
     ssim_weight: float
     opacity_weight: float
     scale_weight: float
@@ -100,13 +104,14 @@ def optimise(
     initial: Gaussians,
     config: SplatConfig,
     *,
+    settled: bool = False,
     weights: Sequence[Float32[np.ndarray, "_ _"] | None] | None = None,
     score: Score | None = None,
     device: Device = "cpu",
     progress: Progress = no_progress,
     checkpoints: Checkpoints = NO_CHECKPOINTS,
 ) -> Fitted:
-    """Fit Gaussians to photos with Adam, L1 + D-SSIM and gsplat's ``DefaultStrategy``.
+    """Fit Gaussians to photos with Adam, L1 + D-SSIM and a strategy of densification.
 
     The same inputs give the same splat on the CPU at the same number of threads.
 
@@ -114,16 +119,19 @@ def optimise(
         photos: training photos, RGB, each of the size its camera says.
         cameras: pinhole cameras of ``photos``, in the same order.
         initial: what to start from; world units of ``cameras``.
+        settled: whether that is a fitted splat, which needs no half size and no low degrees first.
         weights: of each photo's pixels in the loss, 0 or more; None stands for 1 everywhere.
         score: of the Gaussians on the way, for the curve alone: nothing depends on it.
         checkpoints: of these very arguments; see :func:`descend`.
 
     Raises:
+        InputError: ``initial`` holds more Gaussians than there may be.
         MachineError: the optimisation diverged (a number stopped being finite).
 
-    Source: Kerbl et al., SIGGRAPH 2023; densification as gsplat 1.5 has it.
+    Source: Kerbl et al., SIGGRAPH 2023; densification: :mod:`tasks.splat.densify`.
     """
-    half_size_until = int(config.half_size_share * config.iterations)
+    check_room(len(initial), config)
+    half_size_until = 0 if settled else int(config.half_size_share * config.iterations)
     full = views_of(photos, cameras, weights=weights, device=device)
     half = (
         views_of(photos, cameras, weights=weights, factor=2, device=device)
@@ -134,7 +142,9 @@ def optimise(
     steps = (
         Step(
             view=(half if iteration < half_size_until else full)[next(order)],
-            sh_degree=min(iteration // config.sh_every, config.sh_degree),
+            sh_degree=config.sh_degree
+            if settled
+            else min(iteration // config.sh_every, config.sh_degree),
         )
         for iteration in range(config.iterations)
     )
@@ -142,6 +152,7 @@ def optimise(
         iterations=config.iterations,
         extent=scene_extent(cameras),
         densify=config.densify,
+        most_gaussians=most_gaussians(config),
         ssim_weight=config.ssim_weight,
         opacity_weight=config.opacity_weight,
         scale_weight=config.scale_weight,
@@ -214,9 +225,7 @@ class _Moving:
         )
 
 
-def _started(
-    initial: Gaussians, strategy: DefaultStrategy, descent: Descent, device: Device
-) -> _Moving:
+def _started(initial: Gaussians, strategy: Densifier, descent: Descent, device: Device) -> _Moving:
     params = _parameters(initial, device)
     return _Moving(
         iteration=0,
@@ -263,7 +272,14 @@ def _descend(
     checkpoints: Checkpoints,
 ) -> Fitted:
     rasterise = rasteriser_for(torch.device(device))
-    strategy = _strategy(descent)
+    strategy = densifier_for(
+        descent.densify,
+        iterations=descent.iterations,
+        extent=descent.extent,
+        most=descent.most_gaussians,
+        device=device,
+    )
+    opacity_weight, scale_weight = _pulls(descent)
     kept = checkpoints.load()
     moving = (
         _started(initial, strategy, descent, device)
@@ -294,6 +310,7 @@ def _descend(
             width=view.width,
             height=view.height,
             sh_degree=degree,
+            absgrad=strategy.absgrad,
         )
         info = {
             "means2d": rendering.means2d,
@@ -306,10 +323,10 @@ def _descend(
         strategy.step_pre_backward(params, optimisers, state, iteration, info)
         loss = photometric_loss(rendering.rgb, view.target, ssim_weight=descent.ssim_weight)
         loss = step.weight * loss
-        if descent.opacity_weight:
-            loss = loss + descent.opacity_weight * opacities.mean()
-        if descent.scale_weight:
-            loss = loss + descent.scale_weight / descent.extent * scales.mean()
+        if opacity_weight:
+            loss = loss + opacity_weight * opacities.mean()
+        if scale_weight:
+            loss = loss + scale_weight / descent.extent * scales.mean()
         loss.backward()  # type: ignore[no-untyped-call]
         for name, optimiser in optimisers.items():
             if name != "shN" or degree > 0:
@@ -335,7 +352,8 @@ def _descend(
             moving.points.append((moving.iteration, mean, len(params["means"]), found))
             doing = (
                 f"iteration {moving.iteration} of {descent.iterations}, "
-                f"{len(params['means']):,} Gaussians, loss {mean:.4f}"
+                f"{len(params['means']):,} Gaussians"
+                f"{' (no more may be)' * state.get('at_limit', False)}, loss {mean:.4f}"
             )
             note = f", {checkpoints.note}" if checkpoints.note else ""
             progress(moving.iteration / descent.iterations, doing + note)
@@ -351,7 +369,15 @@ def _descend(
             gaussians=np.array(counts, dtype=np.int64),
             score=np.array(scores, dtype=np.float32),
         ),
+        at_limit=state.get("at_limit", False),
     )
+
+
+def _pulls(descent: Descent) -> tuple[float, float]:
+    """Weights of the mean opacity and of the mean scale."""
+    if isinstance(own := descent.densify, Mcmc):
+        return descent.opacity_weight + own.opacity_weight, descent.scale_weight + own.scale_weight
+    return descent.opacity_weight, descent.scale_weight
 
 
 def _score_due(moving: _Moving, descent: Descent) -> bool:
@@ -406,21 +432,6 @@ def _adam(parameter: torch.nn.Parameter, rate: float, device: Device) -> torch.o
     if device == "cuda":
         return torch.optim.Adam(group, lr=rate, eps=ADAM_EPSILON, fused=True)
     return Adam(group, lr=rate, eps=ADAM_EPSILON)
-
-
-def _strategy(descent: Descent) -> DefaultStrategy:
-    densify = descent.densify or Densify()
-    never = descent.iterations + 1
-    return DefaultStrategy(
-        refine_start_iter=densify.start if descent.densify else never,
-        refine_stop_iter=int(densify.stop_share * descent.iterations) if descent.densify else 0,
-        refine_every=densify.every,
-        grow_grad2d=densify.gradient,
-        prune_opa=densify.prune_opacity,
-        # Resetting opacities costs runs of a few thousand iterations more than it mends.
-        reset_every=never,
-        verbose=False,
-    )
 
 
 def views_of(

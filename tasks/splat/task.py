@@ -1,13 +1,15 @@
 from prefect import task
 
 from storage.handles import ArrayHandle
-from tasks.caching import running_stage_key, stage_cache, stage_progress
+from tasks.caching import log_notes, running_stage_key, stage_cache, stage_progress
+from tasks.ingest.source import Source
 from tasks.sfm.artefact import Sparse
 from tasks.site import Site
 from tasks.splat.artefact import arrays_of, attributes_of
 from tasks.splat.checkpoints import checkpoints_of
 from tasks.splat.config import EveryNth, SplatConfig, TrainOn
-from tasks.splat.fit import fit
+from tasks.splat.fit import fit, notes_on
+from tasks.splat.start import read_start
 from tasks.threads import limit_threads
 
 
@@ -20,11 +22,16 @@ def fit_splat(
     scene: str,
     sparse: ArrayHandle,
     *,
+    start: Source | None,
     split: EveryNth | TrainOn,
     config: SplatConfig,
     site: Site,
 ) -> ArrayHandle:
-    """See :func:`tasks.splat.fit.fit`."""
+    """See :func:`tasks.splat.fit.fit`.
+
+    Args:
+        start: the file of a splat to start from, see :mod:`tasks.splat.start`; None for points.
+    """
     limit_threads(site.threads)
     stored = Sparse(sparse)
     with checkpoints_of(site, running_stage_key()) as checkpoints:
@@ -34,9 +41,11 @@ def fit_splat(
             stored.photos,
             split,
             config,
+            start=read_start(start, poses=sparse.attributes["poses"], sh_degree=config.sh_degree),
             masks=stored.masks,
             device=site.device,
             progress=stage_progress("splat"),
             checkpoints=checkpoints("fit"),
         )
+        log_notes(notes_on(splat, config))
         return site.store.commit(scene, "splat", arrays_of(splat.fitted), attributes_of(splat))

@@ -12,7 +12,7 @@ from flows.arguments import parse
 from flows.cli import COMMANDS, main
 from flows.config import SceneConfig, read_config
 from tasks.errors import InputError
-from tasks.splat.config import EveryNth, SplatConfig, TrainOn
+from tasks.splat.config import EveryNth, Mcmc, SplatConfig, TrainOn
 
 
 def arguments(*words: str) -> dict[str, Any]:
@@ -72,6 +72,13 @@ def test_a_file_switches_the_kind_of_split_and_options_change_it(tmp_path: Path)
     )
     changed = arguments("scene", "x", "--config", str(file), "--split.photos", "c.jpg", "d.jpg")
     assert changed["config"].split == TrainOn(photos=("c.jpg", "d.jpg"))
+
+
+def test_a_file_switches_the_kind_of_densification_and_options_change_it(tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text("splat: {densify: {kind: mcmc, every: 7}}\n")
+    words = ("run", "x", "--config", str(file), "--splat.densify.noise", "3")
+    assert arguments(*words)["config"].splat.densify == Mcmc(every=7, noise=3)
 
 
 def test_one_call_leaves_nothing_for_the_next(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from flows.config import SceneConfig, overridden, read_config
 from tasks.errors import InputError
-from tasks.splat.config import EveryNth, SplatConfig, TrainOn
+from tasks.splat.config import Absgrad, EveryNth, Mcmc, SplatConfig, TrainOn
 
 
 def written(folder: Path, text: str) -> Path:
@@ -65,6 +65,15 @@ def test_the_same_kind_of_split_keeps_its_other_fields() -> None:
     assert overridden(base, {"split": {"n": 7}}, where="it").split == EveryNth(n=7, offset=2)
 
 
+def test_densification_keeps_its_kind_unless_another_is_named(tmp_path: Path) -> None:
+    mcmc = read_config(written(tmp_path, "splat: {densify: {kind: mcmc, every: 7}}\n"))
+    assert mcmc.splat.densify == Mcmc(every=7)
+    changed = overridden(mcmc, {"splat": {"densify": {"noise": 2.0}}}, where="it")
+    assert changed.splat.densify == Mcmc(every=7, noise=2.0)
+    other = overridden(mcmc, {"splat": {"densify": {"kind": "absgrad"}}}, where="it")
+    assert other.splat.densify == Absgrad()
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -86,6 +95,11 @@ def test_the_same_kind_of_split_keeps_its_other_fields() -> None:
             "split: {kind: every_third}",
             "'split.kind' is 'every_third': it should be one of 'every_nth', 'train_on'",
         ),
+        (
+            "splat: {densify: {kind: random}}",
+            "'splat.densify.kind' is 'random': it should be one of 'default', 'absgrad', 'mcmc'",
+        ),
+        ("splat: {densify: {noise: 1}}", "there is no field 'splat.densify.noise'"),
         ("splat: {iterations: 0}", "'splat.iterations' is 0: input should be greater than"),
         ("splat: {iterations: many}", "'splat.iterations' is 'many': input should be a valid int"),
         ("splat: 5", "'splat' is 5: "),

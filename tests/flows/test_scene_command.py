@@ -237,6 +237,37 @@ def test_what_is_exported_is_a_scene_again(
     refused(unseen("export", tmp_path / "out", *words), "has finished the stage splat")
 
 
+def test_a_splat_is_fitted_on_where_its_cameras_are_given_and_judged_by_no_photo(
+    finished: tuple[Said, Path], unseen: Command, tmp_path: Path
+) -> None:
+    _, root = finished
+    for place, form in (("out", "colmap"), ("splats", "ply")):
+        words = ("--store", root / "unseen-store", "--format", form)
+        assert unseen("export", tmp_path / place, *words).returncode == 0
+    folder, splat = tmp_path / "out" / "front [red]", tmp_path / "splats" / "front [red].ply"
+    config = tmp_path / "run.yaml"
+    config.write_text("splat: {init: {kind: ply}}\nstages: {without: [views]}\n")
+    words = ("--config", config, *FAST)
+
+    refused(unseen("scene", folder, *words, "--store", tmp_path / "new"), "splat.ply' cannot be")
+    shutil.copy(splat, folder / "splat.ply")
+    said = unseen("scene", folder, *words, "--store", tmp_path / "store")
+    assert said.returncode == 0, said.stderr
+    store = Store(root=str(tmp_path / "store"))
+    (row,) = read_table(store, "scenes").to_dict("records")
+    assert row["held_out_photos"] == 0
+    assert np.isnan(row["psnr_db"])
+    views = read_table(store, "views")
+    assert views[views["split"] == "not_fitted"]["psnr_db"].min() > 14
+    assert set(views["split"]) == {"train", "not_fitted"}
+
+    estimated = tmp_path / "estimated"
+    shutil.copytree(root / "front [red]", estimated / "front [red]")
+    shutil.copy(splat, estimated / "front [red]" / "splat.ply")
+    words = (*words, "--store", root / "unseen-store")
+    refused(unseen("scene", estimated / "front [red]", *words), "lies in another frame")
+
+
 @pytest.mark.parametrize("form", ["ply", "spz"])
 def test_the_splat_that_ships_is_exported(
     finished: tuple[Said, Path], unseen: Command, tmp_path: Path, form: str

@@ -16,12 +16,12 @@ from tasks.distil.config import DistilConfig
 from tasks.distil.distil import Distilled, RefinedTarget, distil
 from tasks.gaussians import Gaussians
 from tasks.splat.checkpoints import DescentState, StoredCheckpoints
-from tasks.splat.config import Densify, SplatConfig, TrainOn
+from tasks.splat.config import Default, SplatConfig, TrainOn
 from tasks.splat.fit import SizedPhotos, fit, sized_photos
 from tasks.splat.render import render
 
 SPLAT = SplatConfig(
-    iterations=200, sh_every=100, densify=Densify(start=50, every=50), sh_degree=1, seed=3
+    iterations=200, sh_every=100, densify=Default(start=50, every=50), sh_degree=1, seed=3
 )
 CONFIG = DistilConfig(iterations=100, probability=0.5, densify=False)
 TRAINING, GUARD = (0, 7), (4,)

@@ -169,6 +169,21 @@ def test_views_are_scored_as_the_formula_says(store: Store) -> None:
     assert rows["a.jpg"]["psnr_db"] > 45
 
 
+def test_a_photo_that_the_splat_may_know_is_scored_under_a_name_of_its_own(store: Store) -> None:
+    content = EvaluationContent(
+        stored_photos(store, with_reference=True),
+        stored_sparse(store),
+        {"splat": wall()},
+        training=("a.jpg",),
+        held_out=(),
+        not_fitted=("b.jpg",),
+        longest_edge=WIDTH,
+    )
+    assert not list(content)  # pictures are those of held-out photos
+    rows = {row["view"]: row["split"] for row in content.attributes()["views"]}
+    assert rows == {"a.jpg": "train", "b.jpg": "not_fitted", "c.jpg": "guard"}
+
+
 def test_held_out_photos_are_kept_with_their_renders(store: Store) -> None:
     attributes, arrays = evaluated(store)
     assert attributes["rendered"] == ["b.jpg"]

@@ -10,13 +10,13 @@ from painted_plane import DISTANCE, HEIGHT, WIDTH, Photographed, photograph
 from tasks.evaluate.images import psnr_db
 from tasks.gaussians import Gaussians
 from tasks.sfm.triangulate import Observations
-from tasks.splat.config import Densify, EveryNth, SplatConfig, TrainOn
+from tasks.splat.config import Default, EveryNth, SplatConfig, TrainOn
 from tasks.splat.fit import Splat, fit
 from tasks.splat.render import render
 
 SPLIT = EveryNth(n=4, offset=1, guard=1)  # holds out photos 1 and 5, photo 4 guards
 CONFIG = SplatConfig(
-    iterations=300, sh_every=100, densify=Densify(start=50, every=50), sh_degree=1, seed=3
+    iterations=300, sh_every=100, densify=Default(start=50, every=50), sh_degree=1, seed=3
 )
 
 

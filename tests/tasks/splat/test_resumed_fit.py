@@ -27,7 +27,7 @@ from tasks.splat.checkpoints import (
     read_state,
     write_state,
 )
-from tasks.splat.config import Densify, EveryNth, SplatConfig
+from tasks.splat.config import Absgrad, Default, EveryNth, Mcmc, SplatConfig
 from tasks.splat.fit import Splat, fit
 from tasks.splat.optimise import optimise
 
@@ -35,12 +35,12 @@ SPLIT = EveryNth(n=4, offset=1, guard=1)
 GROWING = SplatConfig(
     iterations=160,
     sh_every=80,
-    densify=Densify(start=50, every=50, stop_share=0.8),
+    densify=Default(start=50, every=50, stop_share=0.8),
     sh_degree=1,
     seed=3,
 )
 """Half size until 56; grows in the iteration with index 100."""
-STEADY = GROWING.model_copy(update={"densify": Densify(stop_share=0)})
+STEADY = GROWING.model_copy(update={"densify": Default(stop_share=0)})
 
 
 class CutOffError(Exception):
@@ -147,6 +147,38 @@ def test_without_growing_too(
     cut_off(lambda checkpoints: fitted(STEADY, checkpoints), place_in(store), 70)
     again = fitted(STEADY, StoredCheckpoints(place=place_in(store), seconds=1000.0))
     assert_same(again, whole[STEADY])
+
+
+@pytest.mark.parametrize(
+    "densify",
+    [
+        Absgrad(start=50, every=50, stop_share=0.8, gradient=4e-4),
+        Mcmc(start=20, every=20, stop_share=0.8),
+    ],
+    ids=lambda densify: densify.kind,
+)
+def test_with_every_kind_of_densification_too(
+    store: Store, fitted: Callable[..., Splat], densify: Absgrad | Mcmc
+) -> None:
+    config = GROWING.model_copy(update={"densify": densify})
+    whole = fitted(config)
+    assert whole.fitted.curve.gaussians[-1] > whole.initial_points
+    place = place_in(store)
+    for iteration in (60, 101, 150):  # before, right after and long after it grew
+        cut_off(lambda checkpoints: fitted(config, checkpoints), place, iteration)
+    torch.manual_seed(5)  # of no consequence
+    assert_same(fitted(config, StoredCheckpoints(place=place, seconds=1000.0)), whole)
+
+
+def test_that_the_limit_was_met_is_known_after_a_break(
+    store: Store, fitted: Callable[..., Splat]
+) -> None:
+    growing = Default(start=50, every=50, stop_share=0.8, gradient=1e-5)
+    config = GROWING.model_copy(update={"densify": growing})
+    config = config.model_copy(update={"max_gaussians": fitted(STEADY).initial_points + 5})
+    cut_off(lambda checkpoints: fitted(config, checkpoints), place_in(store), 130)
+    again = fitted(config, StoredCheckpoints(place=place_in(store), seconds=1000.0))
+    assert again.fitted.at_limit
 
 
 def test_a_fit_may_be_cut_off_again_and_again(

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from tasks.splat.adam import Adam
+from tasks.splat.densify.noise import add_noise
 from tasks.splat.loss import photometric_loss, prepare_target
 from tasks.splat.rasterise.cpu import rasterise
 
@@ -28,6 +29,7 @@ def warm_up(progress: Callable[[int, int, str], None] | None = None) -> float:
         "gradients of rendering": lambda: torch.autograd.backward(_render().sum()),
         "loss": _compare,
         "optimiser": _optimise,
+        "noise": _explore,
     }
     for done, (name, step) in enumerate(steps.items()):
         if progress is not None:
@@ -65,3 +67,8 @@ def _optimise() -> None:
     parameter = torch.zeros(1, requires_grad=True)
     parameter.grad = torch.zeros(1)
     Adam([parameter], lr=0.0).step()
+
+
+def _explore() -> None:
+    means, quats = np.zeros((1, 3), np.float32), np.ones((1, 4), np.float32)
+    add_noise(means, quats, means.copy(), means[:, 0].copy(), means.copy(), np.float32(0))

@@ -1,0 +1,69 @@
+"""A fit that starts from a splat in a file, in place of points triangulated from photos."""
+
+from hashlib import file_digest
+from pathlib import Path
+
+import torch
+
+from tasks.errors import InputError
+from tasks.gaussians import Gaussians
+from tasks.ingest.source import Source
+from tasks.sfm.reconstruct import Poses
+from tasks.splat.config import Ply, Points
+from tasks.splat.export.ply import read_ply
+
+
+def find_start(folder: Path, init: Points | Ply) -> Source | None:
+    """The file that a fit starts from, by its content; None where it starts from points.
+
+    Args:
+        folder: of the scene, or its video.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    if isinstance(init, Points):
+        return None
+    path = (folder if folder.is_dir() else folder.parent) / init.file
+    try:
+        with path.open("rb") as file:
+            return Source(folder=str(path), digest=file_digest(file, "sha256").hexdigest())
+    except OSError as error:
+        raise InputError(
+            f"'{path}' cannot be read ({error.strerror or error}), and splat.init says that the "
+            "fit starts from it; put the splat there, or set splat.init.kind to 'points'"
+        ) from error
+
+
+def read_start(source: Source | None, *, poses: Poses, sh_degree: int) -> Gaussians | None:
+    """The splat that a fit starts from, its harmonics cut or filled up with 0 to ``sh_degree``.
+
+    Args:
+        poses: where the cameras come from. Estimated ones stand in a frame of their own.
+
+    Raises:
+        InputError: the cameras were estimated, or the file is no splat.
+    """
+    if source is None:
+        return None
+    if poses == "estimated":
+        raise InputError(
+            f"the cameras of this scene were estimated, so '{source.folder}' lies in another frame "
+            "than theirs and cannot be what its fit starts from; give the cameras of that splat (a "
+            "COLMAP model, transforms.json, or cameras_gt.json with sfm.poses 'given')"
+        )
+    return with_degree(read_ply(Path(source.folder)), sh_degree)
+
+
+def with_degree(gaussians: Gaussians, sh_degree: int) -> Gaussians:
+    """The same Gaussians with harmonics of another degree: higher ones are cut, or are 0."""
+    count = (sh_degree + 1) ** 2
+    sh = torch.zeros(len(gaussians), count, 3)
+    sh[:, : gaussians.sh.shape[1]] = gaussians.sh[:, :count]
+    return Gaussians(
+        means=gaussians.means,
+        quats=gaussians.quats,
+        log_scales=gaussians.log_scales,
+        logit_opacities=gaussians.logit_opacities,
+        sh=sh,
+    )
