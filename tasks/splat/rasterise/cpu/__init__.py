@@ -156,12 +156,15 @@ class _Rasterise(torch.autograd.Function):
         projected = np.empty((count, PROJECTED), np.float32)
         radii = np.empty((count, 2), np.int32)
         tile_counts = np.empty(count, np.int32)
+        own_sh, own_rest, layout = _coefficients(sh, sh_rest)
         broken = project(
             means.detach().numpy(),
             quats.detach().numpy(),
             scales.detach().numpy(),
             opacities.detach().numpy(),
-            *_coefficients(sh, sh_rest),
+            own_sh,
+            own_rest,
+            layout,
             sh_degree,
             antialiased,
             *camera,
@@ -273,12 +276,16 @@ class _Rasterise(torch.autograd.Function):
         grad_means2d = np.empty((count, 2), np.float32)
         with_camera = ctx.pose_dtype is not None
         grad_camera = np.zeros((count if with_camera else 0, 12), np.float32)
+        own_sh, own_rest, layout = _coefficients(sh, sh_rest)
+        own_grad_sh, own_grad_rest = _coefficients(grad_sh, grad_sh_rest)[:2]
         project_backward(
             means,
             quats,
             scales,
             opacities,
-            *_coefficients(sh, sh_rest),
+            own_sh,
+            own_rest,
+            layout,
             ctx.sh_degree,
             ctx.antialiased,
             *camera,
@@ -290,7 +297,8 @@ class _Rasterise(torch.autograd.Function):
             grad_quats,
             grad_scales,
             grad_opacities,
-            *_coefficients(grad_sh, grad_sh_rest)[:2],
+            own_grad_sh,
+            own_grad_rest,
             grad_means2d,
             grad_camera,
         )

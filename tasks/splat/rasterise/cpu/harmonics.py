@@ -51,7 +51,9 @@ def sh_layout(together: int, apart: int) -> ShLayout:
 
 
 @inlined
-def _add(sum: Vector3, factor: float, values: Float32[np.ndarray, " floats"], i: int) -> Vector3:
+def _add(
+    sum: Vector3, factor: float | np.float32, values: Float32[np.ndarray, " floats"], i: int
+) -> Vector3:
     """``sum + factor values[i:i + 3]``."""
     return Vector3(
         sum.x + factor * values[i], sum.y + factor * values[i + 1], sum.z + factor * values[i + 2]
@@ -59,7 +61,9 @@ def _add(sum: Vector3, factor: float, values: Float32[np.ndarray, " floats"], i:
 
 
 @inlined
-def _put(values: Float32[np.ndarray, " floats"], i: int, factor: float, v: Vector3) -> None:
+def _put(
+    values: Float32[np.ndarray, " floats"], i: int, factor: float | np.float32, v: Vector3
+) -> None:
     """``values[i:i + 3] = factor v``."""
     values[i] = factor * v.x
     values[i + 1] = factor * v.y
