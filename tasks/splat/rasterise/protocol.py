@@ -58,6 +58,7 @@ class Rasteriser(Protocol):
         opacities: Float32[Tensor, " n"],
         sh: Float32[Tensor, "n k 3"],
         *,
+        sh_rest: Float32[Tensor, "n m 3"] | None = None,
         camera_from_world: Float64[np.ndarray, "*c 4 4"] | Float[Tensor, "*c 4 4"],
         intrinsics: Float64[np.ndarray, "*c 3 3"],
         width: int,
@@ -79,6 +80,9 @@ class Rasteriser(Protocol):
             opacities: 0..1 (not their logit).
             sh: spherical harmonics of the colour, RGB last, as in
                 :class:`tasks.gaussians.Gaussians`.
+            sh_rest: the coefficients after those of ``sh``, where a splat keeps them apart. On the
+                CPU ``sh`` that holds degree 0 alone and its rest are read where they lie, which
+                saves a copy of them and of their gradient.
             camera_from_world: OpenCV axes; rotation and translation, no scale; [4 4] or a stack
                 [c 4 4], and then every argument and result marked ``*c`` is stacked. A tensor gets
                 a gradient, which holds for changes that leave it a rotation and a translation.

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tasks.errors import InputError
 from tasks.splat.rasterise.cpu.blend import blend, blend_backward
+from tasks.splat.rasterise.cpu.harmonics import ShLayout, sh_layout
 from tasks.splat.rasterise.cpu.layout import ABS_X, ABS_Y, GRADIENTS, PROJECTED
 from tasks.splat.rasterise.cpu.project import project, project_backward
 from tasks.splat.rasterise.cpu.tiles import bin_into_tiles, order_by_depth
@@ -23,6 +24,7 @@ def rasterise(
     opacities: Float32[Tensor, " n"],
     sh: Float32[Tensor, "n k 3"],
     *,
+    sh_rest: Float32[Tensor, "n m 3"] | None = None,
     camera_from_world: Float64[np.ndarray, "*c 4 4"] | Float[Tensor, "*c 4 4"],
     intrinsics: Float64[np.ndarray, "*c 3 3"],
     width: int,
@@ -54,7 +56,11 @@ def rasterise(
         poses, differentiable = camera_from_world.detach().double().numpy(), camera_from_world
     else:
         poses, differentiable = camera_from_world, None
-    gaussians = [tensor.contiguous() for tensor in (means, quats, scales, opacities, sh)]
+    if sh_rest is None:
+        sh_rest = sh.new_empty(len(sh), 0, 3)
+    elif sh.shape[1] != 1:  # the kernels look for degree 0 in one array, for the others in the next
+        sh, sh_rest = torch.cat([sh, sh_rest], 1), sh.new_empty(len(sh), 0, 3)
+    gaussians = [tensor.contiguous() for tensor in (means, quats, scales, opacities, sh, sh_rest)]
     wanted = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in gaussians)
     means2d = torch.zeros(cameras, len(means), 2, requires_grad=wanted)
     absolute: Tensor | None = None
@@ -134,6 +140,7 @@ class _Rasterise(torch.autograd.Function):
         scales: Tensor,
         opacities: Tensor,
         sh: Tensor,
+        sh_rest: Tensor,
         means2d: Tensor,
         pose: Tensor | None,
         background: Tensor | None,
@@ -149,12 +156,15 @@ class _Rasterise(torch.autograd.Function):
         projected = np.empty((count, PROJECTED), np.float32)
         radii = np.empty((count, 2), np.int32)
         tile_counts = np.empty(count, np.int32)
+        own_sh, own_rest, layout = _coefficients(sh, sh_rest)
         broken = project(
             means.detach().numpy(),
             quats.detach().numpy(),
             scales.detach().numpy(),
             opacities.detach().numpy(),
-            sh.detach().numpy(),
+            own_sh,
+            own_rest,
+            layout,
             sh_degree,
             antialiased,
             *camera,
@@ -164,7 +174,11 @@ class _Rasterise(torch.autograd.Function):
         )
         if broken:
             _refuse_what_is_not_finite(
-                means=means, quats=quats, scales=scales, opacities=opacities, sh=sh
+                means=means,
+                quats=quats,
+                scales=scales,
+                opacities=opacities,
+                sh=torch.cat([sh, sh_rest], 1),
             )
         starts, members = bin_into_tiles(
             projected,
@@ -182,6 +196,7 @@ class _Rasterise(torch.autograd.Function):
         median_depth = np.empty(shape if with_details else (0, 0), np.float32)
         weights = np.empty((threads, count if with_details else 0), np.float32)
         stops = np.empty(len(starts) - 1, np.int32)
+        touched = np.empty(len(members), np.uint8)
         blend(
             projected,
             starts,
@@ -196,18 +211,19 @@ class _Rasterise(torch.autograd.Function):
             median_depth,
             weights,
             stops,
+            touched,
         )
         image = torch.from_numpy(rgb)
         extents = torch.from_numpy(radii)
         details = (torch.from_numpy(median_depth), torch.from_numpy(weights.sum(0)))
         # Saved as torch's own, the image included, so that editing one in place is noticed.
-        ctx.save_for_backward(means, quats, scales, opacities, sh, image)
+        ctx.save_for_backward(means, quats, scales, opacities, sh, sh_rest, image)
         ctx.camera, ctx.sh_degree, ctx.antialiased = camera, sh_degree, antialiased
         ctx.pose_dtype = pose.dtype if pose is not None and pose.requires_grad else None
         ctx.with_background = background is not None and background.requires_grad
         ctx.absolute, ctx.with_depth, ctx.threads = absolute, with_depth, threads
         ctx.projected, ctx.radii = projected, radii
-        ctx.starts, ctx.members, ctx.stops = starts, members, stops
+        ctx.starts, ctx.members, ctx.stops, ctx.touched = starts, members, stops, touched
         ctx.transmittance, ctx.depth_sum = transmittance, depth_sum
         ctx.mark_non_differentiable(*details, extents)
         # Missing gradients arrive as None: zeros made by torch would set its threads spinning on
@@ -230,9 +246,9 @@ class _Rasterise(torch.autograd.Function):
         *_: None,
     ) -> tuple[Tensor | None, ...]:
         camera: _Camera = ctx.camera
-        means, quats, scales, opacities, sh, rgb = (
-            tensor.detach().numpy() for tensor in ctx.saved_tensors
-        )
+        *gaussians, sh, sh_rest, image = (tensor.detach() for tensor in ctx.saved_tensors)
+        means, quats, scales, opacities = (tensor.numpy() for tensor in gaussians)
+        rgb = image.numpy()
         count = len(means)
         gradients = np.empty((ctx.threads, count, GRADIENTS), np.float32)
         blend_backward(
@@ -240,6 +256,7 @@ class _Rasterise(torch.autograd.Function):
             ctx.starts,
             ctx.members,
             ctx.stops,
+            ctx.touched,
             ctx.with_depth,
             ctx.absolute is not None,
             rgb,
@@ -254,16 +271,21 @@ class _Rasterise(torch.autograd.Function):
             np.sum(gradients[:, :, ABS_X : ABS_Y + 1], axis=0, out=ctx.absolute)
         grad_means, grad_quats, grad_scales = (np.empty_like(a) for a in (means, quats, scales))
         grad_opacities = np.empty(count, np.float32)
-        grad_sh = np.empty_like(sh)
+        # By numpy, which asks for huge pages: with small ones, filling 50 MB takes twice as long.
+        grad_sh, grad_sh_rest = (torch.from_numpy(np.empty_like(a.numpy())) for a in (sh, sh_rest))
         grad_means2d = np.empty((count, 2), np.float32)
         with_camera = ctx.pose_dtype is not None
         grad_camera = np.zeros((count if with_camera else 0, 12), np.float32)
+        own_sh, own_rest, layout = _coefficients(sh, sh_rest)
+        own_grad_sh, own_grad_rest = _coefficients(grad_sh, grad_sh_rest)[:2]
         project_backward(
             means,
             quats,
             scales,
             opacities,
-            sh,
+            own_sh,
+            own_rest,
+            layout,
             ctx.sh_degree,
             ctx.antialiased,
             *camera,
@@ -275,7 +297,8 @@ class _Rasterise(torch.autograd.Function):
             grad_quats,
             grad_scales,
             grad_opacities,
-            grad_sh,
+            own_grad_sh,
+            own_grad_rest,
             grad_means2d,
             grad_camera,
         )
@@ -287,9 +310,11 @@ class _Rasterise(torch.autograd.Function):
         if ctx.with_background and grad_rgb is not None:
             left = torch.from_numpy(ctx.transmittance)
             grad_background = left.reshape(-1) @ grad_rgb.reshape(-1, 3)
-        by_input = (grad_means, grad_quats, grad_scales, grad_opacities, grad_sh)
+        by_input = (grad_means, grad_quats, grad_scales, grad_opacities)
         return (
             *(torch.from_numpy(grad) for grad in by_input),
+            grad_sh,
+            grad_sh_rest,
             torch.from_numpy(grad_means2d[None]),
             grad_pose,
             grad_background,
@@ -300,6 +325,15 @@ class _Rasterise(torch.autograd.Function):
             None,
             None,
         )
+
+
+def _coefficients(
+    sh: Float32[Tensor, "n k 3"], sh_rest: Float32[Tensor, "n m 3"]
+) -> tuple[Float32[np.ndarray, " floats"], Float32[np.ndarray, " rest_floats"], ShLayout]:
+    """As the kernels take them; with m = 0 all lie in ``sh``."""
+    layout = sh_layout(sh.shape[1], sh_rest.shape[1])
+    first = sh.detach().numpy().reshape(-1)
+    return first, sh_rest.detach().numpy().reshape(-1) if sh_rest.shape[1] else first, layout
 
 
 def _gradient_by_pose(

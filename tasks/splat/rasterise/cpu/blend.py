@@ -25,7 +25,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Int32
+from jaxtyping import Float32, Int32, UInt8
 from llvmlite import ir
 from numba import float32, int32, prange
 from numba.core import cgutils, types
@@ -44,6 +44,7 @@ from tasks.splat.rasterise.cpu.layout import (
     PROJECTED,
     RED,
     TILE,
+    TILE_SHIFT,
 )
 from tasks.splat.rasterise.cpu.tiles import cutoff_level, extreme, tiles_along
 from tasks.splat.rasterise.cpu.vectors import (
@@ -85,6 +86,13 @@ _PLANES = 7
 
 _AHEAD = 3
 """Gaussians between the one that is prefetched and the one that is drawn."""
+_CHUNK = 16
+"""Gaussians whose rows are looked up together: one lookup does not wait for the other, while the
+drawing, which cannot be foretold before the rows are known, would wait for each."""
+
+# `touched` [pairs]: first + 16 last row of the tile that a Gaussian draws on.
+_NO_ROW = 1
+"""First 1, last 0."""
 
 
 class _Footprint:
@@ -380,6 +388,27 @@ def _rows_touched(
 
 
 @inlined
+def _look_up_rows(
+    projected: Float32[np.ndarray, "n 12"],
+    flat_projected: Float32[np.ndarray, " floats"],
+    members: Int32[np.ndarray, " pairs"],
+    start: int,
+    end: int,
+    tile_x: float,
+    tile_y: float,
+    touched: UInt8[np.ndarray, " pairs"],
+) -> int:
+    """Fill ``touched`` for the next members of a tile; returns where they end."""
+    known = min(end, start + _CHUNK)
+    for i in range(known, min(end, known + _CHUNK)):
+        prefetch(flat_projected, members[i] * PROJECTED)
+    for i in range(start, known):
+        first, last = _rows_touched(projected, members[i], tile_x, tile_y)
+        touched[i] = first | last << int32(TILE_SHIFT) if first <= last else _NO_ROW
+    return known
+
+
+@inlined
 def _start_tile(
     state: Float32[np.ndarray, " planes"],
     alive: Int32[np.ndarray, "16"],
@@ -409,10 +438,11 @@ def blend(
     median_depth: Float32[np.ndarray, "h_or_0 w_or_0"],
     weights: Float32[np.ndarray, "threads n_or_0"],
     stops: Int32[np.ndarray, " tiles"],
+    touched: UInt8[np.ndarray, " pairs"],
 ) -> None:
     """Write the image, T_end, the sum of w z (``with_depth``, world units), where in ``members``
-    each tile was finished, and ``with_details`` the median depth (world units) and the sums of w of
-    each Gaussian, a table for each thread."""
+    each tile was finished, which rows each of them ``touched`` before, and ``with_details`` the
+    median depth (world units) and the sums of w of each Gaussian, a table for each thread."""
     height, width = transmittance.shape
     tile_columns = tiles_along(width)
     tiles = tile_columns * tiles_along(height)
@@ -436,12 +466,16 @@ def blend(
             live_rows = rows
             i = starts[tile]
             end = starts[tile + 1]
+            known = i
             while i < end:
+                if i == known:
+                    known = _look_up_rows(
+                        projected, flat_projected, members, i, end, tile_x, tile_y, touched
+                    )
                 n = members[i]
+                first = int32(touched[i]) & int32(TILE - 1)
+                last = int32(touched[i]) >> int32(TILE_SHIFT)
                 i += 1
-                if i + _AHEAD < end:
-                    prefetch(flat_projected, members[i + _AHEAD] * PROJECTED)
-                first, last = _rows_touched(projected, n, tile_x, tile_y)
                 if first > last:
                     continue
                 if with_details:
@@ -481,6 +515,7 @@ def blend_backward(
     starts: Int32[np.ndarray, " tiles_and_one"],
     members: Int32[np.ndarray, " pairs"],
     stops: Int32[np.ndarray, " tiles"],
+    touched: UInt8[np.ndarray, " pairs"],
     with_depth: bool,
     with_absolute: bool,
     rgb: Float32[np.ndarray, "h w 3"],
@@ -531,11 +566,12 @@ def blend_backward(
             end = stops[tile]
             while i < end:
                 n = members[i]
+                first = int32(touched[i]) & int32(TILE - 1)
+                last = int32(touched[i]) >> int32(TILE_SHIFT)
                 i += 1
                 if i + _AHEAD < end:
                     prefetch(flat_projected, members[i + _AHEAD] * PROJECTED)
                     prefetch(flat_own, members[i + _AHEAD] * GRADIENTS)
-                first, last = _rows_touched(projected, n, tile_x, tile_y)
                 if first > last:
                     continue
                 if with_absolute:

@@ -20,8 +20,9 @@ from jaxtyping import Float32, Int32
 from numba import float32, int32, prange
 
 from tasks.jit import inlined, parallel_kernel
-from tasks.splat.rasterise.cpu.harmonics import evaluate, evaluate_backward
+from tasks.splat.rasterise.cpu.harmonics import ShLayout, evaluate, evaluate_backward
 from tasks.splat.rasterise.cpu.layout import (
+    BLUE,
     CONIC_DET,
     CONIC_XX,
     CONIC_XY,
@@ -32,6 +33,7 @@ from tasks.splat.rasterise.cpu.layout import (
     GRAD_DEPTH,
     GRAD_GREEN,
     GRAD_RED,
+    GREEN,
     MEAN_X,
     MEAN_Y,
     OPACITY,
@@ -183,7 +185,9 @@ def project(
     quats: Float32[np.ndarray, "n 4"],
     scales: Float32[np.ndarray, "n 3"],
     opacities: Float32[np.ndarray, " n"],
-    sh: Float32[np.ndarray, "n k 3"],
+    sh: Float32[np.ndarray, " sh_floats"],
+    sh_rest: Float32[np.ndarray, " rest_floats"],
+    layout: ShLayout,
     sh_degree: int,
     antialiased: bool,
     rotation: Float32[np.ndarray, "3 3"],
@@ -222,6 +226,7 @@ def project(
     columns = tiles_along(width)
     rows = tiles_along(height)
     one = float32(1)
+    half = float32(0.5)
     zero = float32(0)
     broken = 0
     for n in prange(means.shape[0]):
@@ -296,12 +301,11 @@ def project(
         dz = mean.z - c2
         inverse_distance = one / math.sqrt(dx * dx + dy * dy + dz * dz)
         direction = Vector3(dx * inverse_distance, dy * inverse_distance, dz * inverse_distance)
-        colour_sum = zero
-        for channel in range(3):
-            colour = evaluate(sh, n, channel, sh_degree, direction) + float32(0.5)
-            colour_sum += colour
-            projected[n, RED + channel] = max(colour, zero)
-        broken += _not_finite(colour_sum)
+        colour = evaluate(sh, sh_rest, n, layout, sh_degree, direction)
+        projected[n, RED] = max(colour.x + half, zero)
+        projected[n, GREEN] = max(colour.y + half, zero)
+        projected[n, BLUE] = max(colour.z + half, zero)
+        broken += _not_finite(colour.x + colour.y + colour.z)
     return broken
 
 
@@ -311,7 +315,9 @@ def project_backward(
     quats: Float32[np.ndarray, "n 4"],
     scales: Float32[np.ndarray, "n 3"],
     opacities: Float32[np.ndarray, " n"],
-    sh: Float32[np.ndarray, "n k 3"],
+    sh: Float32[np.ndarray, " sh_floats"],
+    sh_rest: Float32[np.ndarray, " rest_floats"],
+    layout: ShLayout,
     sh_degree: int,
     antialiased: bool,
     rotation: Float32[np.ndarray, "3 3"],
@@ -328,7 +334,8 @@ def project_backward(
     grad_quats: Float32[np.ndarray, "n 4"],
     grad_scales: Float32[np.ndarray, "n 3"],
     grad_opacities: Float32[np.ndarray, " n"],
-    grad_sh: Float32[np.ndarray, "n k 3"],
+    grad_sh: Float32[np.ndarray, " sh_floats"],
+    grad_sh_rest: Float32[np.ndarray, " rest_floats"],
     grad_means2d: Float32[np.ndarray, "n 2"],
     grad_camera: Float32[np.ndarray, "n_or_0 12"],
 ) -> None:
@@ -353,18 +360,19 @@ def project_backward(
     two = float32(2)
     half = float32(0.5)
     zero = float32(0)
-    stored = sh.shape[1]
-    used = (sh_degree + 1) * (sh_degree + 1)
+    used = 3 * (sh_degree + 1) * (sh_degree + 1) - 3
     for n in prange(means.shape[0]):
+        rest_start = n * layout.rest_stride + layout.rest_start
         if radii[n, 0] == 0:
             for axis in range(3):
                 grad_means[n, axis] = zero
                 grad_scales[n, axis] = zero
             for axis in range(4):
                 grad_quats[n, axis] = zero
-            for k in range(stored):
-                for channel in range(3):
-                    grad_sh[n, k, channel] = zero
+            for i in range(3):
+                grad_sh[n * layout.stride + i] = zero
+            for i in range(rest_start, rest_start + layout.rest):
+                grad_sh_rest[i] = zero
             grad_opacities[n] = zero
             grad_means2d[n, 0] = zero
             grad_means2d[n, 1] = zero
@@ -514,21 +522,18 @@ def project_backward(
         dz = mean.z - c2
         inverse_distance = one / math.sqrt(dx * dx + dy * dy + dz * dz)
         direction = Vector3(dx * inverse_distance, dy * inverse_distance, dz * inverse_distance)
-        grad_dx = zero
-        grad_dy = zero
-        grad_dz = zero
-        for channel in range(3):
-            grad = grad_red if channel == 0 else (grad_green if channel == 1 else grad_blue)
-            if projected[n, RED + channel] <= zero:  # clamped there
-                grad = zero
-            by_direction = evaluate_backward(sh, n, channel, sh_degree, direction, grad, grad_sh)
-            grad_dx += by_direction.x
-            grad_dy += by_direction.y
-            grad_dz += by_direction.z
-        for k in range(used, stored):
-            for channel in range(3):
-                grad_sh[n, k, channel] = zero
-        along = grad_dx * direction.x + grad_dy * direction.y + grad_dz * direction.z
-        grad_means[n, 0] = grad_mean.x + (grad_dx - along * direction.x) * inverse_distance
-        grad_means[n, 1] = grad_mean.y + (grad_dy - along * direction.y) * inverse_distance
-        grad_means[n, 2] = grad_mean.z + (grad_dz - along * direction.z) * inverse_distance
+        # Where the colour was clamped it has no gradient.
+        grad_colour = Vector3(
+            grad_red if projected[n, RED] > zero else zero,
+            grad_green if projected[n, GREEN] > zero else zero,
+            grad_blue if projected[n, BLUE] > zero else zero,
+        )
+        by_direction = evaluate_backward(
+            sh_rest, n, layout, sh_degree, direction, grad_colour, grad_sh, grad_sh_rest
+        )
+        for i in range(rest_start + used, rest_start + layout.rest):
+            grad_sh_rest[i] = zero
+        along = dot(by_direction, direction)
+        grad_means[n, 0] = grad_mean.x + (by_direction.x - along * direction.x) * inverse_distance
+        grad_means[n, 1] = grad_mean.y + (by_direction.y - along * direction.y) * inverse_distance
+        grad_means[n, 2] = grad_mean.z + (by_direction.z - along * direction.z) * inverse_distance

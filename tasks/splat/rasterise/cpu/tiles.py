@@ -28,15 +28,18 @@ from tasks.splat.rasterise.cpu.layout import (
     DEPTH,
     MEAN_X,
     MEAN_Y,
+    PROJECTED,
     TILE,
     TILE_SHIFT,
 )
+from tasks.splat.rasterise.cpu.vectors import prefetch
 
 _DIGIT_BITS = 11
 _DIGITS = 1 << _DIGIT_BITS
 _PASSES = 3  # of 11 bits: a float32 has 32
 _LEVEL_SLACK = np.float32(1e-4)
 """Added to the level: rounding may let a tile in where nothing is drawn, never leave one out."""
+_AHEAD = 16
 _PIXEL_SLACK = np.float32(1e-3)
 
 
@@ -159,10 +162,15 @@ def bin_into_tiles(
     pairs = np.zeros(threads, np.int64)
     counts = np.zeros((threads, tiles), np.int32)
 
+    flat_projected = projected.reshape(-1)
+    flat_radii = radii.reshape(-1)
     for thread in prange(threads):
         pair = room[thread]
         for i in range(parts[thread], parts[thread + 1]):
             n = order[i]
+            if i + _AHEAD < visible:
+                prefetch(flat_projected, order[i + _AHEAD] * PROJECTED)
+                prefetch(flat_radii, order[i + _AHEAD] * 2)
             mean_x = projected[n, MEAN_X]
             mean_y = projected[n, MEAN_Y]
             radius_x = float32(radii[n, 0])

@@ -34,6 +34,24 @@ SCENES = {
 }
 
 
+@pytest.mark.parametrize("apart", [1, 4])
+def test_harmonics_kept_apart_render_and_learn_as_if_together(apart: int) -> None:
+    scene = SCENES["many"]
+    *others, sh = scene.tensors(torch.float32)
+    together = sh.clone().requires_grad_()
+    split = [part.clone().requires_grad_() for part in (sh[:, :apart], sh[:, apart:])]
+
+    expected = rasterise(*others, together, **scene.view, sh_degree=2).rgb
+    found = rasterise(*others, split[0], sh_rest=split[1], **scene.view, sh_degree=2).rgb
+    for image in (expected, found):
+        torch.autograd.backward((image * image).sum())
+
+    assert torch.equal(found, expected)
+    grads = [part.grad for part in split]
+    assert torch.equal(torch.cat([g for g in grads if g is not None], 1), together.grad)
+    assert not grads[1][:, 9 - apart :].any()
+
+
 @pytest.mark.parametrize("antialiased", [False, True], ids=["classic", "antialiased"])
 @pytest.mark.parametrize("scene", SCENES.values(), ids=SCENES.keys())
 def test_renders_what_the_dense_reference_renders(scene: Scene, antialiased: bool) -> None:

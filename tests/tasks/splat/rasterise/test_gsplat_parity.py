@@ -8,6 +8,7 @@ from gsplat.cuda._torch_impl import _fully_fused_projection, _spherical_harmonic
 from scenes import random_scene, stacked, view
 
 from tasks.splat.rasterise.cpu import rasterise
+from tasks.splat.rasterise.cpu.harmonics import sh_layout
 from tasks.splat.rasterise.cpu.layout import (
     BLUE,
     CONIC_DET,
@@ -97,7 +98,10 @@ def projected_by_kernel(
     projected = np.zeros((len(means), PROJECTED), np.float32)
     radii = np.zeros((len(means), 2), np.int32)
     broken = project(
-        *(tensor.numpy() for tensor in (means, quats, scales, opacities, sh)),
+        *(tensor.numpy() for tensor in (means, quats, scales, opacities)),
+        sh.numpy().reshape(-1),
+        sh.numpy().reshape(-1),
+        sh_layout(sh.shape[1], 0),
         degree,
         antialiased,
         rotation,
