@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from gsplat import rasterization
 from gsplat.cuda._wrapper import rasterize_to_indices_in_range, rasterize_to_pixels
-from jaxtyping import Float, Float32, Float64, Int64
+from jaxtyping import Bool, Float, Float32, Float64, Int64
 from torch import Tensor
 
 from tasks.splat.rasterise.protocol import Rendering
@@ -47,14 +47,15 @@ def rasterise(
     def as_given(tensor: Tensor) -> Tensor:
         return tensor if stacked else tensor[0]
 
+    poses = on_device(camera_from_world)
     # packed=False keeps means2d and radii in the order of the Gaussians.
     image, alpha, meta = rasterization(
         means,
         quats,
         scales,
-        opacities,
+        opacities * _in_front(means, quats, scales, poses),
         sh if sh_rest is None else torch.cat([sh, sh_rest], 1),
-        on_device(camera_from_world),
+        poses,
         on_device(intrinsics),
         width,
         height,
@@ -77,6 +78,24 @@ def rasterise(
         means2d=means2d,
         radii=meta["radii"],
     )
+
+
+@torch.no_grad()
+def _in_front(
+    means: Float32[Tensor, "n 3"],
+    quats: Float32[Tensor, "n 4"],
+    scales: Float32[Tensor, "n 3"],
+    camera_from_world: Float32[Tensor, "c 4 4"],
+) -> Bool[Tensor, " n"]:
+    """Whether no camera's plane is nearer than a standard deviation, which gsplat does not ask."""
+    axis = camera_from_world[:, 2, :3]
+    depths = axis @ means.T + camera_from_world[:, 2, 3:]
+    # The axis turned into each Gaussian's own frame: by the inverse of its unit quaternion.
+    unit = torch.nn.functional.normalize(quats, dim=-1)[None]
+    w, v = unit[..., :1], -unit[..., 1:]
+    across = 2 * torch.linalg.cross(v, axis[:, None].expand(-1, len(means), -1))
+    own = axis[:, None] + w * across + torch.linalg.cross(v.expand_as(across), across)
+    return (depths >= (own * scales).norm(dim=-1)).all(0)
 
 
 @torch.no_grad()

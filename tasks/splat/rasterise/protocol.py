@@ -73,6 +73,11 @@ class Rasteriser(Protocol):
     ) -> Rendering:
         """Render the image of one camera, or of each in a stack of one or more.
 
+        A Gaussian that reaches the plane through the camera is not drawn: one whose mean is nearer
+        to it than its standard deviation along the optical axis. Its projection means nothing there
+        and may veil the whole image. (On CUDA one that reaches the plane of any camera of a stack
+        is left out of the images of all.)
+
         Args:
             means: centres, world units.
             quats: rotations of the Gaussians' axes to the world, wxyz; need not be normalised.

@@ -10,6 +10,11 @@ so forward and backward need the 2x3 matrix U and never the 3D covariance. Antia
 multiplied with ``sqrt(det(U U^T) / det C)``; by Cauchy and Binet that numerator is the squared
 cross product of U's rows, which does not cancel for thin Gaussians. The bounds (radii, limits of
 the Jacobian, near plane) are those of ``gsplat.rasterization``.
+
+J describes the projection near the mean, and nothing of it holds where a Gaussian reaches the plane
+through the camera: one on the ground beside the photographer's feet would veil the whole picture.
+Gaussians whose mean is nearer to that plane than their own standard deviation across it are not
+drawn.
 """
 
 import math
@@ -101,6 +106,17 @@ def _limits(pinhole: Float32[np.ndarray, "4"], width: int, height: int) -> Limit
         (width_px - cx + _MARGIN * width_px) / fx,
         -(cy + _MARGIN * height_px) / fy,
         (height_px - cy + _MARGIN * height_px) / fy,
+    )
+
+
+@inlined
+def _variance_along(axis: Vector3, turned: Matrix3, scale: Vector3) -> float:
+    """Of a Gaussian, along a direction of the world."""
+    own = apply_transposed(turned, axis)
+    return (
+        own.x * own.x * scale.x * scale.x
+        + own.y * own.y * scale.y * scale.y
+        + own.z * own.z * scale.z * scale.z
     )
 
 
@@ -210,6 +226,7 @@ def project(
         The number of Gaussians found not to be finite; the harmonics are looked at in view only.
     """
     world_to_camera = _matrix(rotation)
+    optical_axis = Vector3(world_to_camera.m20, world_to_camera.m21, world_to_camera.m22)
     t0 = translation[0]
     t1 = translation[1]
     t2 = translation[2]
@@ -251,8 +268,11 @@ def project(
         unit = Quaternion(
             q.w * inverse_norm, q.x * inverse_norm, q.y * inverse_norm, q.z * inverse_norm
         )
+        turned = _rotation(unit)
+        if not p.z * p.z >= _variance_along(optical_axis, turned, scale):
+            continue
         to_image = multiply(_jacobian(p, fx, fy, limits), world_to_camera)
-        axes = scale_columns(multiply(to_image, _rotation(unit)), scale)
+        axes = scale_columns(multiply(to_image, turned), scale)
         cov_xx = axes.m00 * axes.m00 + axes.m01 * axes.m01 + axes.m02 * axes.m02 + BLUR
         cov_xy = axes.m00 * axes.m10 + axes.m01 * axes.m11 + axes.m02 * axes.m12
         cov_yy = axes.m10 * axes.m10 + axes.m11 * axes.m11 + axes.m12 * axes.m12 + BLUR

@@ -96,6 +96,7 @@ def render(
     seen = (
         (z >= 0.01)
         & (z <= 1e10)
+        & (z >= covariance[:, 2, 2].sqrt())
         & (opacities >= 1 / 255)
         & (radii > 0).all(1)
         & (means2d + radii > 0).all(1)

@@ -110,7 +110,7 @@ def test_median_depth_is_on_a_surface_where_expected_depth_is_between_two() -> N
         return rasterise(
             torch.tensor([[0.0, 0.0, 2.0], [0.0, 0.0, 6.0]])[:count],
             torch.tensor([[1.0, 0.0, 0.0, 0.0]]).expand(count, 4),
-            torch.full((count, 3), 50.0),
+            torch.tensor([50.0, 50.0, 0.01]).expand(count, 3),
             torch.tensor(opacities),
             torch.zeros(count, 1, 3),
             camera_from_world=np.eye(4),
