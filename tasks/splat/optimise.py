@@ -20,7 +20,7 @@ from tasks.splat.adam import Adam
 from tasks.splat.checkpoints import NO_CHECKPOINTS, Checkpoints, DescentState
 from tasks.splat.config import Densify, SplatConfig
 from tasks.splat.loss import PreparedTarget, photometric_loss, prepare_target
-from tasks.splat.rasterise.select import rasteriser_for
+from tasks.splat.rasterise.select import prepare_rasteriser, rasteriser_for
 
 CURVE_EVERY = 50
 """Iterations averaged into one point of the training curve."""
@@ -263,6 +263,7 @@ def _descend(
     checkpoints: Checkpoints,
 ) -> Fitted:
     rasterise = rasteriser_for(torch.device(device))
+    prepare_rasteriser(torch.device(device), progress)
     strategy = _strategy(descent)
     kept = checkpoints.load()
     moving = (
