@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import numba
 from numba.core.caching import (
@@ -59,6 +59,17 @@ def serial_kernel(function: Callable[Parameters, Result]) -> Callable[Parameters
 def inlined(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
     """Make a part of kernels: its body is copied into each caller, with the caller's options."""
     return numba.njit(_bare(function), inline="always")
+
+
+def is_compiled(kernel: Any) -> bool:
+    """Whether a kernel was compiled for this kind of processor, in this process or, as the cache on
+    disk knows it, before; for any types of its arguments."""
+    if kernel.signatures:
+        return True
+    processor = kernel.targetctx.codegen().magic_tuple()
+    # What numba itself asks before it loads: empty where a source has changed since.
+    known = kernel._cache._cache_file._load_index()
+    return any(kind == processor for _, kind, _ in known)
 
 
 def _bare(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:

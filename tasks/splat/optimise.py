@@ -21,7 +21,7 @@ from tasks.splat.config import Densify, Mcmc, SplatConfig
 from tasks.splat.densify.limit import check_room, most_gaussians
 from tasks.splat.densify.strategy import Densifier, densifier_for
 from tasks.splat.loss import PreparedTarget, photometric_loss, prepare_target
-from tasks.splat.rasterise.select import rasteriser_for
+from tasks.splat.rasterise.select import prepare_rasteriser, rasteriser_for
 
 CURVE_EVERY = 50
 """Iterations averaged into one point of the training curve."""
@@ -272,6 +272,7 @@ def _descend(
     checkpoints: Checkpoints,
 ) -> Fitted:
     rasterise = rasteriser_for(torch.device(device))
+    prepare_rasteriser(torch.device(device), progress)
     strategy = densifier_for(
         descent.densify,
         iterations=descent.iterations,

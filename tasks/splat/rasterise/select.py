@@ -3,6 +3,7 @@
 import torch
 
 from tasks.errors import MachineError
+from tasks.site import Progress
 from tasks.splat.rasterise.protocol import Rasteriser
 
 
@@ -30,3 +31,11 @@ def rasteriser_for(device: torch.device) -> Rasteriser:
     raise MachineError(
         f"device {device} has no rasteriser, only cpu and cuda have one; choose one of these"
     )
+
+
+def prepare_rasteriser(device: torch.device, progress: Progress) -> None:
+    """Compile what no run has compiled for this processor yet, saying that it does."""
+    if device.type == "cpu":
+        from tasks.splat.rasterise.cpu.warm_up import compile_if_new
+
+        compile_if_new(progress)

@@ -39,8 +39,9 @@ _DIGITS = 1 << _DIGIT_BITS
 _PASSES = 3  # of 11 bits: a float32 has 32
 _LEVEL_SLACK = np.float32(1e-4)
 """Added to the level: rounding may let a tile in where nothing is drawn, never leave one out."""
-_AHEAD = 16
 _PIXEL_SLACK = np.float32(1e-3)
+_AHEAD = 16
+"""Gaussians between the one that is prefetched and the one that is binned."""
 
 
 @inlined
@@ -152,11 +153,13 @@ def bin_into_tiles(
     room = np.zeros(threads + 1, np.int64)
     for thread in range(threads + 1):
         parts[thread] = visible * thread // threads
-    for thread in range(threads):
+    for thread in prange(threads):
         count = 0
         for i in range(parts[thread], parts[thread + 1]):
             count += tile_counts[order[i]]
-        room[thread + 1] = room[thread] + count
+        room[thread + 1] = count
+    for thread in range(threads):
+        room[thread + 1] += room[thread]
     pair_tiles = np.empty(room[threads], np.int32)
     pair_members = np.empty(room[threads], np.int32)
     pairs = np.zeros(threads, np.int64)

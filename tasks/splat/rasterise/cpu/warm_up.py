@@ -6,10 +6,14 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from tasks.jit import is_compiled
+from tasks.site import Progress
 from tasks.splat.adam import Adam
 from tasks.splat.densify.noise import add_noise
 from tasks.splat.loss import photometric_loss, prepare_target
 from tasks.splat.rasterise.cpu import rasterise
+from tasks.splat.rasterise.cpu.blend import blend, blend_backward
+from tasks.splat.rasterise.cpu.project import project, project_backward
 
 _SIZE = 16  # pixels
 
@@ -38,6 +42,19 @@ def warm_up(progress: Callable[[int, int, str], None] | None = None) -> float:
     if progress is not None:
         progress(len(steps), len(steps), "done")
     return time.perf_counter() - start_s
+
+
+def compile_if_new(progress: Progress) -> None:
+    """On the first run on this kind of processor, compile now and say so; afterwards do nothing."""
+    if all(is_compiled(kernel) for kernel in (project, blend, blend_backward, project_backward)):
+        return
+
+    def say(done: int, total: int, name: str) -> None:
+        if done < total:
+            doing = f"compiling for this processor ({done + 1} of {total}: {name})"
+            progress(0.0, f"{doing}, about half a minute this first time, kept for later runs")
+
+    warm_up(say)
 
 
 def _render() -> torch.Tensor:
