@@ -1,5 +1,6 @@
 """A Gaussian splat: the one description of it that every stage shares."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -27,3 +28,9 @@ class Gaussians:
     @property
     def sh_degree(self) -> int:
         return int(self.sh.shape[1] ** 0.5) - 1
+
+
+def joined(parts: Sequence[Gaussians]) -> Gaussians:
+    """All of them, in their order; their harmonics are of one degree."""
+    names = ("means", "quats", "log_scales", "logit_opacities", "sh")
+    return Gaussians(**{name: torch.cat([getattr(one, name) for one in parts]) for name in names})

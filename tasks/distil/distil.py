@@ -15,7 +15,7 @@ from tasks.site import Device, Progress, no_progress
 from tasks.splat.checkpoints import NO_CHECKPOINTS, Checkpoints
 from tasks.splat.config import SplatConfig
 from tasks.splat.densify.limit import most_gaussians
-from tasks.splat.fit import SizedPhotos, psnr_db_on
+from tasks.splat.fit import psnr_db_on
 from tasks.splat.loss import prepare_target
 from tasks.splat.optimise import (
     Descent,
@@ -28,6 +28,7 @@ from tasks.splat.optimise import (
     views_of,
 )
 from tasks.splat.render import render
+from tasks.splat.sized_photos import SizedPhotos
 
 Shipped = Literal["distilled", "control"]
 
@@ -66,6 +67,7 @@ def distil(
     splat_config: SplatConfig,
     config: DistilConfig,
     *,
+    fixed: int = 0,
     device: Device = "cpu",
     progress: Progress = no_progress,
     checkpoints: Callable[[str], Checkpoints] = lambda part: NO_CHECKPOINTS,
@@ -80,6 +82,7 @@ def distil(
         guard: photos that it was not fitted to; may be none, and then nothing guards.
         refined: may be none: both continuations are then the same, and the control ships.
         splat_config: how the splat was fitted; its loss is kept.
+        fixed: the first so many Gaussians of ``base`` stay as they are.
         checkpoints: of these very arguments, by the name of the continuation.
 
     Raises:
@@ -94,9 +97,12 @@ def distil(
         extent=scene_extent(training.cameras),
         densify=splat_config.densify.model_copy(update={"start": 0}) if config.densify else None,
         most_gaussians=most_gaussians(splat_config),
+        fixed=fixed,
         ssim_weight=splat_config.ssim_weight,
         opacity_weight=splat_config.opacity_weight,
         scale_weight=splat_config.scale_weight,
+        widest=splat_config.widest,
+        centres=training.cameras.centres,
         seed=config.seed,
     )
 

@@ -11,7 +11,7 @@ from tasks.site import Site
 from tasks.splat.artefact import read_gaussians
 from tasks.splat.checkpoints import checkpoints_of
 from tasks.splat.config import SplatConfig
-from tasks.splat.fit import sized_photos
+from tasks.splat.sized_photos import sized_photos
 from tasks.threads import limit_threads
 from tasks.views.artefact import NovelViews
 
@@ -19,7 +19,7 @@ from tasks.views.artefact import NovelViews
 @task(
     name="distil",
     task_run_name="distil/{scene}",
-    **stage_cache("distil", version=2, numbers_depend_on_device=True),
+    **stage_cache("distil", version=3, numbers_depend_on_device=True),
 )
 def distil_views(
     scene: str,
@@ -61,6 +61,7 @@ def distil_views(
             ],
             splat_config,
             config,
+            fixed=names["fixed"],
             device=site.device,
             progress=stage_progress("distil"),
             checkpoints=checkpoints,

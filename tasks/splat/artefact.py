@@ -40,6 +40,7 @@ def attributes_of(splat: Splat) -> dict[str, Any]:
         "held_out": list(splat.held_out),
         "not_fitted": list(splat.not_fitted),
         "longest_edge": splat.longest_edge,
+        "fixed": splat.fixed,
         "initial_points": splat.initial_points,
         "at_limit": splat.fitted.at_limit,
     }

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from tasks.config import Alternative, Config
+from tasks.splat.dense.config import DenseConfig
 
 
 class _Refining(Alternative):
@@ -33,7 +34,7 @@ class Default(_ByGradient):
 
     kind: Literal["default"] = "default"
     gradient: float = Field(
-        default=2e-4,
+        default=4e-4,
         gt=0,
         description="Mean image gradient, in half images, above which a Gaussian multiplies.",
     )
@@ -83,7 +84,7 @@ Densify = Default | Absgrad | Mcmc
 
 
 class Points(Alternative):
-    """Start from the points that the training photos triangulate."""
+    """Start from the points that the training photos triangulate, and no others."""
 
     kind: Literal["points"] = "points"
 
@@ -131,7 +132,24 @@ class SplatConfig(Config):
         description="Weight of the mean standard deviation, in extents of the scene, which is "
         "pulled down.",
     )
-    init: Annotated[Points | Ply, Field(discriminator="kind")] = Points()
+    depth_weight: float = Field(
+        default=0.0,
+        ge=0,
+        description="Weight of the difference between rendered and swept depth, relative and "
+        "inverse, where 'init.kind' is 'dense'.",
+    )
+    widest: float | None = Field(
+        default=0.25,
+        gt=0,
+        description="Largest standard deviation of a Gaussian, in distances to the nearest camera; "
+        "null = any.",
+    )
+    backdrop: bool = Field(
+        default=True,
+        description="A sphere of fixed, wide Gaussians far behind everything, in the photos' "
+        "colours, so that what no photo shows is not black.",
+    )
+    init: Annotated[DenseConfig | Points | Ply, Field(discriminator="kind")] = DenseConfig()
     densify: Annotated[Densify, Field(discriminator="kind")] = Default()
     memory_gib: float = Field(
         default=2.0,

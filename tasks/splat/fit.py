@@ -4,22 +4,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float32, UInt8
+from jaxtyping import Bool, UInt8
 
 from tasks.cameras import Cameras
 from tasks.evaluate.images import psnr_db
 from tasks.gaussians import Gaussians
-from tasks.images import fitted_sizes, from_levels, resized, resized_mask
+from tasks.images import from_levels
 from tasks.sfm.triangulate import Observations, sample_colours, triangulate_tracks
 from tasks.site import Device, Progress, no_progress
+from tasks.splat.begin import Beginning, begin
 from tasks.splat.checkpoints import NO_CHECKPOINTS, Checkpoints
 from tasks.splat.config import EveryNth, SplatConfig, TrainOn
 from tasks.splat.densify.limit import most_gaussians
-from tasks.splat.initialise import gaussians_from_points
 from tasks.splat.optimise import Fitted, Score, optimise
 from tasks.splat.render import render
+from tasks.splat.sized_photos import SizedPhotos, sized_photos
 from tasks.splat.split import split_photos
 
+BEGINNING = 0.05
+"""Share of the stage's time, about, that its depths take before the first iteration."""
 WATCHED = 4
 """Held-out photos, at most, that are scored while the splat is fitted."""
 
@@ -38,41 +41,10 @@ class Splat:
     """Photos left out of this fit, which the splat that it started from may know."""
     longest_edge: int
     """Of the photos fitted to, px."""
+    fixed: int
+    """The first so many Gaussians were not fitted: they are the backdrop."""
     initial_points: int
-    """Gaussians that it started from."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class SizedPhotos:
-    """Photos at the size of a fit, what each of their pixels counts, and their cameras."""
-
-    cameras: Cameras
-    photos: list[UInt8[np.ndarray, "_ _ 3"]]
-    weights: list[Float32[np.ndarray, "_ _"] | None]
-
-
-def sized_photos(
-    cameras: Cameras,
-    photos: Sequence[UInt8[np.ndarray, "_ _ 3"]],
-    chosen: Sequence[int],
-    max_size: int,
-    *,
-    masks: Sequence[Bool[np.ndarray, "_ _"] | None] | None = None,
-) -> SizedPhotos:
-    """The photos at ``chosen``, read one at a time, their longest edge at most ``max_size`` px."""
-    smaller = cameras.select(chosen)
-    smaller = smaller.resized(fitted_sizes(smaller.sizes, max_size))
-    sizes = [smaller.size(index) for index in range(len(smaller))]
-    return SizedPhotos(
-        cameras=smaller,
-        photos=[resized(photos[i], size) for i, size in zip(chosen, sizes, strict=True)],
-        weights=[
-            None
-            if masks is None or (mask := masks[i]) is None
-            else resized_mask(mask, size).astype(np.float32)
-            for i, size in zip(chosen, sizes, strict=True)
-        ],
-    )
+    """Gaussians that it started from, but for those."""
 
 
 def fit(
@@ -106,13 +78,22 @@ def fit(
         MachineError: the optimisation diverged.
     """
     chosen = split_photos(cameras.names, split)
+    training = sized_photos(cameras, photos, chosen.training, config.max_size, masks=masks)
     if start is None:
-        initial = _from_points(cameras, observations, photos, chosen.training, config)
+        found = triangulate_tracks(cameras, observations, photos=chosen.training)
+        beginning = begin(
+            training,
+            found,
+            sample_colours(observations, found.tracks, photos, photos=chosen.training),
+            observations,
+            chosen.training,
+            config,
+            progress=lambda share, doing: progress(BEGINNING * share, doing),
+        )
     else:
-        initial = start
+        beginning = Beginning(gaussians=start)
     held_out = chosen.held_out if start is None else ()
     not_fitted = () if start is None else chosen.held_out
-    training = sized_photos(cameras, photos, chosen.training, config.max_size, masks=masks)
     watched = sized_photos(
         cameras,
         photos,
@@ -123,13 +104,13 @@ def fit(
     fitted = optimise(
         training.photos,
         training.cameras,
-        initial,
+        beginning,
         config,
         settled=start is not None,
         weights=training.weights,
         score=_score_on(watched, device) if watched.photos else None,
         device=device,
-        progress=progress,
+        progress=lambda share, doing: progress(BEGINNING + (1 - BEGINNING) * share, doing),
         checkpoints=checkpoints,
     )
     return Splat(
@@ -139,23 +120,8 @@ def fit(
         held_out=cameras.select(held_out).names,
         not_fitted=cameras.select(not_fitted).names,
         longest_edge=config.max_size,
-        initial_points=len(initial),
-    )
-
-
-def _from_points(
-    cameras: Cameras,
-    observations: Observations,
-    photos: Sequence[UInt8[np.ndarray, "_ _ 3"]],
-    training: Sequence[int],
-    config: SplatConfig,
-) -> Gaussians:
-    found = triangulate_tracks(cameras, observations, photos=training)
-    return gaussians_from_points(
-        found.points,
-        sample_colours(observations, found.tracks, photos, photos=training),
-        sh_degree=config.sh_degree,
-        seed=config.seed,
+        fixed=beginning.fixed,
+        initial_points=len(beginning.gaussians) - beginning.fixed,
     )
 
 

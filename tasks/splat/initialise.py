@@ -1,8 +1,8 @@
-"""The Gaussians an optimisation starts from: one a triangulated point."""
+"""Gaussians in the place of points."""
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float32, Float64
 from scipy.spatial import KDTree
 
 from tasks.errors import InputError
@@ -40,15 +40,38 @@ def gaussians_from_points(
             f"needs at least {MIN_POINTS} to start from; add photos that overlap more"
         )
     neighbours = KDTree(points).query(points, 4)[0][:, 1:]
-    scale = np.sqrt((neighbours**2).mean(1)) + 1e-7
+    widths = np.sqrt((neighbours**2).mean(1)) + 1e-7
+    return gaussians_of(
+        points, colours, widths, opacity=FIRST_OPACITY, sh_degree=sh_degree, seed=seed
+    )
+
+
+def gaussians_of(
+    points: Float[np.ndarray, "n 3"],
+    colours: Float[np.ndarray, "n 3"],
+    widths: Float64[np.ndarray, " n"] | Float32[np.ndarray, " n"],
+    *,
+    opacity: float,
+    sh_degree: int,
+    seed: int,
+) -> Gaussians:
+    """Round Gaussians, the same from everywhere.
+
+    Args:
+        points: world units.
+        colours: RGB in [0, 1].
+        widths: standard deviations, world units.
+        opacity: of each, 0..1.
+        seed: of the rotations, which matter once a Gaussian is no longer round.
+    """
     count = len(points)
     sh = torch.zeros(count, (sh_degree + 1) ** 2, 3)
     sh[:, 0] = torch.tensor((colours - 0.5) / SH_0, dtype=torch.float32)
     return Gaussians(
         means=torch.tensor(points, dtype=torch.float32),
         quats=torch.rand(count, 4, generator=torch.Generator().manual_seed(seed)),
-        log_scales=torch.tensor(np.log(scale), dtype=torch.float32)[:, None].repeat(1, 3),
-        logit_opacities=torch.logit(torch.full((count,), FIRST_OPACITY)),
+        log_scales=torch.tensor(np.log(widths), dtype=torch.float32)[:, None].repeat(1, 3),
+        logit_opacities=torch.logit(torch.full((count,), opacity)),
         sh=sh,
     )
 

@@ -16,15 +16,23 @@ from tasks.gaussians import Gaussians
 from tasks.images import resized, resized_mask
 from tasks.site import Device, Progress, no_progress
 from tasks.splat.adam import Adam
+from tasks.splat.begin import Beginning
 from tasks.splat.checkpoints import NO_CHECKPOINTS, Checkpoints, DescentState
 from tasks.splat.config import Densify, Mcmc, SplatConfig
 from tasks.splat.densify.limit import check_room, most_gaussians
 from tasks.splat.densify.strategy import Densifier, densifier_for
+from tasks.splat.depth_loss import DepthTarget, depth_loss, depth_target
+from tasks.splat.floaters import limit_widths
 from tasks.splat.loss import PreparedTarget, photometric_loss, prepare_target
+from tasks.splat.rasterise.protocol import Rendering
 from tasks.splat.rasterise.select import prepare_rasteriser, rasteriser_for
 
 CURVE_EVERY = 50
 """Iterations averaged into one point of the training curve."""
+DEPTH_EVERY = 2
+"""Iterations between two that look at depths: rendering and pulling at them costs a tenth."""
+NARROW_EVERY = 100
+"""Iterations between two looks at Gaussians that are too wide for where they are."""
 SCORES = 10
 """Points of the curve, evenly spread, at which the Gaussians are scored."""
 
@@ -70,6 +78,7 @@ class View:
     intrinsics: Float64[np.ndarray, "3 3"]
     width: int
     height: int
+    depth: DepthTarget | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -82,7 +91,7 @@ class Step:
     """Of the view's loss."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Descent:
     """How the Gaussians move, whatever they are fitted to."""
 
@@ -92,16 +101,24 @@ class Descent:
     densify: Densify | None
     """None leaves the Gaussians as many as they are."""
     most_gaussians: int
+    fixed: int = 0
+    """The first so many Gaussians stay as they are."""
     ssim_weight: float
     opacity_weight: float
     scale_weight: float
+    depth_weight: float = 0.0
+    """Of the views' depths, where they have them."""
+    widest: float | None = None
+    """Standard deviation, in distances to the nearest camera; None for any."""
+    centres: Float64[np.ndarray, "c 3"]
+    """Of the cameras of the photos, world units."""
     seed: int
 
 
 def optimise(
     photos: Sequence[UInt8[np.ndarray, "_ _ 3"]],
     cameras: Cameras,
-    initial: Gaussians,
+    beginning: Beginning,
     config: SplatConfig,
     *,
     settled: bool = False,
@@ -118,23 +135,24 @@ def optimise(
     Args:
         photos: training photos, RGB, each of the size its camera says.
         cameras: pinhole cameras of ``photos``, in the same order.
-        initial: what to start from; world units of ``cameras``.
+        beginning: what to start from; world units of ``cameras``, depths of ``photos``.
         settled: whether that is a fitted splat, which needs no half size and no low degrees first.
         weights: of each photo's pixels in the loss, 0 or more; None stands for 1 everywhere.
         score: of the Gaussians on the way, for the curve alone: nothing depends on it.
         checkpoints: of these very arguments; see :func:`descend`.
 
     Raises:
-        InputError: ``initial`` holds more Gaussians than there may be.
+        InputError: ``beginning`` holds more Gaussians than there may be.
         MachineError: the optimisation diverged (a number stopped being finite).
 
     Source: Kerbl et al., SIGGRAPH 2023; densification: :mod:`tasks.splat.densify`.
     """
-    check_room(len(initial), config)
+    check_room(len(beginning.gaussians), config)
     half_size_until = 0 if settled else int(config.half_size_share * config.iterations)
-    full = views_of(photos, cameras, weights=weights, device=device)
+    depths = beginning.depths
+    full = views_of(photos, cameras, weights=weights, depths=depths, device=device)
     half = (
-        views_of(photos, cameras, weights=weights, factor=2, device=device)
+        views_of(photos, cameras, weights=weights, depths=depths, factor=2, device=device)
         if half_size_until
         else full
     )
@@ -153,13 +171,17 @@ def optimise(
         extent=scene_extent(cameras),
         densify=config.densify,
         most_gaussians=most_gaussians(config),
+        fixed=beginning.fixed,
         ssim_weight=config.ssim_weight,
         opacity_weight=config.opacity_weight,
         scale_weight=config.scale_weight,
+        depth_weight=config.depth_weight,
+        widest=config.widest,
+        centres=cameras.centres,
         seed=config.seed,
     )
     return descend(
-        initial,
+        beginning.gaussians,
         steps,
         descent,
         score=score,
@@ -278,9 +300,11 @@ def _descend(
         iterations=descent.iterations,
         extent=descent.extent,
         most=descent.most_gaussians,
+        fixed=descent.fixed,
         device=device,
     )
     opacity_weight, scale_weight = _pulls(descent)
+    centres = torch.from_numpy(descent.centres).to(device, torch.float32)
     kept = checkpoints.load()
     moving = (
         _started(initial, strategy, descent, device)
@@ -299,6 +323,7 @@ def _descend(
         range(first, descent.iterations), islice(steps, first, None), strict=False
     ):
         view, degree = step.view, step.sh_degree
+        depth = view.depth if iteration % DEPTH_EVERY == 0 else None
         scales, opacities = torch.exp(params["scales"]), torch.sigmoid(params["opacities"])
         rendering = rasterise(
             params["means"],
@@ -313,6 +338,7 @@ def _descend(
             height=view.height,
             sh_degree=degree,
             absgrad=strategy.absgrad,
+            with_depth=depth is not None,
         )
         info = {
             "means2d": rendering.means2d,
@@ -329,13 +355,23 @@ def _descend(
             loss = loss + opacity_weight * opacities.mean()
         if scale_weight:
             loss = loss + scale_weight / descent.extent * scales.mean()
+        if depth is not None and rendering.depth is not None:
+            loss = loss + descent.depth_weight * depth_loss(rendering.depth, rendering.alpha, depth)
         loss.backward()  # type: ignore[no-untyped-call]
+        _hold(descent.fixed, params, rendering)
         for name, optimiser in optimisers.items():
             if name != "shN" or degree > 0:
                 optimiser.step()
             optimiser.zero_grad(set_to_none=True)
         with torch.no_grad():
             strategy.step_post_backward(params, optimisers, state, iteration, info)
+            if descent.widest and (iteration + 1) % NARROW_EVERY == 0:
+                limit_widths(
+                    params["scales"][descent.fixed :],
+                    params["means"][descent.fixed :],
+                    centres,
+                    descent.widest,
+                )
         optimisers["means"].param_groups[0]["lr"] *= falling
 
         moving.iteration = iteration + 1
@@ -373,6 +409,19 @@ def _descend(
         ),
         at_limit=state.get("at_limit", False),
     )
+
+
+def _hold(fixed: int, params: torch.nn.ParameterDict, rendering: Rendering) -> None:
+    """Take the gradients from the first Gaussians: they neither move nor multiply."""
+    if not fixed:
+        return
+    for value in params.values():
+        if value.grad is not None:
+            value.grad[:fixed] = 0
+    means2d = rendering.means2d
+    for gradient in (means2d.grad, getattr(means2d, "absgrad", None)):
+        if gradient is not None:
+            gradient[:, :fixed] = 0
 
 
 def _pulls(descent: Descent) -> tuple[float, float]:
@@ -441,10 +490,11 @@ def views_of(
     cameras: Cameras,
     *,
     weights: Sequence[Float32[np.ndarray, "_ _"] | None] | None = None,
+    depths: Sequence[Float32[np.ndarray, "_ _"]] | None = None,
     factor: int = 1,
     device: Device = "cpu",
 ) -> list[View]:
-    """Photos as targets, their sides ``factor`` times smaller."""
+    """Photos as targets, ``factor`` times smaller, and what is known of their depths."""
     sizes = np.maximum(1, cameras.sizes // factor)
     smaller = cameras.resized(sizes)
     return [
@@ -459,6 +509,9 @@ def views_of(
             intrinsics=smaller.intrinsics[i],
             width=int(width),
             height=int(height),
+            depth=None
+            if depths is None
+            else depth_target(depths[i], (int(width), int(height)), device),
         )
         for i, (width, height) in enumerate(sizes)
     ]

@@ -10,10 +10,11 @@ from tasks.gaussians import Gaussians
 from tasks.ingest.source import Source
 from tasks.sfm.reconstruct import Poses
 from tasks.splat.config import Ply, Points
+from tasks.splat.dense.config import DenseConfig
 from tasks.splat.export.ply import read_ply
 
 
-def find_start(folder: Path, init: Points | Ply) -> Source | None:
+def find_start(folder: Path, init: DenseConfig | Points | Ply) -> Source | None:
     """The file that a fit starts from, by its content; None where it starts from points.
 
     Args:
@@ -22,7 +23,7 @@ def find_start(folder: Path, init: Points | Ply) -> Source | None:
     Raises:
         InputError: the file cannot be read.
     """
-    if isinstance(init, Points):
+    if not isinstance(init, Ply):
         return None
     path = (folder if folder.is_dir() else folder.parent) / init.file
     try:
@@ -31,7 +32,7 @@ def find_start(folder: Path, init: Points | Ply) -> Source | None:
     except OSError as error:
         raise InputError(
             f"'{path}' cannot be read ({error.strerror or error}), and splat.init says that the "
-            "fit starts from it; put the splat there, or set splat.init.kind to 'points'"
+            "fit starts from it; put the splat there, or set splat.init.kind to 'dense'"
         ) from error
 
 

@@ -16,7 +16,7 @@ from tasks.threads import limit_threads
 @task(
     name="splat",
     task_run_name="splat/{scene}",
-    **stage_cache("splat", version=3, numbers_depend_on_device=True),
+    **stage_cache("splat", version=4, numbers_depend_on_device=True),
 )
 def fit_splat(
     scene: str,

@@ -1,12 +1,16 @@
 """What changes dense depth maps and points."""
 
+from typing import Literal
+
 from pydantic import Field
 
-from tasks.config import Config
+from tasks.config import Alternative
 
 
-class DenseConfig(Config):
-    """How depth is swept for in the training photos, and which of it becomes points."""
+class DenseConfig(Alternative):
+    """Start from the training photos' swept depths as well as from their triangulated points."""
+
+    kind: Literal["dense"] = "dense"
 
     coarse_size: int = Field(
         default=320,
@@ -39,7 +43,7 @@ class DenseConfig(Config):
         "map and agree, px.",
     )
     max_points: int = Field(
-        default=60_000, ge=0, le=10_000_000, description="Points, at most; thinned evenly."
+        default=30_000, ge=0, le=10_000_000, description="Points, at most; thinned evenly."
     )
     point_step: int = Field(
         default=2, ge=1, le=64, description="Pixels between the points of a photo."

@@ -131,9 +131,10 @@ def _sweep(
         np.float32(EDGE),
         sums,
     )
-    found, cost = np.empty_like(inverse), np.empty_like(inverse)
+    found = np.empty_like(inverse)
     pick_smooth(sums, inverse, planes, found)
     step = float(planes[1] - planes[0])
+    cost = _costs_at(found, costs, planes)
     for level in levels[1:]:
         start = np.empty_like(level.grey[index], dtype=np.float32)
         enlarge(_median(found), np.float32(2 * step), start)
@@ -168,6 +169,17 @@ def _costs(
         costs,
     )
     return costs
+
+
+def _costs_at(
+    inverse: Float32[np.ndarray, "h w"],
+    costs: UInt8[np.ndarray, "h w planes"],
+    planes: Float32[np.ndarray, " planes"],
+) -> Float32[np.ndarray, "h w"]:
+    """Of the plane next to each inverse depth, 1 for the worst."""
+    nearest = np.rint((inverse - planes[0]) / (planes[1] - planes[0])).astype(np.int64)
+    chosen = np.clip(nearest, 0, len(planes) - 1)[..., None]
+    return from_levels(np.take_along_axis(costs, chosen, axis=2)[..., 0])
 
 
 def _median(values: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:

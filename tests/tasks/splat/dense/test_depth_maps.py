@@ -42,6 +42,19 @@ def test_confidence_is_known_where_depth_is() -> None:
         assert found.depth.shape == (HEIGHT, WIDTH)
 
 
+def test_photos_of_the_coarse_size_need_no_finer_one() -> None:
+    config = CONFIG.model_copy(update={"coarse_size": max(WIDTH, HEIGHT)})
+    maps, again = (
+        depth_maps(CAMERAS, photographs(FACING, CAMERAS), sparse_on(FACING, CAMERAS), config)
+        for _ in range(2)
+    )
+
+    assert share_known(maps) > 0.7
+    assert np.median(np.abs(relative_errors(maps, FACING))) < 0.004
+    for one, other in zip(maps, again, strict=True):
+        np.testing.assert_array_equal(one.depth, other.depth)
+
+
 def test_two_photos_are_enough() -> None:
     pair = CAMERAS.select([0, 1])
 

@@ -8,7 +8,7 @@ from splats_by_hand import random_parameters, stepped
 
 from tasks.errors import InputError
 from tasks.site import Device
-from tasks.splat.config import Absgrad, Default, EveryNth, Mcmc, SplatConfig
+from tasks.splat.config import Absgrad, Default, EveryNth, Mcmc, Points, SplatConfig
 from tasks.splat.densify.limit import bytes_per_gaussian, check_room, most_gaussians
 from tasks.splat.densify.strategy import densifier_for
 from tasks.splat.fit import Splat, fit
@@ -30,7 +30,9 @@ def fitted(
     scene: Photographed, *, device: Device = "cpu", **fields: object
 ) -> tuple[Splat, list[str]]:
     told: list[str] = []
-    config = SplatConfig(iterations=150, sh_degree=1, max_size=32, **fields)
+    config = SplatConfig(
+        iterations=150, sh_degree=1, max_size=32, init=Points(), backdrop=False, **fields
+    )
     splat = fit(
         scene.cameras,
         scene.observations,
