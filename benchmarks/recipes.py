@@ -91,7 +91,7 @@ def costs(store: Store, runs: Sequence[tuple[str, str, int]]) -> pd.DataFrame:
                 "recipe": recipe,
                 "seconds": row["seconds"],
                 "memory_mib": row["peak_memory_mib"],
-                "gaussians": handle.attributes["gaussians"] - handle.attributes["fixed"],
+                "gaussians": handle.attributes["gaussians"] - handle.attributes["backdrop"],
             }
         )
     return pd.DataFrame(rows).pivot_table(

@@ -67,7 +67,9 @@ def _flight(
         return spline(cameras, frames)
     if path == "ellipse":
         return ellipse(cameras, frames)
-    middle = render(gaussians, cameras, len(cameras) // 2, with_depth=True, device=device)
+    middle = render(
+        gaussians.foreground, cameras, len(cameras) // 2, with_depth=True, device=device
+    )
     assert middle.depth is not None
     focus_depth = float(middle.depth[middle.alpha > 0].median())
     if path == "spiral":

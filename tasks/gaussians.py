@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float32
 
+TENSORS = ("means", "quats", "log_scales", "logit_opacities", "sh")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Gaussians:
@@ -21,6 +23,15 @@ class Gaussians:
     sh: Float32[torch.Tensor, "n k 3"]
     """Real spherical harmonics of the colour, ``k = (degree + 1) ** 2``, RGB last; a colour is
     ``0.5 + sum`` clamped below at 0 (sRGB as the photos give it)."""
+    backdrop: int = 0
+    """The first so many stand far behind the scene, where they are never moved; they have a colour
+    where nothing is known to be, but no depth that means anything."""
+
+    @property
+    def foreground(self) -> "Gaussians":
+        """All but the backdrop."""
+        kept = {name: getattr(self, name)[self.backdrop :] for name in TENSORS}
+        return Gaussians(**kept) if self.backdrop else self
 
     def __len__(self) -> int:
         return len(self.means)
@@ -31,6 +42,6 @@ class Gaussians:
 
 
 def joined(parts: Sequence[Gaussians]) -> Gaussians:
-    """All of them, in their order; their harmonics are of one degree."""
-    names = ("means", "quats", "log_scales", "logit_opacities", "sh")
-    return Gaussians(**{name: torch.cat([getattr(one, name) for one in parts]) for name in names})
+    """All, in their order; their harmonics are of one degree, and only the first has a backdrop."""
+    together = {name: torch.cat([getattr(one, name) for one in parts]) for name in TENSORS}
+    return Gaussians(**together, backdrop=parts[0].backdrop)

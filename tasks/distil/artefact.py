@@ -28,6 +28,7 @@ def attributes_of(found: Distilled, *, refined_views: int, guard: list[str]) -> 
     """
     return {
         "shipped": found.shipped,
+        "backdrop": found.control.gaussians.backdrop,
         "refined_views": refined_views,
         "control_gaussians": len(found.control.gaussians),
         "distilled_gaussians": len(found.distilled.gaussians),

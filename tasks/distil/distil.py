@@ -67,7 +67,6 @@ def distil(
     splat_config: SplatConfig,
     config: DistilConfig,
     *,
-    fixed: int = 0,
     device: Device = "cpu",
     progress: Progress = no_progress,
     checkpoints: Callable[[str], Checkpoints] = lambda part: NO_CHECKPOINTS,
@@ -82,7 +81,6 @@ def distil(
         guard: photos that it was not fitted to; may be none, and then nothing guards.
         refined: may be none: both continuations are then the same, and the control ships.
         splat_config: how the splat was fitted; its loss is kept.
-        fixed: the first so many Gaussians of ``base`` stay as they are.
         checkpoints: of these very arguments, by the name of the continuation.
 
     Raises:
@@ -97,7 +95,6 @@ def distil(
         extent=scene_extent(training.cameras),
         densify=splat_config.densify.model_copy(update={"start": 0}) if config.densify else None,
         most_gaussians=most_gaussians(splat_config),
-        fixed=fixed,
         ssim_weight=splat_config.ssim_weight,
         opacity_weight=splat_config.opacity_weight,
         scale_weight=splat_config.scale_weight,

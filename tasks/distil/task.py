@@ -61,7 +61,6 @@ def distil_views(
             ],
             splat_config,
             config,
-            fixed=names["fixed"],
             device=site.device,
             progress=stage_progress("distil"),
             checkpoints=checkpoints,

@@ -67,7 +67,7 @@ def score_depths(
             intrinsics=lens.intrinsics,
             sizes=lens.sizes,
         )
-        depth = render(gaussians, camera, 0, with_depth=True, device=device).depth
+        depth = render(gaussians.foreground, camera, 0, with_depth=True, device=device).depth
         assert depth is not None
         yield (
             name,

@@ -7,7 +7,7 @@ import torch
 
 from storage.arrays import NamedArray
 from storage.handles import ArrayHandle
-from tasks.gaussians import Gaussians
+from tasks.gaussians import TENSORS, Gaussians
 from tasks.splat.fit import Splat
 from tasks.splat.optimise import Fitted
 
@@ -40,7 +40,7 @@ def attributes_of(splat: Splat) -> dict[str, Any]:
         "held_out": list(splat.held_out),
         "not_fitted": list(splat.not_fitted),
         "longest_edge": splat.longest_edge,
-        "fixed": splat.fixed,
+        "backdrop": splat.fitted.gaussians.backdrop,
         "initial_points": splat.initial_points,
         "at_limit": splat.fitted.at_limit,
     }
@@ -48,5 +48,5 @@ def attributes_of(splat: Splat) -> dict[str, Any]:
 
 def read_gaussians(stored: ArrayHandle, *, prefix: str = "") -> Gaussians:
     """The Gaussians of a stored splat."""
-    names = ("means", "quats", "log_scales", "logit_opacities", "sh")
-    return Gaussians(**{name: torch.from_numpy(stored.array(prefix + name)) for name in names})
+    tensors = {name: torch.from_numpy(stored.array(prefix + name)) for name in TENSORS}
+    return Gaussians(**tensors, backdrop=stored.attributes["backdrop"])

@@ -1,5 +1,7 @@
 """What is seen where no photo shows anything: wide Gaussians on a sphere far behind the scene."""
 
+from dataclasses import replace
+
 import numpy as np
 from jaxtyping import Float, Float32, Float64
 
@@ -40,7 +42,7 @@ def backdrop(
     reach = np.quantile(np.linalg.norm(points - middle, axis=1), 0.95)
     radius = FARTHER * max(float(reach), float(np.linalg.norm(centres - middle, axis=1).max()))
     directions = evenly_spread(COUNT)
-    return gaussians_of(
+    sphere = gaussians_of(
         middle + radius * directions,
         _colours(training, directions),
         np.full(COUNT, WIDTH * radius * np.sqrt(4 * np.pi / COUNT)),
@@ -48,6 +50,7 @@ def backdrop(
         sh_degree=sh_degree,
         seed=0,  # they are round, so their rotations do not matter
     )
+    return replace(sphere, backdrop=COUNT)
 
 
 def evenly_spread(count: int) -> Float64[np.ndarray, "count 3"]:

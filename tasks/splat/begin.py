@@ -32,8 +32,6 @@ class Beginning:
     """Gaussians to optimise."""
 
     gaussians: Gaussians
-    fixed: int = 0
-    """The first so many are not to be moved: they are the backdrop."""
     depths: Sequence[Float32[np.ndarray, "_ _"]] | None = None
     """Of the training photos along the optical axis, world units, 0 = unknown; None if no loss
     uses them."""
@@ -63,12 +61,10 @@ def begin(
     parts = [
         gaussians_from_points(points.points, colours, sh_degree=config.sh_degree, seed=config.seed)
     ]
-    fixed = 0
     if config.backdrop:
         parts.insert(0, backdrop(training, points.points, sh_degree=config.sh_degree))
-        fixed = len(parts[0])
     if not isinstance(config.init, DenseConfig):
-        return Beginning(gaussians=joined(parts), fixed=fixed)
+        return Beginning(gaussians=joined(parts))
     room = most_gaussians(config) - sum(map(len, parts))
     init = config.init.model_copy(
         update={"max_points": min(config.init.max_points, max(0, int(SHARE_OF_ROOM * room)))}
@@ -94,6 +90,5 @@ def begin(
     )
     return Beginning(
         gaussians=joined(parts),
-        fixed=fixed,
         depths=[one.depth for one in maps] if config.depth_weight else None,
     )

@@ -41,10 +41,8 @@ class Splat:
     """Photos left out of this fit, which the splat that it started from may know."""
     longest_edge: int
     """Of the photos fitted to, px."""
-    fixed: int
-    """The first so many Gaussians were not fitted: they are the backdrop."""
     initial_points: int
-    """Gaussians that it started from, but for those."""
+    """Gaussians that it started from, but for the backdrop."""
 
 
 def fit(
@@ -120,8 +118,7 @@ def fit(
         held_out=cameras.select(held_out).names,
         not_fitted=cameras.select(not_fitted).names,
         longest_edge=config.max_size,
-        fixed=beginning.fixed,
-        initial_points=len(beginning.gaussians) - beginning.fixed,
+        initial_points=len(beginning.gaussians.foreground),
     )
 
 

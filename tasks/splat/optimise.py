@@ -101,8 +101,6 @@ class Descent:
     densify: Densify | None
     """None leaves the Gaussians as many as they are."""
     most_gaussians: int
-    fixed: int = 0
-    """The first so many Gaussians stay as they are."""
     ssim_weight: float
     opacity_weight: float
     scale_weight: float
@@ -171,7 +169,6 @@ def optimise(
         extent=scene_extent(cameras),
         densify=config.densify,
         most_gaussians=most_gaussians(config),
-        fixed=beginning.fixed,
         ssim_weight=config.ssim_weight,
         opacity_weight=config.opacity_weight,
         scale_weight=config.scale_weight,
@@ -300,7 +297,7 @@ def _descend(
         iterations=descent.iterations,
         extent=descent.extent,
         most=descent.most_gaussians,
-        fixed=descent.fixed,
+        fixed=initial.backdrop,
         device=device,
     )
     opacity_weight, scale_weight = _pulls(descent)
@@ -358,7 +355,7 @@ def _descend(
         if depth is not None and rendering.depth is not None:
             loss = loss + descent.depth_weight * depth_loss(rendering.depth, rendering.alpha, depth)
         loss.backward()  # type: ignore[no-untyped-call]
-        _hold(descent.fixed, params, rendering)
+        _hold(initial.backdrop, params, rendering)
         for name, optimiser in optimisers.items():
             if name != "shN" or degree > 0:
                 optimiser.step()
@@ -367,8 +364,8 @@ def _descend(
             strategy.step_post_backward(params, optimisers, state, iteration, info)
             if descent.widest and (iteration + 1) % NARROW_EVERY == 0:
                 limit_widths(
-                    params["scales"][descent.fixed :],
-                    params["means"][descent.fixed :],
+                    params["scales"][initial.backdrop :],
+                    params["means"][initial.backdrop :],
                     centres,
                     descent.widest,
                 )
@@ -386,7 +383,7 @@ def _descend(
                 )
             found = float("nan")
             if score is not None and _score_due(moving, descent):
-                found = score(_gaussians(params))
+                found = score(_gaussians(params, initial.backdrop))
             moving.points.append((moving.iteration, mean, len(params["means"]), found))
             doing = (
                 f"iteration {moving.iteration} of {descent.iterations}, "
@@ -400,7 +397,7 @@ def _descend(
 
     iterations, means, counts, scores = zip(*moving.points, strict=True)
     return Fitted(
-        gaussians=_gaussians(params),
+        gaussians=_gaussians(params, initial.backdrop),
         curve=Curve(
             iteration=np.array(iterations, dtype=np.int64),
             loss=np.array(means, dtype=np.float32),
@@ -458,13 +455,14 @@ def _parameters(initial: Gaussians, device: Device) -> torch.nn.ParameterDict:
     )
 
 
-def _gaussians(params: torch.nn.ParameterDict) -> Gaussians:
+def _gaussians(params: torch.nn.ParameterDict, backdrop: int) -> Gaussians:
     return Gaussians(
         means=params["means"].detach().cpu(),
         quats=torch.nn.functional.normalize(params["quats"].detach().cpu(), dim=-1),
         log_scales=params["scales"].detach().cpu(),
         logit_opacities=params["opacities"].detach().cpu(),
         sh=torch.cat([params["sh0"], params["shN"]], dim=1).detach().cpu(),
+        backdrop=backdrop,
     )
 
 

@@ -39,6 +39,7 @@ class NovelView:
     """Expected depth along the optical axis, world units; positive: where the view is empty
     (alpha 0) it is the median of the rest."""
     alpha: Float32[np.ndarray, "h w"]
+    """Share of the light that the scene stops, the backdrop aside."""
     confidence: Float32[np.ndarray, "h w"]
     """In [0, 1]; see :mod:`tasks.views.confidence`."""
     nearest: str
@@ -127,7 +128,7 @@ def observe(observer: Observer, camera: Cameras, config: ViewsConfig) -> NovelVi
     """
     stack = observer.stack
     rgb, depth, alpha = _render(observer.gaussians, camera, 0, observer.device)
-    residual = render(observer.residuals, camera, 0, device=observer.device).rgb[:, :, 0]
+    residual = render(observer.residuals, camera, 0, device=observer.device)
     distance = pose_distances(camera, stack.cameras, spacing=observer.spacing)[0]
     candidates = np.argsort(distance, kind="stable")[:CANDIDATES].tolist()
     seen = see(depth, camera, stack, candidates)
@@ -160,7 +161,7 @@ def observe(observer: Observer, camera: Cameras, config: ViewsConfig) -> NovelVi
                 nearest=np.abs(nearest - rgb).mean(2),
                 second=np.abs(second - rgb).mean(2),
                 training=error[:, :, 0],
-                residual=residual.cpu().numpy() / np.maximum(alpha, np.float32(1e-6)),
+                residual=(residual.rgb[:, :, 0] / residual.alpha.clamp_min(1e-6)).cpu().numpy(),
                 swept=np.abs(_mean_photo(swept) - rgb).mean(2),
             ),
         ),
@@ -176,15 +177,16 @@ def observe(observer: Observer, camera: Cameras, config: ViewsConfig) -> NovelVi
 def _render(
     gaussians: Gaussians, cameras: Cameras, index: int, device: Device
 ) -> tuple[Float32[np.ndarray, "h w 3"], Float32[np.ndarray, "h w"], Float32[np.ndarray, "h w"]]:
-    """Colour, depth and alpha."""
-    rendering = render(gaussians, cameras, index, with_depth=True, device=device)
-    assert rendering.depth is not None
-    alpha = rendering.alpha.cpu().numpy()
-    depth = rendering.depth.cpu().numpy()
+    """Colour, and depth and alpha without the backdrop, which nobody saw to be there."""
+    rgb = render(gaussians, cameras, index, device=device).rgb
+    scene = render(gaussians.foreground, cameras, index, with_depth=True, device=device)
+    assert scene.depth is not None
+    alpha = scene.alpha.cpu().numpy()
+    depth = scene.depth.cpu().numpy()
     shown = alpha > 0
     rest = np.median(depth[shown]) if shown.any() else 1.0
     return (
-        rendering.rgb.clamp(0, 1).cpu().numpy(),
+        rgb.clamp(0, 1).cpu().numpy(),
         np.where(shown, depth, np.float32(rest)),
         alpha,
     )
@@ -218,4 +220,5 @@ def _moved(gaussians: Gaussians, device: Device) -> Gaussians:
         log_scales=gaussians.log_scales.to(device),
         logit_opacities=gaussians.logit_opacities.to(device),
         sh=gaussians.sh.to(device),
+        backdrop=gaussians.backdrop,
     )

@@ -8,6 +8,8 @@ from cameras_by_hand import HEIGHT, WIDTH, cameras_at
 from wall import DEPTH, paint, photograph, training_cameras, wall
 
 from tasks.cameras import Cameras
+from tasks.gaussians import joined
+from tasks.splat.initialise import gaussians_of
 from tasks.views.config import ViewsConfig
 from tasks.views.view import NovelView, Observer, observe, prepare
 
@@ -81,6 +83,28 @@ def test_a_view_without_gaussians_is_not_trusted_and_has_a_depth(observer: Obser
     assert found.alpha.max() == 0
     assert found.confidence.max() == 0
     assert found.depth.min() > 0
+
+
+def test_the_backdrop_has_a_colour_but_is_not_trusted_to_be_there() -> None:
+    behind = gaussians_of(
+        np.array([[0.0, 0, 20 * DEPTH]]),
+        np.array([[0.2, 0.4, 0.6]]),
+        np.array([5 * DEPTH]),
+        opacity=0.999,
+        sh_degree=0,
+        seed=0,
+    )
+    splat = joined([replace(behind, backdrop=1), wall()])
+    prepared = prepare(
+        splat, training_cameras(), photograph(training_cameras()), longest_edge=WIDTH
+    )
+    past_the_wall = cameras_at(np.array([[0.0, 0, 2 * DEPTH]]))
+    empty = observe(prepared, past_the_wall, ViewsConfig())
+    np.testing.assert_allclose(empty.rgb[HEIGHT // 2, WIDTH // 2], [0.2, 0.4, 0.6], atol=0.01)
+    assert empty.alpha.max() == 0
+    assert empty.confidence.max() == 0
+    before_it = observe(prepared, novel(-0.3), ViewsConfig())
+    np.testing.assert_allclose(before_it.depth, DEPTH, rtol=1e-4)
 
 
 def test_masked_pixels_show_nothing_and_blame_nobody() -> None:
