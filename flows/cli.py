@@ -153,6 +153,7 @@ def export(
     run: RunOption = None,
     scenes: Scenes = (),
     format: Literal["colmap", "transforms", "ply", "spz"] = "colmap",
+    backdrop: bool = False,
     store: StoreOption = None,
 ) -> None:
     """Write scenes for other tools: cameras, points and photos, a folder each, or splats, a file.
@@ -160,11 +161,15 @@ def export(
     Args:
         folder: Where the scenes' folders or files go.
         format: COLMAP's model, nerfstudio's transforms.json, or the splat: PLY, or SPZ (smaller).
+        backdrop: Splats with the sphere far behind the scene, which hides it from whoever stands
+            outside.
     """
     from flows.export import export_scenes
 
     _use_store(store)
-    for written in export_scenes(Settings().open_store(), run, scenes, folder, format):
+    for written in export_scenes(
+        Settings().open_store(), run, scenes, folder, format, backdrop=backdrop
+    ):
         print(f"wrote {written}", flush=True)
 
 

@@ -21,9 +21,18 @@ Format = Literal["colmap", "transforms", "ply", "spz"]
 
 
 def export_scenes(
-    store: Store, run: str | None, scenes: tuple[str, ...], folder: Path, form: Format
+    store: Store,
+    run: str | None,
+    scenes: tuple[str, ...],
+    folder: Path,
+    form: Format,
+    *,
+    backdrop: bool = False,
 ) -> Iterator[Path]:
     """Write scenes into folders, or their splats into files, of their names; each once it is there.
+
+    Args:
+        backdrop: whether splats have theirs, a sphere that hides them from viewers outside it.
 
     Raises:
         InputError: a scene has no cameras, or no splat, yet; its folder holds something already;
@@ -37,7 +46,8 @@ def export_scenes(
     write = write_ply if form == "ply" else write_spz
     for scene, artefacts in artefacts_with(store, run, scenes, "splat").items():
         file = folder / f"{scene}.{form}"
-        write(file, shipped_splat(artefacts))
+        splat = shipped_splat(artefacts)
+        write(file, splat if backdrop else splat.foreground)
         yield file
 
 

@@ -50,7 +50,7 @@ def test_kernels_for_older_cpus_agree_with_the_dense_reference(
         assert tensor.grad is not None
         scale = float(tensor.grad.abs().max())
         np.testing.assert_allclose(found[name], tensor.grad, atol=3e-5 * scale, err_msg=name)
-    assert "compiling for this processor (1 of 4" in (tmp_path / "first.txt").read_text()
+    assert "compiling for this processor (1 of" in (tmp_path / "first.txt").read_text()
     assert not (tmp_path / "later.txt").read_text()
     native = (tmp_path / "native.s").read_text()
     assert "%xmm" in native
