@@ -30,8 +30,13 @@ class Gaussians:
     @property
     def foreground(self) -> "Gaussians":
         """All but the backdrop."""
-        kept = {name: getattr(self, name)[self.backdrop :] for name in TENSORS}
-        return Gaussians(**kept) if self.backdrop else self
+        return Gaussians(**{name: getattr(self, name)[self.backdrop :] for name in TENSORS})
+
+    @property
+    def background(self) -> "Gaussians":
+        """The backdrop alone."""
+        kept = {name: getattr(self, name)[: self.backdrop] for name in TENSORS}
+        return Gaussians(**kept, backdrop=self.backdrop)
 
     def __len__(self) -> int:
         return len(self.means)

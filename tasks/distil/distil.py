@@ -12,6 +12,7 @@ from tasks.cameras import Cameras
 from tasks.distil.config import DistilConfig
 from tasks.gaussians import Gaussians
 from tasks.site import Device, Progress, no_progress
+from tasks.splat.backdrop import behind
 from tasks.splat.checkpoints import NO_CHECKPOINTS, Checkpoints
 from tasks.splat.config import SplatConfig
 from tasks.splat.densify.limit import most_gaussians
@@ -88,7 +89,13 @@ def distil(
 
     Source of mixing refined views in by chance and weight: Wu et al., Difix3D+, CVPR 2025.
     """
-    photos = views_of(training.photos, training.cameras, weights=training.weights, device=device)
+    photos = views_of(
+        training.photos,
+        training.cameras,
+        weights=training.weights,
+        background=base.background,
+        device=device,
+    )
     targets = [_view(target, base, config, device) for target in refined]
     descent = Descent(
         iterations=config.iterations,
@@ -158,4 +165,5 @@ def _view(target: RefinedTarget, base: Gaussians, config: DistilConfig, device: 
         intrinsics=target.camera.intrinsics[0],
         width=width,
         height=height,
+        behind=behind(base.background, target.camera, 0, device),
     )

@@ -4,10 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float, Float32, Float64
+from torch import Tensor
 
+from tasks.cameras import Cameras
 from tasks.gaussians import Gaussians
 from tasks.images import from_levels
+from tasks.site import Device
 from tasks.splat.initialise import gaussians_of
+from tasks.splat.render import render
 from tasks.splat.sized_photos import SizedPhotos
 
 COUNT = 500
@@ -51,6 +55,19 @@ def backdrop(
         seed=0,  # they are round, so their rotations do not matter
     )
     return replace(sphere, backdrop=COUNT)
+
+
+def behind(
+    background: Gaussians, cameras: Cameras, index: int, device: Device
+) -> Float32[Tensor, "h w 3"] | None:
+    """What camera ``index`` sees of a backdrop alone; None without one.
+
+    As the backdrop never changes, this picture of it spares every iteration the blending of
+    Gaussians that cover most of the image: 8 to 25 % of the time that all others take.
+    """
+    if not len(background):
+        return None
+    return render(background, cameras, index, device=device).rgb.contiguous()
 
 
 def evenly_spread(count: int) -> Float64[np.ndarray, "count 3"]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -9,13 +10,15 @@ import numpy as np
 import torch
 from jaxtyping import Float32, Float64, Int64, UInt8
 from PIL import Image
+from torch import Tensor
 
 from tasks.cameras import Cameras
 from tasks.errors import InputError, MachineError
-from tasks.gaussians import Gaussians
+from tasks.gaussians import Gaussians, joined
 from tasks.images import resized, resized_mask
 from tasks.site import Device, Progress, no_progress
 from tasks.splat.adam import Adam
+from tasks.splat.backdrop import behind
 from tasks.splat.begin import Beginning
 from tasks.splat.checkpoints import NO_CHECKPOINTS, Checkpoints, DescentState
 from tasks.splat.config import Densify, Mcmc, SplatConfig
@@ -24,7 +27,6 @@ from tasks.splat.densify.strategy import Densifier, densifier_for
 from tasks.splat.depth_loss import DepthTarget, depth_loss, depth_target
 from tasks.splat.floaters import limit_widths
 from tasks.splat.loss import PreparedTarget, photometric_loss, prepare_target
-from tasks.splat.rasterise.protocol import Rendering
 from tasks.splat.rasterise.select import prepare_rasteriser, rasteriser_for
 
 CURVE_EVERY = 50
@@ -57,6 +59,7 @@ class Curve:
     iteration: Int64[np.ndarray, " p"]
     loss: Float32[np.ndarray, " p"]
     gaussians: Int64[np.ndarray, " p"]
+    """The backdrop aside."""
     score: Float32[np.ndarray, " p"]
     """NaN where the Gaussians were not scored."""
 
@@ -78,6 +81,8 @@ class View:
     intrinsics: Float64[np.ndarray, "3 3"]
     width: int
     height: int
+    behind: Float32[Tensor, "h w 3"] | None = None
+    """What is seen through the Gaussians; None for black."""
     depth: DepthTarget | None = None
 
 
@@ -147,13 +152,17 @@ def optimise(
     """
     check_room(len(beginning.gaussians), config)
     half_size_until = 0 if settled else int(config.half_size_share * config.iterations)
-    depths = beginning.depths
-    full = views_of(photos, cameras, weights=weights, depths=depths, device=device)
-    half = (
-        views_of(photos, cameras, weights=weights, depths=depths, factor=2, device=device)
-        if half_size_until
-        else full
+    sized = partial(
+        views_of,
+        photos,
+        cameras,
+        weights=weights,
+        depths=beginning.depths,
+        background=beginning.gaussians.background,
+        device=device,
     )
+    full = sized()
+    half = sized(factor=2) if half_size_until else full
     order = photo_order(len(photos), config.seed)
     steps = (
         Step(
@@ -245,7 +254,7 @@ class _Moving:
 
 
 def _started(initial: Gaussians, strategy: Densifier, descent: Descent, device: Device) -> _Moving:
-    params = _parameters(initial, device)
+    params = _parameters(initial.foreground, device)
     return _Moving(
         iteration=0,
         params=params,
@@ -296,8 +305,7 @@ def _descend(
         descent.densify,
         iterations=descent.iterations,
         extent=descent.extent,
-        most=descent.most_gaussians,
-        fixed=initial.backdrop,
+        most=descent.most_gaussians - initial.backdrop,
         device=device,
     )
     opacity_weight, scale_weight = _pulls(descent)
@@ -334,6 +342,7 @@ def _descend(
             width=view.width,
             height=view.height,
             sh_degree=degree,
+            background=view.behind,
             absgrad=strategy.absgrad,
             with_depth=depth is not None,
         )
@@ -355,7 +364,6 @@ def _descend(
         if depth is not None and rendering.depth is not None:
             loss = loss + descent.depth_weight * depth_loss(rendering.depth, rendering.alpha, depth)
         loss.backward()  # type: ignore[no-untyped-call]
-        _hold(initial.backdrop, params, rendering)
         for name, optimiser in optimisers.items():
             if name != "shN" or degree > 0:
                 optimiser.step()
@@ -363,12 +371,7 @@ def _descend(
         with torch.no_grad():
             strategy.step_post_backward(params, optimisers, state, iteration, info)
             if descent.widest and (iteration + 1) % NARROW_EVERY == 0:
-                limit_widths(
-                    params["scales"][initial.backdrop :],
-                    params["means"][initial.backdrop :],
-                    centres,
-                    descent.widest,
-                )
+                limit_widths(params["scales"], params["means"], centres, descent.widest)
         optimisers["means"].param_groups[0]["lr"] *= falling
 
         moving.iteration = iteration + 1
@@ -383,7 +386,7 @@ def _descend(
                 )
             found = float("nan")
             if score is not None and _score_due(moving, descent):
-                found = score(_gaussians(params, initial.backdrop))
+                found = score(_joined(initial, params))
             moving.points.append((moving.iteration, mean, len(params["means"]), found))
             doing = (
                 f"iteration {moving.iteration} of {descent.iterations}, "
@@ -397,7 +400,7 @@ def _descend(
 
     iterations, means, counts, scores = zip(*moving.points, strict=True)
     return Fitted(
-        gaussians=_gaussians(params, initial.backdrop),
+        gaussians=_joined(initial, params),
         curve=Curve(
             iteration=np.array(iterations, dtype=np.int64),
             loss=np.array(means, dtype=np.float32),
@@ -406,19 +409,6 @@ def _descend(
         ),
         at_limit=state.get("at_limit", False),
     )
-
-
-def _hold(fixed: int, params: torch.nn.ParameterDict, rendering: Rendering) -> None:
-    """Take the gradients from the first Gaussians: they neither move nor multiply."""
-    if not fixed:
-        return
-    for value in params.values():
-        if value.grad is not None:
-            value.grad[:fixed] = 0
-    means2d = rendering.means2d
-    for gradient in (means2d.grad, getattr(means2d, "absgrad", None)):
-        if gradient is not None:
-            gradient[:, :fixed] = 0
 
 
 def _pulls(descent: Descent) -> tuple[float, float]:
@@ -455,15 +445,16 @@ def _parameters(initial: Gaussians, device: Device) -> torch.nn.ParameterDict:
     )
 
 
-def _gaussians(params: torch.nn.ParameterDict, backdrop: int) -> Gaussians:
-    return Gaussians(
+def _joined(initial: Gaussians, params: torch.nn.ParameterDict) -> Gaussians:
+    """The backdrop as it was, and what moved before it."""
+    moved = Gaussians(
         means=params["means"].detach().cpu(),
         quats=torch.nn.functional.normalize(params["quats"].detach().cpu(), dim=-1),
         log_scales=params["scales"].detach().cpu(),
         logit_opacities=params["opacities"].detach().cpu(),
         sh=torch.cat([params["sh0"], params["shN"]], dim=1).detach().cpu(),
-        backdrop=backdrop,
     )
+    return joined([initial.background, moved])
 
 
 def _optimisers(
@@ -489,10 +480,15 @@ def views_of(
     *,
     weights: Sequence[Float32[np.ndarray, "_ _"] | None] | None = None,
     depths: Sequence[Float32[np.ndarray, "_ _"]] | None = None,
+    background: Gaussians,
     factor: int = 1,
     device: Device = "cpu",
 ) -> list[View]:
-    """Photos as targets, ``factor`` times smaller, and what is known of their depths."""
+    """Photos as targets, ``factor`` times smaller, and what is known of their depths.
+
+    Args:
+        background: a backdrop alone, or nothing.
+    """
     sizes = np.maximum(1, cameras.sizes // factor)
     smaller = cameras.resized(sizes)
     return [
@@ -507,6 +503,7 @@ def views_of(
             intrinsics=smaller.intrinsics[i],
             width=int(width),
             height=int(height),
+            behind=behind(background, smaller, i, device),
             depth=None
             if depths is None
             else depth_target(depths[i], (int(width), int(height)), device),

@@ -3,11 +3,7 @@
 Source: Kheradmand et al., "3D Gaussian Splatting as Markov Chain Monte Carlo", NeurIPS 2024.
 """
 
-import math
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,16 +18,13 @@ GROWTH = 1.05
 Optimisers = dict[str, torch.optim.Optimizer]
 
 
-@dataclass
 class McmcStrategy(MCMCStrategy):
     """gsplat's ``MCMCStrategy``, called as its other strategies are.
 
     The state tells under ``at_limit`` whether the limit ``cap_max`` was met.
     """
 
-    fixed: int = 0
-    """The first so many Gaussians stay as they are."""
-    absgrad: ClassVar[bool] = False
+    absgrad = False
 
     def initialize_state(self, scene_scale: float = 1.0) -> dict[str, Any]:
         return {**super().initialize_state(), "at_limit": False}
@@ -44,8 +37,7 @@ class McmcStrategy(MCMCStrategy):
         step: int,
         info: dict[str, Any],
     ) -> None:
-        with _spared(params, self.fixed, self.min_opacity):
-            self._take(params, optimizers, state, step, info, _learning_rate(optimizers))
+        self._take(params, optimizers, state, step, info, _learning_rate(optimizers))
         state["at_limit"] |= len(params["means"]) >= self.cap_max
 
     def _take(
@@ -92,20 +84,6 @@ class CpuMcmcStrategy(McmcStrategy):
             torch.randn(means.shape).numpy(),
             np.float32(rate * self.noise_lr),
         )
-
-
-@contextmanager
-def _spared(params: torch.nn.ParameterDict, fixed: int, least_opacity: float) -> Iterator[None]:
-    """Give the first Gaussians back as they were.
-
-    Meanwhile they are not dead, but so faint that hardly any other is moved to where they are.
-    """
-    kept = {name: value.detach()[:fixed].clone() for name, value in params.items()}
-    faint = least_opacity + 0.1 * least_opacity * (1 - least_opacity)
-    params["opacities"].detach()[:fixed] = math.log(faint / (1 - faint))
-    yield
-    for name, value in kept.items():
-        params[name].detach()[:fixed] = value
 
 
 def _learning_rate(optimisers: Optimisers) -> float:

@@ -52,13 +52,7 @@ class _Still(Strategy):
 
 
 def densifier_for(
-    densify: Densify | None,
-    *,
-    iterations: int,
-    extent: float,
-    most: int,
-    fixed: int = 0,
-    device: Device,
+    densify: Densify | None, *, iterations: int, extent: float, most: int, device: Device
 ) -> Densifier:
     """The strategy for a whole optimisation.
 
@@ -67,7 +61,6 @@ def densifier_for(
         iterations: of the optimisation.
         extent: of the scene, world units.
         most: Gaussians that there may be; beyond it none is added.
-        fixed: the first so many get no gradients, and are to stay as they are.
         device: MCMC runs gsplat's kernels on CUDA and ours on the CPU.
 
     Sources: Kerbl et al., SIGGRAPH 2023, section 5; Ye et al., AbsGS, ACM MM 2024; Kheradmand et
@@ -85,7 +78,6 @@ def densifier_for(
         return strategy(
             **when,
             cap_max=most,
-            fixed=fixed,
             min_opacity=densify.prune_opacity,
             # gsplat's worlds are scaled to an extent of about 1. Noise is covariance times learning
             # rate, so it would grow with the cube of the world's unit; it should with the unit.

@@ -25,7 +25,7 @@ def rasterise(
     width: int,
     height: int,
     sh_degree: int,
-    background: Float32[Tensor, "*c 3"] | None = None,
+    background: Float32[Tensor, "*c 3"] | Float32[Tensor, "*c h w 3"] | None = None,
     antialiased: bool = False,
     absgrad: bool = False,
     with_depth: bool = False,
@@ -48,6 +48,8 @@ def rasterise(
         return tensor if stacked else tensor[0]
 
     poses = on_device(camera_from_world)
+    behind = None if background is None else on_device(background)
+    one_colour = behind is not None and behind.ndim == 2
     # packed=False keeps means2d and radii in the order of the Gaussians.
     image, alpha, meta = rasterization(
         means,
@@ -61,16 +63,19 @@ def rasterise(
         height,
         sh_degree=sh_degree,
         packed=False,
-        backgrounds=None if background is None else on_device(background),
+        backgrounds=behind if one_colour else None,
         rasterize_mode="antialiased" if antialiased else "classic",
         absgrad=absgrad,
         render_mode="RGB+ED" if with_depth else "RGB",
     )
+    rgb = image[..., :3]
+    if behind is not None and not one_colour:
+        rgb = rgb + (1 - alpha) * behind
     means2d = meta["means2d"]
     if means2d.requires_grad:
         means2d.retain_grad()
     return Rendering(
-        rgb=as_given(image[..., :3]),
+        rgb=as_given(rgb),
         alpha=as_given(alpha[..., 0]),
         depth=as_given(image[..., 3]) if with_depth else None,
         median_depth=as_given(_median_depth(meta)) if with_median_depth else None,

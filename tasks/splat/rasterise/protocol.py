@@ -64,7 +64,7 @@ class Rasteriser(Protocol):
         width: int,
         height: int,
         sh_degree: int,
-        background: Float32[Tensor, "*c 3"] | None = None,
+        background: Float32[Tensor, "*c 3"] | Float32[Tensor, "*c h w 3"] | None = None,
         antialiased: bool = False,
         absgrad: bool = False,
         with_depth: bool = False,
@@ -95,7 +95,7 @@ class Rasteriser(Protocol):
             width: of the image, pixels; the same for a stack of cameras, as is the height.
             height: of the image, pixels.
             sh_degree: degree in use; the stored coefficients may hold more.
-            background: colour behind the Gaussians; black if None.
+            background: colour behind the Gaussians, one or each pixel's; black if None.
             antialiased: lower the opacity of a Gaussian by as much as the 0.3 square pixels that
                 are added to its 2D covariance widen it, ``sqrt(det C / det (C + 0.3 I))``, so that
                 what is smaller than a pixel does not grow brighter from further away (Yu et al.,

@@ -162,7 +162,7 @@ def test_another_seed_gives_another_splat(scene: Photographed, splat: Splat) -> 
 def test_the_curve_ends_at_the_last_iteration_and_falls(splat: Splat) -> None:
     curve = splat.fitted.curve
     assert curve.iteration.tolist() == [50, 100, 150, 200, 250, 300]
-    assert curve.gaussians[-1] == len(splat.fitted.gaussians)
+    assert curve.gaussians[-1] == len(splat.fitted.gaussians.foreground)
     assert curve.loss[-1] < 0.5 * curve.loss[0]
 
 

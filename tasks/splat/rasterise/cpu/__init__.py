@@ -30,7 +30,7 @@ def rasterise(
     width: int,
     height: int,
     sh_degree: int,
-    background: Float32[Tensor, "*c 3"] | None = None,
+    background: Float32[Tensor, "*c 3"] | Float32[Tensor, "*c h w 3"] | None = None,
     antialiased: bool = False,
     absgrad: bool = False,
     with_depth: bool = False,
@@ -201,7 +201,7 @@ class _Rasterise(torch.autograd.Function):
             projected,
             starts,
             members,
-            np.zeros(3, np.float32) if background is None else background.detach().numpy(),
+            _picture(background),
             with_depth,
             with_details,
             threads,
@@ -221,6 +221,7 @@ class _Rasterise(torch.autograd.Function):
         ctx.camera, ctx.sh_degree, ctx.antialiased = camera, sh_degree, antialiased
         ctx.pose_dtype = pose.dtype if pose is not None and pose.requires_grad else None
         ctx.with_background = background is not None and background.requires_grad
+        ctx.background_is_picture = background is not None and background.ndim == 3
         ctx.absolute, ctx.with_depth, ctx.threads = absolute, with_depth, threads
         ctx.projected, ctx.radii = projected, radii
         ctx.starts, ctx.members, ctx.stops, ctx.touched = starts, members, stops, touched
@@ -308,8 +309,8 @@ class _Rasterise(torch.autograd.Function):
             grad_pose = torch.from_numpy(by_pose).to(ctx.pose_dtype)
         grad_background = None
         if ctx.with_background and grad_rgb is not None:
-            left = torch.from_numpy(ctx.transmittance)
-            grad_background = left.reshape(-1) @ grad_rgb.reshape(-1, 3)
+            left = torch.from_numpy(ctx.transmittance)[..., None] * grad_rgb
+            grad_background = left if ctx.background_is_picture else left.sum((0, 1))
         by_input = (grad_means, grad_quats, grad_scales, grad_opacities)
         return (
             *(torch.from_numpy(grad) for grad in by_input),
@@ -325,6 +326,14 @@ class _Rasterise(torch.autograd.Function):
             None,
             None,
         )
+
+
+def _picture(background: Tensor | None) -> Float32[np.ndarray, "h_or_1 w_or_1 3"]:
+    """One colour, or one each pixel."""
+    if background is None:
+        return np.zeros((1, 1, 3), np.float32)
+    colours = background.detach().numpy()
+    return colours if colours.ndim == 3 else colours[None, None]
 
 
 def _coefficients(

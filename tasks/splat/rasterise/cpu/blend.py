@@ -428,7 +428,7 @@ def blend(
     projected: Float32[np.ndarray, "n 12"],
     starts: Int32[np.ndarray, " tiles_and_one"],
     members: Int32[np.ndarray, " pairs"],
-    background: Float32[np.ndarray, "3"],
+    background: Float32[np.ndarray, "h_or_1 w_or_1 3"],
     with_depth: bool,
     with_details: bool,
     threads: int,
@@ -498,10 +498,13 @@ def blend(
                     pixel = row * TILE + column
                     left = state[_REST * _PLANE + pixel]
                     transmittance[y + row, x + column] = left
+                    behind = background[
+                        min(y + row, background.shape[0] - 1),
+                        min(x + column, background.shape[1] - 1),
+                    ]
                     for channel in range(3):
                         rgb[y + row, x + column, channel] = (
-                            state[(_CHANNELS + channel) * _PLANE + pixel]
-                            + left * background[channel]
+                            state[(_CHANNELS + channel) * _PLANE + pixel] + left * behind[channel]
                         )
                     if with_depth:
                         depth_sum[y + row, x + column] = state[(_CHANNELS + 3) * _PLANE + pixel]

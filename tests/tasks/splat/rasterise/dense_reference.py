@@ -129,7 +129,8 @@ def render(
     median_depth = torch.cat([z[order], z.new_zeros(1)])[first]
     closest_to_half = torch.cat([after, after.new_zeros(len(after), 1)], 1).sub(0.5).abs().amin(1)
     if background is not None:
-        image = image + (1 - total)[:, None] * background.to(means)
+        colours = background.to(means).reshape(-1, 3)  # one, or each pixel's
+        image = image + (1 - total)[:, None] * colours
     return DenseRendering(
         rgb=image.reshape(height, width, 3),
         alpha=total.reshape(height, width),

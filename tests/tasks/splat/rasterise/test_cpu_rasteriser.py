@@ -276,10 +276,32 @@ def test_pose_gradients_agree_with_finite_differences(move: int) -> None:
     assert slope == pytest.approx(difference, rel=1e-3, abs=1e-3 * float(pose.grad.norm()))
 
 
-def test_several_cameras_give_what_each_gives_alone() -> None:
+def test_a_picture_may_be_behind() -> None:
+    scene = random_scene(200, 40, 30, seed=15)
+    generator = torch.Generator().manual_seed(3)
+    picture, upstream = (torch.rand(30, 40, 3, generator=generator) for _ in range(2))
+
+    exact = scene.tensors(torch.float64, requires_grad=True)
+    exact_picture = picture.double().requires_grad_()
+    expected = dense_reference.render(*exact, **scene.view, sh_degree=3, background=exact_picture)
+    (expected.rgb * upstream).sum().backward()
+
+    single = scene.tensors(torch.float32, requires_grad=True)
+    picture.requires_grad_()
+    found = rasterise(*single, **scene.view, sh_degree=3, background=picture)
+    (found.rgb * upstream).sum().backward()
+
+    assert (found.rgb - expected.rgb).abs().max() < 1e-5
+    for name, a, b in zip(NAMES, exact, single, strict=True):
+        assert relative_error(b.grad, a.grad) < 1e-4, name
+    assert relative_error(picture.grad, exact_picture.grad) < 1e-4
+
+
+@pytest.mark.parametrize("size", [(), (30, 40)], ids=["colours", "pictures"])
+def test_several_cameras_give_what_each_gives_alone(size: tuple[int, ...]) -> None:
     scene = random_scene(200, 40, 30, seed=16)
     views = [view(40, 30, turn_rad=turn) for turn in (0.2, -0.1, 0.4)]
-    colours = torch.rand(3, 3, generator=torch.Generator().manual_seed(2))
+    colours = torch.rand(3, *size, 3, generator=torch.Generator().manual_seed(2))
     options = {"sh_degree": 3, "absgrad": True, "with_depth": True}
     options |= {"with_median_depth": True, "with_weights": True}
 

@@ -132,6 +132,9 @@ def test_the_cpu_renders_and_differentiates_as_cuda_does(whole: bool, antialiase
     ):
         inputs = [tensor.to(device).requires_grad_() for tensor in SCENE.tensors(torch.float32)]
         background = torch.tensor([[0.3, 0.6, 0.1], [0.9, 0.2, 0.5]], device=device)
+        if whole:  # a picture
+            background = background[:, None, None].repeat(1, HEIGHT, WIDTH, 1)
+            background[:, ::2] *= 0.5
         background.requires_grad_()
         poses = torch.from_numpy(cameras["camera_from_world"]).to(device).requires_grad_()
         found = rasteriser(
