@@ -1,7 +1,7 @@
-"""Adam for tensors on the CPU: one pass over memory for each parameter."""
+"""Adam as splatting uses it; for tensors on the CPU, one pass over memory for each parameter."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,18 @@ from numba import float32, prange
 from torch import Tensor
 
 from tasks.jit import parallel_kernel
+from tasks.site import Device
+
+EPSILON = 1e-15
+"""Of the original implementation (Kerbl et al. 2023): the gradients of splatting are tiny."""
+
+
+def adam_for(parameters: Sequence[Tensor], rate: float, device: Device) -> torch.optim.Optimizer:
+    """The fastest Adam for parameters on a device; ``rate`` is its step size."""
+    group = [{"params": list(parameters), "lr": rate}]
+    if device == "cuda":
+        return torch.optim.Adam(group, lr=rate, eps=EPSILON, fused=True)
+    return Adam(group, lr=rate, eps=EPSILON)
 
 
 class Adam(torch.optim.Optimizer):
@@ -23,7 +35,7 @@ class Adam(torch.optim.Optimizer):
         params: tensors, or groups with their own options, as every torch optimizer takes them.
         lr: step size.
         betas: decay of the running means of the gradient and of its square.
-        eps: added to the denominator; splatting uses 1e-15, since its gradients are tiny.
+        eps: added to the denominator.
     """
 
     def __init__(
@@ -32,7 +44,7 @@ class Adam(torch.optim.Optimizer):
         *,
         lr: float,
         betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-15,
+        eps: float = EPSILON,
     ) -> None:
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps})
 

@@ -1,6 +1,7 @@
 """How a splat lies in the store, and how later stages read it."""
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -10,11 +11,15 @@ from storage.handles import ArrayHandle
 from tasks.gaussians import TENSORS, Gaussians
 from tasks.splat.fit import Splat
 from tasks.splat.optimise import Fitted
+from tasks.splat.pose_corrections import sizes_of
 
 
 def arrays_of(fitted: Fitted, *, prefix: str = "") -> Iterator[NamedArray]:
-    """The parameters of the Gaussians, and the training curve; its scores are NaN but for some."""
-    gaussians, curve = fitted.gaussians, fitted.curve
+    """The parameters of the Gaussians, and the training curve; its scores are NaN but for some.
+
+    If they were fitted, ``photo_colours`` and ``photo_moves`` too, of the training photos.
+    """
+    gaussians, curve, photos = fitted.gaussians, fitted.curve, fitted.photos
     for name, values, dims in (
         ("means", gaussians.means.numpy(), ("gaussian", "xyz")),
         ("quats", gaussians.quats.numpy(), ("gaussian", "wxyz")),
@@ -29,10 +34,17 @@ def arrays_of(fitted: Fitted, *, prefix: str = "") -> Iterator[NamedArray]:
         # Splats of different sizes may lie in one group, where a dimension has one length.
         own = tuple(prefix + dim if dim in ("gaussian", "curve_point") else dim for dim in dims)
         yield NamedArray(name=prefix + name, values=values, dims=own)
+    if photos.colours is not None:
+        dims = ("training_photo", "channel", "rgb1")
+        yield NamedArray(name=prefix + "photo_colours", values=photos.colours, dims=dims)
+    if photos.moves is not None:
+        dims = ("training_photo", "rotation_shift")
+        yield NamedArray(name=prefix + "photo_moves", values=photos.moves, dims=dims)
 
 
 def attributes_of(splat: Splat) -> dict[str, Any]:
     """What the arrays do not say, JSON-able."""
+    moves = splat.fitted.photos.moves
     return {
         "gaussians": len(splat.fitted.gaussians),
         "training": list(splat.training),
@@ -43,6 +55,7 @@ def attributes_of(splat: Splat) -> dict[str, Any]:
         "backdrop": splat.fitted.gaussians.backdrop,
         "initial_points": splat.initial_points,
         "at_limit": splat.fitted.at_limit,
+        "pose_corrections": None if moves is None else asdict(sizes_of(moves)),
     }
 
 

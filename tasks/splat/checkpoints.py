@@ -30,6 +30,8 @@ class DescentState:
     """``state_dict()`` of the optimiser of each parameter: moments, steps, learning rate."""
     strategy: Mapping[str, Any]
     """The running state of gsplat's strategy."""
+    photo_terms: Mapping[str, Mapping[str, Any]]
+    """Of what each photo has of its own: values, and ``state_dict()`` of their optimiser."""
     generators: tuple[UInt8[torch.Tensor, " _"], ...]
     """States of torch's global generators: of the CPU, then of the CUDA device in use."""
     losses: Float32[torch.Tensor, " l"]

@@ -103,6 +103,9 @@ class Ply(Alternative):
     )
 
 
+Appearance = Literal["none", "affine"]
+
+
 class SplatConfig(Config):
     """How a splat is fitted to the training photos."""
 
@@ -148,6 +151,18 @@ class SplatConfig(Config):
         default=True,
         description="A sphere of fixed, wide Gaussians far behind everything, in the photos' "
         "colours, so that what no photo shows is not black.",
+    )
+    appearance: Appearance = Field(
+        default="none",
+        description="Whether each photo has colours of its own: 'affine' maps those of the splat "
+        "to those of the photo. For photos of different exposure or white balance; others lose.",
+    )
+    pose_learning_rate: float = Field(
+        default=0.0,
+        ge=0,
+        le=0.1,
+        description="Of corrections of the training photos' poses, radians and extents of the "
+        "scene; 0 = poses stay. 1e-3 is for poses that are off by pixels; SfM's own lose by it.",
     )
     init: Annotated[DenseConfig | Points | Ply, Field(discriminator="kind")] = DenseConfig()
     densify: Annotated[Densify, Field(discriminator="kind")] = Default()

@@ -17,16 +17,17 @@ from tasks.errors import InputError, MachineError
 from tasks.gaussians import Gaussians, joined
 from tasks.images import resized, resized_mask
 from tasks.site import Device, Progress, no_progress
-from tasks.splat.adam import Adam
+from tasks.splat.adam import adam_for
 from tasks.splat.backdrop import behind
 from tasks.splat.begin import Beginning
 from tasks.splat.checkpoints import NO_CHECKPOINTS, Checkpoints, DescentState
-from tasks.splat.config import Densify, Mcmc, SplatConfig
+from tasks.splat.config import Appearance, Densify, Mcmc, SplatConfig
 from tasks.splat.densify.limit import check_room, most_gaussians
 from tasks.splat.densify.strategy import Densifier, densifier_for
 from tasks.splat.depth_loss import DepthTarget, depth_loss, depth_target
 from tasks.splat.floaters import limit_widths
 from tasks.splat.loss import PreparedTarget, photometric_loss, prepare_target
+from tasks.splat.photo_terms import OfPhotos, PhotoTerms
 from tasks.splat.rasterise.select import prepare_rasteriser, rasteriser_for
 
 CURVE_EVERY = 50
@@ -49,7 +50,6 @@ LEARNING_RATES = {
     "shN": 2.5e-3 / 20,
 }
 """Of the original implementation (Kerbl et al. 2023), as gsplat's trainer has them."""
-ADAM_EPSILON = 1e-15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -68,6 +68,8 @@ class Curve:
 class Fitted:
     gaussians: Gaussians
     curve: Curve
+    photos: OfPhotos
+    """What the fit found for each photo, in their order."""
     at_limit: bool = False
     """Whether there would be more Gaussians if there might be."""
 
@@ -84,6 +86,8 @@ class View:
     behind: Float32[Tensor, "h w 3"] | None = None
     """What is seen through the Gaussians; None for black."""
     depth: DepthTarget | None = None
+    photo: int | None = None
+    """Index of the photo that it is; None for an image that is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -115,6 +119,10 @@ class Descent:
     """Standard deviation, in distances to the nearest camera; None for any."""
     centres: Float64[np.ndarray, "c 3"]
     """Of the cameras of the photos, world units."""
+    appearance: Appearance = "none"
+    """Of each photo."""
+    pose_learning_rate: float = 0.0
+    """Of the poses of the photos, radians and extents."""
     seed: int
 
 
@@ -184,6 +192,8 @@ def optimise(
         depth_weight=config.depth_weight,
         widest=config.widest,
         centres=cameras.centres,
+        appearance=config.appearance,
+        pose_learning_rate=config.pose_learning_rate,
         seed=config.seed,
     )
     return descend(
@@ -236,6 +246,7 @@ class _Moving:
     params: torch.nn.ParameterDict
     optimisers: dict[str, torch.optim.Optimizer]
     strategy_state: dict[str, Any]
+    photo_terms: PhotoTerms
     losses: list[torch.Tensor]
     points: list[tuple[int, float, int, float]]
 
@@ -247,6 +258,7 @@ class _Moving:
             parameters={name: value.detach() for name, value in self.params.items()},
             optimisers={name: one.state_dict() for name, one in self.optimisers.items()},
             strategy=self.strategy_state,
+            photo_terms=self.photo_terms.state(),
             generators=(torch.get_rng_state(), *on_cuda),
             losses=torch.stack(self.losses) if self.losses else torch.zeros(0),
             points=tuple(self.points),
@@ -260,6 +272,7 @@ def _started(initial: Gaussians, strategy: Densifier, descent: Descent, device: 
         params=params,
         optimisers=_optimisers(params, descent, device),
         strategy_state=strategy.initialize_state(scene_scale=descent.extent),
+        photo_terms=_photo_terms(descent, device),
         losses=[],
         points=[],
     )
@@ -277,6 +290,8 @@ def _resumed(state: DescentState, descent: Descent, device: Device) -> _Moving:
     optimisers = _optimisers(params, descent, device)
     for name, optimiser in optimisers.items():
         optimiser.load_state_dict(dict(state.optimisers[name]))
+    photo_terms = _photo_terms(descent, device)
+    photo_terms.load(state.photo_terms)
     return _Moving(
         iteration=state.iteration,
         params=params,
@@ -285,8 +300,20 @@ def _resumed(state: DescentState, descent: Descent, device: Device) -> _Moving:
             name: value.to(device) if isinstance(value, torch.Tensor) else value
             for name, value in state.strategy.items()
         },
+        photo_terms=photo_terms,
         losses=list(state.losses.to(device).unbind()),
         points=list(state.points),
+    )
+
+
+def _photo_terms(descent: Descent, device: Device) -> PhotoTerms:
+    return PhotoTerms(
+        appearance=descent.appearance,
+        pose_learning_rate=descent.pose_learning_rate,
+        centres=descent.centres,
+        extent=descent.extent,
+        iterations=descent.iterations,
+        device=device,
     )
 
 
@@ -318,6 +345,7 @@ def _descend(
     )
     del kept  # of the size of all that moves
     params, optimisers, state = moving.params, moving.optimisers, moving.strategy_state
+    photo_terms = moving.photo_terms
     strategy.check_sanity(params, optimisers)
     falling = 0.01 ** (1 / descent.iterations)
     if checkpoints.note:
@@ -337,7 +365,7 @@ def _descend(
             opacities,
             params["sh0"],
             sh_rest=params["shN"],
-            camera_from_world=view.camera_from_world,
+            camera_from_world=photo_terms.pose(view.camera_from_world, view.photo),
             intrinsics=view.intrinsics,
             width=view.width,
             height=view.height,
@@ -355,7 +383,8 @@ def _descend(
             "gaussian_ids": None,
         }
         strategy.step_pre_backward(params, optimisers, state, iteration, info)
-        loss = photometric_loss(rendering.rgb, view.target, ssim_weight=descent.ssim_weight)
+        rgb = photo_terms.seen(rendering.rgb, view.photo)
+        loss = photometric_loss(rgb, view.target, ssim_weight=descent.ssim_weight)
         loss = step.weight * loss
         if opacity_weight:
             loss = loss + opacity_weight * opacities.mean()
@@ -368,6 +397,7 @@ def _descend(
             if name != "shN" or degree > 0:
                 optimiser.step()
             optimiser.zero_grad(set_to_none=True)
+        photo_terms.step()
         with torch.no_grad():
             strategy.step_post_backward(params, optimisers, state, iteration, info)
             if descent.widest and (iteration + 1) % NARROW_EVERY == 0:
@@ -408,6 +438,7 @@ def _descend(
             score=np.array(scores, dtype=np.float32),
         ),
         at_limit=state.get("at_limit", False),
+        photos=photo_terms.found(),
     )
 
 
@@ -462,16 +493,9 @@ def _optimisers(
 ) -> dict[str, torch.optim.Optimizer]:
     """One a parameter, as gsplat's strategies want them."""
     return {
-        name: _adam(params[name], rate * (descent.extent if name == "means" else 1.0), device)
+        name: adam_for([params[name]], rate * (descent.extent if name == "means" else 1.0), device)
         for name, rate in LEARNING_RATES.items()
     }
-
-
-def _adam(parameter: torch.nn.Parameter, rate: float, device: Device) -> torch.optim.Optimizer:
-    group = [{"params": parameter, "lr": rate}]
-    if device == "cuda":
-        return torch.optim.Adam(group, lr=rate, eps=ADAM_EPSILON, fused=True)
-    return Adam(group, lr=rate, eps=ADAM_EPSILON)
 
 
 def views_of(
@@ -507,6 +531,7 @@ def views_of(
             depth=None
             if depths is None
             else depth_target(depths[i], (int(width), int(height)), device),
+            photo=i,
         )
         for i, (width, height) in enumerate(sizes)
     ]

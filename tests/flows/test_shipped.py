@@ -12,6 +12,7 @@ from storage.handles import ArrayHandle
 from tasks.gaussians import Gaussians
 from tasks.splat.artefact import arrays_of
 from tasks.splat.optimise import Curve, Fitted
+from tasks.splat.photo_terms import OfPhotos
 
 
 def fitted(count: int) -> Fitted:
@@ -26,6 +27,7 @@ def fitted(count: int) -> Fitted:
     return Fitted(
         gaussians=gaussians,
         curve=Curve(iteration=np.array([1]), loss=loss, gaussians=np.array([count]), score=loss),
+        photos=OfPhotos(),
     )
 
 

@@ -176,6 +176,20 @@ def test_with_every_kind_of_densification_too(
     assert_same(fitted(config, StoredCheckpoints(place=place, seconds=1000.0)), whole)
 
 
+def test_with_colours_and_poses_of_the_photos_own_too(
+    store: Store, fitted: Callable[..., Splat]
+) -> None:
+    config = GROWING.model_copy(update={"appearance": "affine", "pose_learning_rate": 1e-3})
+    whole = fitted(config)
+    for iteration in (3, 60, 101):  # before some photo's first turn, and after
+        cut_off(lambda checkpoints: fitted(config, checkpoints), place_in(store), iteration)
+    again = fitted(config, StoredCheckpoints(place=place_in(store), seconds=1000.0))
+    assert_same(again, whole)
+    for name in ("colours", "moves"):
+        ours, theirs = (getattr(one.fitted.photos, name) for one in (again, whole))
+        np.testing.assert_array_equal(ours, theirs)
+
+
 def test_that_the_limit_was_met_is_known_after_a_break(
     store: Store, fitted: Callable[..., Splat]
 ) -> None:
@@ -326,6 +340,7 @@ def test_a_state_comes_back_bit_by_bit(
         parameters={"means": parameter},
         optimisers={"means": {"state": {0: {"exp_avg": moment}}, "param_groups": [{"lr": rate}]}},
         strategy={"grad2d": gradient, "count": None, "scene_scale": rate},
+        photo_terms={"moves": {"values": gradient, "optimiser": {"state": {0: {"step": moment}}}}},
         generators=(torch.get_rng_state(),),
         losses=any_bits([seed % 3]),
         points=((iteration, loss, 7, rate),),
@@ -345,6 +360,7 @@ def test_a_full_disk_is_told_as_the_disk_tells_it() -> None:
         parameters={"means": torch.zeros(1_000_000)},
         optimisers={},
         strategy={},
+        photo_terms={},
         generators=(),
         losses=torch.zeros(0),
         points=(),
@@ -378,6 +394,7 @@ def test_checkpoints_are_due_after_their_seconds_and_never_cost_over_a_hundredth
         parameters={},
         optimisers={},
         strategy={},
+        photo_terms={},
         generators=(),
         losses=torch.zeros(0),
         points=(),

@@ -9,6 +9,7 @@ import torch
 from tasks.jit import is_compiled
 from tasks.site import Progress
 from tasks.splat.adam import Adam
+from tasks.splat.appearance import affine_colours
 from tasks.splat.densify.noise import add_noise
 from tasks.splat.loss import photometric_loss, prepare_target
 from tasks.splat.rasterise.cpu import rasterise
@@ -32,6 +33,7 @@ def warm_up(progress: Callable[[int, int, str], None] | None = None) -> float:
         "rendering": _render,
         "gradients of rendering": lambda: torch.autograd.backward(_render().sum()),
         "loss": _compare,
+        "colours": _map_colours,
         "optimiser": _optimise,
         "noise": _explore,
     }
@@ -78,6 +80,11 @@ def _compare() -> None:
     for weight in (None, image[..., 0]):  # numba compiles the kernels for each of the two
         target = prepare_target(image, weight)
         torch.autograd.backward(photometric_loss(rendered, target, ssim_weight=0.2))
+
+
+def _map_colours() -> None:
+    rendered = torch.zeros(_SIZE, _SIZE, 3, requires_grad=True)
+    torch.autograd.backward(affine_colours(rendered, torch.eye(3, 4)).sum())
 
 
 def _optimise() -> None:
