@@ -58,10 +58,8 @@ def from_bytes(content: bytes, name: str) -> pa.Table:
 
 def _seal(content: bytes) -> re.Match[bytes] | None:
     """The last one, because a text among the rows may look like one."""
-    last = None
-    for last in _SEAL.finditer(content):
-        pass
-    return last
+    found = list(_SEAL.finditer(content))
+    return found[-1] if found else None
 
 
 def _damaged(name: str, content: bytes, why: str) -> IntegrityError:
