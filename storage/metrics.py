@@ -5,7 +5,7 @@ scene that is run again supersedes its own rows. After a run its files become on
 a scene that has a file of its own again supersedes its rows in there.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from storage import parquet
 from storage.arrays import Store
-from storage.errors import StoreError
+from storage.errors import IntegrityError, StoreError
 from storage.files import get, names_in, put, remove
 from storage.names import object_name
 
@@ -159,6 +159,33 @@ def compact(store: Store, run: str) -> None:
         _write_parquet(store, table, f"{object_name(run)}.parquet", rows)
         for name in parts:
             remove(store, f"metrics/{table}/{name}")
+
+
+def remove_run(store: Store, run: str) -> None:
+    """Delete the rows of a run from all tables.
+
+    Raises:
+        StoreError: the store cannot be written.
+    """
+    for table in COLUMNS:
+        for name in _files(store, table, run):
+            remove(store, f"metrics/{table}/{name}")
+
+
+def table_faults(store: Store, run: str | None = None) -> Iterator[IntegrityError]:
+    """An error for each file of a table, or of one run in it, that cannot be read.
+
+    Raises:
+        StoreError: the store cannot be reached.
+    """
+    for table in COLUMNS:
+        for name in _files(store, table, run):
+            try:
+                _read_parquet(store, table, name, ())
+            except IntegrityError as error:
+                yield error
+            except FileNotFoundError:  # compacted after it was listed
+                continue
 
 
 def _part_name(run: str, scene: str) -> str:
