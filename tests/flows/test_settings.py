@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.server import shown
 from flows.settings import Settings, shared_cores, usable_cores
 from tasks.errors import InputError
 
@@ -97,3 +98,8 @@ def test_roots_of_photos_are_folders_with_colons_between(monkeypatch: pytest.Mon
     assert Settings().roots() == ()
     monkeypatch.setenv("UNSEEN_PHOTO_ROOTS", "/data/photos::/mnt/more")
     assert Settings().roots() == (Path("/data/photos"), Path("/mnt/more"))
+
+
+def test_a_url_is_shown_without_its_password() -> None:
+    assert shown("http://me:s/ecret@host:4200/api") == "http://me:...@host:4200/api"
+    assert shown("http://127.0.0.1:4200/api") == "http://127.0.0.1:4200/api"
