@@ -8,8 +8,9 @@ from prefect import tags
 
 from flows.config import SceneConfig
 from flows.quiet import leave_told_errors_to_us
-from flows.runs import RunRecord, load_run, save_run, tag_of
+from flows.runs import RunRecord, load_run, lock_of, save_run, tag_of
 from flows.scene import reconstruct_scene
+from flows.server import lock
 from flows.settings import Settings
 from storage.arrays import remove_abandoned_staging
 
@@ -21,7 +22,7 @@ def run_scene(folder: Path, scene: str, config: SceneConfig, run: str | None = N
         run: one that is taken up again; a new one where absent.
 
     Raises:
-        UnseenError: why it has no result.
+        UnseenError: why it has no result, or that the run goes on elsewhere.
     """
     store = Settings().open_store()
     remove_abandoned_staging(store)
@@ -30,20 +31,22 @@ def run_scene(folder: Path, scene: str, config: SceneConfig, run: str | None = N
         run = f"{scene}-{created_at:%Y%m%d-%H%M%S}"
     else:
         created_at = datetime.fromisoformat(load_run(store, run).created_at)
-    save_run(
-        store,
-        RunRecord(
-            run=run,
-            dataset=str(folder.parent),
-            only=(scene,),
-            scenes=(scene,),
-            config=config.model_dump(mode="json"),
-            created_at=created_at.isoformat(),
-            folder=str(folder),
-        ),
-    )
-    print(f"run {run}", file=sys.stderr)
-    leave_told_errors_to_us()
-    with tags(tag_of(run)):
-        reconstruct_scene(folder=str(folder), scene=scene, run=run, config=config)
+    going_on = f"the run '{run}' is going on in another process; see 'unseen status {run}'"
+    with lock(lock_of(run), refused=going_on):
+        save_run(
+            store,
+            RunRecord(
+                run=run,
+                dataset=str(folder.parent),
+                only=(scene,),
+                scenes=(scene,),
+                config=config.model_dump(mode="json"),
+                created_at=created_at.isoformat(),
+                folder=str(folder),
+            ),
+        )
+        print(f"run {run}", file=sys.stderr)
+        leave_told_errors_to_us()
+        with tags(tag_of(run)):
+            reconstruct_scene(folder=str(folder), scene=scene, run=run, config=config)
     return run

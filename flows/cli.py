@@ -54,7 +54,7 @@ def run(
 
     _use_store(store)
     # What can be refused is refused before a server or a worker is started.
-    find_scenes(dataset, config, scenes)
+    find_scenes(dataset, config, scenes, roots=Settings().roots())
     Settings().open_store().check_writable()
     _run_dataset(dataset, name or new_run_name(dataset), scenes, config, at_once, resume=False)
 
@@ -199,6 +199,62 @@ def film(
         print(f"wrote {file}", flush=True)
 
 
+def gc(
+    keep_runs: int | None = None,
+    drop: tuple[str, ...] = (),
+    delete: bool = False,
+    older_than_minutes: float = 15.0,
+    store: StoreOption = None,
+) -> None:
+    """List what no run in the store refers to, and remove it with --delete.
+
+    Args:
+        keep_runs: Give up all runs but so many of the last that have ended.
+        drop: Give up these runs, by name.
+        delete: Remove what is listed.
+        older_than_minutes: Leave what was written since; scenes that go on may need it.
+    """
+    from datetime import timedelta
+
+    from flows.gc import find_garbage, remove_garbage
+    from flows.ongoing import is_going_on
+    from flows.report.garbage import print_garbage
+
+    _use_store(store)
+    opened = Settings().open_store()
+    garbage = find_garbage(
+        opened,
+        drop=drop,
+        keep_runs=keep_runs,
+        is_going_on=is_going_on,
+        age=timedelta(minutes=older_than_minutes),
+    )
+    print_garbage(garbage, listed=not delete)
+    if delete:
+        for gone in remove_garbage(opened, garbage):
+            print(f"removed {gone}", flush=True)
+
+
+def verify(run: str | None = None, store: StoreOption = None) -> None:
+    """Read all that the store holds and check every sha256.
+
+    Args:
+        run: Take only what this run refers to, by name.
+    """
+    from flows.verify import verify as verified
+    from tasks.progress_line import progress_line
+
+    _use_store(store)
+    opened = Settings().open_store()
+    count = 0
+    for finding in verified(opened, run, progress_line("verify")):
+        print(finding, flush=True)
+        count += 1
+    if count:
+        sys.exit(f"unseen: {count} things in {opened.root} are damaged or missing, listed above")
+    print("all is as it was written")
+
+
 def demo(folder: tyro.conf.Positional[Path] = Path("unseen-demo"), at_once: AtOnce = 0) -> None:
     """Render three scenes and take them through everything, to a table.
 
@@ -239,6 +295,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "report": report,
     "export": export,
     "film": film,
+    "verify": verify,
+    "gc": gc,
     "doctor": doctor,
     "warm-up": warm_up,
 }

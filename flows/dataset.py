@@ -1,6 +1,7 @@
 """Many scenes: a deployment run each, all waited for, and the list of those that failed."""
 
 import asyncio
+import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +16,7 @@ from prefect.deployments import arun_deployment
 from prefect.states import Completed, Failed
 
 from flows.config import SceneConfig
-from flows.manifest import SceneEntry, find_scenes
+from flows.manifest import SceneEntry, find_scenes, folder_of
 from flows.report.table import markdown_report
 from flows.runs import RunRecord, load_run, new_run_name, save_run, tag_of, unfinished_scenes
 from flows.settings import Settings
@@ -51,7 +52,7 @@ async def reconstruct_dataset(
     store.check_writable()
     remove_abandoned_staging(store)
     run = run or new_run_name(Path(dataset))
-    entries = find_scenes(Path(dataset), config, only)
+    entries = find_scenes(Path(dataset), config, only, roots=settings.roots())
     save_run(store, _record(store, run, dataset, only, entries, config, resume))
     if resume:
         unfinished = unfinished_scenes(store, load_run(store, run))
@@ -61,10 +62,11 @@ async def reconstruct_dataset(
         if entry.error is not None:
             kind = type(entry.error).__name__
             _write_end(store, run, entry.name, "failed", kind, str(entry.error))
+    roots = (*settings.roots(), folder_of(Path(dataset)).absolute())
     began = datetime.now(UTC)
     # One after the other, because the pool hands scenes out in the order in which they came.
     flow_runs = [
-        await _start_scene(entry, run, settings, store, deployment, queue)
+        await _start_scene(entry, run, settings, store, deployment, queue, roots)
         for entry in entries
         if entry.error is None
     ]
@@ -86,12 +88,14 @@ async def _start_scene(
     store: Store,
     deployment: str,
     queue: str | None,
+    roots: Sequence[Path],
 ) -> FlowRun:
     environment = {
         "UNSEEN_STORE": store.root,
         "UNSEEN_DEVICE": settings.device,
         "UNSEEN_THREADS": str(settings.threads),
         "UNSEEN_CHECKPOINT_SECONDS": str(settings.checkpoint_seconds),
+        "UNSEEN_PHOTO_ROOTS": os.pathsep.join(map(str, roots)),
     }
     return await arun_deployment(
         deployment,

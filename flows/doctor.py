@@ -135,13 +135,13 @@ def _cuda() -> Finding:
 
 
 def _api() -> Finding:
-    from flows.server import find_api
+    from flows.server import find_api, shown
 
     api = find_api()
     if api is None:
         found = "none running, 'unseen run' will start one on this machine"
         return Finding(good=True, what="Prefect API", found=found, needed=False)
-    return Finding(good=True, what="Prefect API", found=api.url)
+    return Finding(good=True, what="Prefect API", found=shown(api.url))
 
 
 def _store(settings: Settings) -> Finding:

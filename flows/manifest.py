@@ -12,6 +12,7 @@ from flows.config import SceneConfig, overridden, read_yaml
 from storage.errors import UnseenError
 from storage.names import check_name
 from tasks.errors import InputError
+from tasks.ingest.confine import is_inside
 from tasks.ingest.folder import SCENE_FOLDERS
 from tasks.ingest.source import find_files
 
@@ -30,7 +31,11 @@ class SceneEntry:
 
 
 def find_scenes(
-    dataset: Path, base: SceneConfig, only: Collection[str] = ()
+    dataset: Path,
+    base: SceneConfig,
+    only: Collection[str] = (),
+    *,
+    roots: Sequence[Path] = (),
 ) -> tuple[SceneEntry, ...]:
     """The scenes of a dataset in the order of their names, the bad ones with their error.
 
@@ -39,6 +44,8 @@ def find_scenes(
             ``dataset.csv``, or such a file: ``scenes`` with ``folder``, optional ``name`` and, in
             YAML, ``config`` (fields of :class:`SceneConfig` that differ for that scene).
         only: names to take; all where empty.
+        roots: folders that scenes may lie in beside the dataset's, by links, ``..`` or absolute
+            entries.
 
     Raises:
         InputError: there is no such dataset, it has no scenes, is a scene itself, or lacks one of
@@ -48,7 +55,9 @@ def find_scenes(
         rows = _rows(dataset)
     except OSError as error:
         raise InputError(f"'{dataset}' cannot be read ({error.strerror}); check it") from error
-    entries = [_entry(row, number, dataset, base) for number, row in enumerate(rows, start=1)]
+    entries = [
+        _entry(row, number, dataset, base, roots) for number, row in enumerate(rows, start=1)
+    ]
     if not entries:
         raise InputError(
             f"'{dataset}' holds no scenes, so there is nothing to do; give a folder with one "
@@ -136,8 +145,19 @@ def _csv_rows(file: Path) -> Sequence[Mapping[str, Any]]:
     return entries
 
 
-def _entry(row: Mapping[str, Any], number: int, dataset: Path, base: SceneConfig) -> SceneEntry:
-    place = dataset if dataset.is_dir() else dataset.parent
+def folder_of(dataset: Path) -> Path:
+    """The folder that a dataset's scenes lie in: its own, or that of its manifest."""
+    return dataset if dataset.is_dir() else dataset.parent
+
+
+def _entry(
+    row: Mapping[str, Any],
+    number: int,
+    dataset: Path,
+    base: SceneConfig,
+    roots: Sequence[Path],
+) -> SceneEntry:
+    place = folder_of(dataset)
     folder = str(row.get("folder") or "")
     name = str(row.get("name") or Path(folder).name or f"entry {number}")
     error: UnseenError | None = None
@@ -156,6 +176,12 @@ def _entry(row: Mapping[str, Any], number: int, dataset: Path, base: SceneConfig
                     f"the {field} {row[field]!r} of an entry of {dataset} is not text; put it in "
                     "quotes"
                 )
+        if not is_inside(place / folder, (place, *roots)):
+            raise InputError(
+                f"the folder '{folder}' of scene '{name}' leads to {(place / folder).resolve()}, "
+                f"out of {place}, so it is not read; move it there, or name the folder that it "
+                "lies in in UNSEEN_PHOTO_ROOTS"
+            )
         check_name(name)
         config = overridden(base, row.get("config"), where=f"the config of scene '{name}'")
     except UnseenError as found:

@@ -1,18 +1,25 @@
 """The record of a run: what was asked for, so that it can be resumed, watched and reported."""
 
+import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from flows.manifest import MANIFESTS
+from storage import metrics
 from storage.arrays import Store
-from storage.files import get, names_in, put
+from storage.errors import IntegrityError
+from storage.files import get, names_in, put, remove
 from storage.metrics import read_table
 from storage.names import object_name
 from tasks.errors import InputError
+
+DIGEST = "sha256"
+"""Of the other fields of a record in its file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +54,16 @@ def lock_of(run: str) -> str:
 
 
 def save_run(store: Store, record: RunRecord) -> None:
-    """Write the record; a run of the same name is replaced."""
-    content = json.dumps(asdict(record), indent=1).encode()
-    put(store, f"runs/{object_name(record.run)}.json", content)
+    """Write the record with its sha256; a run of the same name is replaced."""
+    fields = asdict(record)
+    content = json.dumps({**fields, DIGEST: _digest(fields)}, indent=1).encode()
+    put(store, _place(object_name(record.run)), content)
+
+
+def remove_run(store: Store, run: str) -> None:
+    """Delete the record, then the rows of the run."""
+    remove(store, _place(object_name(run)))
+    metrics.remove_run(store, run)
 
 
 def load_run(store: Store, run: str | None = None) -> RunRecord:
@@ -57,15 +71,16 @@ def load_run(store: Store, run: str | None = None) -> RunRecord:
 
     Raises:
         InputError: there is none.
+        IntegrityError: its record is damaged; where no run is named, the record of any.
     """
-    records = _all_runs(store)
+    if run is not None:
+        with contextlib.suppress(FileNotFoundError):
+            return _read(store, object_name(run))
+    records = all_runs(store)
     if not records:
         raise InputError(f"the store {store.root} has no runs yet; start one with 'unseen run'")
     if run is None:
         return records[-1]
-    for record in records:
-        if record.run == run:
-            return record
     names = ", ".join(record.run for record in records[-5:])
     raise InputError(f"the store {store.root} has no run '{run}'; the last ones are: {names}")
 
@@ -77,12 +92,63 @@ def unfinished_scenes(store: Store, record: RunRecord) -> tuple[str, ...]:
     return tuple(name for name in record.scenes if name not in completed)
 
 
-def _all_runs(store: Store) -> Sequence[RunRecord]:
+def all_runs(store: Store) -> Sequence[RunRecord]:
+    """The records of all runs, in the order in which they were begun.
+
+    Raises:
+        IntegrityError: one is damaged.
+    """
     records = []
-    for name in names_in(store, "runs"):
-        if not name.endswith(".json"):
-            continue
-        fields = json.loads(get(store, f"runs/{name}"))
-        fields["only"], fields["scenes"] = tuple(fields["only"]), tuple(fields["scenes"])
-        records.append(RunRecord(**fields))
+    for name in _names(store):
+        with contextlib.suppress(FileNotFoundError):  # removed since
+            records.append(_read(store, name))
     return sorted(records, key=lambda record: (record.created_at, record.run))
+
+
+def run_faults(store: Store, run: str | None = None) -> Iterator[IntegrityError]:
+    """An error for each record, or for that of one run, that is damaged or missing."""
+    for name in _names(store) if run is None else [object_name(run)]:
+        try:
+            _read(store, name)
+        except IntegrityError as error:
+            yield error
+        except FileNotFoundError:
+            yield IntegrityError(
+                f"{store.address(_place(name))} is missing, so the run can be neither resumed nor "
+                "reported; start it again under its name"
+            )
+
+
+def _names(store: Store) -> Sequence[str]:
+    """Of all runs, as they stand in paths."""
+    listed = names_in(store, "runs")
+    return [name.removesuffix(".json") for name in listed if name.endswith(".json")]
+
+
+def _place(name: str) -> str:
+    return f"runs/{name}.json"
+
+
+def _digest(fields: Mapping[str, Any]) -> str:
+    return sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+
+
+def _read(store: Store, name: str) -> RunRecord:
+    """
+    Raises:
+        FileNotFoundError: there is no such record.
+        IntegrityError: it is damaged.
+    """
+    content = get(store, _place(name))
+    try:
+        fields = json.loads(content)
+        expected = fields.pop(DIGEST, None)  # older versions wrote none
+        if expected is not None and _digest(fields) != expected:
+            raise ValueError("its sha256 is not the one in it")
+        fields["only"], fields["scenes"] = tuple(fields["only"]), tuple(fields["scenes"])
+        return RunRecord(**fields)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise IntegrityError(
+            f"{store.address(_place(name))} of {len(content)} bytes is damaged ({error}), so what "
+            "the run was asked for is not known; delete it and start the run again under its name"
+        ) from error

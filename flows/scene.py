@@ -20,7 +20,8 @@ from storage.handles import ArrayHandle
 from storage.metrics import write_rows
 from tasks.distil.task import distil_views
 from tasks.evaluate.task import evaluate_scene
-from tasks.ingest.source import digest_source
+from tasks.ingest.confine import check_inside
+from tasks.ingest.source import digest_source, find_files
 from tasks.ingest.task import ingest_photos
 from tasks.processes import end_with_reader
 from tasks.refine.task import refine_views
@@ -82,6 +83,7 @@ def _stages(stages: StageRunner, folder: str, config: SceneConfig) -> dict[str, 
     """Run the stages that the config asks for; their artefacts by name."""
     made: dict[str, ArrayHandle] = {}
     runs = config.stages.runs
+    check_inside(find_files(Path(folder)), Settings().roots())
     source = digest_source(Path(folder))
     start = find_start(Path(folder), config.splat.init) if runs("splat") else None
     made["photos"] = stages(ingest_photos, source=source, config=config.ingest)

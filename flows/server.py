@@ -5,6 +5,7 @@ import fcntl
 import functools
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -41,7 +42,12 @@ class Api:
 
     @property
     def ui(self) -> str:
-        return self.url.removesuffix("/api")
+        return shown(self.url).removesuffix("/api")
+
+
+def shown(url: str) -> str:
+    """A URL as it may be printed: without the password in it."""
+    return re.sub(r"(://[^/@:]*):[^@]+@", r"\1:...@", url)
 
 
 def find_api() -> Api | None:
@@ -55,8 +61,8 @@ def find_api() -> Api | None:
     if named := _named_url():
         if not _answers(named):
             raise MachineError(
-                f"the Prefect API at {named} (PREFECT_API_URL, or Prefect's profile) does not "
-                "answer; start that server, or unset it and a local one will be started"
+                f"the Prefect API at {shown(named)} (PREFECT_API_URL, or Prefect's profile) does "
+                "not answer; start that server, or unset it and a local one will be started"
             )
         return Api(url=named, started=False)
     for url in (_remembered_url(), _url(_usual_port())):
@@ -147,6 +153,18 @@ def is_free(name: str) -> bool:
     with contextlib.suppress(OSError), _lock_file(name).open("r") as file:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # raises while it is held
         return True
+    return False
+
+
+def is_held(name: str) -> bool:
+    """Whether a process on this machine holds a lock now."""
+    try:
+        with _lock_file(name).open("r") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
     return False
 
 

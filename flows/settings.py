@@ -1,6 +1,7 @@
 """Facts of the machine, from the environment: they change where and how fast, never what."""
 
 import os
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,10 +12,13 @@ from storage.arrays import Store
 from tasks.errors import InputError
 from tasks.site import Device, Site
 
+_PASSWORD = re.compile(r"://[^/@:]*:[^@]+@")
+"""Not up to the first slash: keys of S3 may hold one."""
+
 
 class Settings(BaseSettings):
-    """Read from ``UNSEEN_STORE``, ``UNSEEN_DEVICE``, ``UNSEEN_THREADS`` and
-    ``UNSEEN_CHECKPOINT_SECONDS``.
+    """Read from ``UNSEEN_STORE``, ``UNSEEN_DEVICE``, ``UNSEEN_THREADS``,
+    ``UNSEEN_CHECKPOINT_SECONDS`` and ``UNSEEN_PHOTO_ROOTS``.
 
     Raises:
         InputError: a variable has a value that it cannot have.
@@ -41,6 +45,11 @@ class Settings(BaseSettings):
         description="Seconds between two checkpoints of a splat that is being fitted; 0 for none.",
     )
 
+    photo_roots: str = Field(
+        default="",
+        description="Folders, with ':' between them, that links and manifests may lead to.",
+    )
+
     def __init__(self, **values: Any) -> None:
         try:
             super().__init__(**values)
@@ -65,8 +74,22 @@ class Settings(BaseSettings):
             checkpoint_seconds=self.checkpoint_seconds,
         )
 
+    def roots(self) -> tuple[Path, ...]:
+        """Folders that links in scenes and entries of manifests may lead to."""
+        return tuple(Path(root).expanduser() for root in self.photo_roots.split(os.pathsep) if root)
+
     def open_store(self) -> Store:
-        """The store; a directory is made absolute, so that handles mean the same everywhere."""
+        """The store; a directory is made absolute, so that handles mean the same everywhere.
+
+        Raises:
+            InputError: its URL holds a password.
+        """
+        if _PASSWORD.search(self.store):
+            raise InputError(
+                "the URL of the store (UNSEEN_STORE or --store) holds a password, which tables, "
+                "records and logs would repeat; leave it out and give it by variables such as "
+                "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or in the configuration of fsspec"
+            )
         if "://" in self.store:
             return Store(root=self.store.rstrip("/"))
         return Store(root=str(Path(self.store).expanduser().absolute()))

@@ -15,7 +15,7 @@ from storage.arrays import Store
 from storage.handles import ArrayHandle
 from storage.metrics import write_rows
 from storage.names import object_name
-from tasks.caching import is_fault_of_the_machine
+from tasks.caching import RECORDS, is_fault_of_the_machine
 from tasks.site import Site
 
 
@@ -74,8 +74,8 @@ class StageRunner:
 def cache_storage(store: Store) -> Any:
     """Where Prefect keeps the records of finished stages: in the store itself."""
     if store.local is not None:
-        return store.local / "cache"
-    block = RemoteFileSystem(basepath=f"{store.root}/cache")
+        return store.local / RECORDS
+    block = RemoteFileSystem(basepath=f"{store.root}/{RECORDS}")
     name = object_name(store.root).lower()
     slug = "".join(c if c.isalnum() else "-" for c in name)
     block.save(f"unseen-cache-{slug}"[:200], overwrite=True)  # Prefect takes saved blocks only

@@ -186,17 +186,19 @@ def _publish(folder: Path, target: Path, manifest: Manifest, handle: ArrayHandle
     (folder / MANIFEST).write_bytes(manifest.to_bytes())
     sync(folder / MANIFEST)
     sync(folder)
-    target.parent.mkdir(parents=True, exist_ok=True)
     while True:
+        target.parent.mkdir(parents=True, exist_ok=True)
         try:
             folder.rename(target)
             break
         except OSError:
-            if not target.exists():
+            if target.parent.exists() and not target.exists():
                 raise
-        # Somebody finished first. Equal digests mean equal bytes, unless damaged since.
+        # Somebody finished first, or removed the empty folder that it was to stand in. Equal
+        # digests mean equal bytes, unless damaged since.
         try:
             handle.verify()
+            os.utime(target / MANIFEST)  # in use: not for 'unseen gc' to take
             break
         except IntegrityError:
             _move_aside(target, folder.with_name(f"damaged-{uuid.uuid4().hex}"))

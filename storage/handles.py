@@ -1,9 +1,10 @@
 """Addresses of finished artefacts, and the verified way to read them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -91,23 +92,43 @@ class ArrayHandle:
         Raises:
             IntegrityError: an object is missing or does not match.
         """
-        for key, expected in read_manifest(self).objects.items():
-            _read_verified(self, key, expected)
+        for fault in self.faults():
+            raise fault
+
+    def faults(self) -> Iterator[IntegrityError]:
+        """Everything that is wrong with it, an error for each object."""
+        try:
+            manifest = read_manifest(self)
+        except IntegrityError as error:
+            yield error
+            return
+        for key, expected in manifest.objects.items():
+            try:
+                _read_verified(self, key, expected)
+            except IntegrityError as error:
+                yield error
 
 
 def read_manifest(handle: ArrayHandle) -> Manifest:
     """The manifest of a finished artefact.
 
     Raises:
-        IntegrityError: it is missing, not the one the handle was made for, or of another schema.
+        IntegrityError: it is missing, not the one the handle was made for, of another schema, or
+            names objects that are not its own.
     """
-    content = _read_verified(handle, MANIFEST, handle.digest)
-    fields = json.loads(content)
+    fields = json.loads(_read_verified(handle, MANIFEST, handle.digest))
     if fields["schema"] != SCHEMA:
         raise IntegrityError(
             f"{handle.uri} has schema {fields['schema']}, this version of unseen reads {SCHEMA}; "
             "run the scene again, its stage will be recomputed"
         )
+    for key in fields["objects"]:
+        path = PurePosixPath(key)
+        if path.is_absolute() or ".." in path.parts:  # whoever made both may name what he likes
+            raise IntegrityError(
+                f"{handle.uri}/{MANIFEST} names the object '{key}', which is not below it, so "
+                "another file would be read; delete the artefact and run the scene again"
+            )
     return Manifest(kind=fields["kind"], objects=fields["objects"])
 
 

@@ -5,17 +5,16 @@ scene that is run again supersedes its own rows. After a run its files become on
 a scene that has a file of its own again supersedes its rows in there.
 """
 
-import io
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from storage import parquet
 from storage.arrays import Store
-from storage.errors import StoreError
+from storage.errors import IntegrityError, StoreError
 from storage.files import get, names_in, put, remove
 from storage.names import object_name
 
@@ -162,6 +161,33 @@ def compact(store: Store, run: str) -> None:
             remove(store, f"metrics/{table}/{name}")
 
 
+def remove_run(store: Store, run: str) -> None:
+    """Delete the rows of a run from all tables.
+
+    Raises:
+        StoreError: the store cannot be written.
+    """
+    for table in COLUMNS:
+        for name in _files(store, table, run):
+            remove(store, f"metrics/{table}/{name}")
+
+
+def table_faults(store: Store, run: str | None = None) -> Iterator[IntegrityError]:
+    """An error for each file of a table, or of one run in it, that cannot be read.
+
+    Raises:
+        StoreError: the store cannot be reached.
+    """
+    for table in COLUMNS:
+        for name in _files(store, table, run):
+            try:
+                _read_parquet(store, table, name, ())
+            except IntegrityError as error:
+                yield error
+            except FileNotFoundError:  # compacted after it was listed
+                continue
+
+
 def _part_name(run: str, scene: str) -> str:
     return f"{object_name(run)}{SEPARATOR}{object_name(scene)}.parquet"
 
@@ -192,10 +218,8 @@ def _files(store: Store, table: str, run: str | None) -> Sequence[str]:
 
 def _read_parquet(store: Store, table: str, name: str, files: Collection[str]) -> pa.Table:
     """The rows of one file, less those that another of the files supersedes."""
-    # From Arrow's own buffer and in this thread: its threads may outlive the call, and a process
-    # that ends meanwhile is aborted or hangs (github.com/apache/arrow, issues 33975 and 34314).
-    content = pa.BufferReader(get(store, f"metrics/{table}/{name}"))
-    found = pq.ParquetFile(content).read(use_threads=False)
+    place = f"metrics/{table}/{name}"
+    found = parquet.from_bytes(get(store, place), store.address(place))
     schema = schema_of(table)
     # Columns that a newer version added are null in files of an older one.
     columns = [
@@ -213,6 +237,4 @@ def _read_parquet(store: Store, table: str, name: str, files: Collection[str]) -
 
 
 def _write_parquet(store: Store, table: str, name: str, content: pa.Table) -> None:
-    buffer = io.BytesIO()
-    pq.write_table(content, buffer)
-    put(store, f"metrics/{table}/{name}", buffer.getvalue())
+    put(store, f"metrics/{table}/{name}", parquet.to_bytes(content))

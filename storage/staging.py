@@ -33,13 +33,47 @@ def remove_abandoned(parent: Path) -> int:
     removed = 0
     for lock in parent.glob("*.lock"):
         folder = lock.with_suffix(".dir")
-        with contextlib.suppress(OSError), lock.open("r+") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises while its writer lives
+        with contextlib.suppress(OSError), _abandoned(lock):
             if folder.exists():
                 shutil.rmtree(folder)
                 removed += 1
             lock.unlink()  # last: until then the next sweep finishes what this one could not
+    for folder in _without_lock(parent):
+        shutil.rmtree(folder, ignore_errors=True)
+        removed += not folder.exists()
     return removed
+
+
+def find_abandoned(parent: Path) -> list[Path]:
+    """The folders that :func:`remove_abandoned` would delete."""
+    found = _without_lock(parent)
+    for lock in sorted(parent.glob("*.lock")):
+        folder = lock.with_suffix(".dir")
+        with contextlib.suppress(OSError), _abandoned(lock):
+            if folder.exists():
+                found.append(folder)
+    return found
+
+
+@contextlib.contextmanager
+def _abandoned(lock: Path) -> Iterator[None]:
+    """Hold the lock of a writer that is no more.
+
+    Raises:
+        OSError: it lives.
+    """
+    with lock.open("r+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+
+
+def _without_lock(parent: Path) -> list[Path]:
+    """Folders that their writer could not delete wholly when it ended: it takes the lock first."""
+    return [
+        folder
+        for folder in sorted(parent.glob("*.dir"))
+        if folder.is_dir() and not folder.with_suffix(".lock").exists()
+    ]
 
 
 def _new_lock(parent: Path) -> tuple[int, Path]:

@@ -18,7 +18,9 @@ from prefect.serializers import JSONSerializer
 from prefect.tasks import Task
 from pydantic import BaseModel, Field
 
+from storage.arrays import Store
 from storage.errors import StoreError, UnseenError
+from storage.files import get, remove
 from storage.handles import ArrayHandle
 from tasks.errors import MachineError
 from tasks.ingest.source import Source
@@ -39,7 +41,11 @@ def stage_cache(
     """
 
     def key(context: TaskRunContext, parameters: dict[str, Any]) -> str:
-        return stage_key(name, version, parameters, device_counts=numbers_depend_on_device)
+        found = stage_key(name, version, parameters, device_counts=numbers_depend_on_device)
+        # Prefect reads the record next, and would unpickle it if the record says so.
+        if isinstance(site := parameters.get("site"), Site):
+            remove_foreign_record(site.store, found)
+        return found
 
     return {
         "cache_policy": CachePolicy.from_cache_key_fn(key),
@@ -98,12 +104,66 @@ class VerifiedSerializer(JSONSerializer):
 
     type: str = Field(default="unseen-verified", frozen=True)
 
-    def loads(self, blob: bytes) -> Any:
-        value = super().loads(blob)
-        if not isinstance(value, ArrayHandle):  # a class renamed since comes back as a dict
-            raise TypeError(f"a cached stage gave {type(value).__name__}, not an ArrayHandle")
-        value.verify()
-        return value
+    def loads(self, blob: bytes) -> ArrayHandle:
+        """Not by Prefect's decoder, which imports and calls what the text names.
+
+        Raises:
+            ValueError: it is no handle.
+            IntegrityError: it is one whose artefact is not as it was.
+        """
+        handle = _handle(blob)
+        handle.verify()
+        return handle
+
+
+RECORDS = "cache"
+"""The folder of the store in which Prefect keeps the record of each finished stage, by key."""
+
+
+def handle_in_record(content: bytes) -> ArrayHandle:
+    """The handle in the record of a finished stage, its artefact unseen.
+
+    Raises:
+        ValueError: it is damaged, or no record that :func:`stage_cache` has Prefect write.
+    """
+    try:
+        record = json.loads(content)
+        known = VerifiedSerializer().model_dump(mode="json")
+        if record["metadata"]["serializer"] != known:
+            raise ValueError("it is written for another serializer")
+        return _handle(record["result"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"it is no record of a stage ({error})") from error
+
+
+def remove_foreign_record(store: Store, key: str) -> None:
+    """Delete the record of a stage if somebody else wrote it, so that the stage runs again.
+
+    Raises:
+        StoreError: the store cannot be reached or written.
+    """
+    place = f"{RECORDS}/{key}"
+    with contextlib.suppress(FileNotFoundError):
+        content = get(store, place)
+        try:
+            handle_in_record(content)
+        except ValueError:
+            remove(store, place)
+
+
+def _handle(text: str | bytes) -> ArrayHandle:
+    """
+    Raises:
+        ValueError: it is no handle; a class renamed since is none.
+    """
+    found = json.loads(text)
+    match found:
+        case {
+            "__class__": str(name),
+            "data": {"uri": str(uri), "kind": str(kind), "digest": str(digest)},
+        } if name == f"{ArrayHandle.__module__}.{ArrayHandle.__qualname__}":
+            return ArrayHandle(uri=uri, kind=kind, digest=digest)
+    raise ValueError(f"a cached stage gave {str(found)[:80]!r}, not an ArrayHandle")
 
 
 def is_fault_of_the_machine(task: Task[..., Any], run: TaskRun, state: State) -> bool:

@@ -1,23 +1,17 @@
 """What ``unseen report`` and ``unseen status`` print."""
 
-import contextlib
 import os
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import pandas as pd
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from flows.ongoing import scenes_going_on
 from flows.report.table import COMPLETED, remarks_of, scene_rows, terminal_report
-from flows.runs import load_run, lock_of
+from flows.runs import load_run
 from storage.arrays import Store
-from storage.errors import UnseenError
 from storage.metrics import read_table
-
-if TYPE_CHECKING:
-    from flows.watch import SceneProgress
 
 WIDTH_OF_FILES = 260
 """Columns where the output is no terminal and ``COLUMNS`` says nothing."""
@@ -42,7 +36,7 @@ def print_status(store: Store, run: str | None) -> None:
     stages = read_table(store, "stages", run=record.run)
     going_on = {}
     if (rows["state"] != COMPLETED).any():
-        going_on = {one.scene: one for one in _going_on(record.run)}
+        going_on = {one.scene: one for one in scenes_going_on(record.run)}
     title = f"{record.run} ({record.folder or record.dataset})"
     table = Table(title=escape(title), title_justify="left")
     for heading in ("scene", "state", "stage", "message"):
@@ -59,29 +53,6 @@ def print_status(store: Store, run: str | None) -> None:
             cells = [row["state"], stage, message]
         table.add_row(*(escape(cell) for cell in (str(name), *cells)))
     _console().print(table)
-
-
-def _going_on(run: str) -> Sequence["SceneProgress"]:
-    """Scenes of a run that wait or run now, as Prefect says; none where no API answers.
-
-    Prefect goes on calling a scene running whose process was killed with all others of the run.
-    """
-    from flows.server import find_api, is_free, use_api  # late: Prefect takes a second to import
-
-    if is_free(lock_of(run)):
-        return []
-    with contextlib.suppress(UnseenError):
-        api = find_api()
-        if api is None:
-            return []
-        use_api(api)
-        from prefect.client.orchestration import get_client
-
-        from flows.watch import ONGOING, look
-
-        with contextlib.suppress(Exception), get_client(sync_client=True) as client:
-            return [one for one in look(client, run) if one.state in ONGOING]
-    return []
 
 
 def _console() -> Console:

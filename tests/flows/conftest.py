@@ -21,6 +21,7 @@ FAST = (
 )
 """Of a size that shows everything but quality."""
 
+SECRET = "a-secret-that-nobody-may-repeat"
 ROOT = Path(__file__).parents[2]
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -37,6 +38,7 @@ def command_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[di
     environment["PREFECT_HOME"] = str(tmp_path_factory.mktemp("prefect"))
     environment["PREFECT_SERVER_API_PORT"] = str(port)
     environment["UNSEEN_THREADS"] = "1"
+    environment["AWS_SECRET_ACCESS_KEY"] = SECRET
     yield environment
     stop = [sys.executable, "-m", "prefect", "server", "stop"]
     subprocess.run(stop, env=environment, capture_output=True, check=False)

@@ -1,5 +1,6 @@
 """What counts as a dataset, and what is said of scenes that cannot be."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -24,8 +25,9 @@ def written(file: Path, text: str, encoding: str = "utf-8") -> Path:
     return file
 
 
-def found(dataset: Path, *only: str) -> dict[str, SceneEntry]:
-    return {entry.name: entry for entry in find_scenes(dataset, SceneConfig(), only)}
+def found(dataset: Path, *only: str, roots: Sequence[Path] = ()) -> dict[str, SceneEntry]:
+    entries = find_scenes(dataset, SceneConfig(), only, roots=roots)
+    return {entry.name: entry for entry in entries}
 
 
 def test_each_sub_folder_is_a_scene_and_hidden_ones_and_files_are_not(tmp_path: Path) -> None:
@@ -45,10 +47,46 @@ def test_folders_are_absolute_whatever_the_dataset_is(
     assert found(Path("photos"))["a"].folder == str(tmp_path / "photos" / "a")
 
 
-def test_links_to_folders_are_scenes(tmp_path: Path) -> None:
-    folders(tmp_path, "elsewhere/a", "photos")
+def test_links_within_a_dataset_and_to_folders_that_are_allowed_are_scenes(tmp_path: Path) -> None:
+    folders(tmp_path, "elsewhere/a", "photos/c")
     (tmp_path / "photos" / "b").symlink_to(tmp_path / "elsewhere" / "a")
-    assert list(found(tmp_path / "photos")) == ["b"]
+    (tmp_path / "photos" / "d").symlink_to("c")
+    entries = found(tmp_path / "photos", roots=[tmp_path / "elsewhere"])
+    assert list(entries) == ["b", "c", "d"]
+    assert all(entry.error is None for entry in entries.values())
+
+
+@pytest.mark.parametrize(
+    "folder", ["link", "link/sub", "../secret", "a/../../secret", "{absolute}"]
+)
+def test_entries_that_lead_out_of_the_dataset_are_refused_in_one_sentence(
+    tmp_path: Path, folder: str
+) -> None:
+    folders(tmp_path, "secret/sub", "photos/a")
+    (tmp_path / "photos" / "link").symlink_to(tmp_path / "secret")
+    folder = folder.format(absolute=tmp_path / "secret")
+    manifest = written(
+        tmp_path / "photos" / "my.yaml", f"scenes: [{{folder: {folder}, name: x}}, {{folder: a}}]"
+    )
+    entries = found(manifest)
+    assert entries["a"].error is None
+    assert str(tmp_path / "secret") in str(entries["x"].error)
+    assert f"out of {tmp_path / 'photos'}, so it is not read" in str(entries["x"].error)
+    assert found(manifest, roots=[tmp_path / "secret"])["x"].error is None
+
+
+def test_entries_may_go_round_within_the_dataset(tmp_path: Path) -> None:
+    folders(tmp_path, "a", "b")
+    text = f"scenes: [{{folder: b/../a}}, {{folder: {tmp_path / 'b'}}}]"
+    assert all(entry.error is None for entry in found(written(tmp_path / "m.yaml", text)).values())
+
+
+def test_a_manifest_makes_no_objects(tmp_path: Path) -> None:
+    target = tmp_path / "made by the bomb"
+    for tag in (f"!!python/object/apply:os.mkdir ['{target}']", "!!python/name:os.system ''"):
+        with pytest.raises(InputError, match="is not YAML"):
+            found(written(tmp_path / "m.yaml", f"scenes: [{{folder: {tag}}}]"))
+    assert not target.exists()
 
 
 @pytest.mark.parametrize("manifest", ["dataset.yaml", "dataset.yml", "dataset.csv"])
@@ -67,7 +105,7 @@ scenes:
 - {{folder: house/2024, name: front, config: {{split: {{kind: train_on, photos: [a, b]}}}}}}
 - {{folder: {elsewhere}, name: "001"}}
 """
-    entries = found(written(tmp_path / "my.YAML", text))
+    entries = found(written(tmp_path / "my.YAML", text), roots=[elsewhere])
     assert list(entries) == ["001", "2024", "front"]
     assert entries["2024"].folder == str(tmp_path / "house" / "2024")
     assert entries["2024"].config == SceneConfig()

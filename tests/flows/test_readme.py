@@ -75,7 +75,10 @@ def test_the_commands_in_their_order_on_a_small_dataset(
         ran.add(tuple(command))
         said = unseen(*command, cwd=tmp_path)
         assert said.returncode == 0, (command, said.stdout, said.stderr)
-    known = {"run", "status", "resume", "report", "scene", "export", "film", "doctor"}
+    known = {"run", "status", "resume", "report", "scene", "export", "film", "doctor"} | {
+        "verify",
+        "gc",
+    }
     assert known <= {one[0] for one in ran}
 
     store = Store(root=str(tmp_path / "unseen-store"))
@@ -113,7 +116,7 @@ def assert_what_comes_out(root: Path) -> None:
 
 
 def test_the_options_in_prose_are_options(unseen: Command) -> None:
-    help_text = unseen("run", "--help").stdout
+    help_text = unseen("run", "--help").stdout + unseen("gc", "--help").stdout
     options = set(re.findall(r"`(--[a-z.-]+)", PROSE))
     assert options
     assert all(option in help_text for option in options)

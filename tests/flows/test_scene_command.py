@@ -19,7 +19,7 @@ from storage.handles import ArrayHandle
 from storage.metrics import read_table
 from tasks.splat.export.ply import read_ply
 from tasks.splat.export.spz import read_spz
-from tests.flows.conftest import FAST, Command
+from tests.flows.conftest import FAST, SECRET, Command
 
 Said: TypeAlias = "subprocess.CompletedProcess[str]"
 
@@ -96,6 +96,45 @@ def test_a_scene_that_failed_is_resumed_under_its_own_name(
     assert rows["state"].tolist() == ["completed"]
     curve = read_table(Store(root=str(tmp_path / "store")), "training")
     assert curve["iteration"].max() == int(FAST[1])  # as it was first asked for
+
+
+def test_no_secret_of_the_environment_is_kept_or_said(
+    finished: tuple[Said, Path], command_environment: dict[str, str]
+) -> None:
+    said, root = finished
+    assert SECRET not in said.stdout + said.stderr
+    places = [root, Path(command_environment["PREFECT_HOME"])]
+    files = [path for place in places for path in place.rglob("*") if path.is_file()]
+    assert any(path.name == "prefect.db" for path in files)
+    assert [path for path in files if SECRET.encode() in path.read_bytes()] == []
+
+
+def test_a_finished_store_verifies_and_has_no_garbage_until_its_run_is_dropped(
+    finished: tuple[Said, Path], unseen: Command, tmp_path: Path
+) -> None:
+    store = tmp_path / "store"
+    shutil.copytree(finished[1] / "unseen-store", store)
+    whole = unseen("verify", "--store", store)
+    assert (whole.returncode, whole.stdout) == (0, "all is as it was written\n"), whole.stderr
+    kept = unseen("gc", "--older-than-minutes", 0, "--store", store)
+    assert (kept.returncode, kept.stdout) == (0, "there is nothing to remove\n"), kept.stderr
+    (run,) = (path.stem for path in (store / "runs").iterdir())
+    name = read_table(Store(root=str(store)), "scenes")["run"].iloc[0]
+    assert run.startswith("front")
+    dropping = ("gc", "--drop", name, "--older-than-minutes", 0, "--store", store)
+    listed = unseen(*dropping)
+    assert listed.returncode == 0, listed.stderr
+    assert "artefacts: 7, " in listed.stdout
+    assert "the same command with --delete" in listed.stdout
+    chunk = next(path for path in (store / "scenes").rglob("c/*") if path.is_file())
+    chunk.write_bytes(b"")
+    damaged = unseen("verify", "--store", store)
+    assert damaged.returncode == 1
+    assert str(chunk.relative_to(store)) in damaged.stdout
+    assert "unseen: 1 things" in damaged.stderr
+    removed = unseen(*dropping, "--delete")
+    assert removed.returncode == 0, removed.stderr
+    assert [path for path in store.rglob("*") if path.is_file()] == []
 
 
 @pytest.mark.parametrize("command", ["scene", "run"])

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.server import shown
 from flows.settings import Settings, shared_cores, usable_cores
 from tasks.errors import InputError
 
@@ -72,3 +73,33 @@ def test_threads_and_scenes_are_what_was_asked_or_fill_the_machine(
     assert together >= 1
     if threads == 0 and at_once == 0:
         assert each * together <= usable_cores()
+
+
+@pytest.mark.parametrize(
+    "url", ["s3://key:se/cret@bucket/x", "ftp://u:secret@host/x", "simplecache::s3://k:secret@b/x"]
+)
+def test_a_store_whose_url_holds_a_password_is_refused_without_repeating_it(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("UNSEEN_STORE", url)
+    with pytest.raises(InputError, match="holds a password") as caught:
+        Settings().open_store()
+    assert "cret@" not in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["s3://bucket/a:b@c", "abfs://box@account.host/x", "memory://x"])
+def test_other_signs_in_a_url_are_no_password(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("UNSEEN_STORE", url)
+    assert Settings().open_store().root == url
+
+
+def test_roots_of_photos_are_folders_with_colons_between(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings().roots() == ()
+    monkeypatch.setenv("UNSEEN_PHOTO_ROOTS", "/data/photos::/mnt/more")
+    assert Settings().roots() == (Path("/data/photos"), Path("/mnt/more"))
+
+
+def test_a_url_is_shown_without_its_password() -> None:
+    assert shown("http://me:s/ecret@host:4200/api") == "http://me:...@host:4200/api"
+    assert shown("http://127.0.0.1:4200/api") == "http://127.0.0.1:4200/api"

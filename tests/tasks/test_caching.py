@@ -1,10 +1,15 @@
 """The cache and the retries, under Prefect itself: what is computed is counted in a file."""
 
+import base64
+import bz2
+import contextlib
+import json
 import os
+import pickle
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +20,7 @@ import pytest
 from prefect import task
 from prefect.artifacts import Artifact
 from prefect.client.schemas.objects import State
+from prefect.results import ResultRecord
 from prefect.tasks import Task
 
 from storage.arrays import NamedArray, Store
@@ -196,6 +202,53 @@ def test_a_record_that_was_cut_off_or_is_of_something_else_is_recomputed(site: S
     for content in (whole[: len(whole) // 2], "", whole.replace("ArrayHandle", "RenamedHandle")):
         record.write_text(content)
         assert run(measure, site, config=SizeConfig()).name == "Completed"
+    assert run(measure, site, config=SizeConfig()).name == "Cached"
+
+
+class Bomb:
+    """Unpickled, it makes a file."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.target,)
+
+
+def bombs(target: Path, whole: str) -> Iterator[str]:
+    """Records that have Prefect, as it comes, make a file when they are read."""
+    pickled = base64.encodebytes(pickle.dumps(Bomb(target))).decode()
+    yield json.dumps({"metadata": {}, "result": pickled})
+    for kind in ("pickle", "compressed/pickle"):
+        content = pickled
+        if kind != "pickle":
+            content = base64.encodebytes(bz2.compress(pickled.encode())).decode()
+        yield json.dumps({"metadata": {"serializer": {"type": kind}}, "result": content})
+    call = {"__class__": "subprocess.run", "data": {"args": ["touch", str(target)]}}
+    record = json.loads(whole)
+    yield json.dumps({**record, "result": json.dumps(call)})
+    record["metadata"]["serializer"] = {"type": "json"}
+    yield json.dumps({**record, "result": json.dumps(call)})
+    yield json.dumps({"result": pickled})
+
+
+def test_no_record_runs_what_somebody_wrote_into_it(site: Site, tmp_path: Path) -> None:
+    first = run(measure, site, config=SizeConfig()).result()
+    (record,) = (path for path in (Path(site.store.root) / "cache").rglob("*") if path.is_file())
+    target = tmp_path / "made by the bomb"
+    went_off = 0
+    for number, content in enumerate(bombs(target, record.read_text()), start=1):
+        with contextlib.suppress(Exception):  # as Prefect would have read it
+            ResultRecord.deserialize(content.encode())
+        went_off += target.exists()
+        target.unlink(missing_ok=True)
+
+        record.write_text(content)
+        state = run(measure, site, config=SizeConfig())
+        assert not target.exists(), content
+        assert (state.name, state.result()) == ("Completed", first)
+        assert computed(site) == 1 + number
+    assert went_off >= 2  # of those that show that it is worth it
     assert run(measure, site, config=SizeConfig()).name == "Cached"
 
 

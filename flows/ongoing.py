@@ -1,0 +1,41 @@
+"""Which runs go on now: by the locks of this machine, and by what Prefect says."""
+
+import contextlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from flows.runs import lock_of
+from storage.errors import UnseenError
+
+if TYPE_CHECKING:
+    from flows.watch import SceneProgress
+
+
+def is_going_on(run: str) -> bool:
+    """Whether a process of this machine works on a run, or scenes of it wait or run elsewhere."""
+    from flows.server import is_held
+
+    return is_held(lock_of(run)) or bool(scenes_going_on(run))
+
+
+def scenes_going_on(run: str) -> Sequence["SceneProgress"]:
+    """Scenes of a run that wait or run now, as Prefect says; none where no API answers.
+
+    Prefect goes on calling a scene running whose process was killed with all others of the run.
+    """
+    from flows.server import find_api, is_free, use_api  # late: Prefect takes a second to import
+
+    if is_free(lock_of(run)):
+        return []
+    with contextlib.suppress(UnseenError):
+        api = find_api()
+        if api is None:
+            return []
+        use_api(api)
+        from prefect.client.orchestration import get_client
+
+        from flows.watch import ONGOING, look
+
+        with contextlib.suppress(Exception), get_client(sync_client=True) as client:
+            return [one for one in look(client, run) if one.state in ONGOING]
+    return []

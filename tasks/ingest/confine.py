@@ -1,0 +1,49 @@
+"""Keeping to the folders that were named: no link leads out of them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tasks.errors import InputError
+from tasks.ingest.source import SceneFiles
+
+
+def is_inside(path: Path, roots: Sequence[Path]) -> bool:
+    """Whether what a path leads to, links followed, lies in one of the folders."""
+    leads_to = _led(path)
+    return any(leads_to.is_relative_to(_led(root)) for root in roots)
+
+
+def check_inside(files: SceneFiles, roots: Sequence[Path]) -> None:
+    """Refuse a scene with links out of its folder.
+
+    Args:
+        roots: folders that links may lead to beside the scene's own.
+
+    Raises:
+        InputError: a file of the scene is, or stands behind, a link to elsewhere.
+    """
+    own = files.folder.parent if files.kind == "video" and files.videos == (files.folder,) else None
+    allowed = (own or files.folder, *roots)
+    paths = [
+        *(photo.path for photo in files.photos),
+        *files.videos,
+        *files.reference_files,
+        *files.depth.values(),
+        *files.masks.values(),
+    ]
+    # A link to nowhere is not followed: it is refused as a file that cannot be read.
+    outside = [path for path in paths if path != files.folder and not is_inside(path, allowed)]
+    if outside:
+        raise InputError(
+            f"{len(outside)} files in '{files.folder}' are links out of it, the first "
+            f"'{outside[0].name}' to {_led(outside[0])}, so they are not read; copy them into the "
+            "scene, or name the folder that they lie in in UNSEEN_PHOTO_ROOTS"
+        )
+
+
+def _led(path: Path) -> Path:
+    """Where a path leads; itself where its links go in circles."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):
+        return path.absolute()

@@ -1,0 +1,62 @@
+"""A damaged table is named, and never read as something else."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from storage import parquet
+from storage.arrays import Store
+from storage.errors import IntegrityError
+from storage.metrics import read_table, write_rows
+
+ROWS = [
+    {"stage": "splat", "view": f"{number}.jpg", "psnr_db": 20.0 + number, "ssim": None}
+    for number in range(5)
+]
+
+
+@pytest.fixture
+def written(store: Store) -> Path:
+    write_rows(store, "views", run="r", scene="a", rows=ROWS)
+    return Path(store.root) / "metrics/views/r,a.parquet"
+
+
+def test_a_flipped_bit_anywhere_is_found_or_changes_no_row(store: Store, written: Path) -> None:
+    whole = written.read_bytes()
+    expected = pq.read_table(written)
+    found = 0
+    for place in range(len(whole)):
+        flipped = bytearray(whole)
+        flipped[place] ^= 1 << place % 8
+        try:
+            rows = parquet.from_bytes(bytes(flipped), "views")
+        except IntegrityError:
+            found += 1
+            continue
+        assert rows.equals(expected)  # such as a bit of the name that the sha256 stands under
+    assert found > 0.95 * len(whole)
+
+
+@pytest.mark.parametrize("kept", [0, 4, 100, -9, -1])
+def test_a_cut_off_table_is_named_with_what_to_do(store: Store, written: Path, kept: int) -> None:
+    written.write_bytes(written.read_bytes()[:kept])
+    with pytest.raises(IntegrityError, match=r"metrics/views/r,a.parquet .* delete it, then"):
+        read_table(store, "views", run="r")
+
+
+def test_tables_of_other_runs_are_read_meanwhile(store: Store, written: Path) -> None:
+    written.write_bytes(b"PAR1")
+    write_rows(store, "views", run="other", scene="a", rows=ROWS)
+    assert len(read_table(store, "views", run="other")) == len(ROWS)
+
+
+def test_texts_that_look_like_a_sha256_of_the_file_do_no_harm() -> None:
+    texts = ["unseen.sha256: " + "0" * 64, "unseen.sha256: " + "f" * 64]
+    rows = pa.table({"text": texts})
+    assert parquet.from_bytes(parquet.to_bytes(rows), "x")["text"].to_pylist() == texts
+
+
+def test_equal_rows_are_equal_bytes() -> None:
+    assert parquet.to_bytes(pa.table({"x": [1]})) == parquet.to_bytes(pa.table({"x": [1]}))
