@@ -504,14 +504,14 @@ def views_of(
     *,
     weights: Sequence[Float32[np.ndarray, "_ _"] | None] | None = None,
     depths: Sequence[Float32[np.ndarray, "_ _"]] | None = None,
-    background: Gaussians,
+    background: Gaussians | None = None,
     factor: int = 1,
     device: Device = "cpu",
 ) -> list[View]:
     """Photos as targets, ``factor`` times smaller, and what is known of their depths.
 
     Args:
-        background: a backdrop alone, or nothing.
+        background: a backdrop alone; None or an empty one for black.
     """
     sizes = np.maximum(1, cameras.sizes // factor)
     smaller = cameras.resized(sizes)
@@ -527,7 +527,7 @@ def views_of(
             intrinsics=smaller.intrinsics[i],
             width=int(width),
             height=int(height),
-            behind=behind(background, smaller, i, device),
+            behind=None if background is None else behind(background, smaller, i, device),
             depth=None
             if depths is None
             else depth_target(depths[i], (int(width), int(height)), device),
