@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -137,15 +138,18 @@ def _work_if_nobody_does(
     while _is_served(pool):
         if ended.wait(SECONDS_BETWEEN_LOOKS):
             return
+    name = f"{OUR_WORKERS}{os.getpid()}-{run}"
     with contextlib.ExitStack() as started:
         if device == "cuda":
             import torch
 
             for index in range(torch.cuda.device_count()):
                 gpu = {"CUDA_VISIBLE_DEVICES": str(index)}
-                started.enter_context(worker(pool, run, limit=1, environment=gpu))
+                one = worker(pool, run, name=f"{name}-{index}", limit=1, environment=gpu)
+                started.enter_context(one)
         else:
-            started.enter_context(worker(pool, run, limit=at_once, environment={}))
+            one = worker(pool, run, name=name, limit=at_once, environment={})
+            started.enter_context(one)
         ended.wait()
 
 
