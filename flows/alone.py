@@ -6,19 +6,26 @@ from pathlib import Path
 
 from prefect import tags
 
-from flows.config import SceneConfig
+from flows.config import SceneConfig, Stage
 from flows.quiet import leave_told_errors_to_us
-from flows.runs import RunRecord, load_run, save_run, tag_of
+from flows.runs import RunRecord, load_run, save_run, tags_of
 from flows.scene import reconstruct_scene
 from flows.settings import Settings
 from storage.arrays import remove_abandoned_staging
 
 
-def run_scene(folder: Path, scene: str, config: SceneConfig, run: str | None = None) -> str:
+def run_scene(
+    folder: Path,
+    scene: str,
+    config: SceneConfig,
+    run: str | None = None,
+    recompute_from: Stage | None = None,
+) -> str:
     """Run one scene; the name of its run.
 
     Args:
         run: one that is taken up again; a new one where absent.
+        recompute_from: a stage that is computed anew, with what follows, though it is cached.
 
     Raises:
         UnseenError: why it has no result.
@@ -30,20 +37,20 @@ def run_scene(folder: Path, scene: str, config: SceneConfig, run: str | None = N
         run = f"{scene}-{created_at:%Y%m%d-%H%M%S}"
     else:
         created_at = datetime.fromisoformat(load_run(store, run).created_at)
-    save_run(
-        store,
-        RunRecord(
-            run=run,
-            dataset=str(folder.parent),
-            only=(scene,),
-            scenes=(scene,),
-            config=config.model_dump(mode="json"),
-            created_at=created_at.isoformat(),
-            folder=str(folder),
-        ),
+    record = RunRecord(
+        run=run,
+        dataset=str(folder.parent),
+        only=(scene,),
+        scenes=(scene,),
+        config=config.model_dump(mode="json"),
+        created_at=created_at.isoformat(),
+        folder=str(folder),
     )
+    save_run(store, record)
     print(f"run {run}", file=sys.stderr)
     leave_told_errors_to_us()
-    with tags(tag_of(run)):
-        reconstruct_scene(folder=str(folder), scene=scene, run=run, config=config)
+    with tags(*tags_of(record, scene)):
+        reconstruct_scene(
+            folder=str(folder), scene=scene, run=run, config=config, recompute_from=recompute_from
+        )
     return run

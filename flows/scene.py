@@ -1,20 +1,18 @@
 """One scene, from its photographs to its rows in the tables: one flow run in one process."""
 
-import contextlib
-import os
 import time
 from pathlib import Path
 from typing import Any
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
-from prefect.runtime import flow_run
 
-from flows.config import SceneConfig
+from flows.config import SceneConfig, Stage
 from flows.report.scene_page import artifact_key, scene_page
 from flows.settings import Settings
 from flows.stages import StageRunner
 from flows.summary import rows_of, summary_of
+from flows.worker import end_with_worker
 from storage.errors import UnseenError
 from storage.handles import ArrayHandle
 from storage.metrics import write_rows
@@ -22,7 +20,6 @@ from tasks.distil.task import distil_views
 from tasks.evaluate.task import evaluate_scene
 from tasks.ingest.source import digest_source
 from tasks.ingest.task import ingest_photos
-from tasks.processes import end_with_reader
 from tasks.refine.task import refine_views
 from tasks.sfm.task import reconstruct_cameras
 from tasks.splat.start import find_start
@@ -32,7 +29,11 @@ from tasks.views.task import observe_views
 
 @flow(name="scene", flow_run_name="{scene}", persist_result=False)
 def reconstruct_scene(
-    folder: str, scene: str, run: str, config: SceneConfig = SceneConfig()
+    folder: str,
+    scene: str,
+    run: str,
+    config: SceneConfig = SceneConfig(),
+    recompute_from: Stage | None = None,
 ) -> None:
     """Photos in, splat and scores out.
 
@@ -41,16 +42,17 @@ def reconstruct_scene(
         scene: its name in tables and paths.
         run: the name its rows are kept under.
         config: everything that changes its results.
+        recompute_from: a stage that is computed anew, with what follows, though it is cached.
 
     Raises:
         UnseenError: the photos or the machine did not allow it; the row in ``scenes`` says why.
     """
     site = Settings().site()
-    stages = StageRunner(site=site, run=run, scene=scene)
+    stages = StageRunner(site=site, run=run, scene=scene, recompute_from=recompute_from)
     started = time.monotonic()
     row: dict[str, Any] = {}
     try:
-        with _end_with_worker():
+        with end_with_worker():
             artefacts = _stages(stages, folder, config)
         for table, rows in rows_of(artefacts).items():
             write_rows(site.store, table, run=run, scene=scene, rows=rows)
@@ -66,16 +68,6 @@ def reconstruct_scene(
         if row:
             row |= _cost(stages, time.monotonic() - started)
             write_rows(site.store, "scenes", run=run, scene=scene, rows=[row])
-
-
-def _end_with_worker() -> contextlib.AbstractContextManager[None]:
-    """Leave no scene that nobody watches: a worker that is killed takes its scenes along.
-
-    A worker that is told to stop ends them itself, and as long as it lives it reads their output.
-    Under 'unseen scene' there is no worker, and a reader such as 'head' may leave.
-    """
-    started_for_this_run = os.environ.get("PREFECT__FLOW_RUN_ID") == flow_run.id
-    return end_with_reader() if started_for_this_run else contextlib.nullcontext()
 
 
 def _stages(stages: StageRunner, folder: str, config: SceneConfig) -> dict[str, ArrayHandle]:

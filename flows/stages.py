@@ -4,13 +4,14 @@ import threading
 import time
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any
+from typing import Any, get_args
 
 import psutil
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.filesystems import RemoteFileSystem
 from prefect.tasks import Task
 
+from flows.config import Stage
 from storage.arrays import Store
 from storage.handles import ArrayHandle
 from storage.metrics import write_rows
@@ -26,6 +27,8 @@ class StageRunner:
     site: Site
     run: str
     scene: str
+    recompute_from: Stage | None = None
+    """Its cached result, and those of what follows, are not used."""
     rows: list[dict[str, Any]] = field(default_factory=list)
 
     def __call__(
@@ -45,7 +48,10 @@ class StageRunner:
             return again
 
         recalled_or_run = stage.with_options(
-            result_storage=cache_storage(self.site.store), retry_condition_fn=judge
+            result_storage=cache_storage(self.site.store),
+            retry_condition_fn=judge,
+            refresh_cache=self._is_anew(stage.name),
+            tags=[*stage.tags, f"stage:{stage.name}"],
         )
         started = time.monotonic()
         with PeakMemory() as memory:
@@ -69,6 +75,12 @@ class StageRunner:
                 row |= {"digest": handle.digest, "uri": handle.uri}
             self.rows.append(row)
             write_rows(self.site.store, "stages", run=self.run, scene=self.scene, rows=self.rows)
+
+    def _is_anew(self, stage: str) -> bool:
+        order: tuple[str, ...] = get_args(Stage)
+        return self.recompute_from is not None and (
+            order.index(stage) >= order.index(self.recompute_from)
+        )
 
 
 def cache_storage(store: Store) -> Any:
