@@ -15,7 +15,7 @@ from flows.runs import RunRecord, is_known, lock_of, new_run_name, refusal_of, s
 from flows.scene_runs import run_scenes
 from flows.server import lock
 from flows.settings import Settings
-from flows.worker import end_with_worker
+from flows.worker import end_with_worker, is_retry
 from storage.arrays import remove_abandoned_staging
 
 
@@ -24,7 +24,7 @@ def _name_of_run() -> str:
     asked = flow_run.parameters
     if run := asked.get("run"):
         return str(run)
-    return str(flow_run.name) if flow_run.run_count > 1 else new_run_name(Path(asked["dataset"]))
+    return str(flow_run.name) if is_retry() else new_run_name(Path(asked["dataset"]))
 
 
 @flow(name="dataset", flow_run_name=_name_of_run, persist_result=False)
@@ -53,7 +53,7 @@ async def reconstruct_dataset(
         store = Settings().open_store()
         store.check_writable()
         remove_abandoned_staging(store)
-        if flow_run.run_count > 1 and is_known(store, run):
+        if is_retry() and is_known(store, run):
             return await resumed(store, run, deployment=deployment, queue=queue)
         entries = find_scenes(Path(dataset), config, only)
         record = RunRecord(

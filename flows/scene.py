@@ -1,22 +1,30 @@
 """One scene, from its photographs to its rows in the tables: one flow run in one process."""
 
+import sys
 import time
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
+from prefect.client.orchestration import get_client
+from prefect.runtime import flow_run
+from prefect.states import Crashed
 
 from flows.config import SceneConfig, Stage
+from flows.report.run_page import show_run
 from flows.report.scene_page import artifact_key, scene_page
+from flows.runs import is_known, load_run
 from flows.settings import Settings
 from flows.stages import StageRunner
 from flows.summary import rows_of, summary_of
-from flows.worker import end_with_worker
+from flows.worker import end_with_worker, is_retry
 from storage.errors import UnseenError
 from storage.handles import ArrayHandle
 from storage.metrics import write_rows
 from tasks.distil.task import distil_views
+from tasks.errors import TimeLimitError
 from tasks.evaluate.task import evaluate_scene
 from tasks.ingest.source import digest_source
 from tasks.ingest.task import ingest_photos
@@ -47,9 +55,29 @@ def reconstruct_scene(
     Raises:
         UnseenError: the photos or the machine did not allow it; the row in ``scenes`` says why.
     """
-    site = Settings().site()
-    stages = StageRunner(site=site, run=run, scene=scene, recompute_from=recompute_from)
+    settings = Settings()
+    site = settings.site()
     started = time.monotonic()
+
+    def write_end(row: dict[str, Any]) -> None:
+        row |= _cost(stages, time.monotonic() - started)
+        write_rows(site.store, "scenes", run=run, scene=scene, rows=[row])
+
+    def tell_limit(error: TimeLimitError) -> None:
+        write_end({"state": "failed", **_told(error)})
+        print(f"unseen: {error}", file=sys.stderr, flush=True)
+        with get_client(sync_client=True) as client:
+            client.set_flow_run_state(flow_run_id, Crashed(message=str(error)), force=True)
+
+    flow_run_id = UUID(flow_run.id)
+    stages = StageRunner(
+        site=site,
+        run=run,
+        scene=scene,
+        recompute_from=recompute_from,
+        limit_seconds=settings.stage_seconds,
+        tell_limit=tell_limit,
+    )
     row: dict[str, Any] = {}
     try:
         with end_with_worker():
@@ -58,7 +86,8 @@ def reconstruct_scene(
             write_rows(site.store, table, run=run, scene=scene, rows=rows)
         row = {"state": "completed", **summary_of(artefacts)}
         page = scene_page(scene, row, artefacts)
-        create_markdown_artifact(page, key=artifact_key(scene), description=f"Result of {scene}")
+        key = artifact_key("scene", scene)
+        create_markdown_artifact(page, key=key, description=f"Result of {scene}")
     except Exception as error:
         row = {"state": "failed", **_told(error)}
         raise
@@ -66,8 +95,9 @@ def reconstruct_scene(
         # Last, so that a completed row means that all is written; and not at all where the process
         # is being ended, because then the dataset's flow says what became of it.
         if row:
-            row |= _cost(stages, time.monotonic() - started)
-            write_rows(site.store, "scenes", run=run, scene=scene, rows=[row])
+            write_end(row)
+            if is_retry() and is_known(site.store, run):
+                show_run(site.store, load_run(site.store, run))  # its dataset's flow has ended
 
 
 def _stages(stages: StageRunner, folder: str, config: SceneConfig) -> dict[str, ArrayHandle]:

@@ -1,29 +1,37 @@
 """The scenes of a run, a flow run each: started, waited for, and those that died named."""
 
 import asyncio
+import functools
+import re
+import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
-from prefect.artifacts import acreate_markdown_artifact
+from httpx import HTTPError, HTTPStatusError
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.deployments import arun_deployment
+from prefect.runtime import flow_run
 from prefect.states import Cancelled, Cancelling, Completed, Failed
 
 from flows.config import Stage
 from flows.manifest import SceneEntry
-from flows.report.table import markdown_report
+from flows.report.run_page import show_run
 from flows.runs import RunRecord, tags_of
 from flows.settings import Settings
 from flows.watch import scene_runs
 from storage.arrays import Store
 from storage.metrics import compact, read_table, write_rows
+from tasks.errors import TimeLimitError
 
 SECONDS_BETWEEN_LOOKS = 1.0
 SECONDS_TO_CANCEL = 30.0
+SECONDS_OF_PATIENCE = 600.0
+
+Answer = TypeVar("Answer")
 
 
 async def run_scenes(
@@ -53,18 +61,18 @@ async def run_scenes(
             _write_end(store, run, entry.name, "failed", kind, str(entry.error))
     began = datetime.now(UTC)
     # One after the other, because the pool hands scenes out in the order in which they came.
-    flow_runs = [
+    all_started = [
         await _start_scene(store, record, entry, deployment, queue, recompute_from)
         for entry in entries
         if entry.error is None
     ]
     async with get_client() as client:
         await asyncio.gather(
-            *(_end_scene(client, flow_run, run, store, began) for flow_run in flow_runs)
+            *(_end_scene(client, started, run, store, began) for started in all_started)
         )
 
     compact(store, run)
-    await acreate_markdown_artifact(markdown_report(store, run), key="run", description=run)
+    await asyncio.to_thread(show_run, store, record)
     rows = read_table(store, "scenes", run=run)
     return _verdict(record, rows)
 
@@ -97,14 +105,12 @@ async def _start_scene(
     queue: str | None,
     recompute_from: Stage | None,
 ) -> FlowRun:
-    settings = Settings()
     environment = {
-        "UNSEEN_STORE": store.root,
-        "UNSEEN_DEVICE": settings.device,
-        "UNSEEN_THREADS": str(settings.threads),
-        "UNSEEN_CHECKPOINT_SECONDS": str(settings.checkpoint_seconds),
+        f"UNSEEN_{name.upper()}": str(value) for name, value in Settings().model_dump().items()
     }
-    return await arun_deployment(
+    environment["UNSEEN_STORE"] = store.root
+    start = functools.partial(
+        arun_deployment,
         deployment,
         parameters={
             "folder": entry.folder,
@@ -117,28 +123,48 @@ async def _start_scene(
         tags=tags_of(record, entry.name),
         work_queue_name=queue,
         job_variables={"env": environment},
+        # Asked twice, because the first answer was lost, it is still one flow run.
+        idempotency_key=f"{flow_run.id}-{flow_run.run_count}-{entry.name}",
         timeout=0,
     )
+    started: FlowRun = await _patiently(start)
+    return started
+
+
+async def _patiently(ask: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Ask a server again that is too busy to answer, or that is just being restarted."""
+    deadline = time.monotonic() + SECONDS_OF_PATIENCE
+    while True:
+        try:
+            return await ask()
+        except (HTTPError, OSError) as error:
+            refused = isinstance(error, HTTPStatusError) and error.response.status_code < 500
+            if refused or time.monotonic() > deadline:
+                raise
+        await asyncio.sleep(5 * SECONDS_BETWEEN_LOOKS)
 
 
 async def _end_scene(
-    client: PrefectClient, flow_run: FlowRun, run: str, store: Store, began: datetime
+    client: PrefectClient, started: FlowRun, run: str, store: Store, began: datetime
 ) -> None:
     """Wait for one scene; where its process could not write its row, write it."""
-    while flow_run.state is None or not flow_run.state.is_final():
+    look = functools.partial(client.read_flow_run, started.id)
+    while started.state is None or not started.state.is_final():
         await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
-        flow_run = await client.read_flow_run(flow_run.id)
+        started = await _patiently(look)
     rows = read_table(store, "scenes", run=run)
-    if rows[(rows["scene"] == flow_run.name) & (rows["written_at"] >= began)].empty:
-        _write_end(store, run, flow_run.name, *_end_of(flow_run))
+    if rows[(rows["scene"] == started.name) & (rows["written_at"] >= began)].empty:
+        _write_end(store, run, started.name, *_end_of(started))
 
 
-def _end_of(flow_run: FlowRun) -> tuple[str, str, str]:
+def _end_of(ended: FlowRun) -> tuple[str, str, str]:
     """State, error type and message of a scene whose process left no row."""
-    state = flow_run.state
+    state = ended.state
     kind = state.type.value.lower() if state else "unknown"
     said = (state.message or "no reason given").strip() if state else "no state"
     names = {"crashed": "ProcessDied", "cancelled": "Cancelled"}
+    if re.search(rf"status code:? {-signal.SIGALRM}\b", said):
+        names["crashed"] = TimeLimitError.__name__
     message = (
         f"the scene's process ended without a result ({said}); nothing else was touched, "
         "run 'unseen resume' to try it again from its last finished stage"

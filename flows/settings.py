@@ -13,8 +13,8 @@ from tasks.site import Device, Site
 
 
 class Settings(BaseSettings):
-    """Read from ``UNSEEN_STORE``, ``UNSEEN_DEVICE``, ``UNSEEN_THREADS`` and
-    ``UNSEEN_CHECKPOINT_SECONDS``.
+    """Read from ``UNSEEN_STORE``, ``UNSEEN_DEVICE``, ``UNSEEN_THREADS``,
+    ``UNSEEN_CHECKPOINT_SECONDS`` and ``UNSEEN_STAGE_SECONDS``.
 
     Raises:
         InputError: a variable has a value that it cannot have.
@@ -39,6 +39,14 @@ class Settings(BaseSettings):
         ge=0,
         allow_inf_nan=False,
         description="Seconds between two checkpoints of a splat that is being fitted; 0 for none.",
+    )
+
+    stage_seconds: float = Field(
+        default=6 * 3600.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Seconds after which a stage is taken to hang and its scene is ended; 0 for "
+        "never.",
     )
 
     def __init__(self, **values: Any) -> None:

@@ -1,7 +1,9 @@
 """Running one stage of a scene: where its cached result lies, and its row in ``stages``."""
 
+import functools
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, get_args
@@ -12,11 +14,13 @@ from prefect.filesystems import RemoteFileSystem
 from prefect.tasks import Task
 
 from flows.config import Stage
+from flows.time_limit import time_limit
 from storage.arrays import Store
 from storage.handles import ArrayHandle
 from storage.metrics import write_rows
 from storage.names import object_name
 from tasks.caching import is_fault_of_the_machine
+from tasks.errors import TimeLimitError
 from tasks.site import Site
 
 
@@ -29,6 +33,10 @@ class StageRunner:
     scene: str
     recompute_from: Stage | None = None
     """Its cached result, and those of what follows, are not used."""
+    limit_seconds: float = 0.0
+    """Of one stage; past it, the process ends. 0 for none."""
+    tell_limit: Callable[[TimeLimitError], None]
+    """Told that the process ends, on another thread."""
     rows: list[dict[str, Any]] = field(default_factory=list)
 
     def __call__(
@@ -54,7 +62,8 @@ class StageRunner:
             tags=[*stage.tags, f"stage:{stage.name}"],
         )
         started = time.monotonic()
-        with PeakMemory() as memory:
+        tell = functools.partial(self._tell_limit, stage.name)
+        with PeakMemory() as memory, time_limit(self.limit_seconds, tell):
             state = recalled_or_run(
                 self.scene, *inputs, site=self.site, **parameters, return_state=True
             )
@@ -73,8 +82,23 @@ class StageRunner:
         finally:
             if handle is not None:
                 row |= {"digest": handle.digest, "uri": handle.uri}
-            self.rows.append(row)
-            write_rows(self.site.store, "stages", run=self.run, scene=self.scene, rows=self.rows)
+            self._add(row)
+
+    def _tell_limit(self, stage: str) -> None:
+        self._add(
+            {"stage": stage, "seconds": self.limit_seconds, "cached": False, "state": "failed"}
+        )
+        self.tell_limit(
+            TimeLimitError(
+                f"the stage {stage} has gone on for {self.limit_seconds:g} s, its limit, so the "
+                "scene's process was ended; find out what it hangs on, or set "
+                "UNSEEN_STAGE_SECONDS higher, and run 'unseen resume'"
+            )
+        )
+
+    def _add(self, row: dict[str, Any]) -> None:
+        self.rows.append(row)
+        write_rows(self.site.store, "stages", run=self.run, scene=self.scene, rows=self.rows)
 
     def _is_anew(self, stage: str) -> bool:
         order: tuple[str, ...] = get_args(Stage)

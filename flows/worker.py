@@ -1,8 +1,10 @@
-"""What a flow run owes to the worker that started its process."""
+"""What a flow run must know of how its process was started."""
 
 import contextlib
 import os
+from uuid import UUID
 
+from prefect.client.orchestration import get_client
 from prefect.runtime import flow_run
 
 from tasks.processes import end_with_reader
@@ -17,3 +19,9 @@ def end_with_worker() -> contextlib.AbstractContextManager[None]:
     """
     started_for_this_run = os.environ.get("PREFECT__FLOW_RUN_ID") == flow_run.id
     return end_with_reader() if started_for_this_run else contextlib.nullcontext()
+
+
+def is_retry() -> bool:
+    """Whether the flow run was started before, as by the retry button of Prefect's UI."""
+    with get_client(sync_client=True) as client:  # the run's own copy does not count this start
+        return client.read_flow_run(UUID(flow_run.id)).run_count > 1
