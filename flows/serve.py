@@ -20,7 +20,6 @@ from tasks.errors import InputError
 
 DATASETS_AT_ONCE = 8
 """They only wait for their scenes, about 250 MiB each."""
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +146,10 @@ def _gpus(settings: Settings) -> int:
 def _told_to_stop() -> Iterator[threading.Event]:
     """An event that is set when somebody tells this process to end, as often as they do."""
     stop = threading.Event()
-    before = {one: signal.signal(one, lambda *_: stop.set()) for one in SIGNALS}
+    heard = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # else 'nohup' outlives the terminal
+        heard.append(signal.SIGHUP)
+    before = {one: signal.signal(one, lambda *_: stop.set()) for one in heard}
     try:
         yield stop
     finally:
