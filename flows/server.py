@@ -22,7 +22,7 @@ from flows.settings import quiet_prefect
 from tasks.errors import InputError, MachineError
 
 LOOPBACK = "127.0.0.1"
-SECONDS_TO_START = 120.0
+SECONDS_TO_START = 300.0
 WORKER_ENVIRONMENT = {
     "PREFECT_WORKER_QUERY_SECONDS": "1",
     "PREFECT_LOGGING_LEVEL": "INFO",  # of the scenes, shown in the UI; our own terminal is quiet
