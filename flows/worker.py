@@ -23,5 +23,8 @@ def end_with_worker() -> contextlib.AbstractContextManager[None]:
 
 def is_retry() -> bool:
     """Whether the flow run was started before, as by the retry button of Prefect's UI."""
-    with get_client(sync_client=True) as client:  # the run's own copy does not count this start
-        return client.read_flow_run(UUID(flow_run.id)).run_count > 1
+    with get_client(sync_client=True) as client:
+        seen = client.read_flow_run(UUID(flow_run.id))
+    # A run is named before it is called running, and counted from then on.
+    this_start = int(seen.state is not None and seen.state.is_running())
+    return seen.run_count > this_start
