@@ -62,8 +62,9 @@ class StageRunner:
             tags=[*stage.tags, f"stage:{stage.name}"],
         )
         started = time.monotonic()
-        tell = functools.partial(self._tell_limit, stage.name)
-        with PeakMemory() as memory, time_limit(self.limit_seconds, tell):
+        memory = PeakMemory()
+        tell = functools.partial(self._tell_limit, stage.name, memory)
+        with memory, time_limit(self.limit_seconds, tell):
             state = recalled_or_run(
                 self.scene, *inputs, site=self.site, **parameters, return_state=True
             )
@@ -84,9 +85,15 @@ class StageRunner:
                 row |= {"digest": handle.digest, "uri": handle.uri}
             self._add(row)
 
-    def _tell_limit(self, stage: str) -> None:
+    def _tell_limit(self, stage: str, memory: "PeakMemory") -> None:
         self._add(
-            {"stage": stage, "seconds": self.limit_seconds, "cached": False, "state": "failed"}
+            {
+                "stage": stage,
+                "seconds": self.limit_seconds,
+                "peak_memory_mib": memory.peak_mib,
+                "cached": False,
+                "state": "failed",
+            }
         )
         self.tell_limit(
             TimeLimitError(
