@@ -6,20 +6,27 @@ from pathlib import Path
 
 from prefect import tags
 
-from flows.config import SceneConfig
+from flows.config import SceneConfig, Stage
 from flows.quiet import leave_told_errors_to_us
-from flows.runs import RunRecord, load_run, lock_of, save_run, tag_of
+from flows.runs import RunRecord, load_run, lock_of, refusal_of, save_run, tags_of
 from flows.scene import reconstruct_scene
 from flows.server import lock
 from flows.settings import Settings
 from storage.arrays import remove_abandoned_staging
 
 
-def run_scene(folder: Path, scene: str, config: SceneConfig, run: str | None = None) -> str:
+def run_scene(
+    folder: Path,
+    scene: str,
+    config: SceneConfig,
+    run: str | None = None,
+    recompute_from: Stage | None = None,
+) -> str:
     """Run one scene; the name of its run.
 
     Args:
         run: one that is taken up again; a new one where absent.
+        recompute_from: a stage that is computed anew, with what follows, though it is cached.
 
     Raises:
         UnseenError: why it has no result, or that the run goes on elsewhere.
@@ -31,22 +38,25 @@ def run_scene(folder: Path, scene: str, config: SceneConfig, run: str | None = N
         run = f"{scene}-{created_at:%Y%m%d-%H%M%S}"
     else:
         created_at = datetime.fromisoformat(load_run(store, run).created_at)
-    going_on = f"the run '{run}' is going on in another process; see 'unseen status {run}'"
-    with lock(lock_of(run), refused=going_on):
-        save_run(
-            store,
-            RunRecord(
-                run=run,
-                dataset=str(folder.parent),
-                only=(scene,),
-                scenes=(scene,),
-                config=config.model_dump(mode="json"),
-                created_at=created_at.isoformat(),
-                folder=str(folder),
-            ),
-        )
+    record = RunRecord(
+        run=run,
+        dataset=str(folder.parent),
+        only=(scene,),
+        scenes=(scene,),
+        config=config.model_dump(mode="json"),
+        created_at=created_at.isoformat(),
+        folder=str(folder),
+    )
+    with lock(lock_of(run), refused=refusal_of(run)):
+        save_run(store, record)
         print(f"run {run}", file=sys.stderr)
         leave_told_errors_to_us()
-        with tags(tag_of(run)):
-            reconstruct_scene(folder=str(folder), scene=scene, run=run, config=config)
+        with tags(*tags_of(record, scene)):
+            reconstruct_scene(
+                folder=str(folder),
+                scene=scene,
+                run=run,
+                config=config,
+                recompute_from=recompute_from,
+            )
     return run

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import tyro
 
 from flows.arguments import parse
-from flows.config import SceneConfig, overridden
+from flows.config import SceneConfig, Stage, overridden
 from flows.settings import Settings, quiet_prefect, shared_cores
 from storage.errors import UnseenError
 from tasks.errors import InputError
@@ -56,25 +56,44 @@ def run(
     # What can be refused is refused before a server or a worker is started.
     find_scenes(dataset, config, scenes, roots=Settings().roots())
     Settings().open_store().check_writable()
-    _run_dataset(dataset, name or new_run_name(dataset), scenes, config, at_once, resume=False)
+    _run_new(dataset, name or new_run_name(dataset), scenes, config, at_once)
 
 
-def resume(run: RunArgument = None, store: StoreOption = None, at_once: AtOnce = 0) -> None:
+def resume(
+    run: RunArgument = None,
+    scenes: Annotated[
+        tuple[str, ...], tyro.conf.arg(help="Run these, by name, though they have completed.")
+    ] = (),
+    stage: Annotated[
+        Stage | None, tyro.conf.arg(help="Compute this one and what follows anew.")
+    ] = None,
+    store: StoreOption = None,
+    at_once: AtOnce = 0,
+) -> None:
     """Run again what failed, died or is missing in a run, from its last finished stage."""
-    from flows.runs import load_run, unfinished_scenes
+    from flows.runs import load_run, scenes_to_resume
 
     _use_store(store)
     opened = Settings().open_store()
     opened.check_writable()
     record = load_run(opened, run)
-    if not unfinished_scenes(opened, record):
-        print(f"nothing to do: all {len(record.scenes)} scenes of {record.run} have completed")
+    if not scenes_to_resume(opened, record, scenes):
+        print(
+            f"nothing to do: all {len(record.scenes)} scenes of {record.run} have completed; "
+            "--scenes names those to run all the same"
+        )
         return
-    config = overridden(SceneConfig(), record.config, where=f"the config of run '{record.run}'")
     if record.folder is not None:
-        _run_scene(Path(record.folder), record.scenes[0], config, run=record.run)
+        config = overridden(SceneConfig(), record.config, where=f"the config of run '{record.run}'")
+        _run_scene(Path(record.folder), record.scenes[0], config, record.run, stage)
         return
-    _run_dataset(Path(record.dataset), record.run, record.only, config, at_once, resume=True)
+
+    def completed(at_once: int) -> bool:
+        from flows.local import resume_run
+
+        return resume_run(record.run, scenes, stage, at_once=at_once)
+
+    _run_dataset(record.run, at_once, completed)
 
 
 def scene(
@@ -106,6 +125,34 @@ def scene(
         changes = {"split": {"kind": "train_on", "photos": train_on}}
         config = overridden(config, changes, where="the option --train-on")
     _run_scene(folder.absolute(), name, config)
+
+
+def serve(
+    datasets: tyro.conf.Positional[tuple[Path, ...]] = (),
+    config: Config = SceneConfig(),
+    config_file: ConfigFile = None,
+    cron: str = "0 2 * * *",
+    timezone: str = "UTC",
+    store: StoreOption = None,
+    at_once: AtOnce = 0,
+) -> None:
+    """Keep Prefect's server, workers and schedules running on this machine until Ctrl-C.
+
+    Args:
+        datasets: Folders or manifests that are run at set times; what is cached is not done again.
+        cron: When: minute, hour, day of the month, month and weekday.
+        timezone: Of those times, such as Europe/Zurich.
+    """
+    _use_store(store)
+    Settings().open_store().check_writable()
+    from flows.deploy import Scheduled
+    from flows.serve import serve as serve_until_told
+
+    scheduled = tuple(
+        Scheduled(dataset=dataset, config=config, cron=cron, timezone=timezone)
+        for dataset in datasets
+    )
+    serve_until_told(scheduled, at_once=at_once)
 
 
 def status(run: RunArgument = None, store: StoreOption = None) -> None:
@@ -267,7 +314,7 @@ def demo(folder: tyro.conf.Positional[Path] = Path("unseen-demo"), at_once: AtOn
     _use_store(str(folder / "store"))
     Settings().open_store().check_writable()
     dataset = render_demo(folder)
-    _run_dataset(dataset, new_run_name(Path("demo")), (), demo_config(), at_once, resume=False)
+    _run_new(dataset, new_run_name(Path("demo")), (), demo_config(), at_once)
 
 
 def doctor(store: StoreOption = None) -> None:
@@ -291,6 +338,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "run": run,
     "scene": scene,
     "resume": resume,
+    "serve": serve,
     "status": status,
     "report": report,
     "export": export,
@@ -317,15 +365,23 @@ def main() -> None:
         )
 
 
-def _run_dataset(
-    dataset: Path,
-    run: str,
-    scenes: tuple[str, ...],
-    config: SceneConfig,
-    at_once: int,
-    *,
-    resume: bool,
+def _run_new(
+    dataset: Path, run: str, scenes: tuple[str, ...], config: SceneConfig, at_once: int
 ) -> None:
+    def completed(at_once: int) -> bool:
+        from flows.local import run_dataset
+
+        return run_dataset(dataset.absolute(), run, scenes, config, at_once=at_once)
+
+    _run_dataset(run, at_once, completed)
+
+
+def _run_dataset(run: str, at_once: int, completed: Callable[[int], bool]) -> None:
+    """Find or start an API, run scenes, and report.
+
+    Args:
+        completed: runs so many scenes at a time; whether all of the run have completed.
+    """
     from flows.server import find_or_start_api, use_api
 
     threads, at_once = shared_cores(Settings().threads, at_once)
@@ -334,22 +390,26 @@ def _run_dataset(
     use_api(api)
     stays = " (started now; it stays, 'prefect server stop' ends it)" if api.started else ""
     print(f"run {run}\nPrefect UI: {api.ui}{stays}", flush=True)
-    from flows.local import run_dataset
-
-    completed = run_dataset(dataset.absolute(), run, scenes, config, at_once=at_once, resume=resume)
+    all_have = completed(at_once)
     _print_report(run)
-    if not completed:
+    if not all_have:
         sys.exit(1)
 
 
-def _run_scene(folder: Path, name: str, config: SceneConfig, run: str | None = None) -> None:
+def _run_scene(
+    folder: Path,
+    name: str,
+    config: SceneConfig,
+    run: str | None = None,
+    recompute_from: Stage | None = None,
+) -> None:
     from flows.server import find_api, use_api
 
     if api := find_api():
         use_api(api)
     from flows.alone import run_scene
 
-    _print_report(run_scene(folder, name, config, run))
+    _print_report(run_scene(folder, name, config, run, recompute_from))
 
 
 def _print_report(run: str) -> None:

@@ -2,52 +2,42 @@
 
 import asyncio
 import contextlib
+import functools
+import os
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from httpx import HTTPError
+from prefect import tags
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State, WorkerStatus
 from prefect.exceptions import ObjectAlreadyExists
-from prefect.states import Cancelled, Cancelling
 
-from flows.config import SceneConfig
+from flows.config import SceneConfig, Stage
 from flows.dataset import reconstruct_dataset
 from flows.deploy import deploy
 from flows.quiet import leave_told_errors_to_us
-from flows.runs import lock_of
+from flows.resume import resume_dataset
+from flows.runs import dataset_tag, lock_of, refusal_of
+from flows.scene_runs import SECONDS_TO_CANCEL, call_off
 from flows.server import lock, worker
 from flows.settings import Settings
-from flows.watch import scene_runs, watching
+from flows.watch import watching
 from tasks.site import Device
 
 OUR_WORKERS = "unseen-"
-SECONDS_TO_CANCEL = 30.0
 SECONDS_BETWEEN_LOOKS = 5.0
 SECONDS_OF_SILENCE = 45.0
 """A worker that lives is heard of every 30 s."""
 
 
 def run_dataset(
-    dataset: Path,
-    run: str,
-    only: tuple[str, ...],
-    config: SceneConfig,
-    *,
-    at_once: int,
-    resume: bool = False,
+    dataset: Path, run: str, only: tuple[str, ...], config: SceneConfig, *, at_once: int
 ) -> bool:
-    """Run or resume a dataset; whether all its scenes completed.
-
-    A run goes on in one process of this machine; what a killed one left to wait is called off, so
-    that no scene is run twice.
-
-    The run has a queue of its own, so that two runs on one machine keep apart. Workers of somebody
-    else's that serve the pool are left to do the work; without any, workers of this run do it.
+    """Run a dataset; whether all its scenes completed.
 
     Args:
         at_once: scenes that run at a time on this machine's CPUs.
@@ -55,53 +45,48 @@ def run_dataset(
     Raises:
         UnseenError: the run goes on elsewhere, or the whole of it cannot be run.
     """
+    flow = functools.partial(
+        reconstruct_dataset, dataset=str(dataset), run=run, only=only, config=config
+    )
+    with tags(dataset_tag(dataset)):
+        return _completed(flow, run, at_once)
+
+
+def resume_run(run: str, scenes: tuple[str, ...], stage: Stage | None, *, at_once: int) -> bool:
+    """Run scenes of a run again, see :func:`flows.resume.resume_dataset`; whether all completed."""
+    flow = functools.partial(resume_dataset, run=run, scenes=scenes, stage=stage)
+    return _completed(flow, run, at_once)
+
+
+def _completed(flow: Callable[..., Any], run: str, at_once: int) -> bool:
+    """Run a flow over scenes in this process, with workers for them.
+
+    A run goes on in one process of this machine; what a killed one left to wait is called off, so
+    that no scene is run twice.
+
+    The run has a queue of its own, so that two runs on one machine keep apart. Workers of somebody
+    else's that serve the pool are left to do the work; without any, workers of this run do it.
+    """
     device = Settings().site().device
     pool = "gpu" if device == "cuda" else "cpu"
     leave_told_errors_to_us()
-    going_on = f"the run '{run}' is going on in another process; see 'unseen status {run}'"
-    with lock(lock_of(run), refused=going_on):
-        deploy()
-        _call_off(run)
-        return _completed(
-            dataset, run, only, config, pool=pool, device=device, at_once=at_once, resume=resume
-        )
-
-
-def _completed(
-    dataset: Path,
-    run: str,
-    only: tuple[str, ...],
-    config: SceneConfig,
-    *,
-    pool: str,
-    device: Device,
-    at_once: int,
-    resume: bool,
-) -> bool:
-    with _workers(pool, device, run, at_once) as queue, watching(run):
-        try:
-            state = asyncio.run(
-                _final_state(
-                    dataset=str(dataset),
-                    run=run,
-                    only=only,
-                    config=config,
-                    deployment=f"scene/{pool}",
-                    queue=queue,
-                    resume=resume,
-                )
-            )
-        except KeyboardInterrupt:
-            _cancel_scenes(run)
-            raise
+    with lock(lock_of(run), refused=refusal_of(run)):
+        deploy(pool)
+        call_off(run, seconds=SECONDS_TO_CANCEL if _is_served(pool) else 0.0)
+        with _workers(pool, device, run, at_once) as queue, watching(run):
+            try:
+                state = asyncio.run(_final_state(flow, deployment=f"scene/{pool}", queue=queue))
+            except KeyboardInterrupt:
+                call_off(run)
+                raise
     if isinstance(state.data, BaseException):  # of the flow itself, not of its scenes
         raise state.data
     return state.is_completed()
 
 
-async def _final_state(**parameters: Any) -> State[Any]:
-    """How the dataset's flow ended."""
-    state: State[Any] = await reconstruct_dataset(**parameters, return_state=True)
+async def _final_state(flow: Callable[..., Any], **parameters: Any) -> State[Any]:
+    """How the flow ended."""
+    state: State[Any] = await flow(**parameters, return_state=True)
     return state
 
 
@@ -137,15 +122,18 @@ def _work_if_nobody_does(
     while _is_served(pool):
         if ended.wait(SECONDS_BETWEEN_LOOKS):
             return
+    name = f"{OUR_WORKERS}{os.getpid()}-{run}"
     with contextlib.ExitStack() as started:
         if device == "cuda":
             import torch
 
             for index in range(torch.cuda.device_count()):
                 gpu = {"CUDA_VISIBLE_DEVICES": str(index)}
-                started.enter_context(worker(pool, run, limit=1, environment=gpu))
+                one = worker(pool, run, name=f"{name}-{index}", limit=1, environment=gpu)
+                started.enter_context(one)
         else:
-            started.enter_context(worker(pool, run, limit=at_once, environment={}))
+            one = worker(pool, run, name=name, limit=at_once, environment={})
+            started.enter_context(one)
         ended.wait()
 
 
@@ -169,24 +157,3 @@ async def _has_others(pool: str) -> bool:
         and (datetime.now(UTC) - one.last_heartbeat_time).total_seconds() < SECONDS_OF_SILENCE
         for one in workers
     )
-
-
-def _call_off(run: str) -> None:
-    """Cancel the scenes that an earlier process of this run scheduled and left behind."""
-    with get_client(sync_client=True) as client:
-        for scene in scene_runs(client, run):
-            if not (scene.state and scene.state.is_final()):
-                client.set_flow_run_state(scene.id, Cancelled(), force=True)
-
-
-def _cancel_scenes(run: str) -> None:
-    """Ask the workers to end the run's scenes, and wait until they have."""
-    with get_client(sync_client=True) as client:
-        for scene in scene_runs(client, run):
-            if not (scene.state and scene.state.is_final()):
-                client.set_flow_run_state(scene.id, Cancelling(), force=True)
-        deadline = time.monotonic() + SECONDS_TO_CANCEL
-        while time.monotonic() < deadline and any(
-            not (scene.state and scene.state.is_final()) for scene in scene_runs(client, run)
-        ):
-            time.sleep(0.5)

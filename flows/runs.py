@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -38,9 +38,14 @@ class RunRecord:
 
 def new_run_name(dataset: Path, now: datetime | None = None) -> str:
     """Dataset and second: readable, and in the order of time."""
+    return f"{name_of(dataset)}-{(now or datetime.now(UTC)):%Y%m%d-%H%M%S}"
+
+
+def name_of(dataset: Path) -> str:
+    """What people call a dataset: its folder's name."""
     resolved = dataset.resolve()  # for '.' and '..'
     name = resolved.parent.name if resolved.name in MANIFESTS else resolved.name
-    return f"{name or 'root'}-{(now or datetime.now(UTC)):%Y%m%d-%H%M%S}"
+    return name or "root"
 
 
 def tag_of(run: str) -> str:
@@ -48,9 +53,24 @@ def tag_of(run: str) -> str:
     return f"run:{run}"
 
 
+def dataset_tag(dataset: Path) -> str:
+    """The tag in Prefect of all flow runs of a dataset."""
+    return f"dataset:{name_of(dataset)}"
+
+
+def tags_of(record: RunRecord, scene: str) -> list[str]:
+    """The tags in Prefect of a scene's flow run and of its stages."""
+    return [tag_of(record.run), dataset_tag(Path(record.dataset)), f"scene:{scene}"]
+
+
 def lock_of(run: str) -> str:
     """The lock that the process of ``unseen run`` holds while the run goes on."""
     return f"run-{object_name(run)}"
+
+
+def refusal_of(run: str) -> str:
+    """What is said where that lock is held."""
+    return f"the run '{run}' is going on in another process; see 'unseen status {run}'"
 
 
 def save_run(store: Store, record: RunRecord) -> None:
@@ -83,6 +103,25 @@ def load_run(store: Store, run: str | None = None) -> RunRecord:
         return records[-1]
     names = ", ".join(record.run for record in records[-5:])
     raise InputError(f"the store {store.root} has no run '{run}'; the last ones are: {names}")
+
+
+def is_known(store: Store, run: str) -> bool:
+    """Whether the store has a record of the run."""
+    return any(record.run == run for record in all_runs(store))
+
+
+def scenes_to_resume(store: Store, record: RunRecord, asked: Collection[str]) -> tuple[str, ...]:
+    """The scenes that are asked for, completed ones too; where none is, the unfinished ones.
+
+    Raises:
+        InputError: the run has no such scene.
+    """
+    if unknown := sorted(set(asked) - set(record.scenes)):
+        raise InputError(
+            f"the run '{record.run}' has no scene {', '.join(map(repr, unknown))}; it has: "
+            f"{', '.join(record.scenes)}"
+        )
+    return tuple(asked) or unfinished_scenes(store, record)
 
 
 def unfinished_scenes(store: Store, record: RunRecord) -> tuple[str, ...]:

@@ -1,29 +1,34 @@
 """One scene, from its photographs to its rows in the tables: one flow run in one process."""
 
-import contextlib
-import os
+import sys
 import time
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
+from prefect.client.orchestration import get_client
 from prefect.runtime import flow_run
+from prefect.states import Crashed
 
-from flows.config import SceneConfig
+from flows.config import SceneConfig, Stage
+from flows.report.run_page import show_run
 from flows.report.scene_page import artifact_key, scene_page
+from flows.runs import is_known, load_run
 from flows.settings import Settings
 from flows.stages import StageRunner
 from flows.summary import rows_of, summary_of
+from flows.worker import end_with_worker, is_retry
 from storage.errors import UnseenError
 from storage.handles import ArrayHandle
 from storage.metrics import write_rows
 from tasks.distil.task import distil_views
+from tasks.errors import TimeLimitError
 from tasks.evaluate.task import evaluate_scene
 from tasks.ingest.confine import check_inside
 from tasks.ingest.source import digest_source, find_files
 from tasks.ingest.task import ingest_photos
-from tasks.processes import end_with_reader
 from tasks.refine.task import refine_views
 from tasks.sfm.task import reconstruct_cameras
 from tasks.splat.start import find_start
@@ -33,7 +38,11 @@ from tasks.views.task import observe_views
 
 @flow(name="scene", flow_run_name="{scene}", persist_result=False)
 def reconstruct_scene(
-    folder: str, scene: str, run: str, config: SceneConfig = SceneConfig()
+    folder: str,
+    scene: str,
+    run: str,
+    config: SceneConfig = SceneConfig(),
+    recompute_from: Stage | None = None,
 ) -> None:
     """Photos in, splat and scores out.
 
@@ -42,22 +51,44 @@ def reconstruct_scene(
         scene: its name in tables and paths.
         run: the name its rows are kept under.
         config: everything that changes its results.
+        recompute_from: a stage that is computed anew, with what follows, though it is cached.
 
     Raises:
         UnseenError: the photos or the machine did not allow it; the row in ``scenes`` says why.
     """
-    site = Settings().site()
-    stages = StageRunner(site=site, run=run, scene=scene)
+    settings = Settings()
+    site = settings.site()
     started = time.monotonic()
+
+    def write_end(row: dict[str, Any]) -> None:
+        row |= _cost(stages, time.monotonic() - started)
+        write_rows(site.store, "scenes", run=run, scene=scene, rows=[row])
+
+    def tell_limit(error: TimeLimitError) -> None:
+        write_end({"state": "failed", **_told(error)})
+        print(f"unseen: {error}", file=sys.stderr, flush=True)
+        with get_client(sync_client=True) as client:
+            client.set_flow_run_state(flow_run_id, Crashed(message=str(error)), force=True)
+
+    flow_run_id = UUID(flow_run.id)
+    stages = StageRunner(
+        site=site,
+        run=run,
+        scene=scene,
+        recompute_from=recompute_from,
+        limit_seconds=settings.stage_seconds,
+        tell_limit=tell_limit,
+    )
     row: dict[str, Any] = {}
     try:
-        with _end_with_worker():
+        with end_with_worker():
             artefacts = _stages(stages, folder, config)
         for table, rows in rows_of(artefacts).items():
             write_rows(site.store, table, run=run, scene=scene, rows=rows)
         row = {"state": "completed", **summary_of(artefacts)}
         page = scene_page(scene, row, artefacts)
-        create_markdown_artifact(page, key=artifact_key(scene), description=f"Result of {scene}")
+        key = artifact_key("scene", scene)
+        create_markdown_artifact(page, key=key, description=f"Result of {scene}")
     except Exception as error:
         row = {"state": "failed", **_told(error)}
         raise
@@ -65,18 +96,9 @@ def reconstruct_scene(
         # Last, so that a completed row means that all is written; and not at all where the process
         # is being ended, because then the dataset's flow says what became of it.
         if row:
-            row |= _cost(stages, time.monotonic() - started)
-            write_rows(site.store, "scenes", run=run, scene=scene, rows=[row])
-
-
-def _end_with_worker() -> contextlib.AbstractContextManager[None]:
-    """Leave no scene that nobody watches: a worker that is killed takes its scenes along.
-
-    A worker that is told to stop ends them itself, and as long as it lives it reads their output.
-    Under 'unseen scene' there is no worker, and a reader such as 'head' may leave.
-    """
-    started_for_this_run = os.environ.get("PREFECT__FLOW_RUN_ID") == flow_run.id
-    return end_with_reader() if started_for_this_run else contextlib.nullcontext()
+            write_end(row)
+            if is_retry() and is_known(site.store, run):
+                show_run(site.store, load_run(site.store, run))  # its dataset's flow has ended
 
 
 def _stages(stages: StageRunner, folder: str, config: SceneConfig) -> dict[str, ArrayHandle]:

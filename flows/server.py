@@ -9,26 +9,29 @@ import re
 import socket
 import subprocess
 import sys
-import threading
 import time
-import urllib.error
+import urllib.parse
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
+from flows.keeper import Told, kept_running, tell_nobody
 from flows.settings import quiet_prefect
 from tasks.errors import InputError, MachineError
-from tasks.processes import die_with_parent
 
 LOOPBACK = "127.0.0.1"
-SECONDS_TO_START = 120.0
+SECONDS_TO_START = 300.0
 WORKER_ENVIRONMENT = {
     "PREFECT_WORKER_QUERY_SECONDS": "1",
     "PREFECT_LOGGING_LEVEL": "INFO",  # of the scenes, shown in the UI; our own terminal is quiet
 }
+
+
+_held: set[Path] = set()
+"""Locks that this process holds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,14 +88,44 @@ def find_or_start_api() -> Api:
         return _start_api()
 
 
+@contextlib.contextmanager
+def kept_api(*, tell: Told = tell_nobody) -> Iterator[Api]:
+    """A Prefect API while the block runs: one that is there already, else one of our own.
+
+    Ours ends with the block, and is started again when it dies. So is one that another command
+    started on this machine and that ends meanwhile; while it lives it is left alone. A named one is
+    not ours to keep.
+
+    Raises:
+        MachineError: a named API does not answer, or the server did not come up.
+    """
+    with contextlib.ExitStack() as kept:
+        with lock("server"):
+            found = find_api()
+            if found is None or not _named_url():
+                api = found or Api(url=_url(_port_for_a_server()), started=True)
+                _forget_dead_server()
+                server = kept_running(
+                    "the Prefect server",
+                    _server_command(_port_of(api.url)),
+                    log=_server_log(),
+                    environment=_server_environment(),
+                    unless=functools.partial(_answers, api.url),
+                    tell=tell,
+                )
+                kept.enter_context(server)
+                _wait_for(api.url)
+                _memory_file().write_text(json.dumps({"url": api.url}))
+            else:
+                api = found
+        yield api
+
+
 def _start_api() -> Api:
-    port = _usual_port()
-    if not _is_free(port):
-        port = _free_port()
+    port = _port_for_a_server()
     _forget_dead_server()
-    command = [sys.executable, "-m", "prefect", "server", "start"]
-    command += ["--host", LOOPBACK, "--port", str(port)]
-    log = _home() / "unseen-server.log"
+    command = _server_command(port)
+    log = _server_log()
     with log.open("wb") as output:
         # Not --background: its server logs into a pipe that nobody reads any more, and ends at the
         # first warning. In a session of its own, or Ctrl-C in our terminal would end it.
@@ -107,22 +140,43 @@ def _start_api() -> Api:
     with contextlib.suppress(FileExistsError), _pid_file().open("x") as file:
         file.write(str(process.pid))  # for 'prefect server stop'
     url = _url(port)
+    _wait_for(url, lambda: process.poll() is not None)
+    _memory_file().write_text(json.dumps({"url": url}))
+    return Api(url=url, started=True)
+
+
+def _wait_for(url: str, has_ended: Callable[[], bool] = lambda: False) -> None:
     deadline = time.monotonic() + SECONDS_TO_START
     while not _answers(url):
-        if process.poll() is not None or time.monotonic() > deadline:
-            said = " ".join(log.read_text(errors="replace").split())
+        if has_ended() or time.monotonic() > deadline:
+            said = " ".join(_server_log().read_text(errors="replace").split())
             raise MachineError(
                 f"the Prefect server did not come up on {url} within {SECONDS_TO_START:.0f} s "
                 f"({said[-300:]}); start one with 'prefect server start' and set PREFECT_API_URL"
             )
         time.sleep(0.3)
-    _memory_file().write_text(json.dumps({"url": url}))
-    return Api(url=url, started=True)
+
+
+def _port_for_a_server() -> int:
+    """The usual one, unless another program has it."""
+    port = _usual_port()
+    return port if _is_free(port) else _free_port()
+
+
+def _server_command(port: int) -> list[str]:
+    command = [sys.executable, "-m", "prefect", "server", "start"]
+    return [*command, "--host", LOOPBACK, "--port", str(port)]
+
+
+def _server_log() -> Path:
+    return _home() / "unseen-server.log"
 
 
 @contextlib.contextmanager
 def lock(name: str, *, refused: str | None = None) -> Iterator[None]:
     """Held by one process of this user at a time, until the block or the process ends.
+
+    A process that holds it may take it again.
 
     Args:
         refused: what to say where another holds it; where absent, we wait.
@@ -132,6 +186,9 @@ def lock(name: str, *, refused: str | None = None) -> Iterator[None]:
         MachineError: Prefect's home cannot be written.
     """
     file = _lock_file(name)
+    if file in _held:
+        yield
+        return
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         opened = file.open("w")
@@ -145,11 +202,17 @@ def lock(name: str, *, refused: str | None = None) -> Iterator[None]:
             fcntl.flock(opened, fcntl.LOCK_EX | (fcntl.LOCK_NB if refused else 0))
         except BlockingIOError as error:
             raise InputError(refused) from error
-        yield
+        _held.add(file)
+        try:
+            yield
+        finally:
+            _held.remove(file)
 
 
 def is_free(name: str) -> bool:
     """Whether a lock was held on this machine and is no more; False where it never was."""
+    if _lock_file(name) in _held:
+        return False
     with contextlib.suppress(OSError), _lock_file(name).open("r") as file:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # raises while it is held
         return True
@@ -176,53 +239,34 @@ def use_api(api: Api) -> None:
     refresh_global_settings_context()  # Prefect has read the environment when it was imported
 
 
-@contextlib.contextmanager
-def worker(pool: str, queue: str, *, limit: int, environment: Mapping[str, str]) -> Iterator[None]:
-    """A process worker that pulls from a queue while the block runs, restarted if it dies.
+def worker(
+    pool: str,
+    queue: str | None,
+    *,
+    name: str,
+    limit: int,
+    environment: Mapping[str, str],
+    tell: Told = tell_nobody,
+) -> contextlib.AbstractContextManager[None]:
+    """A process worker that pulls from a pool while the block runs, restarted if it dies.
 
     Args:
+        queue: of the pool; all of them where absent.
+        name: shown in the UI.
         limit: flow runs at a time.
         environment: variables added to ours, for the worker and what it starts.
+        tell: told, in a sentence, that it died.
     """
-    log = _home() / "unseen-worker.log"
     command = [sys.executable, "-m", "prefect", "worker", "start", "--type", "process"]
-    command += ["--pool", pool, "--work-queue", queue, "--limit", str(limit)]
-    command += ["--name", f"unseen-{os.getpid()}-{queue}"]
-    ended = threading.Event()
-
-    def start() -> subprocess.Popen[bytes]:
-        with log.open("ab") as output:
-            # A session of its own: Ctrl-C reaches us alone, and we end the scenes in order.
-            return subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                env={**os.environ, **WORKER_ENVIRONMENT, **environment},
-                start_new_session=True,
-                preexec_fn=functools.partial(die_with_parent, os.getpid()),
-            )
-
-    def keep_alive() -> None:
-        process = start()
-        while not ended.wait(0.5):
-            if process.poll() is not None:
-                process = start()
-        process.terminate()
-        try:
-            process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-    # The thread that starts a process must outlive it: the kernel counts its end as the parent's.
-    keeper = threading.Thread(target=keep_alive, daemon=True)
-    keeper.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        keeper.join()
+    command += ["--pool", pool, "--limit", str(limit), "--name", name]
+    command += ["--work-queue", queue] if queue else []
+    return kept_running(
+        f"the worker {name}",
+        command,
+        log=_home() / "unseen-worker.log",
+        environment={**os.environ, **WORKER_ENVIRONMENT, **environment},
+        tell=tell,
+    )
 
 
 def _named_url() -> str | None:
@@ -274,6 +318,13 @@ def _spare_loopback_the_proxy() -> None:
 
 def _url(port: int) -> str:
     return f"http://{LOOPBACK}:{port}/api"
+
+
+def _port_of(url: str) -> int:
+    port = urllib.parse.urlsplit(url).port
+    if port is None:
+        raise AssertionError(f"a local server's address without a port: {url}")
+    return port
 
 
 def _answers(url: str) -> bool:

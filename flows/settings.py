@@ -18,7 +18,7 @@ _PASSWORD = re.compile(r"://[^/@:]*:[^@]+@")
 
 class Settings(BaseSettings):
     """Read from ``UNSEEN_STORE``, ``UNSEEN_DEVICE``, ``UNSEEN_THREADS``,
-    ``UNSEEN_CHECKPOINT_SECONDS`` and ``UNSEEN_PHOTO_ROOTS``.
+    ``UNSEEN_CHECKPOINT_SECONDS``, ``UNSEEN_STAGE_SECONDS`` and ``UNSEEN_PHOTO_ROOTS``.
 
     Raises:
         InputError: a variable has a value that it cannot have.
@@ -48,6 +48,13 @@ class Settings(BaseSettings):
     photo_roots: str = Field(
         default="",
         description="Folders, with ':' between them, that links and manifests may lead to.",
+    )
+    stage_seconds: float = Field(
+        default=6 * 3600.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Seconds after which a stage is taken to hang and its scene is ended; 0 for "
+        "never.",
     )
 
     def __init__(self, **values: Any) -> None:

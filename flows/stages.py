@@ -1,21 +1,26 @@
 """Running one stage of a scene: where its cached result lies, and its row in ``stages``."""
 
+import functools
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any
+from typing import Any, get_args
 
 import psutil
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.filesystems import RemoteFileSystem
 from prefect.tasks import Task
 
+from flows.config import Stage
+from flows.time_limit import time_limit
 from storage.arrays import Store
 from storage.handles import ArrayHandle
 from storage.metrics import write_rows
 from storage.names import object_name
 from tasks.caching import RECORDS, is_fault_of_the_machine
+from tasks.errors import TimeLimitError
 from tasks.site import Site
 
 
@@ -26,6 +31,12 @@ class StageRunner:
     site: Site
     run: str
     scene: str
+    recompute_from: Stage | None = None
+    """Its cached result, and those of what follows, are not used."""
+    limit_seconds: float = 0.0
+    """Of one stage; past it, the process ends. 0 for none."""
+    tell_limit: Callable[[TimeLimitError], None]
+    """Told that the process ends, on another thread."""
     rows: list[dict[str, Any]] = field(default_factory=list)
 
     def __call__(
@@ -45,10 +56,15 @@ class StageRunner:
             return again
 
         recalled_or_run = stage.with_options(
-            result_storage=cache_storage(self.site.store), retry_condition_fn=judge
+            result_storage=cache_storage(self.site.store),
+            retry_condition_fn=judge,
+            refresh_cache=self._is_anew(stage.name),
+            tags=[*stage.tags, f"stage:{stage.name}"],
         )
         started = time.monotonic()
-        with PeakMemory() as memory:
+        memory = PeakMemory()
+        tell = functools.partial(self._tell_limit, stage.name, memory)
+        with memory, time_limit(self.limit_seconds, tell):
             state = recalled_or_run(
                 self.scene, *inputs, site=self.site, **parameters, return_state=True
             )
@@ -67,8 +83,35 @@ class StageRunner:
         finally:
             if handle is not None:
                 row |= {"digest": handle.digest, "uri": handle.uri}
-            self.rows.append(row)
-            write_rows(self.site.store, "stages", run=self.run, scene=self.scene, rows=self.rows)
+            self._add(row)
+
+    def _tell_limit(self, stage: str, memory: "PeakMemory") -> None:
+        self._add(
+            {
+                "stage": stage,
+                "seconds": self.limit_seconds,
+                "peak_memory_mib": memory.peak_mib,
+                "cached": False,
+                "state": "failed",
+            }
+        )
+        self.tell_limit(
+            TimeLimitError(
+                f"the stage {stage} has gone on for {self.limit_seconds:g} s, its limit, so the "
+                "scene's process was ended; find out what it hangs on, or set "
+                "UNSEEN_STAGE_SECONDS higher, and run 'unseen resume'"
+            )
+        )
+
+    def _add(self, row: dict[str, Any]) -> None:
+        self.rows.append(row)
+        write_rows(self.site.store, "stages", run=self.run, scene=self.scene, rows=self.rows)
+
+    def _is_anew(self, stage: str) -> bool:
+        order: tuple[str, ...] = get_args(Stage)
+        return self.recompute_from is not None and (
+            order.index(stage) >= order.index(self.recompute_from)
+        )
 
 
 def cache_storage(store: Store) -> Any:

@@ -13,3 +13,7 @@ class DegenerateGeometryError(InputError):
 
 class MachineError(UnseenError):
     """The machine failed, not the input (a killed worker, no memory): a retry may help."""
+
+
+class TimeLimitError(UnseenError):
+    """A stage went on past its limit: raise the limit, or find out what it hangs on."""

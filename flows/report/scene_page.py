@@ -32,10 +32,10 @@ def scene_page(scene: str, row: Mapping[str, Any], artefacts: Mapping[str, Array
     return "\n".join(lines) + "\n"
 
 
-def artifact_key(scene: str) -> str:
-    """The key of a scene's page: Prefect takes lower-case letters, digits and dashes only."""
-    readable = re.sub("[^a-z0-9]+", "-", scene.lower()).strip("-")
-    return f"scene-{readable[:60]}-{sha256(scene.encode()).hexdigest()[:6]}"
+def artifact_key(kind: str, name: str) -> str:
+    """The key of a page: Prefect takes lower-case letters, digits and dashes only."""
+    readable = re.sub("[^a-z0-9]+", "-", name.lower()).strip("-")
+    return f"{kind}-{readable[:60]}-{sha256(name.encode()).hexdigest()[:6]}"
 
 
 def _figure(value: Any) -> str:

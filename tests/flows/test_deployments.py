@@ -67,13 +67,17 @@ def cpu_worker(site: dict[str, str], tmp_path: Path) -> Iterator[Path]:
 def test_the_deployments_are_those_that_the_command_makes(site: dict[str, str]) -> None:
     words = ("deployment", "ls", "-o", "json")
     listed = json.loads(output_of(*PREFECT, *words, environment=site, cwd=ROOT))
-    flows = {one["name"]: one["entrypoint"] for one in listed}
+    flows = {(one["name"], one["entrypoint"]): one["work_pool_name"] for one in listed}
     assert flows == {
-        "cpu": "flows.scene.reconstruct_scene",
-        "gpu": "flows.scene.reconstruct_scene",
-        "datasets": "flows.dataset.reconstruct_dataset",
+        ("cpu", "flows.scene.reconstruct_scene"): "cpu",
+        ("gpu", "flows.scene.reconstruct_scene"): "gpu",
+        ("datasets", "flows.dataset.reconstruct_dataset"): "datasets",
+        ("nightly", "flows.dataset.reconstruct_dataset"): "datasets",
+        ("datasets", "flows.resume.resume_dataset"): "datasets",
     }
-    assert all(one["work_pool_name"] == one["name"] for one in listed)
+    (nightly,) = (one for one in listed if one["schedules"])
+    assert nightly["schedules"][0]["schedule"]["cron"] == "0 2 * * *"
+    assert not nightly["schedules"][0]["active"]  # until it has a dataset
     assert str(ROOT) not in json.dumps(listed)  # another machine has the sources elsewhere
 
 

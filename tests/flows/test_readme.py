@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from flows.arguments import parse
+from flows.cli import COMMANDS
 from flows.config import SceneConfig, read_config
 from flows.manifest import find_scenes
 from flows.settings import Settings
@@ -65,8 +67,10 @@ def test_the_commands_in_their_order_on_a_small_dataset(
 ) -> None:
     shutil.copytree(photographed, tmp_path / "photos" / "attic")
     commands = [command[1:] for command in console_commands() if command[0] == "unseen"]
-    # 'unseen run' is the name of a command there; all other words can be run as they are.
-    commands += [words[1:] for words in words_in_prose("unseen") if words[1:] != ["run"]]
+    # 'unseen run' is the name of a command there, and 'unseen serve' ends when it is told to, so it
+    # has tests of its own; all other words can be run as they are.
+    in_prose = [words[1:] for words in words_in_prose("unseen")]
+    commands += [words for words in in_prose if words != ["run"] and words[0] != "serve"]
     commands += [["--help"], ["report"]]
     ran = set()
     for command in commands:
@@ -120,6 +124,13 @@ def test_the_options_in_prose_are_options(unseen: Command) -> None:
     options = set(re.findall(r"`(--[a-z.-]+)", PROSE))
     assert options
     assert all(option in help_text for option in options)
+
+
+def test_every_way_to_serve_is_understood() -> None:
+    """By the parser; what ``unseen serve`` does is tested where it is told to end."""
+    served = [words[1:] for words in words_in_prose("unseen") if words[1] == "serve"]
+    assert ["serve", "photos", "--cron", "0 2 * * *"] in served
+    assert all(callable(parse(COMMANDS, words)) for words in served)
 
 
 def test_the_variables_in_prose_are_variables() -> None:

@@ -263,7 +263,7 @@ from flows.server import find_or_start_api, use_api, worker
 use_api(find_or_start_api())
 with get_client(sync_client=True) as client:
     client.create_work_pool(WorkPoolCreate(name="cpu", type="process"))
-with worker("cpu", "q", limit=1, environment={"OURS": "yes"}):
+with worker("cpu", "q", name="one", limit=1, environment={"OURS": "yes"}):
     print("begun", flush=True)
     time.sleep(600)
 """

@@ -18,6 +18,7 @@ from tasks.errors import InputError
         ("UNSEEN_STORE", "", "UNSEEN_STORE is ''"),
         ("UNSEEN_CHECKPOINT_SECONDS", "-1", "UNSEEN_CHECKPOINT_SECONDS is '-1'"),
         ("UNSEEN_CHECKPOINT_SECONDS", "inf", "UNSEEN_CHECKPOINT_SECONDS is 'inf'"),
+        ("UNSEEN_STAGE_SECONDS", "-1", "UNSEEN_STAGE_SECONDS is '-1'"),
     ],
 )
 def test_a_bad_value_is_one_sentence_that_names_the_variable(

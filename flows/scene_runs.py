@@ -1,0 +1,195 @@
+"""The scenes of a run, a flow run each: started, waited for, and those that died named."""
+
+import asyncio
+import functools
+import os
+import re
+import signal
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pandas as pd
+from httpx import HTTPError, HTTPStatusError
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.deployments import arun_deployment
+from prefect.runtime import flow_run
+from prefect.states import Cancelled, Cancelling, Completed, Failed
+
+from flows.config import Stage
+from flows.manifest import SceneEntry, folder_of
+from flows.report.run_page import show_run
+from flows.runs import RunRecord, tags_of
+from flows.settings import Settings
+from flows.watch import scene_runs
+from storage.arrays import Store
+from storage.metrics import compact, read_table, write_rows
+from tasks.errors import TimeLimitError
+
+SECONDS_BETWEEN_LOOKS = 1.0
+SECONDS_TO_CANCEL = 30.0
+SECONDS_OF_PATIENCE = 600.0
+
+Answer = TypeVar("Answer")
+
+
+async def run_scenes(
+    store: Store,
+    record: RunRecord,
+    entries: Sequence[SceneEntry],
+    *,
+    deployment: str,
+    queue: str | None,
+    recompute_from: Stage | None = None,
+) -> State[Any]:
+    """Run some scenes of a run, each in its own process on the deployment's work pool.
+
+    Args:
+        deployment: of the scene flow; its pool decides where scenes run.
+        queue: of the pool; the deployment's where absent.
+        recompute_from: a stage that is computed anew, with what follows, though it is cached.
+
+    Returns:
+        Completed, or Failed with the list, over all scenes of the run.
+    """
+    await asyncio.to_thread(call_off, record.run)  # what a process that was killed left behind
+    run = record.run
+    for entry in entries:
+        if entry.error is not None:
+            kind = type(entry.error).__name__
+            _write_end(store, run, entry.name, "failed", kind, str(entry.error))
+    began = datetime.now(UTC)
+    # One after the other, because the pool hands scenes out in the order in which they came.
+    all_started = [
+        await _start_scene(store, record, entry, deployment, queue, recompute_from)
+        for entry in entries
+        if entry.error is None
+    ]
+    async with get_client() as client:
+        await asyncio.gather(
+            *(_end_scene(client, started, run, store, began) for started in all_started)
+        )
+
+    compact(store, run)
+    await asyncio.to_thread(show_run, store, record)
+    rows = read_table(store, "scenes", run=run)
+    return _verdict(record, rows)
+
+
+def call_off(run: str, *, seconds: float = SECONDS_TO_CANCEL) -> None:
+    """Cancel the scenes of a run that have not ended.
+
+    Args:
+        seconds: that workers have to end them; what goes on then is called cancelled all the same.
+    """
+    with get_client(sync_client=True) as client:
+        for scene in _open(client, run):
+            client.set_flow_run_state(scene.id, Cancelling(), force=True)
+        deadline = time.monotonic() + seconds
+        while (left := _open(client, run)) and time.monotonic() < deadline:
+            time.sleep(0.5)
+        for scene in left:
+            client.set_flow_run_state(scene.id, Cancelled(), force=True)
+
+
+def _open(client: Any, run: str) -> list[FlowRun]:
+    return [one for one in scene_runs(client, run) if not (one.state and one.state.is_final())]
+
+
+async def _start_scene(
+    store: Store,
+    record: RunRecord,
+    entry: SceneEntry,
+    deployment: str,
+    queue: str | None,
+    recompute_from: Stage | None,
+) -> FlowRun:
+    environment = {
+        f"UNSEEN_{name.upper()}": str(value) for name, value in Settings().model_dump().items()
+    }
+    environment["UNSEEN_STORE"] = store.root
+    # What the dataset links to within itself may be read by its scenes.
+    roots = (*Settings().roots(), folder_of(Path(record.dataset)).absolute())
+    environment["UNSEEN_PHOTO_ROOTS"] = os.pathsep.join(map(str, roots))
+    start = functools.partial(
+        arun_deployment,
+        deployment,
+        parameters={
+            "folder": entry.folder,
+            "scene": entry.name,
+            "run": record.run,
+            "config": entry.config.model_dump(mode="json"),
+            "recompute_from": recompute_from,
+        },
+        flow_run_name=entry.name,
+        tags=tags_of(record, entry.name),
+        work_queue_name=queue,
+        job_variables={"env": environment},
+        # Asked twice, because the first answer was lost, it is still one flow run.
+        idempotency_key=f"{flow_run.id}-{flow_run.run_count}-{entry.name}",
+        timeout=0,
+    )
+    started: FlowRun = await _patiently(start)
+    return started
+
+
+async def _patiently(ask: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Ask a server again that is too busy to answer, or that is just being restarted."""
+    deadline = time.monotonic() + SECONDS_OF_PATIENCE
+    while True:
+        try:
+            return await ask()
+        except (HTTPError, OSError) as error:
+            refused = isinstance(error, HTTPStatusError) and error.response.status_code < 500
+            if refused or time.monotonic() > deadline:
+                raise
+        await asyncio.sleep(5 * SECONDS_BETWEEN_LOOKS)
+
+
+async def _end_scene(
+    client: PrefectClient, started: FlowRun, run: str, store: Store, began: datetime
+) -> None:
+    """Wait for one scene; where its process could not write its row, write it."""
+    look = functools.partial(client.read_flow_run, started.id)
+    while started.state is None or not started.state.is_final():
+        await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
+        started = await _patiently(look)
+    rows = read_table(store, "scenes", run=run)
+    if rows[(rows["scene"] == started.name) & (rows["written_at"] >= began)].empty:
+        _write_end(store, run, started.name, *_end_of(started))
+
+
+def _end_of(ended: FlowRun) -> tuple[str, str, str]:
+    """State, error type and message of a scene whose process left no row."""
+    state = ended.state
+    kind = state.type.value.lower() if state else "unknown"
+    said = (state.message or "no reason given").strip() if state else "no state"
+    names = {"crashed": "ProcessDied", "cancelled": "Cancelled"}
+    if re.search(rf"status code:? {-signal.SIGALRM}\b", said):
+        names["crashed"] = TimeLimitError.__name__
+    message = (
+        f"the scene's process ended without a result ({said}); nothing else was touched, "
+        "run 'unseen resume' to try it again from its last finished stage"
+    )
+    return kind, names.get(kind, "NoResult"), message
+
+
+def _write_end(
+    store: Store, run: str, scene: str, state: str, error_type: str, message: str
+) -> None:
+    row = {"state": state, "error_type": error_type, "error_message": message}
+    write_rows(store, "scenes", run=run, scene=scene, rows=[row])
+
+
+def _verdict(record: RunRecord, rows: pd.DataFrame) -> State[Any]:
+    states = dict(zip(rows["scene"], rows["state"], strict=True))
+    bad = {scene: states.get(scene, "no result") for scene in record.scenes}
+    bad = {scene: state for scene, state in bad.items() if state != "completed"}
+    count = len(record.scenes)
+    if not bad:
+        return Completed(message=f"{count} of {count} scenes completed")
+    listed = ", ".join(f"{scene} ({state})" for scene, state in bad.items())
+    return Failed(message=f"{len(bad)} of {count} scenes did not complete: {listed}")
