@@ -13,6 +13,7 @@ from tasks.distil.config import DistilConfig
 from tasks.gaussians import Gaussians
 from tasks.site import Device, Progress, no_progress
 from tasks.splat.backdrop import behind
+from tasks.splat.batches import photo_order
 from tasks.splat.checkpoints import NO_CHECKPOINTS, Checkpoints
 from tasks.splat.config import SplatConfig
 from tasks.splat.densify.limit import most_gaussians
@@ -24,7 +25,6 @@ from tasks.splat.optimise import (
     Step,
     View,
     descend,
-    photo_order,
     scene_extent,
     views_of,
 )
@@ -145,9 +145,9 @@ def _steps(
     while True:
         turn = next(photo)  # passed over where a refined view comes: the control keeps in step
         if targets and dice.random() < config.probability:
-            yield Step(view=targets[next(target)], sh_degree=sh_degree, weight=config.weight)
+            yield Step(views=(targets[next(target)],), sh_degree=sh_degree, weight=config.weight)
         else:
-            yield Step(view=photos[turn], sh_degree=sh_degree)
+            yield Step(views=(photos[turn],), sh_degree=sh_degree)
 
 
 def _view(target: RefinedTarget, base: Gaussians, config: DistilConfig, device: Device) -> View:

@@ -109,12 +109,21 @@ Appearance = Literal["none", "affine"]
 class SplatConfig(Config):
     """How a splat is fitted to the training photos."""
 
-    iterations: int = Field(default=2000, ge=1, le=1_000_000, description="Steps, a photo each.")
+    iterations: int = Field(
+        default=2000, ge=1, le=1_000_000, description="Steps, of 'batch' photos each."
+    )
     max_size: int = Field(
         default=640, ge=16, le=16384, description="Longest edge of the photos fitted to, px."
     )
     sh_degree: Literal[0, 1, 2, 3] = Field(
         default=2, description="Degree of the spherical harmonics of the colour."
+    )
+    batch: int = Field(
+        default=1,
+        ge=1,
+        le=1024,
+        description="Photos that an iteration fits to, of one size; learning rates grow by the "
+        "root of it. More suit large GPUs; on a CPU an iteration takes as many times longer.",
     )
     sh_every: int = Field(default=400, ge=1, description="Iterations before the next degree joins.")
     half_size_share: float = Field(

@@ -19,6 +19,7 @@ from tasks.images import resized, resized_mask
 from tasks.site import Device, Progress, no_progress
 from tasks.splat.adam import adam_for
 from tasks.splat.backdrop import behind
+from tasks.splat.batches import batches
 from tasks.splat.begin import Beginning
 from tasks.splat.checkpoints import NO_CHECKPOINTS, Checkpoints, DescentState
 from tasks.splat.config import Appearance, Densify, Mcmc, SplatConfig
@@ -28,6 +29,7 @@ from tasks.splat.depth_loss import DepthTarget, depth_loss, depth_target
 from tasks.splat.floaters import limit_widths
 from tasks.splat.loss import PreparedTarget, photometric_loss, prepare_target
 from tasks.splat.photo_terms import OfPhotos, PhotoTerms
+from tasks.splat.rasterise.protocol import Rendering
 from tasks.splat.rasterise.select import prepare_rasteriser, rasteriser_for
 
 CURVE_EVERY = 50
@@ -94,10 +96,11 @@ class View:
 class Step:
     """What one iteration fits to."""
 
-    view: View
+    views: tuple[View, ...]
+    """One or more, of one size; the loss is the mean of theirs."""
     sh_degree: int
     weight: float = 1.0
-    """Of the view's loss."""
+    """Of that loss."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -123,6 +126,8 @@ class Descent:
     """Of each photo."""
     pose_learning_rate: float = 0.0
     """Of the poses of the photos, radians and extents."""
+    faster: float = 1.0
+    """Factor of all learning rates."""
     seed: int
 
 
@@ -171,10 +176,12 @@ def optimise(
     )
     full = sized()
     half = sized(factor=2) if half_size_until else full
-    order = photo_order(len(photos), config.seed)
+    order = batches([(view.width, view.height) for view in full], config.batch, config.seed)
     steps = (
         Step(
-            view=(half if iteration < half_size_until else full)[next(order)],
+            views=tuple(
+                (half if iteration < half_size_until else full)[photo] for photo in next(order)
+            ),
             sh_degree=config.sh_degree
             if settled
             else min(iteration // config.sh_every, config.sh_degree),
@@ -194,6 +201,7 @@ def optimise(
         centres=cameras.centres,
         appearance=config.appearance,
         pose_learning_rate=config.pose_learning_rate,
+        faster=config.batch**0.5,
         seed=config.seed,
     )
     return descend(
@@ -217,7 +225,7 @@ def descend(
     progress: Progress = no_progress,
     checkpoints: Checkpoints = NO_CHECKPOINTS,
 ) -> Fitted:
-    """Take the first ``descent.iterations`` of ``steps``, one view each.
+    """Take the first ``descent.iterations`` of ``steps``.
 
     Args:
         score: asked about the Gaussians at some points of the curve.
@@ -355,8 +363,8 @@ def _descend(
     for iteration, step in zip(
         range(first, descent.iterations), islice(steps, first, None), strict=False
     ):
-        view, degree = step.view, step.sh_degree
-        depth = view.depth if iteration % DEPTH_EVERY == 0 else None
+        views, degree = step.views, step.sh_degree
+        with_depth = iteration % DEPTH_EVERY == 0 and any(view.depth for view in views)
         scales, opacities = torch.exp(params["scales"]), torch.sigmoid(params["opacities"])
         rendering = rasterise(
             params["means"],
@@ -365,33 +373,27 @@ def _descend(
             opacities,
             params["sh0"],
             sh_rest=params["shN"],
-            camera_from_world=photo_terms.pose(view.camera_from_world, view.photo),
-            intrinsics=view.intrinsics,
-            width=view.width,
-            height=view.height,
+            **_seen_by(views, photo_terms),
+            width=views[0].width,
+            height=views[0].height,
             sh_degree=degree,
-            background=view.behind,
             absgrad=strategy.absgrad,
-            with_depth=depth is not None,
+            with_depth=with_depth,
         )
         info = {
             "means2d": rendering.means2d,
             "radii": rendering.radii,
-            "width": view.width,
-            "height": view.height,
-            "n_cameras": 1,
+            "width": views[0].width,
+            "height": views[0].height,
+            "n_cameras": len(views),
             "gaussian_ids": None,
         }
         strategy.step_pre_backward(params, optimisers, state, iteration, info)
-        rgb = photo_terms.seen(rendering.rgb, view.photo)
-        loss = photometric_loss(rgb, view.target, ssim_weight=descent.ssim_weight)
-        loss = step.weight * loss
+        loss = step.weight * _mean(_losses(views, rendering, photo_terms, descent))
         if opacity_weight:
             loss = loss + opacity_weight * opacities.mean()
         if scale_weight:
             loss = loss + scale_weight / descent.extent * scales.mean()
-        if depth is not None and rendering.depth is not None:
-            loss = loss + descent.depth_weight * depth_loss(rendering.depth, rendering.alpha, depth)
         loss.backward()  # type: ignore[no-untyped-call]
         for name, optimiser in optimisers.items():
             if name != "shN" or degree > 0:
@@ -440,6 +442,42 @@ def _descend(
         at_limit=state.get("at_limit", False),
         photos=photo_terms.found(),
     )
+
+
+def _seen_by(views: Sequence[View], photo_terms: PhotoTerms) -> dict[str, Any]:
+    """Cameras and backgrounds as the rasteriser takes them: of one alone, or of a stack."""
+    poses: list[Any] = [photo_terms.pose(view.camera_from_world, view.photo) for view in views]
+    lenses = [view.intrinsics for view in views]
+    backgrounds = [view.behind for view in views if view.behind is not None]
+    if len(views) == 1:
+        pose, lens, background = poses[0], lenses[0], views[0].behind
+    else:
+        pose = torch.stack(poses) if isinstance(poses[0], Tensor) else np.stack(poses)
+        lens, background = np.stack(lenses), torch.stack(backgrounds) if backgrounds else None
+    return {"camera_from_world": pose, "intrinsics": lens, "background": background}
+
+
+def _losses(
+    views: Sequence[View], rendering: Rendering, photo_terms: PhotoTerms, descent: Descent
+) -> Iterator[Tensor]:
+    """Of each view."""
+    images = (rendering.rgb, rendering.alpha, rendering.depth)
+    for index, view in enumerate(views):
+        rgb, alpha, depth = (
+            image[index] if image is not None and len(views) > 1 else image for image in images
+        )
+        assert rgb is not None
+        assert alpha is not None
+        shown = photo_terms.seen(rgb, view.photo)
+        loss = photometric_loss(shown, view.target, ssim_weight=descent.ssim_weight)
+        if depth is not None and view.depth is not None:
+            loss = loss + descent.depth_weight * depth_loss(depth, alpha, view.depth)
+        yield loss
+
+
+def _mean(losses: Iterator[Tensor]) -> Tensor:
+    first, *others = losses
+    return torch.stack([first, *others]).mean() if others else first
 
 
 def _pulls(descent: Descent) -> tuple[float, float]:
@@ -492,8 +530,9 @@ def _optimisers(
     params: torch.nn.ParameterDict, descent: Descent, device: Device
 ) -> dict[str, torch.optim.Optimizer]:
     """One a parameter, as gsplat's strategies want them."""
+    units = {"means": descent.extent}
     return {
-        name: adam_for([params[name]], rate * (descent.extent if name == "means" else 1.0), device)
+        name: adam_for([params[name]], descent.faster * rate * units.get(name, 1.0), device)
         for name, rate in LEARNING_RATES.items()
     }
 
@@ -546,10 +585,3 @@ def _target(
     smaller = np.array(Image.fromarray(weight).resize(size, Image.Resampling.BOX))
     smaller *= resized_mask(weight > 0, size)  # what is left out must not come in at its edge
     return prepare_target(image, torch.from_numpy(smaller).to(device))
-
-
-def photo_order(count: int, seed: int) -> Iterator[int]:
-    """Every photo once, in a random order, again and again."""
-    generator = np.random.default_rng(seed)
-    while True:
-        yield from (int(i) for i in generator.permutation(count))

@@ -14,9 +14,10 @@ from tasks.cameras import Cameras
 from tasks.gaussians import Gaussians
 from tasks.images import levels
 from tasks.splat.artefact import arrays_of, attributes_of
+from tasks.splat.batches import photo_order
 from tasks.splat.config import Default, EveryNth, SplatConfig
 from tasks.splat.fit import Splat, fit, psnr_db_on
-from tasks.splat.optimise import Descent, Fitted, Step, descend, photo_order, views_of
+from tasks.splat.optimise import Descent, Fitted, Step, descend, views_of
 from tasks.splat.photo_terms import PhotoTerms
 from tasks.splat.render import render
 from tasks.splat.sized_photos import sized_photos
@@ -94,7 +95,7 @@ def corrected(
     order = photo_order(COUNT, 0)
     return descend(
         known,
-        (Step(view=views[next(order)], sh_degree=0) for _ in range(iterations)),
+        (Step(views=(views[next(order)],), sh_degree=0) for _ in range(iterations)),
         Descent(
             iterations=iterations,
             extent=2.0,
