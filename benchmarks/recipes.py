@@ -186,7 +186,7 @@ def main() -> None:
         if options.markdown:
             options.markdown.write_text(text)
         if options.json:
-            figures = views.join(cost, rsuffix="_split")
+            figures = views.join(cost)
             figures.columns = ["_".join(column) for column in figures.columns]
             options.json.write_text(json.dumps(figures.reset_index().to_dict("records"), indent=1))
 

@@ -43,7 +43,7 @@ class DenseConfig(Alternative):
         "map and agree, px.",
     )
     max_points: int = Field(
-        default=20_000, ge=0, le=10_000_000, description="Points, at most; thinned evenly."
+        default=30_000, ge=0, le=10_000_000, description="Points, at most; thinned evenly."
     )
     point_step: int = Field(
         default=2, ge=1, le=64, description="Pixels between the points of a photo."
