@@ -6,8 +6,8 @@ import os
 import re
 import signal
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -61,7 +61,7 @@ async def run_scenes(
         if entry.error is not None:
             kind = type(entry.error).__name__
             _write_end(store, run, entry.name, "failed", kind, str(entry.error))
-    began = datetime.now(UTC)
+    before = _written_at(store, run)
     # One after the other, because the pool hands scenes out in the order in which they came.
     all_started = [
         await _start_scene(store, record, entry, deployment, queue, recompute_from)
@@ -70,7 +70,7 @@ async def run_scenes(
     ]
     async with get_client() as client:
         await asyncio.gather(
-            *(_end_scene(client, started, run, store, began) for started in all_started)
+            *(_end_scene(client, started, run, store, before) for started in all_started)
         )
 
     compact(store, run)
@@ -150,15 +150,23 @@ async def _patiently(ask: Callable[[], Awaitable[Answer]]) -> Answer:
 
 
 async def _end_scene(
-    client: PrefectClient, started: FlowRun, run: str, store: Store, began: datetime
+    client: PrefectClient,
+    started: FlowRun,
+    run: str,
+    store: Store,
+    before: Mapping[str, datetime],
 ) -> None:
-    """Wait for one scene; where its process could not write its row, write it."""
+    """Wait for one scene; where its process could not write its row, write it.
+
+    Args:
+        before: when rows were written before it started, by the clocks of their writers, which
+            may go behind ours.
+    """
     look = functools.partial(client.read_flow_run, started.id)
     while started.state is None or not started.state.is_final():
         await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
         started = await _patiently(look)
-    rows = read_table(store, "scenes", run=run)
-    if rows[(rows["scene"] == started.name) & (rows["written_at"] >= began)].empty:
+    if _written_at(store, run).get(started.name) == before.get(started.name):
         _write_end(store, run, started.name, *_end_of(started))
 
 
@@ -175,6 +183,12 @@ def _end_of(ended: FlowRun) -> tuple[str, str, str]:
         "run 'unseen resume' to try it again from its last finished stage"
     )
     return kind, names.get(kind, "NoResult"), message
+
+
+def _written_at(store: Store, run: str) -> Mapping[str, datetime]:
+    """When the row of each scene was written."""
+    rows = read_table(store, "scenes", run=run)
+    return dict(zip(rows["scene"], rows["written_at"], strict=True))
 
 
 def _write_end(
