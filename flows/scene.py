@@ -31,7 +31,7 @@ from tasks.ingest.source import digest_source, find_files
 from tasks.ingest.task import ingest_photos
 from tasks.refine.task import refine_views
 from tasks.sfm.task import reconstruct_cameras
-from tasks.splat.start import find_start
+from tasks.splat.start_file import find_start
 from tasks.splat.task import fit_splat
 from tasks.views.task import observe_views
 
