@@ -6,15 +6,22 @@ import os
 import re
 import signal
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
+from uuid import UUID
 
 import pandas as pd
 from httpx import HTTPError, HTTPStatusError
 from prefect.client.orchestration import PrefectClient, get_client
-from prefect.client.schemas.objects import FlowRun, State
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterId,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import TERMINAL_STATES, FlowRun, State
 from prefect.deployments import arun_deployment
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Cancelling, Completed, Failed
@@ -26,7 +33,7 @@ from flows.runs import RunRecord, tags_of
 from flows.settings import Settings
 from flows.watch import scene_runs
 from storage.arrays import Store
-from storage.metrics import compact, read_table, write_rows
+from storage.metrics import compact, read_scene, read_table, write_rows
 from tasks.errors import TimeLimitError
 
 SECONDS_BETWEEN_LOOKS = 1.0
@@ -69,9 +76,7 @@ async def run_scenes(
         if entry.error is None
     ]
     async with get_client() as client:
-        await asyncio.gather(
-            *(_end_scene(client, started, run, store, began) for started in all_started)
-        )
+        await _end_scenes(client, all_started, run, store, began)
 
     compact(store, run)
     await asyncio.to_thread(show_run, store, record)
@@ -149,17 +154,38 @@ async def _patiently(ask: Callable[[], Awaitable[Answer]]) -> Answer:
         await asyncio.sleep(5 * SECONDS_BETWEEN_LOOKS)
 
 
-async def _end_scene(
-    client: PrefectClient, started: FlowRun, run: str, store: Store, began: datetime
+async def _end_scenes(
+    client: PrefectClient, started: Iterable[FlowRun], run: str, store: Store, began: datetime
 ) -> None:
-    """Wait for one scene; where its process could not write its row, write it."""
-    look = functools.partial(client.read_flow_run, started.id)
-    while started.state is None or not started.state.is_final():
+    """Wait for the scenes; where the process of one could not write its row, write it."""
+    waiting = {one.id for one in started}
+    while waiting:
         await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
-        started = await _patiently(look)
-    rows = read_table(store, "scenes", run=run)
-    if rows[(rows["scene"] == started.name) & (rows["written_at"] >= began)].empty:
-        _write_end(store, run, started.name, *_end_of(started))
+        for ended in await _patiently(functools.partial(ended_among, client, waiting)):
+            waiting.remove(ended.id)
+            rows = read_scene(store, "scenes", run=run, scene=ended.name)
+            if rows[rows["written_at"] >= began].empty:
+                _write_end(store, run, ended.name, *_end_of(ended))
+
+
+async def ended_among(client: PrefectClient, waiting: Collection[UUID]) -> Sequence[FlowRun]:
+    """Those that have ended, as many as the API gives at a time.
+
+    All are asked after at once, and those that go on are not sent: hundreds, asked one by one each
+    second, would keep a server busy.
+
+    Raises:
+        ObjectNotFound: somebody deleted one, so it would never end.
+    """
+    ids = FlowRunFilterId(any_=list(waiting))
+    final = FlowRunFilterState(type=FlowRunFilterStateType(any_=list(TERMINAL_STATES)))
+    found = await client.read_flow_runs(flow_run_filter=FlowRunFilter(id=ids, state=final))
+    if not found and await client.count_flow_runs(flow_run_filter=FlowRunFilter(id=ids)) < len(
+        waiting
+    ):
+        for one in waiting:
+            await client.read_flow_run(one)
+    return found
 
 
 def _end_of(ended: FlowRun) -> tuple[str, str, str]:
