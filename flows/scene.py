@@ -13,7 +13,7 @@ from prefect.runtime import flow_run
 from prefect.states import Crashed
 
 from flows.config import SceneConfig, Stage
-from flows.report.run_page import show_run
+from flows.report.run_page import run_page
 from flows.report.scene_page import artifact_key, scene_page
 from flows.runs import is_known, load_run
 from flows.settings import Settings
@@ -31,7 +31,7 @@ from tasks.ingest.source import digest_source, find_files
 from tasks.ingest.task import ingest_photos
 from tasks.refine.task import refine_views
 from tasks.sfm.task import reconstruct_cameras
-from tasks.splat.start import find_start
+from tasks.splat.start_file import find_start
 from tasks.splat.task import fit_splat
 from tasks.views.task import observe_views
 
@@ -98,7 +98,9 @@ def reconstruct_scene(
         if row:
             write_end(row)
             if is_retry() and is_known(site.store, run):
-                show_run(site.store, load_run(site.store, run))  # its dataset's flow has ended
+                create_markdown_artifact(
+                    **run_page(site.store, load_run(site.store, run))
+                )  # its dataset's flow has ended
 
 
 def _stages(stages: StageRunner, folder: str, config: SceneConfig) -> dict[str, ArrayHandle]:

@@ -6,27 +6,35 @@ import os
 import re
 import signal
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
+from uuid import UUID
 
 import pandas as pd
 from httpx import HTTPError, HTTPStatusError
+from prefect.artifacts import acreate_markdown_artifact
 from prefect.client.orchestration import PrefectClient, get_client
-from prefect.client.schemas.objects import FlowRun, State
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterId,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import TERMINAL_STATES, FlowRun, State
 from prefect.deployments import arun_deployment
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Cancelling, Completed, Failed
 
 from flows.config import Stage
 from flows.manifest import SceneEntry, folder_of
-from flows.report.run_page import show_run
+from flows.report.run_page import run_page
 from flows.runs import RunRecord, tags_of
 from flows.settings import Settings
 from flows.watch import scene_runs
 from storage.arrays import Store
-from storage.metrics import compact, read_table, write_rows
+from storage.metrics import compact, read_scene, read_table, write_rows
 from tasks.errors import TimeLimitError
 
 SECONDS_BETWEEN_LOOKS = 1.0
@@ -69,12 +77,10 @@ async def run_scenes(
         if entry.error is None
     ]
     async with get_client() as client:
-        await asyncio.gather(
-            *(_end_scene(client, started, run, store, before) for started in all_started)
-        )
+        await _end_scenes(client, all_started, run, store, before)
 
     compact(store, run)
-    await asyncio.to_thread(show_run, store, record)
+    await acreate_markdown_artifact(**await asyncio.to_thread(run_page, store, record))
     rows = read_table(store, "scenes", run=run)
     return _verdict(record, rows)
 
@@ -149,25 +155,47 @@ async def _patiently(ask: Callable[[], Awaitable[Answer]]) -> Answer:
         await asyncio.sleep(5 * SECONDS_BETWEEN_LOOKS)
 
 
-async def _end_scene(
+async def _end_scenes(
     client: PrefectClient,
-    started: FlowRun,
+    started: Iterable[FlowRun],
     run: str,
     store: Store,
     before: Mapping[str, datetime],
 ) -> None:
-    """Wait for one scene; where its process could not write its row, write it.
+    """Wait for the scenes; where the process of one could not write its row, write it.
 
     Args:
-        before: when rows were written before it started, by the clocks of their writers, which
+        before: when rows were written before they started, by the clocks of their writers, which
             may go behind ours.
     """
-    look = functools.partial(client.read_flow_run, started.id)
-    while started.state is None or not started.state.is_final():
+    waiting = {one.id for one in started}
+    while waiting:
         await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
-        started = await _patiently(look)
-    if _written_at(store, run).get(started.name) == before.get(started.name):
-        _write_end(store, run, started.name, *_end_of(started))
+        for ended in await _patiently(functools.partial(ended_among, client, waiting)):
+            waiting.remove(ended.id)
+            rows = read_scene(store, "scenes", run=run, scene=ended.name)
+            if rows.empty or rows["written_at"].max() == before.get(ended.name):
+                _write_end(store, run, ended.name, *_end_of(ended))
+
+
+async def ended_among(client: PrefectClient, waiting: Collection[UUID]) -> Sequence[FlowRun]:
+    """Those that have ended, as many as the API gives at a time.
+
+    All are asked after at once, and those that go on are not sent: hundreds, asked one by one each
+    second, would keep a server busy.
+
+    Raises:
+        ObjectNotFound: somebody deleted one, so it would never end.
+    """
+    ids = FlowRunFilterId(any_=list(waiting))
+    final = FlowRunFilterState(type=FlowRunFilterStateType(any_=list(TERMINAL_STATES)))
+    found = await client.read_flow_runs(flow_run_filter=FlowRunFilter(id=ids, state=final))
+    if not found and await client.count_flow_runs(flow_run_filter=FlowRunFilter(id=ids)) < len(
+        waiting
+    ):
+        for one in waiting:
+            await client.read_flow_run(one)
+    return found
 
 
 def _end_of(ended: FlowRun) -> tuple[str, str, str]:

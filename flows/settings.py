@@ -1,7 +1,9 @@
 """Facts of the machine, from the environment: they change where and how fast, never what."""
 
+import ctypes
 import os
 import re
+import sys
 from pathlib import Path
 from typing import Any, Literal
 
@@ -105,7 +107,7 @@ class Settings(BaseSettings):
         return self.threads or usable_cores()
 
     def _device(self) -> Device:
-        if self.device == "cpu":
+        if self.device == "cpu" or (self.device == "auto" and not _may_have_gpu()):
             return "cpu"
         import torch  # late: seconds to import, and only this asks for it
 
@@ -117,6 +119,17 @@ class Settings(BaseSettings):
                 "install a CUDA build of torch (see README) or set UNSEEN_DEVICE to cpu"
             )
         return "cpu"
+
+
+def _may_have_gpu() -> bool:
+    """Whether torch could find a GPU; where there is no driver of one, it need not be asked."""
+    if sys.platform != "linux":
+        return True
+    try:
+        ctypes.CDLL("libcuda.so.1")  # what torch looks for itself
+    except OSError:
+        return Path("/dev/kfd").exists()  # AMD's, which torch calls CUDA too
+    return True
 
 
 def usable_cores() -> int:

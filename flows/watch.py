@@ -3,6 +3,7 @@
 import contextlib
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from rich.table import Table
 from flows.runs import tag_of
 
 SECONDS_BETWEEN_LOOKS = 2.0
+SHARE_OF_LOOKING = 0.05
+"""Of one core's time, at most: hundreds of scenes are much to read, and for the server to say."""
 PAGE = 200
 """Runs that the API gives at a time, at most."""
 ONGOING = ("running", "starting", "waiting")
@@ -119,8 +122,10 @@ def _show_until(run: str, ended: threading.Event) -> None:
     with get_client(sync_client=True) as client, contextlib.ExitStack() as stack:
         live = stack.enter_context(Live(console=console)) if sys.stderr.isatty() else None
         said: dict[str, tuple[str, str, int]] = {}
+        looked_s = 0.0
         while True:
-            last = ended.wait(SECONDS_BETWEEN_LOOKS)
+            last = ended.wait(max(SECONDS_BETWEEN_LOOKS, looked_s / SHARE_OF_LOOKING))
+            began = time.thread_time()
             with contextlib.suppress(Exception):  # a busy server is asked again
                 scenes = look(client, run)
                 if live:
@@ -129,6 +134,7 @@ def _show_until(run: str, ended: threading.Event) -> None:
                     _say_changes(console, scenes, said)
             if last:
                 return
+            looked_s = time.thread_time() - began
 
 
 def _table(scenes: Sequence[SceneProgress], height: int) -> Table:

@@ -146,6 +146,13 @@ def read_table(store: Store, table: str, *, run: str | None = None) -> pd.DataFr
     return frame
 
 
+def read_scene(store: Store, table: str, *, run: str, scene: str) -> pd.DataFrame:
+    """The rows of one scene of a run, of which no other scene's file is read."""
+    rows = _read_rows(store, table, run, scene)[1]
+    frame: pd.DataFrame = rows.to_pandas(use_threads=False)
+    return frame[frame["scene"] == scene]
+
+
 def compact(store: Store, run: str) -> None:
     """Make one file a table of a run whose scenes have ended.
 
@@ -192,10 +199,19 @@ def _part_name(run: str, scene: str) -> str:
     return f"{object_name(run)}{SEPARATOR}{object_name(scene)}.parquet"
 
 
-def _read_rows(store: Store, table: str, run: str | None) -> tuple[Sequence[str], pa.Table]:
-    """The files of a table, or of one run of it, and the rows in them that count."""
+def _read_rows(
+    store: Store, table: str, run: str | None, scene: str | None = None
+) -> tuple[Sequence[str], pa.Table]:
+    """The files of a table, or of one run of it, and the rows in them that count.
+
+    Args:
+        scene: of the run; what only other scenes' rows are in is left out.
+    """
     for _ in range(READINGS):
         files = _files(store, table, run)
+        if run is not None and scene is not None:
+            may_hold = (f"{object_name(run)}.parquet", _part_name(run, scene))
+            files = [name for name in files if name in may_hold]
         try:
             tables = [_read_parquet(store, table, name, frozenset(files)) for name in files]
         except FileNotFoundError:  # compacted after it was listed

@@ -2,18 +2,9 @@ from prefect import task
 
 from storage.handles import ArrayHandle
 from tasks.caching import running_stage_key, stage_cache, stage_progress
-from tasks.distil.artefact import arrays_of, attributes_of
 from tasks.distil.config import DistilConfig
-from tasks.distil.distil import RefinedTarget, distil
-from tasks.refine.artefact import RefinedViews
-from tasks.sfm.artefact import Sparse
 from tasks.site import Site
-from tasks.splat.artefact import read_gaussians
-from tasks.splat.checkpoints import checkpoints_of
 from tasks.splat.config import SplatConfig
-from tasks.splat.sized_photos import sized_photos
-from tasks.threads import limit_threads
-from tasks.views.artefact import NovelViews
 
 
 @task(
@@ -33,6 +24,17 @@ def distil_views(
     site: Site,
 ) -> ArrayHandle:
     """See :func:`tasks.distil.distil.distil`."""
+    # Late: seconds to import, and a recalled stage needs none of it.
+    from tasks.distil.artefact import arrays_of, attributes_of
+    from tasks.distil.distil import RefinedTarget, distil
+    from tasks.refine.artefact import RefinedViews
+    from tasks.sfm.artefact import Sparse
+    from tasks.splat.artefact import read_gaussians
+    from tasks.splat.checkpoints import checkpoints_of
+    from tasks.splat.sized_photos import sized_photos
+    from tasks.threads import limit_threads
+    from tasks.views.artefact import NovelViews
+
     limit_threads(site.threads)
     stored, names = Sparse(sparse), splat.attributes
     training, guard = (

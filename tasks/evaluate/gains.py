@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 CONFIDENCE = 0.95
 
@@ -67,6 +66,8 @@ def mean_interval(values: Sequence[float]) -> Interval:
     mean = float(np.mean(values))
     if len(values) == 1:
         return Interval(mean=mean, low=mean, high=mean)
+    from scipy import stats  # late: a second to import, and only this asks for it
+
     error = float(np.std(values, ddof=1)) / len(values) ** 0.5
     reach = error * float(stats.t.ppf(0.5 + CONFIDENCE / 2, len(values) - 1))
     return Interval(mean=mean, low=mean - reach, high=mean + reach)

@@ -2,15 +2,8 @@ from prefect import task
 
 from storage.handles import ArrayHandle
 from tasks.caching import stage_cache, stage_progress
-from tasks.distil.artefact import read_gaussians as read_distilled
-from tasks.evaluate.artefact import EvaluationContent
-from tasks.evaluate.repair import repair_with
-from tasks.ingest.artefact import Photos
 from tasks.refine.config import RefineConfig
-from tasks.sfm.artefact import Sparse
 from tasks.site import Site
-from tasks.splat.artefact import read_gaussians
-from tasks.threads import limit_threads
 from tasks.views.config import ViewsConfig
 
 
@@ -37,6 +30,15 @@ def evaluate_scene(
         views: absent where that stage is off; its confidence is then not scored.
         refine: absent where that stage is off.
     """
+    # Late: seconds to import, and a recalled stage needs none of it.
+    from tasks.distil.artefact import read_gaussians as read_distilled
+    from tasks.evaluate.artefact import EvaluationContent
+    from tasks.evaluate.repair import repair_with
+    from tasks.ingest.artefact import Photos
+    from tasks.sfm.artefact import Sparse
+    from tasks.splat.artefact import read_gaussians
+    from tasks.threads import limit_threads
+
     limit_threads(site.threads)
     stored = Sparse(sparse)
     gaussians = read_gaussians(splat)

@@ -4,7 +4,6 @@ from prefect import task
 
 from storage.handles import ArrayHandle
 from tasks.caching import stage_cache, stage_progress
-from tasks.ingest.artefact import PhotosContent
 from tasks.ingest.config import IngestConfig
 from tasks.ingest.source import Source
 from tasks.site import Site
@@ -13,5 +12,8 @@ from tasks.site import Site
 @task(name="ingest", task_run_name="ingest/{scene}", **stage_cache("ingest", version=2))
 def ingest_photos(scene: str, *, source: Source, config: IngestConfig, site: Site) -> ArrayHandle:
     """See :mod:`tasks.ingest.artefact`."""
+    # Late: seconds to import, and a recalled stage needs none of it.
+    from tasks.ingest.artefact import PhotosContent
+
     content = PhotosContent(Path(source.folder), config, stage_progress("ingest"))
     return site.store.commit(scene, "photos", content, content.attributes)

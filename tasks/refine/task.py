@@ -2,13 +2,8 @@ from prefect import task
 
 from storage.handles import ArrayHandle
 from tasks.caching import stage_cache, stage_progress
-from tasks.refine.artefact import arrays_of, attributes_of
 from tasks.refine.config import RefineConfig
-from tasks.refine.select import refiner_for
-from tasks.sfm.artefact import Sparse
 from tasks.site import Site
-from tasks.threads import limit_threads
-from tasks.views.artefact import NovelViews
 
 
 @task(
@@ -20,6 +15,13 @@ def refine_views(
     scene: str, sparse: ArrayHandle, views: ArrayHandle, *, config: RefineConfig, site: Site
 ) -> ArrayHandle:
     """See :mod:`tasks.refine.reproject`."""
+    # Late: seconds to import, and a recalled stage needs none of it.
+    from tasks.refine.artefact import arrays_of, attributes_of
+    from tasks.refine.select import refiner_for
+    from tasks.sfm.artefact import Sparse
+    from tasks.threads import limit_threads
+    from tasks.views.artefact import NovelViews
+
     limit_threads(site.threads)
     stored, seen = Sparse(sparse), NovelViews(views)
     number_of = {name: index for index, name in enumerate(stored.cameras.names)}

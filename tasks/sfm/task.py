@@ -5,10 +5,7 @@ from prefect import task
 
 from storage.handles import ArrayHandle
 from tasks.caching import stage_cache, stage_progress
-from tasks.ingest.artefact import Photos
-from tasks.sfm.artefact import arrays_of, attributes_of, poses_of, source_photos
 from tasks.sfm.config import SfmConfig
-from tasks.sfm.reconstruct import reconstruct
 from tasks.site import Site
 
 
@@ -17,6 +14,11 @@ def reconstruct_cameras(
     scene: str, photos: ArrayHandle, *, config: SfmConfig, site: Site
 ) -> ArrayHandle:
     """See :func:`tasks.sfm.reconstruct.reconstruct`."""
+    # Late: seconds to import, and a recalled stage needs none of it.
+    from tasks.ingest.artefact import Photos
+    from tasks.sfm.artefact import arrays_of, attributes_of, poses_of, source_photos
+    from tasks.sfm.reconstruct import reconstruct
+
     stored = Photos(photos)
     with TemporaryDirectory(prefix="unseen-sfm-") as folder:
         found = reconstruct(

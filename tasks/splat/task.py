@@ -3,14 +3,8 @@ from prefect import task
 from storage.handles import ArrayHandle
 from tasks.caching import log_notes, running_stage_key, stage_cache, stage_progress
 from tasks.ingest.source import Source
-from tasks.sfm.artefact import Sparse
 from tasks.site import Site
-from tasks.splat.artefact import arrays_of, attributes_of
-from tasks.splat.checkpoints import checkpoints_of
 from tasks.splat.config import EveryNth, SplatConfig, TrainOn
-from tasks.splat.fit import fit, notes_on
-from tasks.splat.start import read_start
-from tasks.threads import limit_threads
 
 
 @task(
@@ -32,6 +26,14 @@ def fit_splat(
     Args:
         start: the file of a splat to start from, see :mod:`tasks.splat.start`; None for points.
     """
+    # Late: seconds to import, and a recalled stage needs none of it.
+    from tasks.sfm.artefact import Sparse
+    from tasks.splat.artefact import arrays_of, attributes_of
+    from tasks.splat.checkpoints import checkpoints_of
+    from tasks.splat.fit import fit, notes_on
+    from tasks.splat.start import read_start
+    from tasks.threads import limit_threads
+
     limit_threads(site.threads)
     stored = Sparse(sparse)
     with checkpoints_of(site, running_stage_key()) as checkpoints:

@@ -2,13 +2,8 @@ from prefect import task
 
 from storage.handles import ArrayHandle
 from tasks.caching import stage_cache, stage_progress
-from tasks.sfm.artefact import Sparse
 from tasks.site import Site
-from tasks.splat.artefact import read_gaussians
-from tasks.threads import limit_threads
-from tasks.views.artefact import NovelViewsContent
 from tasks.views.config import ViewsConfig
-from tasks.views.view import prepare
 
 
 @task(
@@ -20,6 +15,13 @@ def observe_views(
     scene: str, sparse: ArrayHandle, splat: ArrayHandle, *, config: ViewsConfig, site: Site
 ) -> ArrayHandle:
     """See :mod:`tasks.views.tour`."""
+    # Late: seconds to import, and a recalled stage needs none of it.
+    from tasks.sfm.artefact import Sparse
+    from tasks.splat.artefact import read_gaussians
+    from tasks.threads import limit_threads
+    from tasks.views.artefact import NovelViewsContent
+    from tasks.views.view import prepare
+
     limit_threads(site.threads)
     stored = Sparse(sparse)
     training = stored.cameras.indices_of(splat.attributes["training"])

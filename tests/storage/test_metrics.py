@@ -16,7 +16,7 @@ import pytest
 
 from storage import metrics
 from storage.arrays import Store
-from storage.metrics import COLUMNS, compact, read_table, schema_of, write_rows
+from storage.metrics import COLUMNS, compact, read_scene, read_table, schema_of, write_rows
 
 Rows = list[dict[str, Any]]
 
@@ -216,6 +216,28 @@ def test_runs_and_scenes_of_similar_names_do_not_mix(store: Store) -> None:
     assert scores(store) == sorted(expected)
     for run in RUNS:
         assert scores(store, run) == sorted(row for row in expected if row[0] == run)
+    for run, scene, number in expected:
+        rows = read_scene(store, "views", run=run, scene=scene)
+        assert rows["psnr_db"].tolist() == [number]
+
+
+def test_a_scene_is_read_though_the_file_of_another_is_damaged(store: Store) -> None:
+    write_views(store, "r", "whole", views(1.0, 2.0))
+    (whole,) = parquet_files(store, "views")
+    write_views(store, "r", "broken", views(3.0))
+    (broken,) = (file for file in parquet_files(store, "views") if file != whole)
+    broken.write_bytes(b"PAR1")
+    rows = read_scene(store, "views", run="r", scene="whole")
+    assert rows["psnr_db"].tolist() == [1.0, 2.0]
+
+
+def test_a_scene_run_again_after_compacting_is_read_once(store: Store) -> None:
+    write_views(store, "r", "a", views(1.0))
+    write_views(store, "r", "b", views(2.0))
+    compact(store, "r")
+    write_views(store, "r", "a", views(3.0))
+    assert read_scene(store, "views", run="r", scene="a")["psnr_db"].tolist() == [3.0]
+    assert read_scene(store, "views", run="r", scene="b")["psnr_db"].tolist() == [2.0]
 
 
 def test_a_run_compacted_while_it_is_read_is_read_whole(

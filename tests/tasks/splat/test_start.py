@@ -16,7 +16,8 @@ from tasks.splat.config import Default, EveryNth, Ply, Points, SplatConfig
 from tasks.splat.export.ply import write_ply
 from tasks.splat.fit import Splat, fit
 from tasks.splat.render import render
-from tasks.splat.start import find_start, read_start, with_degree
+from tasks.splat.start import read_start, with_degree
+from tasks.splat.start_file import find_start
 
 SPLIT = EveryNth(n=4, offset=1, guard=1)
 CONFIG = SplatConfig(

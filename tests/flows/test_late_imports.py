@@ -1,0 +1,40 @@
+"""What a scene whose stages are all recalled need not load: each process start pays for it."""
+
+import subprocess
+import sys
+from ctypes.util import find_library
+from pathlib import Path
+
+import pytest
+import torch
+
+from flows.settings import Settings
+
+COMPUTING = ("torch", "scipy", "numba", "pycolmap", "gsplat", "av")
+
+
+def loaded_after(code: str) -> set[str]:
+    """Which of the libraries that compute a process has loaded when it has run the code."""
+    say = f"import sys; print(*(name for name in {COMPUTING!r} if name in sys.modules))"
+    command = [sys.executable, "-c", f"{code}\n{say}"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=500)
+    return set(said.stdout.split())
+
+
+def test_the_scene_flow_is_loaded_without_what_its_stages_compute_with() -> None:
+    assert loaded_after("import flows.scene") == set()
+
+
+@pytest.mark.skipif(
+    find_library("cuda") is not None or Path("/dev/kfd").exists(),
+    reason="with the driver of a GPU, torch has to be asked",
+)
+def test_without_a_driver_nobody_asks_torch_for_a_gpu() -> None:
+    assert loaded_after("from flows.settings import Settings; Settings(device='auto').site()") == (
+        set()
+    )
+
+
+def test_auto_takes_the_device_that_torch_finds() -> None:
+    found = "cuda" if torch.cuda.is_available() else "cpu"
+    assert Settings(device="auto").site().device == found
