@@ -296,8 +296,8 @@ def _worker(folder: Path, name: str, machine: Environment) -> Iterator[Path]:
     """A worker for one scene at a time; its log."""
     _say(f"starting the worker {name}")
     port = _free_port()
-    words = (*PREFECT, "worker", "start", "--type", "process", "--pool", "cpu")
-    words += ("--limit", "1", "--name", name, "--with-healthcheck")
+    words = [*PREFECT, "worker", "start", "--type", "process", "--pool", "cpu"]
+    words += ["--limit", "1", "--name", name, "--with-healthcheck"]
     log = folder / f"{name}.log"
     own = {"PREFECT_WORKER_WEBSERVER_HOST": LOOPBACK, "PREFECT_WORKER_WEBSERVER_PORT": str(port)}
 
