@@ -1,8 +1,10 @@
 """Finding a Prefect API, or starting a persistent one on this machine, and workers for a run."""
 
+import base64
 import contextlib
 import fcntl
 import functools
+import ipaddress
 import json
 import os
 import re
@@ -10,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
@@ -57,6 +60,7 @@ def find_api() -> Api | None:
     """The API that ``PREFECT_API_URL`` or Prefect's profile names, else the one we started before.
 
     Raises:
+        InputError: it asks for a password that is not ours.
         MachineError: one is named and does not answer.
     """
     quiet_prefect()
@@ -67,9 +71,11 @@ def find_api() -> Api | None:
                 f"the Prefect API at {shown(named)} (PREFECT_API_URL, or Prefect's profile) does "
                 "not answer; start that server, or unset it and a local one will be started"
             )
+        _check_admitted(named, _password())
         return Api(url=named, started=False)
     for url in (_remembered_url(), _url(_usual_port())):
         if url and _answers(url):
+            _check_admitted(url, _password() or _password_of_our_server())
             return Api(url=url, started=False)
     return None
 
@@ -96,18 +102,22 @@ def kept_api(*, tell: Told = tell_nobody) -> Iterator[Api]:
     started on this machine and that ends meanwhile; while it lives it is left alone. A named one is
     not ours to keep.
 
+    It listens on loopback, or where ``PREFECT_SERVER_API_HOST`` says.
+
     Raises:
+        InputError: it would listen beyond loopback and ask nobody for a password.
         MachineError: a named API does not answer, or the server did not come up.
     """
     with contextlib.ExitStack() as kept:
         with lock("server"):
             found = find_api()
             if found is None or not _named_url():
-                api = found or Api(url=_url(_port_for_a_server()), started=True)
+                host = _host_for_a_server()
+                api = found or Api(url=_url(_port_for_a_server(), host), started=True)
                 _forget_dead_server()
                 server = kept_running(
                     "the Prefect server",
-                    _server_command(_port_of(api.url)),
+                    _server_command(_port_of(api.url), host),
                     log=_server_log(),
                     environment=_server_environment(),
                     unless=functools.partial(_answers, api.url),
@@ -163,9 +173,32 @@ def _port_for_a_server() -> int:
     return port if _is_free(port) else _free_port()
 
 
-def _server_command(port: int) -> list[str]:
+def _host_for_a_server() -> str:
+    """Loopback, unless more is asked for and there is a password for it."""
+    from prefect.settings import get_current_settings
+
+    host = get_current_settings().server.api.host
+    if _is_loopback(host):
+        return LOOPBACK
+    if not _password_of_our_server():
+        raise InputError(
+            f"PREFECT_SERVER_API_HOST is {host}, where whoever reaches this machine could run what "
+            "they like on it, and no password is set; set PREFECT_SERVER_API_AUTH_STRING to "
+            "user:password here, and PREFECT_API_AUTH_STRING to the same elsewhere, or unset it"
+        )
+    return host
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _server_command(port: int, host: str = LOOPBACK) -> list[str]:
     command = [sys.executable, "-m", "prefect", "server", "start"]
-    return [*command, "--host", LOOPBACK, "--port", str(port)]
+    return [*command, "--host", host, "--port", str(port)]
 
 
 def _server_log() -> Path:
@@ -235,6 +268,9 @@ def use_api(api: Api) -> None:
     """Make this process and its children talk to ``api``."""
     from prefect.context import refresh_global_settings_context
 
+    # Ours has been told its password, which we need not be told again; no other one gets it.
+    if not _named_url() and not _password() and (password := _password_of_our_server()):
+        os.environ["PREFECT_API_AUTH_STRING"] = password
     os.environ["PREFECT_API_URL"] = api.url
     refresh_global_settings_context()  # Prefect has read the environment when it was imported
 
@@ -274,6 +310,53 @@ def _named_url() -> str | None:
 
     url = get_current_settings().api.url
     return str(url).rstrip("/") if url else None
+
+
+def _password() -> str | None:
+    """What we tell a server that asks, user and password."""
+    from prefect.settings import get_current_settings
+
+    secret = get_current_settings().api.auth_string
+    return secret.get_secret_value() if secret else None
+
+
+def _password_of_our_server() -> str | None:
+    """What a server that is started here asks for."""
+    from prefect.settings import get_current_settings
+
+    secret = get_current_settings().server.api.auth_string
+    return secret.get_secret_value() if secret else None
+
+
+def _check_admitted(url: str, password: str | None) -> None:
+    """Refuse an API that refuses us: it says that it is well to everybody.
+
+    Raises:
+        InputError: it does.
+    """
+    request = urllib.request.Request(f"{url}/admin/version")
+    if password:
+        encoded = base64.b64encode(password.encode()).decode()
+        request.add_header("Authorization", f"Basic {encoded}")
+    try:
+        urllib.request.urlopen(request, timeout=5).close()
+    except urllib.error.HTTPError as error:
+        if error.code != 401 or _has_key():
+            return
+        known = "another one than PREFECT_API_AUTH_STRING has" if password else "and none is set"
+        raise InputError(
+            f"the Prefect API at {shown(url)} asks for a password, {known}; set "
+            "PREFECT_API_AUTH_STRING to user:password as the server has it"
+        ) from error
+    except OSError:
+        return  # it is busy, and will say so itself
+
+
+def _has_key() -> bool:
+    """Whether we have one of Prefect Cloud's, which has no passwords."""
+    from prefect.settings import get_current_settings
+
+    return get_current_settings().api.key is not None
 
 
 def _home() -> Path:
@@ -316,8 +399,11 @@ def _spare_loopback_the_proxy() -> None:
         os.environ[name] = ",".join([*spared, *missing])
 
 
-def _url(port: int) -> str:
-    return f"http://{LOOPBACK}:{port}/api"
+def _url(port: int, host: str = LOOPBACK) -> str:
+    """By which a server that listens on ``host`` is reached from this machine."""
+    if host in ("0.0.0.0", "::"):
+        host = LOOPBACK
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/api"
 
 
 def _port_of(url: str) -> int:

@@ -120,7 +120,8 @@ def assert_what_comes_out(root: Path) -> None:
 
 
 def test_the_options_in_prose_are_options(unseen: Command) -> None:
-    help_text = unseen("run", "--help").stdout + unseen("gc", "--help").stdout
+    commands = ("run", "gc", "export")
+    help_text = "".join(unseen(command, "--help").stdout for command in commands)
     options = set(re.findall(r"`(--[a-z.-]+)", PROSE))
     assert options
     assert all(option in help_text for option in options)

@@ -1,5 +1,6 @@
 """Finding a Prefect API or starting one, with all that may be in the way on a machine."""
 
+import base64
 import contextlib
 import http.server
 import json
@@ -16,8 +17,11 @@ from pathlib import Path
 import psutil
 import pytest
 from prefect.settings import (
+    PREFECT_API_AUTH_STRING,
     PREFECT_API_URL,
     PREFECT_HOME,
+    PREFECT_SERVER_API_AUTH_STRING,
+    PREFECT_SERVER_API_HOST,
     PREFECT_SERVER_API_PORT,
     temporary_settings,
 )
@@ -109,6 +113,106 @@ def test_a_damaged_memory_is_no_memory(home: Path, memory: str) -> None:
 def test_another_program_on_the_usual_port_is_no_api(home: Path, content: bytes) -> None:
     with answering(content) as port, temporary_settings({PREFECT_SERVER_API_PORT: port}):
         assert server.find_api() is None
+
+
+@contextlib.contextmanager
+def asking_for(password: str) -> Iterator[int]:
+    """A program that tells everybody that it is well, and the rest to who knows the password."""
+    expected = "Basic " + base64.b64encode(password.encode()).decode()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            known = self.headers.get("Authorization") == expected
+            self.send_response(200 if known or self.path == "/api/health" else 401)
+            self.end_headers()
+            self.wfile.write(b"true")
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing."""
+
+    program = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=program.serve_forever, daemon=True).start()
+    try:
+        yield program.server_port
+    finally:
+        program.shutdown()
+        program.server_close()
+
+
+@pytest.mark.parametrize(
+    ("ours", "said"),
+    [(None, "and none is set"), ("me:guessed", "another one than PREFECT_API_AUTH")],
+)
+def test_an_api_that_refuses_us_is_an_error_that_repeats_no_password(
+    home: Path, ours: str | None, said: str
+) -> None:
+    with (
+        asking_for("me:secret") as port,
+        temporary_settings(
+            {
+                PREFECT_API_URL: f"http://127.0.0.1:{port}/api",
+                PREFECT_API_AUTH_STRING: ours,
+                PREFECT_SERVER_API_AUTH_STRING: "me:secret",  # of another server, not to be sent
+            }
+        ),
+        pytest.raises(InputError, match=f"asks for a password, {said}") as refused,
+    ):
+        server.find_api()
+    assert "guessed" not in str(refused.value)
+
+
+def test_an_api_that_knows_us_is_found(home: Path) -> None:
+    with (
+        asking_for("me:secret") as port,
+        temporary_settings(
+            {
+                PREFECT_API_URL: f"http://127.0.0.1:{port}/api",
+                PREFECT_API_AUTH_STRING: "me:secret",
+            }
+        ),
+    ):
+        assert server.find_api() is not None
+
+
+def test_a_server_of_ours_is_told_its_own_password(home: Path) -> None:
+    with (
+        asking_for("me:secret") as port,
+        temporary_settings(
+            {PREFECT_SERVER_API_PORT: port, PREFECT_SERVER_API_AUTH_STRING: "me:secret"}
+        ),
+    ):
+        assert server.find_api() is not None
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "10.0.0.5", "::", "workhorse.example"])
+def test_no_server_listens_beyond_this_machine_without_a_password(home: Path, host: str) -> None:
+    with (
+        temporary_settings({PREFECT_SERVER_API_HOST: host}),
+        pytest.raises(InputError, match=rf"HOST is {host}, .* set PREFECT_SERVER_API_AUTH_STRING"),
+        server.kept_api(),
+    ):
+        pytest.fail("a server was started")
+
+
+def test_a_server_with_a_password_listens_where_it_is_asked_to(home: Path) -> None:
+    changes = {PREFECT_SERVER_API_HOST: "0.0.0.0", PREFECT_SERVER_API_AUTH_STRING: "me:secret"}
+    with temporary_settings(changes):
+        assert server._host_for_a_server() == "0.0.0.0"
+    for host in ("127.0.0.1", "localhost", "127.0.0.2", "::1"):
+        with temporary_settings({PREFECT_SERVER_API_HOST: host}):
+            assert server._host_for_a_server() == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("0.0.0.0", "http://127.0.0.1:4200/api"),
+        ("10.0.0.5", "http://10.0.0.5:4200/api"),
+        ("fd00::5", "http://[fd00::5]:4200/api"),
+    ],
+)
+def test_a_server_that_listens_beyond_is_reached_from_here(host: str, url: str) -> None:
+    assert server._url(4200, host) == url
 
 
 def test_proxies_are_not_asked_for_what_is_on_this_machine(
