@@ -69,7 +69,7 @@ async def run_scenes(
         if entry.error is not None:
             kind = type(entry.error).__name__
             _write_end(store, run, entry.name, "failed", kind, str(entry.error))
-    before = _written_at(store, run)
+    before = rows_written_at(store, run)
     # One after the other, because the pool hands scenes out in the order in which they came.
     all_started = [
         await _start_scene(store, record, entry, deployment, queue, recompute_from)
@@ -162,20 +162,27 @@ async def _end_scenes(
     store: Store,
     before: Mapping[str, datetime],
 ) -> None:
-    """Wait for the scenes; where the process of one could not write its row, write it.
-
-    Args:
-        before: when rows were written before they started, by the clocks of their writers, which
-            may go behind ours.
-    """
+    """Wait for the scenes, and see to their rows; see :func:`write_missing_row`."""
     waiting = {one.id for one in started}
     while waiting:
         await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
         for ended in await _patiently(functools.partial(ended_among, client, waiting)):
             waiting.remove(ended.id)
-            rows = read_scene(store, "scenes", run=run, scene=ended.name)
-            if rows.empty or rows["written_at"].max() == before.get(ended.name):
-                _write_end(store, run, ended.name, *_end_of(ended))
+            write_missing_row(store, run, ended, before)
+
+
+def write_missing_row(
+    store: Store, run: str, ended: FlowRun, before: Mapping[str, datetime]
+) -> None:
+    """Say what became of a scene whose process could not.
+
+    Args:
+        before: when the rows of scenes were written before they started, by the clocks of their
+            writers, which may go behind ours; see :func:`rows_written_at`.
+    """
+    rows = read_scene(store, "scenes", run=run, scene=ended.name)
+    if rows.empty or rows["written_at"].max() == before.get(ended.name):
+        _write_end(store, run, ended.name, *_end_of(ended))
 
 
 async def ended_among(client: PrefectClient, waiting: Collection[UUID]) -> Sequence[FlowRun]:
@@ -213,7 +220,7 @@ def _end_of(ended: FlowRun) -> tuple[str, str, str]:
     return kind, names.get(kind, "NoResult"), message
 
 
-def _written_at(store: Store, run: str) -> Mapping[str, datetime]:
+def rows_written_at(store: Store, run: str) -> Mapping[str, datetime]:
     """When the row of each scene was written."""
     rows = read_table(store, "scenes", run=run)
     return dict(zip(rows["scene"], rows["written_at"], strict=True))
