@@ -127,7 +127,7 @@ class Descent:
     pose_learning_rate: float = 0.0
     """Of the poses of the photos, radians and extents."""
     faster: float = 1.0
-    """Factor of all learning rates."""
+    """Factor of the learning rates of the Gaussians."""
     seed: int
 
 

@@ -34,7 +34,7 @@ def fitted(count: int) -> Fitted:
 @pytest.fixture
 def artefacts(tmp_path: Path) -> dict[str, ArrayHandle]:
     store = Store(root=str(tmp_path))
-    return {"splat": store.commit("attic", "splat", arrays_of(fitted(1)), {})}
+    return {"splat": store.commit("attic", "splat", arrays_of(fitted(1)), {"backdrop": 0})}
 
 
 def test_without_distillation_the_fitted_splat_ships(artefacts: dict[str, ArrayHandle]) -> None:
@@ -50,5 +50,5 @@ def test_after_distillation_the_guard_has_chosen(
         *arrays_of(fitted(3), prefix="distilled_"),
     ]
     store = Store(root=str(tmp_path))
-    distilled = store.commit("attic", "distilled", arrays, {"shipped": shipped})
+    distilled = store.commit("attic", "distilled", arrays, {"shipped": shipped, "backdrop": 0})
     assert len(shipped_splat({**artefacts, "distil": distilled})) == count

@@ -101,7 +101,7 @@ def corrected(
             extent=2.0,
             densify=None,
             most_gaussians=len(known),
-            fixed=len(known),
+            faster=0.0,
             ssim_weight=0.2,
             opacity_weight=0.0,
             scale_weight=0.0,
