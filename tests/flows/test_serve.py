@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -244,6 +245,7 @@ def test_scheduled_runs_are_new_ones_that_find_new_scenes_and_a_retry_ends_with_
 @pytest.mark.timeout(1800)
 def test_a_worker_that_dies_is_replaced_and_a_killed_serve_is_taken_over(machine: Machine) -> None:
     with machine.serving() as process:
+        until(lambda: machine.worker("cpu") is not None, machine.log.read_text)
         worker = machine.worker("cpu")
         assert worker is not None
         worker.kill()
@@ -269,8 +271,7 @@ def test_a_worker_that_dies_is_replaced_and_a_killed_serve_is_taken_over(machine
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_a_scene_that_dies_with_its_worker_is_named(machine: Machine, photographed: Path) -> None:
-    (machine.dataset.parent / "one").mkdir()
-    (machine.dataset.parent / "one" / "long").symlink_to(photographed)
+    shutil.copytree(photographed, machine.dataset.parent / "one" / "long")
     config = {"splat": {"iterations": 100_000, "max_size": 160}, "sfm": {"max_features": 2048}}
     with machine.serving():
         dataset = str(machine.dataset.parent / "one")
