@@ -106,6 +106,8 @@ def distil(
         opacity_weight=splat_config.opacity_weight,
         scale_weight=splat_config.scale_weight,
         widest=splat_config.widest,
+        sparse=splat_config.sparse,
+        packed=splat_config.packed,
         centres=training.cameras.centres,
         seed=config.seed,
     )

@@ -17,9 +17,18 @@ EPSILON = 1e-15
 """Of the original implementation (Kerbl et al. 2023): the gradients of splatting are tiny."""
 
 
-def adam_for(parameters: Sequence[Tensor], rate: float, device: Device) -> torch.optim.Optimizer:
-    """The fastest Adam for parameters on a device; ``rate`` is its step size."""
+def adam_for(
+    parameters: Sequence[Tensor], rate: float, device: Device, *, sparse: bool = False
+) -> torch.optim.Optimizer:
+    """The fastest Adam for parameters on a device.
+
+    Args:
+        rate: its step size.
+        sparse: for sparse gradients; rows that they lack stay, and so do their moments.
+    """
     group = [{"params": list(parameters), "lr": rate}]
+    if sparse:
+        return torch.optim.SparseAdam(group, lr=rate, eps=EPSILON)
     if device == "cuda":
         return torch.optim.Adam(group, lr=rate, eps=EPSILON, fused=True)
     return Adam(group, lr=rate, eps=EPSILON)

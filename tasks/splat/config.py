@@ -184,6 +184,17 @@ class SplatConfig(Config):
     max_gaussians: int | None = Field(
         default=None, ge=1, description="Most Gaussians; null = as many as 'memory_gib' holds."
     )
+    sparse: bool = Field(
+        default=False,
+        description="An iteration moves only the Gaussians that its photos show: less work where a "
+        "photo shows a small part of the scene.",
+    )
+    packed: bool = Field(
+        default=False,
+        description="On CUDA, keep projections only of the Gaussians that a photo shows: less "
+        "memory where it shows a small part of the scene, more time where it shows most. The CPU "
+        "always does.",
+    )
     seed: int = Field(
         default=0, ge=0, description="Of the order of photos and the first rotations."
     )

@@ -128,6 +128,10 @@ class Descent:
     """Of the poses of the photos, radians and extents."""
     faster: float = 1.0
     """Factor of the learning rates of the Gaussians."""
+    sparse: bool = False
+    """Whether an iteration moves only the Gaussians that its views show."""
+    packed: bool = False
+    """As the rasteriser takes it."""
     seed: int
 
 
@@ -202,6 +206,8 @@ def optimise(
         appearance=config.appearance,
         pose_learning_rate=config.pose_learning_rate,
         faster=config.batch**0.5,
+        sparse=config.sparse,
+        packed=config.packed,
         seed=config.seed,
     )
     return descend(
@@ -379,6 +385,7 @@ def _descend(
             sh_degree=degree,
             absgrad=strategy.absgrad,
             with_depth=with_depth,
+            packed=descent.packed,
         )
         info = {
             "means2d": rendering.means2d,
@@ -386,7 +393,7 @@ def _descend(
             "width": views[0].width,
             "height": views[0].height,
             "n_cameras": len(views),
-            "gaussian_ids": None,
+            "gaussian_ids": rendering.gaussians,
         }
         strategy.step_pre_backward(params, optimisers, state, iteration, info)
         loss = step.weight * _mean(_losses(views, rendering, photo_terms, descent))
@@ -395,6 +402,8 @@ def _descend(
         if scale_weight:
             loss = loss + scale_weight / descent.extent * scales.mean()
         loss.backward()  # type: ignore[no-untyped-call]
+        if descent.sparse:
+            _keep_rows(params, _shown(rendering))
         for name, optimiser in optimisers.items():
             if name != "shN" or degree > 0:
                 optimiser.step()
@@ -475,6 +484,26 @@ def _losses(
         yield loss
 
 
+def _shown(rendering: Rendering) -> Int64[Tensor, " m"]:
+    """Indices of the Gaussians in view of any camera, ascending."""
+    if rendering.gaussians is not None:
+        return torch.unique(rendering.gaussians)
+    return (rendering.radii > 0).all(-1).any(0).nonzero()[:, 0]
+
+
+def _keep_rows(params: torch.nn.ParameterDict, rows: Int64[Tensor, " m"]) -> None:
+    """Make the gradients sparse ones of the rows alone."""
+    for param in params.values():
+        if param.grad is not None:
+            param.grad = torch.sparse_coo_tensor(
+                rows[None],
+                param.grad[rows],
+                param.shape,
+                is_coalesced=True,
+                check_invariants=False,  # rows are indices, each once
+            )
+
+
 def _mean(losses: Iterator[Tensor]) -> Tensor:
     first, *others = losses
     return torch.stack([first, *others]).mean() if others else first
@@ -532,7 +561,12 @@ def _optimisers(
     """One a parameter, as gsplat's strategies want them."""
     units = {"means": descent.extent}
     return {
-        name: adam_for([params[name]], descent.faster * rate * units.get(name, 1.0), device)
+        name: adam_for(
+            [params[name]],
+            descent.faster * rate * units.get(name, 1.0),
+            device,
+            sparse=descent.sparse,
+        )
         for name, rate in LEARNING_RATES.items()
     }
 

@@ -20,6 +20,19 @@ class GradientStrategy(DefaultStrategy):
     def initialize_state(self, scene_scale: float = 1.0) -> dict[str, Any]:
         return {**super().initialize_state(scene_scale), "at_limit": False}
 
+    def step_post_backward(
+        self,
+        params: torch.nn.ParameterDict,
+        optimizers: dict[str, torch.optim.Optimizer],
+        state: dict[str, Any],
+        step: int,
+        info: dict[str, Any],
+        packed: bool | None = None,
+    ) -> None:
+        """``packed`` is told by ``info``, which names the Gaussians of its rows."""
+        packed = info["gaussian_ids"] is not None
+        super().step_post_backward(params, optimizers, state, step, info, packed=packed)
+
     @torch.no_grad()
     def _grow_gs(
         self,

@@ -31,13 +31,19 @@ def rasterise(
     with_depth: bool = False,
     with_median_depth: bool = False,
     with_weights: bool = False,
+    packed: bool = False,
 ) -> Rendering:
     """See :class:`tasks.splat.rasterise.protocol.Rasteriser`; all tensors on one device.
 
     The median depth, which gsplat does not render, takes some 50 bytes for each Gaussian drawn in a
     pixel while it is worked out.
+
+    Raises:
+        ValueError: the median depth or weights are asked for together with ``packed``.
     """
 
+    if packed and (with_median_depth or with_weights):
+        raise ValueError("the median depth and weights are worked out of what is not packed")
     stacked = camera_from_world.ndim == 3
 
     def on_device(array: np.ndarray | Tensor) -> Tensor:
@@ -50,7 +56,6 @@ def rasterise(
     poses = on_device(camera_from_world)
     behind = None if background is None else on_device(background)
     one_colour = behind is not None and behind.ndim == 2
-    # packed=False keeps means2d and radii in the order of the Gaussians.
     image, alpha, meta = rasterization(
         means,
         quats,
@@ -62,7 +67,7 @@ def rasterise(
         width,
         height,
         sh_degree=sh_degree,
-        packed=False,
+        packed=packed,
         backgrounds=behind if one_colour else None,
         rasterize_mode="antialiased" if antialiased else "classic",
         absgrad=absgrad,
@@ -82,6 +87,7 @@ def rasterise(
         weights=as_given(_weights(meta)) if with_weights else None,
         means2d=means2d,
         radii=meta["radii"],
+        gaussians=meta["gaussian_ids"].long() if packed else None,
     )
 
 

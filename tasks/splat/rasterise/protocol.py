@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float, Float32, Float64, Int32
+from jaxtyping import Float, Float32, Float64, Int32, Int64
 from torch import Tensor
 
 
@@ -31,14 +31,17 @@ class Rendering:
     """Each Gaussian's blending weights summed over an image, ``sum_p alpha_p T_p``: how many
     pixels it fills. They add up to the sum of ``alpha``. Carries no gradient. None unless it was
     asked for."""
-    means2d: Float32[Tensor, "cameras n 2"]
+    means2d: Float32[Tensor, "cameras n 2"] | Float32[Tensor, "m 2"]
     """Its ``grad`` after a backward pass is the gradient by each Gaussian's pixel position, which
     densification reads, and its ``absgrad``, if asked for, the sum over pixels of the absolute
     values of what each adds to it (Ye et al., AbsGS, ACM MM 2024), which does not cancel where
     pixels pull a Gaussian apart. Both are in units of the loss per pixel. Its values are pixel
     positions on CUDA and 0 on the CPU."""
-    radii: Int32[Tensor, "cameras n 2"]
+    radii: Int32[Tensor, "cameras n 2"] | Int32[Tensor, "m 2"]
     """Half extents of each Gaussian along x and y, pixels; 0 where it is not in view."""
+    gaussians: Int64[Tensor, " m"] | None = None
+    """Which Gaussian each row of ``means2d`` and ``radii`` is of, where they are packed: a row for
+    each Gaussian in view of each camera. None where they have a row for every Gaussian."""
 
 
 @runtime_checkable
@@ -70,6 +73,7 @@ class Rasteriser(Protocol):
         with_depth: bool = False,
         with_median_depth: bool = False,
         with_weights: bool = False,
+        packed: bool = False,
     ) -> Rendering:
         """Render the image of one camera, or of each in a stack of one or more.
 
@@ -105,6 +109,9 @@ class Rasteriser(Protocol):
             with_median_depth: also render the median depth (Huang et al., SIGGRAPH 2024, sec. 4.1,
                 who take the last Gaussian where the transmittance never falls to 1/2).
             with_weights: also sum the blending weights of each Gaussian.
+            packed: on CUDA, keep what is worked out of Gaussians in view alone, which needs less
+                memory where they are few; not together with the median depth or weights. The
+                pictures are the same, and so is the CPU, which always does.
 
         Raises:
             InputError: a Gaussian is not finite (checked on the CPU only, where it costs nothing;

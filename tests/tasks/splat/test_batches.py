@@ -85,10 +85,13 @@ class CutOff(StoredCheckpoints):
             raise CutOffError
 
 
+@pytest.mark.parametrize(
+    "options", [{"batch": 4}, {"batch": 2, "sparse": True}], ids=["batch", "sparse"]
+)
 def test_a_fit_that_was_cut_off_ends_with_the_same_bits(
-    scene: Photographed, tmp_path: Path
+    scene: Photographed, tmp_path: Path, options: dict[str, object]
 ) -> None:
-    config = SplatConfig(iterations=60, sh_degree=1, batch=4)
+    config = SplatConfig(iterations=60, sh_degree=1).model_copy(update=options)
     whole = fitted(scene, config).fitted.gaussians
     place = Checkpoint(store=Store(root=str(tmp_path)), key="splat-1")
     with pytest.raises(CutOffError):

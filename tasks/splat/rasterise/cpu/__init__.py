@@ -36,6 +36,7 @@ def rasterise(
     with_depth: bool = False,
     with_median_depth: bool = False,
     with_weights: bool = False,
+    packed: bool = False,
 ) -> Rendering:
     """See :class:`tasks.splat.rasterise.protocol.Rasteriser`.
 

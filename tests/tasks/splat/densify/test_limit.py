@@ -63,13 +63,22 @@ def test_a_fit_stops_growing_at_its_limit_and_says_so(
 
 
 @pytest.mark.gpu
+@pytest.mark.parametrize("thin", [False, True], ids=["whole", "packed and sparse"])
 @pytest.mark.parametrize("densify", KINDS, ids=lambda densify: densify.kind)
-def test_on_cuda_too(scene: Photographed, densify: Default | Absgrad | Mcmc) -> None:
+def test_on_cuda_too(scene: Photographed, densify: Default | Absgrad | Mcmc, thin: bool) -> None:
     if not torch.cuda.is_available():
         pytest.skip("torch finds no CUDA device")
     steady, _ = fitted(scene, device="cuda", densify=Default(stop_share=0))
     first = steady.initial_points
-    held, _ = fitted(scene, device="cuda", densify=densify, max_gaussians=first + 30)
+    held, _ = fitted(
+        scene,
+        device="cuda",
+        densify=densify,
+        max_gaussians=first + 30,
+        packed=thin,
+        sparse=thin,
+        batch=2 if thin else 1,
+    )
     assert first < held.fitted.curve.gaussians.max() <= first + 30
     assert held.fitted.at_limit
     assert held.fitted.curve.loss[-1] < 1.1 * steady.fitted.curve.loss[-1]
@@ -107,6 +116,36 @@ def test_the_largest_gradients_grow_where_room_is_short() -> None:
     largest = before[gradients.argsort(descending=True)[:3]]
     added = params["means"][100:].detach()
     assert {tuple(row) for row in added.tolist()} == {tuple(row) for row in largest.tolist()}
+
+
+@pytest.mark.parametrize("densify", KINDS[:2], ids=lambda densify: densify.kind)
+def test_packed_rows_grow_the_same_gaussians(densify: Default | Absgrad) -> None:
+    generator = torch.Generator().manual_seed(1)
+    radii = torch.randint(0, 3, (2, 50, 1), generator=generator).expand(2, 50, 2).int()
+    gradients = torch.rand(2, 50, 2, generator=generator) * (radii > 0)
+    camera, gaussian = (radii[..., 0] > 0).nonzero().unbind(1)
+    found = []
+    for rows in (None, gaussian):
+        means2d = torch.zeros(2, 50, 2) if rows is None else torch.zeros(len(rows), 2)
+        own = gradients if rows is None else gradients[camera, gaussian]
+        means2d.grad = means2d.absgrad = own.clone()
+        params = random_parameters(50)
+        strategy = densifier_for(densify, iterations=100, extent=1.0, most=80, device="cpu")
+        state = strategy.initialize_state(scene_scale=1.0)
+        info = {
+            "means2d": means2d,
+            "radii": radii if rows is None else radii[camera, gaussian],
+            "width": 32,
+            "height": 48,
+            "n_cameras": 2,
+            "gaussian_ids": rows,
+        }
+        strategy.step_post_backward(params, stepped(params), state, 1, info)
+        found.append(state)
+    (dense, packed) = found
+    assert dense["count"].max() == 2
+    assert torch.equal(dense["count"], packed["count"])
+    torch.testing.assert_close(dense["grad2d"], packed["grad2d"])
 
 
 def test_a_gaussian_takes_more_than_its_parameters_gradients_and_moments() -> None:

@@ -173,3 +173,24 @@ def test_the_cpu_renders_and_differentiates_as_cuda_does(whole: bool, antialiase
     for ours, theirs in zip(gradients, cuda_gradients, strict=True):
         assert (ours - theirs).norm() / theirs.norm() < 1e-3
     assert (radii - cuda_radii).abs().max() <= 1
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device")
+def test_packed_projections_give_the_same_pictures_and_gradients() -> None:
+    cuda = torch.device("cuda")
+    cameras = stacked(SCENE.view, view(WIDTH, HEIGHT, turn_rad=-0.1))
+    results = []
+    for packed in (False, True):
+        inputs = [tensor.to(cuda).requires_grad_() for tensor in SCENE.tensors(torch.float32)]
+        found = rasteriser_for(cuda)(*inputs, **cameras, sh_degree=3, packed=packed, absgrad=True)
+        found.rgb.square().sum().backward()
+        pulls = found.means2d.grad.norm(dim=-1)
+        if found.gaussians is None:
+            by_gaussian = pulls.sum(0)
+        else:
+            by_gaussian = torch.zeros(len(inputs[0]), device=cuda)
+            by_gaussian.index_add_(0, found.gaussians, pulls)
+        results.append([found.rgb.detach(), by_gaussian, *(tensor.grad for tensor in inputs)])
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
