@@ -107,9 +107,10 @@ def _stages(stages: StageRunner, folder: str, config: SceneConfig) -> dict[str, 
     """Run the stages that the config asks for; their artefacts by name."""
     made: dict[str, ArrayHandle] = {}
     runs = config.stages.runs
-    check_inside(find_files(Path(folder)), Settings().roots())
+    roots = Settings().roots()
+    check_inside(find_files(Path(folder)), roots)
     source = digest_source(Path(folder))
-    start = find_start(Path(folder), config.splat.init) if runs("splat") else None
+    start = find_start(Path(folder), config.splat.init, roots) if runs("splat") else None
     made["photos"] = stages(ingest_photos, source=source, config=config.ingest)
     if runs("sfm"):
         made["sparse"] = stages(reconstruct_cameras, made["photos"], config=config.sfm)

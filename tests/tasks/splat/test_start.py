@@ -1,5 +1,6 @@
 """A fit that starts from a splat in a file."""
 
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -125,6 +126,25 @@ def test_harmonics_are_cut_or_filled_up_with_zeros(stored: int, wanted: int) -> 
     assert torch.equal(found.sh[:, :common], given.sh[:, :common])
     assert not found.sh[:, common:].any()
     assert found.means is given.means
+
+
+@pytest.mark.parametrize("kind", ["link", "absolute", "parent"])
+def test_a_file_elsewhere_is_read_only_where_that_is_named(tmp_path: Path, kind: str) -> None:
+    scene, elsewhere = tmp_path / "scene", tmp_path / "elsewhere"
+    scene.mkdir()
+    elsewhere.mkdir()
+    (elsewhere / "secret.ply").write_bytes(b"ply")
+    (scene / "link.ply").symlink_to(elsewhere / "secret.ply")
+    file = {
+        "link": "link.ply",
+        "absolute": str(elsewhere / "secret.ply"),
+        "parent": "../elsewhere/secret.ply",
+    }[kind]
+    with pytest.raises(InputError, match="leads out of the scene's folder"):
+        find_start(scene, Ply(file=file))
+    found = find_start(scene, Ply(file=file), roots=[elsewhere])
+    assert found is not None
+    assert found.digest == sha256(b"ply").hexdigest()
 
 
 def test_the_key_of_a_stage_follows_the_content_and_not_the_place(
