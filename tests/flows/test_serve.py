@@ -94,7 +94,7 @@ class Machine:
     @contextlib.contextmanager
     def serving(self) -> Iterator["subprocess.Popen[bytes]"]:
         code = "from flows.cli import main; main()"
-        words = ["serve", str(self.dataset), "--cron", "0 2 1 1 *", "--stages.until", "ingest"]
+        words = ["serve", str(self.dataset), "--cron", "0 2 1 * *", "--stages.until", "ingest"]
         words += ["--store", str(self.store), "--at-once", "1"]
         with (
             self.log.open("wb") as log,
@@ -199,8 +199,18 @@ def test_scheduled_runs_are_new_ones_that_find_new_scenes_and_a_retry_ends_with_
     with machine.serving() as process:
         found = machine.ask("GET", "/deployments/name/dataset/scheduled%20photos")
         (schedule,) = found["schedules"]
-        assert schedule["schedule"]["cron"] == "0 2 1 1 *"
+        assert schedule["schedule"]["cron"] == "0 2 1 * *"
         assert schedule["active"]
+        due: list[str] = []
+
+        def is_due() -> bool:
+            asked = {"deployments": {"id": {"any_": [found["id"]]}}}
+            runs = machine.ask("POST", "/flow_runs/filter", "--data", json.dumps(asked))
+            due[:] = [run["expected_start_time"] for run in runs if run["auto_scheduled"]]
+            return bool(due)
+
+        until(is_due, machine.log.read_text, 240, pause=2)
+        assert {time[8:19] for time in due} == {"01T02:00:00"}
 
         # As the schedule does it: with the deployment's own parameters.
         first = machine.until_ended(machine.run("dataset/scheduled photos"))
