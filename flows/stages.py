@@ -11,6 +11,7 @@ from typing import Any, get_args
 import psutil
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.filesystems import RemoteFileSystem
+from prefect.logging import get_run_logger
 from prefect.tasks import Task
 
 from flows.config import Stage
@@ -84,6 +85,13 @@ class StageRunner:
             if handle is not None:
                 row |= {"digest": handle.digest, "uri": handle.uri}
             self._add(row)
+            get_run_logger().info(
+                "%s: %s in %.1f s, with up to %.0f MiB",
+                stage.name,
+                "recalled" if row["cached"] else row["state"],
+                row["seconds"],
+                memory.peak_mib,
+            )
 
     def _tell_limit(self, stage: str, memory: "PeakMemory") -> None:
         self._add(

@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
-from flows.report.scene_page import artifact_key
+from flows.report.scene_page import Page, artifact_key
 from flows.report.table import markdown_report
 from flows.runs import RunRecord, name_of
 from storage.arrays import Store
 
 
-def run_page(store: Store, record: RunRecord) -> dict[str, str]:
-    """The table as the dataset's markdown artifact, whose history has the earlier runs."""
-    return {
-        "key": artifact_key("dataset", name_of(Path(record.dataset))),
-        "markdown": markdown_report(store, record.run),
-        "description": record.run,
-    }
+def run_page(store: Store, record: RunRecord) -> Page:
+    """The table, whose history has the dataset's earlier runs."""
+    return Page(
+        key=artifact_key("dataset", name_of(Path(record.dataset))),
+        markdown=markdown_report(store, record.run),
+        description=record.run,
+    )

@@ -1,6 +1,6 @@
 """The table of a run: how good each scene became, what it cost, and why the others failed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from flows.runs import load_run
+from storage import metrics
 from storage.arrays import Store
 from storage.metrics import read_table
 
@@ -68,6 +69,18 @@ def scene_rows(store: Store, run: str) -> pd.DataFrame:
     rows = read_table(store, "scenes", run=run).set_index("scene")
     rows = rows.reindex(sorted(load_run(store, run).scenes)).rename_axis("scene").reset_index()
     rows["state"] = rows["state"].fillna(NO_RESULT)
+    return _derived(rows)
+
+
+def figures_of(row: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What a scene's row has of the report's columns: the title and the figure of each."""
+    rows = _derived(pd.DataFrame([row]).reindex(columns=list(metrics.COLUMNS["scenes"])))
+    (_, figures), *_ = rows.iterrows()
+    return [(column.title, _cell(figures, column)) for column in _shown_columns(rows)]
+
+
+def _derived(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with what the report derives from them."""
     training, held_out = rows["training_photos"], rows["held_out_photos"]
     rows["split"] = [
         None if pd.isna(a) else f"{a:.0f} / {b:.0f}"
@@ -125,14 +138,14 @@ def markdown_report(store: Store, run: str) -> str:
     """The same for people and pages that read markdown."""
     rows = scene_rows(store, run)
     shown = _shown_columns(rows)
-    lines = [f"# {_escaped(run)}", "", f"{_counts(rows)}. {EXPLANATION}", ""]
+    lines = [f"# {escaped(run)}", "", f"{_counts(rows)}. {EXPLANATION}", ""]
     lines.append("| scene | state | " + " | ".join(column.title for column in shown) + " |")
     lines.append("|---|---|" + "---:|" * len(shown))
     for _, row in rows.iterrows():
-        cells = [_escaped(row["scene"]), row["state"], *(_cell(row, column) for column in shown)]
+        cells = [escaped(row["scene"]), row["state"], *(_cell(row, column) for column in shown)]
         lines.append(f"| {' | '.join(cells)} |")
     if remarks := remarks_of(rows):
-        lines += ["", *(f"- {_escaped(remark)}" for remark in remarks)]
+        lines += ["", *(f"- {escaped(remark)}" for remark in remarks)]
     return "\n".join(lines) + "\n"
 
 
@@ -162,6 +175,6 @@ def _counts(rows: pd.DataFrame) -> str:
     return f"{completed} of {len(rows)} scenes completed"
 
 
-def _escaped(text: object) -> str:
+def escaped(text: object) -> str:
     """Text that neither ends a cell nor is taken for HTML."""
     return " ".join(str(text).replace("|", "\\|").replace("<", "&lt;").split("\n"))
