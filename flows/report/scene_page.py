@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any, TypedDict
 
-import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from flows.report.pictures import HeldOutView, held_out_views
 from flows.report.table import COMPLETED, EXPLANATION, escaped, figures_of
@@ -17,6 +16,10 @@ from storage.handles import ArrayHandle
 PICTURES = 3
 WIDTHS = (360, 240, 160, 80)
 """Of a picture on the page, pixels: the first at which all have room."""
+IN_A_ROW = 2
+LABEL_HEIGHT = 20
+GAP = 6
+FONT = ImageFont.load_default(14)
 QUALITIES = (80, 60, 40)
 MAX_PAGE_BYTES = 100_000
 """Prefect's events refuse large artifacts."""
@@ -47,11 +50,10 @@ def scene_page(
     evaluation = artefacts.get("evaluation")
     views = held_out_views(evaluation, PICTURES) if evaluation else []
     if views:
-        lines += ["", "## Photos that were held out, and what each stage shows from there"]
+        lines += ["", "## Held-out photos, and what each stage shows from there"]
     for view in views:
-        lines += ["", f"**{escaped(view.name)}**: photo, {', '.join(view.scores)}", ""]
-        room = (MAX_PAGE_BYTES - MAX_TEXT_BYTES) // len(views)
-        lines.append(f"![{escaped(view.name)}](data:image/jpeg;base64,{_strip(view, room)})")
+        name, room = escaped(view.name), (MAX_PAGE_BYTES - MAX_TEXT_BYTES) // len(views)
+        lines += ["", f"**{name}**", "", f"![](data:image/jpeg;base64,{_grid(view, room)})"]
     if row["state"] == COMPLETED:
         lines += ["", EXPLANATION]
     return Page(
@@ -71,18 +73,25 @@ def _shortened(text: str) -> str:
     return escaped(text if len(text) <= 2000 else f"{text[:2000]} ...")
 
 
-def _strip(view: HeldOutView, room: int) -> str:
-    """Photo and pictures side by side: a JPEG as base64 text of at most so many bytes."""
-    pictures = (view.photo, *view.pictures)
-    strip = Image.fromarray(np.concatenate(pictures, axis=1))
+def _grid(view: HeldOutView, room: int) -> str:
+    """Photo and pictures, each with what it is above it, two in a row: a JPEG as base64 text of at
+    most so many bytes."""
+    labels = ("photo", *view.scores)
+    pictures = [Image.fromarray(pixels) for pixels in (view.photo, *view.pictures)]
     text = ""
     for width in WIDTHS:
-        wide = width * len(pictures)
-        size = (wide, max(1, round(strip.height * wide / strip.width)))
-        small = strip.resize(size, Image.Resampling.LANCZOS)
+        height = max(1, round(pictures[0].height * width / pictures[0].width))
+        across, down = width + GAP, height + LABEL_HEIGHT + GAP
+        rows = -(-len(pictures) // IN_A_ROW)
+        grid = Image.new("RGB", (IN_A_ROW * across - GAP, rows * down - GAP), "white")
+        for place, (label, picture) in enumerate(zip(labels, pictures, strict=True)):
+            left, top = place % IN_A_ROW * across, place // IN_A_ROW * down
+            ImageDraw.Draw(grid).text((left + 4, top + 3), label, "black", FONT)
+            scaled = picture.resize((width, height), Image.Resampling.LANCZOS)
+            grid.paste(scaled, (left, top + LABEL_HEIGHT))
         for quality in QUALITIES:
             buffer = io.BytesIO()
-            small.save(buffer, "JPEG", quality=quality)
+            grid.save(buffer, "JPEG", quality=quality)
             text = base64.b64encode(buffer.getvalue()).decode()
             if len(text) <= room:
                 return text

@@ -76,7 +76,7 @@ def figures_of(row: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What a scene's row has of the report's columns: the title and the figure of each."""
     rows = _derived(pd.DataFrame([row]).reindex(columns=list(metrics.COLUMNS["scenes"])))
     (_, figures), *_ = rows.iterrows()
-    return [(column.title, _cell(figures, column)) for column in _shown_columns(rows)]
+    return [(column.title, _cell(figures, column)) for column in shown_columns(rows)]
 
 
 def _derived(rows: pd.DataFrame) -> pd.DataFrame:
@@ -100,7 +100,7 @@ def _derived(rows: pd.DataFrame) -> pd.DataFrame:
 def terminal_report(store: Store, run: str, console: Console) -> Table:
     """For a terminal: as many columns as have room in it."""
     rows = scene_rows(store, run)
-    columns = _shown_columns(rows)
+    columns = shown_columns(rows)
     unbounded = console.options.update(max_width=10_000)
     count = len(columns)
     while True:
@@ -118,7 +118,7 @@ def terminal_report(store: Store, run: str, console: Console) -> Table:
 
 def _table(run: str, rows: pd.DataFrame, columns: Sequence[Column]) -> Table:
     table = Table(
-        title=f"{escape(run)}: {_counts(rows)}",
+        title=f"{escape(run)}: {counts_of(rows)}",
         caption=EXPLANATION,
         title_justify="left",
         caption_justify="left",
@@ -137,16 +137,28 @@ def _table(run: str, rows: pd.DataFrame, columns: Sequence[Column]) -> Table:
 def markdown_report(store: Store, run: str) -> str:
     """The same for people and pages that read markdown."""
     rows = scene_rows(store, run)
-    shown = _shown_columns(rows)
-    lines = [f"# {escaped(run)}", "", f"{_counts(rows)}. {EXPLANATION}", ""]
-    lines.append("| scene | state | " + " | ".join(column.title for column in shown) + " |")
-    lines.append("|---|---|" + "---:|" * len(shown))
-    for _, row in rows.iterrows():
-        cells = [escaped(row["scene"]), row["state"], *(_cell(row, column) for column in shown)]
-        lines.append(f"| {' | '.join(cells)} |")
+    lines = [f"# {escaped(run)}", "", f"{counts_of(rows)}. {EXPLANATION}", ""]
+    lines += markdown_table(rows, shown_columns(rows))
     if remarks := remarks_of(rows):
         lines += ["", *(f"- {escaped(remark)}" for remark in remarks)]
     return "\n".join(lines) + "\n"
+
+
+def markdown_table(
+    rows: pd.DataFrame, columns: Sequence[Column], *, name: Callable[[Any], str] | None = None
+) -> list[str]:
+    """The lines of a table with each scene's name, state and columns.
+
+    Args:
+        name: of a row's scene, as markdown; as it is where absent.
+    """
+    lines = ["| scene | state | " + " | ".join(column.title for column in columns) + " |"]
+    lines.append("|---|---|" + "---:|" * len(columns))
+    for _, row in rows.iterrows():
+        scene = name(row) if name else escaped(row["scene"])
+        cells = [scene, row["state"], *(_cell(row, column) for column in columns)]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
 
 
 def remarks_of(rows: pd.DataFrame) -> list[str]:
@@ -160,7 +172,7 @@ def remarks_of(rows: pd.DataFrame) -> list[str]:
     return remarks
 
 
-def _shown_columns(rows: pd.DataFrame) -> list[Column]:
+def shown_columns(rows: pd.DataFrame) -> list[Column]:
     """Columns in which any scene has a figure."""
     return [column for column in COLUMNS if rows[column.field].notna().any()]
 
@@ -170,7 +182,8 @@ def _cell(row: Any, column: Column) -> str:
     return "-" if pd.isna(value) else column.show(value)
 
 
-def _counts(rows: pd.DataFrame) -> str:
+def counts_of(rows: pd.DataFrame) -> str:
+    """How many scenes completed, in words."""
     completed = int((rows["state"] == COMPLETED).sum())
     return f"{completed} of {len(rows)} scenes completed"
 
