@@ -133,11 +133,11 @@ class Ui:
         found: list[dict[str, Any]] = self.ask("POST", "flow_runs/filter", tagged)
         return found
 
-    def artifact(self, run: Mapping[str, Any], kind: str) -> str:
-        """The identity of a flow run's own page."""
-        asked = {"artifacts": {"flow_run_id": {"any_": [run["id"]]}, "key": {"like_": f"{kind}-%"}}}
-        (found,) = self.ask("POST", "artifacts/filter", asked)
-        return str(found["id"])
+    def artifact(self, run: Mapping[str, Any]) -> str:
+        """The identity of a flow run's own page; a busy server may have several of it."""
+        pages = {"flow_run_id": {"any_": [run["id"]]}, "type": {"any_": ["markdown"]}}
+        asked = {"artifacts": pages, "sort": "CREATED_DESC"}
+        return str(self.ask("POST", "artifacts/filter", asked)[0]["id"])
 
     def _ended(self, identity: str) -> dict[str, Any]:
         seen: dict[str, Any] = {}
@@ -157,14 +157,14 @@ def photograph_ui(ui: Ui, page: "Page", run: Mapping[str, Any], folder: Path) ->
     form = ui.ask("GET", "deployments/name/dataset/datasets")["id"]
     places = {
         "dataset-run": (f"runs/flow-run/{run['id']}?tab=SubflowRuns", scenes[0]["name"]),
-        "dataset-page": (f"artifacts/artifact/{ui.artifact(run, 'dataset')}", "scenes completed"),
+        "dataset-page": (f"artifacts/artifact/{ui.artifact(run)}", "scenes completed"),
         "form": (f"deployments/deployment/{form}/run", "config"),
     }
     for ending in ("completed", "failed"):
         for scene in scenes:
             if scene["state_type"] == ending.upper():
                 places[f"scene-{ending}"] = (f"runs/flow-run/{scene['id']}?tab=Logs", "Finished in")
-                artifact = ui.artifact(scene, "scene")
+                artifact = ui.artifact(scene)
                 places[f"scene-{ending}-page"] = (f"artifacts/artifact/{artifact}", run["name"])
                 break
     for name, (path, words) in places.items():

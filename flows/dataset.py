@@ -43,7 +43,7 @@ async def reconstruct_dataset(
     Retried in Prefect's UI, the flow run resumes its run.
 
     Args:
-        dataset: a folder of scene folders or a manifest.
+        dataset: a folder of scene folders or a manifest, as the workers see it.
         run: the name its rows are kept under; made from the dataset and the time where absent.
         only: names of the scenes to take; all where empty.
         config: everything that changes results.
