@@ -25,6 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
@@ -110,21 +111,35 @@ class Ui:
         return f"{self.url}/v2/{path}"
 
     def ask(self, method: str, path: str, data: Mapping[str, Any] | None = None) -> Any:
-        """What the API answers."""
+        """What the API answers, sooner or later: a busy server may first fail."""
         request = urllib.request.Request(
             f"{self.url}/api/{urllib.parse.quote(path)}",
             method=method,
             data=None if data is None else json.dumps(data).encode(),
             headers={"Content-Type": "application/json"},
         )
-        with _opener().open(request, timeout=SECONDS_TO_SHOW) as answer:
-            return json.load(answer)
+        answers: list[Any] = []
+
+        def has_answered() -> bool:
+            try:
+                with _opener().open(request, timeout=SECONDS_TO_SHOW) as answer:
+                    answers.append(json.load(answer))
+            except urllib.error.HTTPError as error:
+                if error.code < 500:
+                    raise
+            except OSError:
+                return False
+            return bool(answers)
+
+        _wait(has_answered, f"the server to answer {method} {path}", SECONDS_TO_SHOW, pause=2.0)
+        return answers[0]
 
     def run_dataset(self) -> dict[str, Any]:
         """Have the served dataset run now, as by its schedule; the flow run when it has ended."""
         named = {"deployments": {"name": {"like_": "scheduled "}}}
         (found,) = self.ask("POST", "deployments/filter", named)
-        asked = self.ask("POST", f"deployments/{found['id']}/create_flow_run", {})
+        once = {"idempotency_key": "screenshots"}  # though it be asked for again
+        asked = self.ask("POST", f"deployments/{found['id']}/create_flow_run", once)
         return self._ended(asked["id"])
 
     def scenes(self, run: Mapping[str, Any]) -> list[dict[str, Any]]:
