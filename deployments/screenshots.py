@@ -50,7 +50,7 @@ SMALL = (
     *("--views.count", "3", "--distil.iterations", "60"),
 )
 """Of a size that shows everything but quality."""
-WIDTH, HEIGHT, TALLEST = 1280, 860, 2000
+WIDTH, HEIGHT, TALLEST = 1280, 860, 2600
 MAX_PICTURE_BYTES = 150_000
 SECONDS_TO_START = 300.0
 SECONDS_TO_SHOW = 600.0
@@ -143,10 +143,10 @@ class Ui:
         return self._ended(asked["id"])
 
     def scenes(self, run: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """The flow runs of a dataset run's scenes."""
+        """The flow runs of a dataset run's scenes, by name."""
         tagged = {"flow_runs": {"tags": {"all_": [f"run:{run['name']}"]}}}
         found: list[dict[str, Any]] = self.ask("POST", "flow_runs/filter", tagged)
-        return found
+        return sorted(found, key=lambda one: str(one["name"]))
 
     def artifact(self, run: Mapping[str, Any]) -> str:
         """The identity of a flow run's own page; a busy server may have several of it."""
@@ -184,7 +184,7 @@ def photograph_ui(ui: Ui, page: "Page", run: Mapping[str, Any], folder: Path) ->
                 break
     for name, (path, words) in places.items():
         page.open(ui.page(path), words)
-        yield page.photograph(folder / f"{name}.png")
+        yield page.photograph(folder, name)
 
 
 @contextlib.contextmanager
@@ -281,6 +281,7 @@ class Page:
         self._resize(HEIGHT)
         self._ask("Page.navigate", url=url)
         _wait(lambda: words in self.text(), f"'{words}' on {url}", SECONDS_TO_SHOW)
+        self._stand_still()
         height = self._evaluate(
             "Math.max(...[...document.querySelectorAll('*')].map(one => one.scrollHeight))"
         )
@@ -291,13 +292,17 @@ class Page:
         """What a person can read on it."""
         return str(self._evaluate("document.body ? document.body.innerText : ''"))
 
-    def photograph(self, file: Path) -> Path:
-        """A PNG of few colours, which is small."""
+    def photograph(self, folder: Path, name: str) -> Path:
+        """A small picture: a PNG of few colours, or where photos make that too large a JPEG."""
         picture = Image.open(io.BytesIO(self._capture())).convert("RGB")
-        for colours in (256, 128, 64, 32):
-            picture.quantize(colours).save(file, optimize=True)
+        file = folder / f"{name}.png"
+        picture.quantize(256).save(file, optimize=True)
+        for quality in (85, 70, 55, 40):
             if file.stat().st_size <= MAX_PICTURE_BYTES:
                 break
+            file.unlink()
+            file = folder / f"{name}.jpg"
+            picture.save(file, quality=quality)
         return file
 
     def _stand_still(self) -> None:

@@ -334,7 +334,7 @@ def test_the_form_explains_every_field(machine: Machine, tmp_path: Path) -> None
         port = machine.environment["PREFECT_SERVER_API_PORT"]
         page.open(f"http://127.0.0.1:{port}/v2/deployments/deployment/{form}/run", "Distil")
         text = " ".join(page.text().split())
-        picture = page.photograph(tmp_path / "form.png")
+        picture = page.photograph(tmp_path, "form")
     for part in (one for one in known.values() if one["title"] in shown):
         assert part["title"] in text
         for name, field in part["properties"].items():
