@@ -46,7 +46,6 @@ from torch import Tensor
 from tasks.gaussians import Gaussians
 from tasks.splat.adam import Adam
 from tasks.splat.loss import photometric_loss, prepare_target
-from tasks.splat.optimise import ADAM_EPSILON
 from tasks.splat.rasterise import cpu
 from tasks.splat.rasterise.cpu.layout import (
     CONIC_XX,
@@ -138,7 +137,7 @@ class Workload:
             name: value.clone(memory_format=torch.contiguous_format).requires_grad_()
             for name, value in initial.items()
         }
-        self.optimisers = [Adam([p], lr=1e-5, eps=ADAM_EPSILON) for p in self.parameters.values()]
+        self.optimisers = [Adam([p], lr=1e-5) for p in self.parameters.values()]
         photo = torch.rand(HEIGHT, WIDTH, 3, generator=torch.Generator().manual_seed(1))
         self.target = prepare_target(photo)
 
