@@ -37,13 +37,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import psutil
 
 from flows.settings import shared_cores, usable_cores
 from storage.arrays import Store
 from storage.metrics import read_table
-from tasks.procedural.build import ProceduralScene
 from tasks.procedural.scenes import facade
 from tasks.procedural.write import write_scene
 
@@ -228,19 +226,9 @@ def _database_mib(home: Path) -> float:
 
 def little_scene(folder: Path) -> Path:
     """Render eight small photos with their cameras into a folder of scenes."""
-    whole = facade()
-    cameras = whole.cameras.select(range(8, 16))
-    scene = ProceduralScene(
-        name=whole.name,
-        solids=whole.solids,
-        light=whole.light,
-        texel_m=whole.texel_m,
-        bounces=whole.bounces,
-        cameras=cameras.resized(np.full((len(cameras), 2), PHOTO_SIZE)),
-        training_names=None,
-    )
-    write_scene(scene, folder / "front", lambda done, total: None)
-    return folder / "front"
+    scene = facade().excerpt("front", range(8, 16), PHOTO_SIZE)
+    write_scene(scene, folder / scene.name, lambda done, total: None)
+    return folder / scene.name
 
 
 def table(passes: Sequence[Pass]) -> str:

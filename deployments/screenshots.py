@@ -33,12 +33,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 from websockets.sync.client import connect
 from websockets.sync.connection import Connection
 
-from tasks.procedural.build import ProceduralScene
 from tasks.procedural.scenes import facade
 from tasks.procedural.write import write_scene
 
@@ -83,17 +81,7 @@ def main() -> None:
 def render_dataset(folder: Path) -> Path:
     """A scene of eight small photos of a house front, and one of files that are no photos."""
     _say("rendering a scene")
-    whole = facade()
-    cameras = whole.cameras.select(range(8, 16))
-    part = ProceduralScene(
-        name="front",
-        solids=whole.solids,
-        light=whole.light,
-        texel_m=whole.texel_m,
-        bounces=whole.bounces,
-        cameras=cameras.resized(np.full((len(cameras), 2), [320, 240])),
-        training_names=None,
-    )
+    part = facade().excerpt("front", range(8, 16), (320, 240))
     write_scene(part, folder / part.name, lambda done, total: None)
     (folder / "garbled").mkdir()
     for index in range(4):

@@ -32,10 +32,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from tasks.procedural.build import ProceduralScene
 from tasks.procedural.scenes import facade
 from tasks.procedural.write import write_scene
 
@@ -189,16 +187,8 @@ def render_scenes(photos: Path, count: int) -> None:
     _say(f"rendering {count} scenes")
     whole = facade()
     for index in range(count):
-        cameras = whole.cameras.select(range(4 * index, 4 * index + PHOTOS_A_SCENE))
-        part = ProceduralScene(
-            name=f"front-{index}",
-            solids=whole.solids,
-            light=whole.light,
-            texel_m=whole.texel_m,
-            bounces=whole.bounces,
-            cameras=cameras.resized(np.full((len(cameras), 2), [320, 240])),
-            training_names=None,
-        )
+        photos_of_part = range(4 * index, 4 * index + PHOTOS_A_SCENE)
+        part = whole.excerpt(f"front-{index}", photos_of_part, (320, 240))
         write_scene(part, photos / part.name, lambda done, total: None)
 
 

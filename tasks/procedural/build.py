@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float64
@@ -27,6 +27,16 @@ class ProceduralScene:
     cameras: Cameras
     training_names: tuple[str, ...] | None
     """The photos to train on; None leaves the choice to the splat stage."""
+
+    def excerpt(self, name: str, photos: range, size: tuple[int, int]) -> "ProceduralScene":
+        """Some of its photos alone, ``size`` (width, height) pixels large, none chosen to train on.
+
+        Args:
+            photos: their indices.
+        """
+        cameras = self.cameras.select(photos)
+        sizes = np.tile(np.array(size, dtype=np.int64), (len(cameras), 1))
+        return replace(self, name=name, cameras=cameras.resized(sizes), training_names=None)
 
 
 Point = tuple[float, float, float]

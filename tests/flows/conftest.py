@@ -8,10 +8,8 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from tasks.procedural.build import ProceduralScene
 from tasks.procedural.scenes import facade
 from tasks.procedural.write import write_scene
 
@@ -80,20 +78,8 @@ def unseen(command_environment: dict[str, str]) -> Command:
 @pytest.fixture(scope="session")
 def photographed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small scene folder: eight photos of a house front, with exact cameras and depth."""
-    whole = facade()
-    cameras = whole.cameras.select(range(8, 16))
-    small = cameras.resized(np.full((len(cameras), 2), [320, 240]))
-    scene = ProceduralScene(
-        name=whole.name,
-        solids=whole.solids,
-        light=whole.light,
-        texel_m=whole.texel_m,
-        bounces=whole.bounces,
-        cameras=small,
-        training_names=None,
-    )
     folder = tmp_path_factory.mktemp("photographed") / "front"
-    write_scene(scene, folder, lambda done, total: None)
+    write_scene(facade().excerpt("front", range(8, 16), (320, 240)), folder, lambda *_: None)
     return folder
 
 
