@@ -1,9 +1,12 @@
-"""Running other programs in tests."""
+"""Other programs in tests: run, or stood in for."""
 
+import contextlib
+import http.server
 import importlib.util
 import subprocess
 import sys
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,3 +38,25 @@ def output_of(*command: str | Path, cwd: Path, environment: Mapping[str, str] | 
     )
     assert ended.returncode == 0, ended.stdout
     return ended.stdout
+
+
+@contextlib.contextmanager
+def http_program(
+    answer: Callable[[http.server.BaseHTTPRequestHandler], None], port: int = 0
+) -> Iterator[int]:
+    """A program that answers GET on loopback while the block runs; its port, a free one for 0."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            answer(self)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing."""
+
+    program = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    threading.Thread(target=program.serve_forever, daemon=True).start()
+    try:
+        yield program.server_port
+    finally:
+        program.shutdown()
+        program.server_close()

@@ -1,14 +1,13 @@
 """The recipes for many machines, as far as they can be checked without Docker and Kubernetes."""
 
-import http.server
 import json
 import re
 import shlex
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from prefect.utilities.templating import apply_values, find_placeholders
 
 from flows.cli import COMMANDS
 from flows.deploy import POOLS
+from tests.commands import http_program
 
 ROOT = Path(__file__).parents[1]
 RECIPES = ROOT / "deployments"
@@ -94,21 +94,12 @@ def test_what_is_built_without_a_target_is_the_cpu_image() -> None:
 def answering(status: int) -> Iterator[int]:
     """A program that gives everybody one status; its port."""
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(status)
-            self.end_headers()
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(status)
+        request.end_headers()
 
-        def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
-
-    program = http.server.HTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=program.serve_forever, daemon=True).start()
-    try:
-        yield program.server_port
-    finally:
-        program.shutdown()
-        program.server_close()
+    with http_program(answer) as found:
+        yield found
 
 
 @pytest.mark.parametrize(("status", "healthy"), [(200, True), (503, False)])

@@ -2,16 +2,15 @@
 
 import base64
 import contextlib
-import http.server
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import psutil
@@ -28,6 +27,7 @@ from prefect.settings import (
 
 from flows import server
 from tasks.errors import InputError, MachineError
+from tests.commands import http_program
 
 ROOT = Path(__file__).parents[2]
 
@@ -42,22 +42,13 @@ def free_port() -> int:
 def answering(content: bytes, port: int = 0) -> Iterator[int]:
     """A program that gives the same answer to everything; its port."""
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(content)
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.end_headers()
+        request.wfile.write(content)
 
-        def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
-
-    program = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
-    threading.Thread(target=program.serve_forever, daemon=True).start()
-    try:
-        yield program.server_port
-    finally:
-        program.shutdown()
-        program.server_close()
+    with http_program(answer, port) as found:
+        yield found
 
 
 @pytest.fixture
@@ -120,23 +111,14 @@ def asking_for(password: str) -> Iterator[int]:
     """A program that tells everybody that it is well, and the rest to who knows the password."""
     expected = "Basic " + base64.b64encode(password.encode()).decode()
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            known = self.headers.get("Authorization") == expected
-            self.send_response(200 if known or self.path == "/api/health" else 401)
-            self.end_headers()
-            self.wfile.write(b"true")
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        known = request.headers.get("Authorization") == expected
+        request.send_response(200 if known or request.path == "/api/health" else 401)
+        request.end_headers()
+        request.wfile.write(b"true")
 
-        def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
-
-    program = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=program.serve_forever, daemon=True).start()
-    try:
-        yield program.server_port
-    finally:
-        program.shutdown()
-        program.server_close()
+    with http_program(answer) as found:
+        yield found
 
 
 @pytest.mark.parametrize(
