@@ -5,7 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from tasks.cameras import Cameras
+from tasks.evaluate.images import psnr_db
 from tasks.sfm.triangulate import Observations
+from tasks.splat.fit import Splat
+from tasks.splat.render import render
 
 WIDTH, HEIGHT, FOCAL = 64, 48, 60.0
 DISTANCE = 3.0
@@ -64,3 +67,13 @@ def _observations(cameras: Cameras) -> Observations:
         photo_index=np.concatenate(photo_index).astype(np.int32),
         xy=np.concatenate(xy).astype(np.float32),
     )
+
+
+def held_out_psnr_db(scene: Photographed, splat: Splat) -> float:
+    """Mean over the photos that the fit did not see."""
+    found = []
+    for name in splat.held_out:
+        index = scene.cameras.names.index(name)
+        seen = render(splat.fitted.gaussians, scene.cameras, index).rgb.numpy()
+        found.append(psnr_db(seen, scene.photos[index] / np.float32(255)))
+    return float(np.mean(found))

@@ -4,21 +4,19 @@ from collections import Counter
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
+from cut_off import cut_off
 from hypothesis import given
 from hypothesis import strategies as st
-from painted_plane import Photographed, photograph
+from painted_plane import Photographed, held_out_psnr_db, photograph
 
 from storage.arrays import Store
 from storage.checkpoints import Checkpoint
-from tasks.evaluate.images import psnr_db
 from tasks.splat.batches import batches, photo_order
-from tasks.splat.checkpoints import DescentState, StoredCheckpoints
+from tasks.splat.checkpoints import StoredCheckpoints
 from tasks.splat.config import EveryNth, SplatConfig
 from tasks.splat.fit import Splat, fit
-from tasks.splat.render import render
 
 sizes = st.lists(st.sampled_from([(4, 3), (3, 4), (5, 5)]), min_size=1, max_size=12)
 
@@ -54,35 +52,12 @@ def fitted(scene: Photographed, config: SplatConfig, **options: object) -> Splat
     return fit(scene.cameras, scene.observations, scene.photos, EveryNth(n=4), config, **options)
 
 
-def held_out_psnr_db(scene: Photographed, splat: Splat) -> float:
-    found = []
-    for name in splat.held_out:
-        index = scene.cameras.names.index(name)
-        seen = render(splat.fitted.gaussians, scene.cameras, index).rgb.numpy()
-        found.append(psnr_db(seen, scene.photos[index] / np.float32(255)))
-    return float(np.mean(found))
-
-
 def test_few_large_steps_do_what_many_small_ones_do(scene: Photographed) -> None:
     small = fitted(scene, SplatConfig(iterations=240, sh_degree=1))
     large = fitted(scene, SplatConfig(iterations=80, sh_degree=1, batch=3))
     few = fitted(scene, SplatConfig(iterations=80, sh_degree=1))
     assert held_out_psnr_db(scene, large) > held_out_psnr_db(scene, small) - 3
     assert held_out_psnr_db(scene, large) > held_out_psnr_db(scene, few)
-
-
-class CutOffError(Exception):
-    pass
-
-
-class CutOff(StoredCheckpoints):
-    def due(self) -> bool:
-        return True
-
-    def save(self, state: DescentState) -> None:
-        if state.iteration == 31:
-            super().save(state)
-            raise CutOffError
 
 
 @pytest.mark.parametrize(
@@ -94,8 +69,7 @@ def test_a_fit_that_was_cut_off_ends_with_the_same_bits(
     config = SplatConfig(iterations=60, sh_degree=1).model_copy(update=options)
     whole = fitted(scene, config).fitted.gaussians
     place = Checkpoint(store=Store(root=str(tmp_path)), key="splat-1")
-    with pytest.raises(CutOffError):
-        fitted(scene, config, checkpoints=CutOff(place=place, seconds=0.0))
+    cut_off(lambda checkpoints: fitted(scene, config, checkpoints=checkpoints), place, 31)
     rest = StoredCheckpoints(place=place, seconds=1000.0)
     again = fitted(scene, config, checkpoints=rest).fitted.gaussians
     assert rest.note == "resumed at iteration 31"

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from cut_off import CutOffError, cut_off
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from painted_plane import Photographed, photograph
@@ -44,33 +45,8 @@ GROWING = SplatConfig(
 STEADY = GROWING.model_copy(update={"densify": Default(stop_share=0)})
 
 
-class CutOffError(Exception):
-    pass
-
-
-class CutOff(StoredCheckpoints):
-    """Ends the fit right after the state of one iteration was saved, as a kill would."""
-
-    cut_after: int
-
-    def due(self) -> bool:
-        return True
-
-    def save(self, state: DescentState) -> None:
-        if state.iteration == self.cut_after:
-            super().save(state)
-            raise CutOffError
-
-
 def place_in(store: Store, key: str = "splat-1") -> Checkpoint:
     return Checkpoint(store=store, key=key)
-
-
-def cut_off(run: Callable[[CutOff], object], place: Checkpoint, iteration: int) -> None:
-    checkpoints = CutOff(place=place, seconds=0.0)
-    checkpoints.cut_after = iteration
-    with pytest.raises(CutOffError):
-        run(checkpoints)
 
 
 def after_the_sweep(told: list[tuple[float, str]]) -> list[tuple[float, str]]:

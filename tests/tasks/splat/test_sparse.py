@@ -4,16 +4,14 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from painted_plane import photograph
+from painted_plane import held_out_psnr_db, photograph
 from scipy.spatial.transform import Rotation
 
 from tasks.cameras import Cameras
-from tasks.evaluate.images import psnr_db
 from tasks.gaussians import Gaussians
 from tasks.splat.config import EveryNth, SplatConfig
 from tasks.splat.fit import fit
 from tasks.splat.optimise import Descent, Fitted, Step, descend, views_of
-from tasks.splat.render import render
 
 
 def back_to_back() -> Cameras:
@@ -92,14 +90,5 @@ def test_held_out_photos_are_predicted_as_well() -> None:
     for sparse in (False, True):
         config = SplatConfig(iterations=150, sh_every=50, sh_degree=1, sparse=sparse)
         splat = fit(scene.cameras, scene.observations, scene.photos, EveryNth(n=4), config)
-        held_out = [scene.cameras.names.index(name) for name in splat.held_out]
-        seen = [render(splat.fitted.gaussians, scene.cameras, i).rgb.numpy() for i in held_out]
-        scores.append(
-            np.mean(
-                [
-                    psnr_db(rgb, scene.photos[i] / np.float32(255))
-                    for rgb, i in zip(seen, held_out, strict=True)
-                ]
-            )
-        )
+        scores.append(held_out_psnr_db(scene, splat))
     assert scores[1] > scores[0] - 1
