@@ -34,7 +34,8 @@ from flows.runs import RunRecord, tags_of
 from flows.settings import Settings
 from flows.watch import scene_runs
 from storage.arrays import Store
-from storage.metrics import compact, read_scene, read_table, write_rows
+from storage.errors import IntegrityError
+from storage.metrics import compact, read_scene, read_table, remove_damaged_rows, write_rows
 from tasks.errors import TimeLimitError
 
 SECONDS_BETWEEN_LOOKS = 1.0
@@ -79,7 +80,7 @@ async def run_scenes(
     async with get_client() as client:
         await _end_scenes(client, all_started, run, store, before)
 
-    compact(store, run)
+    _compact(store, record)
     await acreate_markdown_artifact(**await asyncio.to_thread(run_page, store, record))
     rows = read_table(store, "scenes", run=run)
     return _verdict(record, rows)
@@ -180,9 +181,33 @@ def write_missing_row(
         before: when the rows of scenes were written before they started, by the clocks of their
             writers, which may go behind ours; see :func:`rows_written_at`.
     """
-    rows = read_scene(store, "scenes", run=run, scene=ended.name)
+    try:
+        rows = read_scene(store, "scenes", run=run, scene=ended.name)
+    except IntegrityError:  # of one scene: the others are waited for all the same
+        _write_end(store, run, ended.name, *_rows_lost(["scenes"]))
+        return
     if rows.empty or rows["written_at"].max() == before.get(ended.name):
         _write_end(store, run, ended.name, *_end_of(ended))
+
+
+def _compact(store: Store, record: RunRecord) -> None:
+    """Join the rows of a run's scenes; one whose rows are damaged is called failed."""
+    try:
+        compact(store, record.run)
+    except IntegrityError:
+        lost = remove_damaged_rows(store, record.run, record.scenes)
+        for scene, tables in lost.items():
+            _write_end(store, record.run, scene, *_rows_lost(tables))
+        compact(store, record.run)
+
+
+def _rows_lost(tables: Sequence[str]) -> tuple[str, str, str]:
+    """State, error type and message of a scene of which it cannot be told how it ended."""
+    message = (
+        f"some of its rows were damaged ({', '.join(tables)}) and are removed, so that it cannot "
+        "be told how it ended; run 'unseen resume' to have them written again"
+    )
+    return "failed", IntegrityError.__name__, message
 
 
 async def ended_among(client: PrefectClient, waiting: Collection[UUID]) -> Sequence[FlowRun]:
