@@ -19,7 +19,7 @@ from flows.runs import is_known, load_run
 from flows.settings import Settings
 from flows.stages import StageRunner
 from flows.summary import rows_of, summary_of
-from flows.worker import end_with_worker, is_retry
+from flows.worker import end_with_worker, is_retry, show_life
 from storage.errors import UnseenError
 from storage.handles import ArrayHandle
 from storage.metrics import write_rows
@@ -56,6 +56,7 @@ def reconstruct_scene(
     Raises:
         UnseenError: the photos or the machine did not allow it; the row in ``scenes`` says why.
     """
+    show_life()
     settings = Settings()
     site = settings.site()
     started = time.monotonic()

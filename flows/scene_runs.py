@@ -25,14 +25,16 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import TERMINAL_STATES, FlowRun, State
 from prefect.deployments import arun_deployment
 from prefect.runtime import flow_run
-from prefect.states import Cancelled, Cancelling, Completed, Failed
+from prefect.states import Cancelled, Cancelling, Completed, Crashed, Failed
 
 from flows.config import Stage
 from flows.manifest import SceneEntry, folder_of
 from flows.report.run_page import run_page
 from flows.runs import RunRecord, tags_of
+from flows.server import forget_lock, is_free
 from flows.settings import Settings
 from flows.watch import scene_runs
+from flows.worker import life_of
 from storage.arrays import Store
 from storage.errors import IntegrityError
 from storage.metrics import compact, read_scene, read_table, remove_damaged_rows, write_rows
@@ -41,6 +43,8 @@ from tasks.errors import TimeLimitError
 SECONDS_BETWEEN_LOOKS = 1.0
 SECONDS_TO_CANCEL = 30.0
 SECONDS_OF_PATIENCE = 600.0
+SECONDS_TO_REPORT = 15.0
+"""That a worker has to say how the process of a scene ended."""
 
 Answer = TypeVar("Answer")
 
@@ -165,11 +169,25 @@ async def _end_scenes(
 ) -> None:
     """Wait for the scenes, and see to their rows; see :func:`write_missing_row`."""
     waiting = {one.id for one in started}
+    dead_since: dict[UUID, float] = {}
     while waiting:
         await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
         for ended in await _patiently(functools.partial(ended_among, client, waiting)):
             waiting.remove(ended.id)
             write_missing_row(store, run, ended, before)
+            forget_lock(life_of(ended.id))
+        now = time.monotonic()
+        for dead in [one for one in waiting if is_free(life_of(one))]:
+            if now - dead_since.setdefault(dead, now) > SECONDS_TO_REPORT:
+                await _patiently(functools.partial(_crash_if_running, client, dead))
+
+
+async def _crash_if_running(client: PrefectClient, flow_run_id: UUID) -> None:
+    """Say the end of a scene whose process is no more; one that waits may have another soon."""
+    found = await client.read_flow_run(flow_run_id)
+    if found.state is not None and found.state.is_running():
+        untold: State[None] = Crashed(message="it is gone, and nobody told how it ended")
+        await client.set_flow_run_state(flow_run_id, untold, force=True)
 
 
 def write_missing_row(
