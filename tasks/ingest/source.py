@@ -182,7 +182,11 @@ def check_unchanged(source: Source) -> None:
         InputError: the files are no more what they were when they were digested.
         MachineError: the machine failed to read a file.
     """
-    if digest_source(Path(source.folder)).digest != source.digest:
+    try:
+        unchanged = digest_source(Path(source.folder)).digest == source.digest
+    except InputError:  # such as for a sidecar that names a photo that has gone
+        unchanged = False
+    if not unchanged:
         raise InputError(
             f"the files in '{source.folder}' changed while they were read, so what was read is "
             "neither the old scene nor the new one; run 'unseen resume' when nobody writes there"

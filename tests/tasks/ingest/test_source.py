@@ -105,6 +105,9 @@ def test_files_that_change_after_they_were_digested_are_noticed(scene: Path) -> 
             check_unchanged(before)
         (scene / "a.png").write_bytes(content)
     check_unchanged(before)
+    shutil.rmtree(scene)
+    with pytest.raises(InputError, match="changed while they were read"):
+        check_unchanged(before)
 
 
 def test_only_photos_are_found_sorted_by_name(tmp_path: Path) -> None:
