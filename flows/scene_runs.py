@@ -43,7 +43,7 @@ from tasks.errors import TimeLimitError
 SECONDS_BETWEEN_LOOKS = 1.0
 SECONDS_TO_CANCEL = 30.0
 SECONDS_OF_PATIENCE = 600.0
-SECONDS_TO_REPORT = 15.0
+SECONDS_TO_REPORT = 30.0
 """That a worker has to say how the process of a scene ended."""
 
 Answer = TypeVar("Answer")
