@@ -27,7 +27,7 @@ from tasks.distil.task import distil_views
 from tasks.errors import TimeLimitError
 from tasks.evaluate.task import evaluate_scene
 from tasks.ingest.confine import check_inside
-from tasks.ingest.source import digest_source, find_files
+from tasks.ingest.source import digest_source
 from tasks.ingest.task import ingest_photos
 from tasks.refine.task import refine_views
 from tasks.sfm.task import reconstruct_cameras
@@ -109,7 +109,7 @@ def _stages(stages: StageRunner, folder: str, config: SceneConfig) -> dict[str, 
     made: dict[str, ArrayHandle] = {}
     runs = config.stages.runs
     roots = Settings().roots()
-    check_inside(find_files(Path(folder)), roots)
+    check_inside(Path(folder), roots)
     source = digest_source(Path(folder))
     start = find_start(Path(folder), config.splat.init, roots) if runs("splat") else None
     made["photos"] = stages(ingest_photos, source=source, config=config.ingest)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tasks.errors import InputError
-from tasks.ingest.source import SceneFiles
+from tasks.ingest.source import find_files, reference_files
 
 
 def is_inside(path: Path, roots: Sequence[Path]) -> bool:
@@ -13,29 +13,38 @@ def is_inside(path: Path, roots: Sequence[Path]) -> bool:
     return any(leads_to.is_relative_to(_led(root)) for root in roots)
 
 
-def check_inside(files: SceneFiles, roots: Sequence[Path]) -> None:
-    """Refuse a scene with links out of its folder.
+def check_inside(folder: Path, roots: Sequence[Path]) -> None:
+    """Refuse a scene with links out of its folder, before any file of it is read.
 
     Args:
+        folder: of the scene, or its video, which may be a link itself.
         roots: folders that links may lead to beside the scene's own.
 
     Raises:
-        InputError: a file of the scene is, or stands behind, a link to elsewhere.
+        InputError: a file of the scene is, or stands behind, a link to elsewhere; or as
+            :func:`tasks.ingest.source.find_files`.
     """
-    own = files.folder.parent if files.kind == "video" and files.videos == (files.folder,) else None
-    allowed = (own or files.folder, *roots)
-    paths = [
-        *(photo.path for photo in files.photos),
-        *files.videos,
-        *files.reference_files,
-        *files.depth.values(),
-        *files.masks.values(),
-    ]
+    _refuse_outside(folder, reference_files(folder), roots)
+    files = find_files(folder)  # reads what gives cameras, to know which photos it names
+    _refuse_outside(
+        folder,
+        [
+            *(photo.path for photo in files.photos),
+            *files.videos,
+            *files.depth.values(),
+            *files.masks.values(),
+        ],
+        roots,
+    )
+
+
+def _refuse_outside(folder: Path, files: Sequence[Path], roots: Sequence[Path]) -> None:
+    allowed = (folder, *roots)
     # A link to nowhere is not followed: it is refused as a file that cannot be read.
-    outside = [path for path in paths if path != files.folder and not is_inside(path, allowed)]
+    outside = [path for path in files if path != folder and not is_inside(path, allowed)]
     if outside:
         raise InputError(
-            f"{len(outside)} files in '{files.folder}' are links out of it, the first "
+            f"{len(outside)} files in '{folder}' are links out of it, the first "
             f"'{outside[0].name}' to {_led(outside[0])}, so they are not read; copy them into the "
             "scene, or name the folder that they lie in in UNSEEN_PHOTO_ROOTS"
         )

@@ -145,6 +145,13 @@ def find_files(folder: Path) -> SceneFiles:
     )
 
 
+def reference_files(folder: Path) -> tuple[Path, ...]:
+    """The files of a scene that would give cameras, unread; none beside a video file."""
+    if is_video(folder):
+        return ()
+    return tuple(file for reference in _references(folder) for file in reference.files)
+
+
 def digest_source(folder: Path) -> Source:
     """Digest the names and bytes of everything that ingest would read.
 
