@@ -45,15 +45,11 @@ ENDS = {
     "mapper killed": ("failed", "MachineError", "probably because the machine ran out of memory"),
     "flipped byte": ("failed", "IntegrityError", "expected sha256"),
     "deleted chunk": ("failed", "IntegrityError", "is missing"),
-    "cut-off manifest": ("failed", "IntegrityError", "manifest.json: expected sha256"),
     "damaged rows": ("failed", "IntegrityError", "of its rows"),
     "vanished photos": ("failed", "InputError", "none of the 8 files"),
     "vanished photo": ("failed", "InputError", "changed while they were read"),
-    "no photos": ("failed", "InputError", "holds no photo"),
     "cut-off sidecar": ("failed", "InputError", "cameras_gt.json"),
-    "link out": ("failed", "InputError", "UNSEEN_PHOTO_ROOTS"),
     "one name": ("failed", "InputError", "2 scenes are named 'one name'"),
-    "refused config": ("failed", "InputError", "did you mean 'iterations'"),
 }
 """State, type of error and a part of the message of each scene that cannot complete."""
 OVERCOME = ("clock behind", "mapper crashed")
@@ -62,16 +58,16 @@ UNDISTURBED = "undisturbed"
 CUT_OFF_PHOTO = "cut-off photo"
 """Completes with a photo less."""
 SCENES = (*ENDS, *OVERCOME, UNDISTURBED, CUT_OFF_PHOTO)
-OF_THE_DATASET = ("no photos", "cut-off sidecar", "link out", "one name", "refused config")
+OF_THE_DATASET = ("cut-off sidecar", "one name")
 """Faults that are there before the run."""
 
 STAGES = ("ingest", "sfm", "splat")
 FITTED = (UNDISTURBED, "killed fit", "damaged checkpoint", "numbers lost")
 MAPPED = (
     *("segfault", "damaged record", "damaged rows", "hang", "native hang"),
-    *("mapper killed", "mapper crashed", "flipped byte", "deleted chunk", "cut-off manifest"),
+    *("mapper killed", "mapper crashed", "flipped byte", "deleted chunk"),
 )
-DAMAGED = ("flipped byte", "deleted chunk", "cut-off manifest")
+DAMAGED = ("flipped byte", "deleted chunk")
 """Scenes whose photos in the store stay damaged until they are resumed."""
 
 
@@ -150,19 +146,9 @@ def story(
     made = faulty(tmp_path_factory.mktemp("faults"))
     for scene in SCENES:
         shutil.copytree(photographed, made.photos / scene)
-    shutil.rmtree(made.photos / "no photos")
-    (made.photos / "no photos").mkdir()
     cut_off(made.photos / "cut-off sidecar" / "cameras_gt.json")
-    (made.photos / "link out" / "images" / "link.jpg").symlink_to("/etc/hostname")
     cut_off(min((made.photos / CUT_OFF_PHOTO / "images").iterdir()))
-    write_manifest(
-        made,
-        *(scene for scene in SCENES if scene != "refused config"),
-        others=(
-            {"folder": UNDISTURBED, "name": "one name"},
-            {"folder": "refused config", "config": {"splat": {"iteration": 5}}},
-        ),
-    )
+    write_manifest(made, *SCENES, others=({"folder": UNDISTURBED, "name": "one name"},))
     return made
 
 
@@ -175,9 +161,8 @@ def disturbed(story: Faulty) -> Chapter:
 def resumed(story: Faulty, disturbed: Chapter, photographed: Path) -> Chapter:
     """What people must mend is mended, and what is half done is damaged."""
     write_manifest(story, *SCENES)
-    for scene in ("no photos", "cut-off sidecar", "vanished photos", "vanished photo"):
+    for scene in ("cut-off sidecar", "vanished photos", "vanished photo"):
         shutil.copytree(photographed, story.photos / scene, dirs_exist_ok=True)
-    (story.photos / "link out" / "images" / "link.jpg").unlink()
     (story.root / "store" / "scenes" / object_name("read-only folder")).chmod(0o700)
     (record,) = records_of(story, "damaged record")
     cut_off(record)

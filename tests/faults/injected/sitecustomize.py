@@ -176,10 +176,6 @@ def delete_chunk(_: str, handle: Any) -> None:
     largest(handle.uri).unlink()
 
 
-def truncate_manifest(_: str, handle: Any) -> None:
-    os.truncate(Path(handle.uri) / "manifest.json", 100)
-
-
 def damage_rows(scene: str, _: Any) -> None:
     """Those that the scene has written so far; then it dies, and writes no others."""
     from storage.names import object_name
@@ -250,7 +246,6 @@ AFTER: dict[str, tuple[str, Fault]] = {
     "native hang": ("photos", in_next_stage(hang_with_the_interpreter)),
     "flipped byte": ("photos", flip_byte),
     "deleted chunk": ("photos", delete_chunk),
-    "cut-off manifest": ("photos", truncate_manifest),
 }
 AT_CHECKPOINT: dict[str, Fault] = {
     "killed fit": die,
