@@ -2,10 +2,11 @@
 
 import contextlib
 import os
+import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -14,6 +15,9 @@ from flows.config import SceneConfig, Stage, overridden
 from flows.settings import Settings, quiet_prefect, shared_cores
 from storage.errors import UnseenError
 from tasks.errors import InputError
+
+if TYPE_CHECKING:
+    from flows.manifest import SceneEntry
 
 Config = Annotated[SceneConfig, tyro.conf.arg(name=""), tyro.conf.AvoidSubcommands]
 StoreOption = Annotated[
@@ -54,8 +58,9 @@ def run(
 
     _use_store(store)
     # What can be refused is refused before a server or a worker is started.
-    find_scenes(dataset, config, scenes, roots=Settings().roots())
+    entries = find_scenes(dataset, config, scenes, roots=Settings().roots())
     Settings().open_store().check_writable()
+    _print_estimate(entries, at_once)
     _run_new(dataset, name or new_run_name(dataset), scenes, config, at_once)
 
 
@@ -363,6 +368,19 @@ def main() -> None:
         sys.exit(
             "unseen: interrupted; what was finished is kept, 'unseen resume' goes on from there"
         )
+
+
+def _print_estimate(entries: "Sequence[SceneEntry]", at_once: int) -> None:
+    """Before a run, so that it can be thought better of."""
+    from flows.estimate import SECONDS_ON_TWO_CORES, estimate, rates_of, told
+
+    settings = Settings()
+    site, store = settings.site(), settings.open_store()
+    fallback = SECONDS_ON_TWO_CORES if site.device == "cpu" else None
+    _, together = shared_cores(settings.threads, at_once)
+    found = estimate(entries, rates_of(store), at_once=together, fallback=fallback)
+    room = shutil.disk_usage(store.local).free if store.local is not None else None
+    print("\n".join(told(found, room)), flush=True)
 
 
 def _run_new(

@@ -4,6 +4,7 @@ The fixtures are the chapters of one story, so that each process start is paid f
 """
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -143,6 +144,17 @@ def test_the_command_names_the_bad_scenes_and_the_address_of_the_ui(first_run: C
     said = first_run.said.stdout
     assert all(name in said for name in BAD)
     assert "http://127.0.0.1:" in said
+
+
+def test_time_and_room_are_estimated_before(first_run: Chapter, repeated: Chapter) -> None:
+    found = re.search(
+        r"^4 scenes, 28 photos: about (\S+) (?:s|min) and (\d+) MiB of .* free",
+        first_run.said.stdout,
+    )
+    assert found, first_run.said.stdout
+    taken = sum(file.stat().st_size for file in first_run.store.rglob("*") if file.is_file())
+    assert taken < float(found[2]) * 2**20
+    assert "as earlier runs here took" in repeated.said.stdout
 
 
 def test_input_errors_are_tried_once(first_run: Chapter) -> None:
