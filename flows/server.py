@@ -31,6 +31,8 @@ SECONDS_TO_START = 300.0
 WORKER_ENVIRONMENT = {
     "PREFECT_WORKER_QUERY_SECONDS": "1",
     "PREFECT_LOGGING_LEVEL": "INFO",  # of the scenes, shown in the UI; our own terminal is quiet
+    # About four minutes, not one: a server that has too little of a busy machine costs no scene.
+    "PREFECT_CLIENT_MAX_RETRIES": "7",
 }
 
 
