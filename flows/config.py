@@ -46,7 +46,10 @@ class SceneConfig(Config):
     stages: StagesConfig = StagesConfig()
     ingest: IngestConfig = IngestConfig()
     sfm: SfmConfig = SfmConfig()
-    split: Annotated[EveryNth | TrainOn, Field(discriminator="kind")] = EveryNth()
+    split: Annotated[
+        EveryNth | TrainOn,
+        Field(discriminator="kind", description="Which photos are held out, to score against."),
+    ] = EveryNth()
     splat: SplatConfig = SplatConfig()
     views: ViewsConfig = ViewsConfig()
     refine: RefineConfig = RefineConfig()

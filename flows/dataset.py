@@ -10,11 +10,13 @@ from prefect.runtime import flow_run
 
 from flows.config import SceneConfig
 from flows.manifest import find_scenes
+from flows.quiet import tell_errors_in_a_sentence
 from flows.resume import resumed
-from flows.runs import RunRecord, is_known, lock_of, new_run_name, refusal_of, save_run
+from flows.runs import RunRecord, dataset_tag, is_known, lock_of, new_run_name, refusal_of, save_run
 from flows.scene_runs import run_scenes
 from flows.server import lock
 from flows.settings import Settings
+from flows.tagging import tag_flow_run
 from flows.worker import end_with_worker, is_retry
 from storage.arrays import remove_abandoned_staging
 
@@ -41,14 +43,16 @@ async def reconstruct_dataset(
     Retried in Prefect's UI, the flow run resumes its run.
 
     Args:
-        dataset: a folder of scene folders or a manifest.
+        dataset: a folder of scene folders or a manifest, as the workers see it.
         run: the name its rows are kept under; made from the dataset and the time where absent.
         only: names of the scenes to take; all where empty.
         config: everything that changes results.
         deployment: of the scene flow; its pool decides where scenes run.
         queue: of the pool, where a worker of its own serves this run.
     """
+    tell_errors_in_a_sentence()
     run = run or str(flow_run.name)
+    tag_flow_run(dataset_tag(Path(dataset)))
     with end_with_worker(), lock(lock_of(run), refused=refusal_of(run)):
         settings = Settings()
         store = settings.open_store()

@@ -1,4 +1,4 @@
-"""Keeping Prefect's log of errors that explain themselves out of the terminal."""
+"""Errors that explain themselves, in Prefect's log: their sentence, and in our terminal nothing."""
 
 import logging
 
@@ -16,8 +16,28 @@ def leave_told_errors_to_us() -> None:
                 handler.addFilter(_is_not_told)
 
 
+def tell_errors_in_a_sentence() -> None:
+    """Have errors raised on purpose stand in the UI's log once, and without their traceback.
+
+    Call in a flow run.
+    """
+    for name in ("prefect.flow_runs", "prefect.task_runs"):
+        for handler in logging.getLogger(name).handlers:
+            handler.addFilter(_shorten)
+
+
+def _shorten(record: logging.LogRecord) -> bool:
+    if not (record.exc_info and isinstance(record.exc_info[1], UnseenError)):
+        return True
+    record.told = record.exc_info[1]
+    record.exc_info = None
+    return not record.getMessage().startswith("Engine execution")  # the same error once more
+
+
 def _is_not_told(record: logging.LogRecord) -> bool:
     if record.exc_info:
         return not isinstance(record.exc_info[1], UnseenError)
+    if hasattr(record, "told"):
+        return False
     # What a failed run closes with: the error once more, in one line.
     return not record.getMessage().startswith("Finished in state Failed")

@@ -10,10 +10,20 @@ from prefect.client.schemas.objects import State
 
 from flows.config import SceneConfig, Stage, overridden
 from flows.manifest import SceneEntry, find_scenes
-from flows.runs import RunRecord, load_run, lock_of, refusal_of, save_run, scenes_to_resume
+from flows.quiet import tell_errors_in_a_sentence
+from flows.runs import (
+    RunRecord,
+    dataset_tag,
+    load_run,
+    lock_of,
+    refusal_of,
+    save_run,
+    scenes_to_resume,
+)
 from flows.scene_runs import run_scenes
 from flows.server import lock
 from flows.settings import Settings
+from flows.tagging import tag_flow_run
 from flows.worker import end_with_worker
 from storage.arrays import Store, remove_abandoned_staging
 
@@ -35,6 +45,7 @@ async def resume_dataset(
         deployment: of the scene flow; its pool decides where scenes run.
         queue: of the pool, where a worker of its own serves this run.
     """
+    tell_errors_in_a_sentence()
     with end_with_worker(), lock(lock_of(run), refused=refusal_of(run)):
         store = Settings().open_store()
         store.check_writable()
@@ -59,6 +70,7 @@ async def resumed(
         InputError: there is no such run, or it has no such scene.
     """
     record = load_run(store, run)
+    tag_flow_run(dataset_tag(Path(record.dataset)))
     entries = _entries(record)
     record = replace(record, scenes=tuple(entry.name for entry in entries))
     chosen = scenes_to_resume(store, record, scenes)

@@ -58,9 +58,14 @@ def dataset_tag(dataset: Path) -> str:
     return f"dataset:{name_of(dataset)}"
 
 
+def scene_tag(scene: str) -> str:
+    """The tag in Prefect of all flow runs of a scene."""
+    return f"scene:{scene}"
+
+
 def tags_of(record: RunRecord, scene: str) -> list[str]:
     """The tags in Prefect of a scene's flow run and of its stages."""
-    return [tag_of(record.run), dataset_tag(Path(record.dataset)), f"scene:{scene}"]
+    return [tag_of(record.run), dataset_tag(Path(record.dataset)), scene_tag(scene)]
 
 
 def lock_of(run: str) -> str:

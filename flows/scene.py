@@ -6,19 +6,21 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from prefect import flow
-from prefect.artifacts import create_markdown_artifact
+from prefect import flow, tags
 from prefect.client.orchestration import get_client
 from prefect.runtime import flow_run
 from prefect.states import Crashed
 
 from flows.config import SceneConfig, Stage
+from flows.quiet import tell_errors_in_a_sentence
 from flows.report.run_page import run_page
-from flows.report.scene_page import artifact_key, scene_page
-from flows.runs import is_known, load_run
+from flows.report.scene_page import scene_page
+from flows.report.show import show_page
+from flows.runs import is_known, load_run, scene_tag, tag_of
 from flows.settings import Settings
 from flows.stages import StageRunner
 from flows.summary import rows_of, summary_of
+from flows.tagging import tag_flow_run
 from flows.worker import end_with_worker, is_retry, show_life
 from storage.errors import UnseenError
 from storage.handles import ArrayHandle
@@ -57,6 +59,7 @@ def reconstruct_scene(
         UnseenError: the photos or the machine did not allow it; the row in ``scenes`` says why.
     """
     show_life()
+    tell_errors_in_a_sentence()
     settings = Settings()
     site = settings.site()
     started = time.monotonic()
@@ -81,15 +84,13 @@ def reconstruct_scene(
         tell_limit=tell_limit,
     )
     row: dict[str, Any] = {}
+    artefacts: dict[str, ArrayHandle] = {}
     try:
-        with end_with_worker():
+        with end_with_worker(), tags(*tag_flow_run(tag_of(run), scene_tag(scene))):
             artefacts = _stages(stages, folder, config)
         for table, rows in rows_of(artefacts).items():
             write_rows(site.store, table, run=run, scene=scene, rows=rows)
         row = {"state": "completed", **summary_of(artefacts)}
-        page = scene_page(scene, row, artefacts)
-        key = artifact_key("scene", scene)
-        create_markdown_artifact(page, key=key, description=f"Result of {scene}")
     except Exception as error:
         row = {"state": "failed", **_told(error)}
         raise
@@ -97,11 +98,12 @@ def reconstruct_scene(
         # Last, so that a completed row means that all is written; and not at all where the process
         # is being ended, because then the dataset's flow says what became of it.
         if row:
+            cost = _cost(stages, time.monotonic() - started)
+            show_page(lambda: scene_page(scene, run, row | cost, artefacts))
             write_end(row)
             if is_retry() and is_known(site.store, run):
-                create_markdown_artifact(
-                    **run_page(site.store, load_run(site.store, run))
-                )  # its dataset's flow has ended
+                # Its dataset's flow has ended.
+                show_page(lambda: run_page(site.store, load_run(site.store, run)))
 
 
 def _stages(stages: StageRunner, folder: str, config: SceneConfig) -> dict[str, ArrayHandle]:

@@ -1,6 +1,7 @@
 """The scenes of a run, a flow run each: started, waited for, and those that died named."""
 
 import asyncio
+import contextlib
 import functools
 import os
 import re
@@ -24,6 +25,7 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import TERMINAL_STATES, FlowRun, State
 from prefect.deployments import arun_deployment
+from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Cancelling, Completed, Crashed, Failed
 
@@ -75,17 +77,18 @@ async def run_scenes(
             kind = type(entry.error).__name__
             _write_end(store, run, entry.name, "failed", kind, str(entry.error))
     before = rows_written_at(store, run)
-    # One after the other, because the pool hands scenes out in the order in which they came.
-    all_started = [
-        await _start_scene(store, record, entry, deployment, queue, recompute_from)
-        for entry in entries
-        if entry.error is None
-    ]
     async with get_client() as client:
+        # One after the other, because the pool hands scenes out in the order in which they came.
+        all_started = [
+            await _start_scene(client, store, record, entry, deployment, queue, recompute_from)
+            for entry in entries
+            if entry.error is None
+        ]
         await _end_scenes(client, all_started, run, store, before)
 
     _compact(store, record)
-    await acreate_markdown_artifact(**await asyncio.to_thread(run_page, store, record))
+    page = await asyncio.to_thread(run_page, store, record)
+    await _patiently(functools.partial(acreate_markdown_artifact, **page))
     rows = read_table(store, "scenes", run=run)
     return _verdict(record, rows)
 
@@ -111,6 +114,7 @@ def _open(client: Any, run: str) -> list[FlowRun]:
 
 
 async def _start_scene(
+    client: PrefectClient,
     store: Store,
     record: RunRecord,
     entry: SceneEntry,
@@ -144,6 +148,9 @@ async def _start_scene(
         timeout=0,
     )
     started: FlowRun = await _patiently(start)
+    if started.parent_task_run_id is not None:  # of what stands for it in our run, named by chance
+        with contextlib.suppress(HTTPError):
+            await client.set_task_run_name(started.parent_task_run_id, entry.name)
     return started
 
 
@@ -170,12 +177,15 @@ async def _end_scenes(
     """Wait for the scenes, and see to their rows; see :func:`write_missing_row`."""
     waiting = {one.id for one in started}
     dead_since: dict[UUID, float] = {}
+    log, count = get_run_logger(), len(waiting)
     while waiting:
         await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
         for ended in await _patiently(functools.partial(ended_among, client, waiting)):
             waiting.remove(ended.id)
             write_missing_row(store, run, ended, before)
             forget_lock(life_of(ended.id))
+            how = (ended.state_name or "ended").lower()
+            log.info("%s %s; %d of %d have ended", ended.name, how, count - len(waiting), count)
         now = time.monotonic()
         for dead in [one for one in waiting if is_free(life_of(one))]:
             if now - dead_since.setdefault(dead, now) > SECONDS_TO_REPORT:

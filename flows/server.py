@@ -472,4 +472,5 @@ def _forget_dead_server() -> None:
 
 
 def _server_environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name != "PREFECT_API_URL"}
+    ours = {"PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false"}
+    return ours | {name: value for name, value in os.environ.items() if name != "PREFECT_API_URL"}

@@ -10,7 +10,9 @@ from typing import Any, get_args
 
 import psutil
 from prefect.client.schemas.objects import State, TaskRun
+from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
 from prefect.filesystems import RemoteFileSystem
+from prefect.logging import get_run_logger
 from prefect.tasks import Task
 
 from flows.config import Stage
@@ -22,6 +24,9 @@ from storage.names import object_name
 from tasks.caching import RECORDS, is_fault_of_the_machine
 from tasks.errors import TimeLimitError
 from tasks.site import Site
+
+SECONDS_OF_PATIENCE = 600.0
+SECONDS_BETWEEN_STARTS = 5.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -65,9 +70,10 @@ class StageRunner:
         memory = PeakMemory()
         tell = functools.partial(self._tell_limit, stage.name, memory)
         with memory, time_limit(self.limit_seconds, tell):
-            state = recalled_or_run(
-                self.scene, *inputs, site=self.site, **parameters, return_state=True
+            start = functools.partial(
+                recalled_or_run, self.scene, *inputs, site=self.site, **parameters
             )
+            state = _patiently(start)
         row = {
             "stage": stage.name,
             "seconds": time.monotonic() - started,
@@ -84,6 +90,13 @@ class StageRunner:
             if handle is not None:
                 row |= {"digest": handle.digest, "uri": handle.uri}
             self._add(row)
+            get_run_logger().info(
+                "%s: %s in %.1f s, with up to %.0f MiB",
+                stage.name,
+                "recalled" if row["cached"] else row["state"],
+                row["seconds"],
+                memory.peak_mib,
+            )
 
     def _tell_limit(self, stage: str, memory: "PeakMemory") -> None:
         self._add(
@@ -112,6 +125,22 @@ class StageRunner:
         return self.recompute_from is not None and (
             order.index(stage) >= order.index(self.recompute_from)
         )
+
+
+def _patiently(start: Callable[..., Any]) -> State[ArrayHandle]:
+    """Start a stage; again where the server is too busy to say whether its tags are limited.
+
+    Prefect asks that of every task run with tags before it begins, and fails without an answer.
+    """
+    deadline = time.monotonic() + SECONDS_OF_PATIENCE
+    while True:
+        try:
+            state: State[ArrayHandle] = start(return_state=True)
+            return state
+        except ConcurrencySlotAcquisitionError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(SECONDS_BETWEEN_STARTS)
 
 
 def cache_storage(store: Store) -> Any:

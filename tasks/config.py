@@ -1,14 +1,21 @@
 """The base of every stage's config."""
 
+import re
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 
+def _title(model: type) -> str:
+    """What Prefect's form calls a part: 'Splat' for SplatConfig, 'Every nth' for EveryNth."""
+    name = model.__name__.removesuffix("Config")
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).capitalize()
+
+
 class Config(BaseModel):
     """Frozen and closed: a config is part of a cache key, and a typo in one is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", model_title_generator=_title)
 
 
 def _require_kind(schema: dict[str, Any]) -> None:

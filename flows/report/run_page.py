@@ -1,17 +1,67 @@
 """The page of a run in Prefect's UI: the table of its scenes."""
 
 from pathlib import Path
+from typing import Any
 
-from flows.report.scene_page import artifact_key
-from flows.report.table import markdown_report
+import pandas as pd
+
+from flows.report.scene_page import Page, artifact_key
+from flows.report.table import (
+    EXPLANATION,
+    counts_of,
+    escaped,
+    markdown_table,
+    remarks_of,
+    scene_rows,
+    shown_columns,
+)
 from flows.runs import RunRecord, name_of
 from storage.arrays import Store
 
+PARTS = {
+    "Scenes": ("photos", "split", "psnr_db", "ssim", "seconds"),
+    "Views repaired, and learned from": (
+        *("refined_gain_db", "refined_share_worse"),
+        *("control_gain_db", "distilled_gain_db", "shipped"),
+    ),
+    "Cameras and geometry": (
+        *("registered_share", "reprojection_error_px"),
+        *("rotation_error_deg", "centre_error_relative", "depth_error_relative"),
+    ),
+    "Confidence and cost": (
+        *("confidence_spearman", "confidence_ause"),
+        *("gaussians", "peak_memory_mib", "cached"),
+    ),
+}
+"""The report's columns in tables that have room: a wider one would lie under what stands beside."""
+MAX_REMARKS = 50
 
-def run_page(store: Store, record: RunRecord) -> dict[str, str]:
-    """The table as the dataset's markdown artifact, whose history has the earlier runs."""
-    return {
-        "key": artifact_key("dataset", name_of(Path(record.dataset))),
-        "markdown": markdown_report(store, record.run),
-        "description": record.run,
-    }
+
+def run_page(store: Store, record: RunRecord) -> Page:
+    """The report, whose history has the dataset's earlier runs, with links to its scenes' pages."""
+    rows = scene_rows(store, record.run)
+    lines = [f"# {escaped(record.run)}", "", f"**{counts_of(rows)}**"]
+    remarks = [f"- {escaped(remark)}" for remark in remarks_of(rows)]
+    if (more := len(remarks) - MAX_REMARKS) > 0:
+        remarks[MAX_REMARKS:] = [f"- and {more} more, see 'unseen report'"]
+    lines += ["", *remarks]
+    shown = shown_columns(rows)
+    for title, fields in PARTS.items():
+        columns = [column for column in shown if column.field in fields]
+        if columns or title == "Scenes":
+            lines += ["", f"## {title}", "", *markdown_table(rows, columns, name=_link)]
+    lines += ["", EXPLANATION]
+    return Page(
+        key=artifact_key("dataset", name_of(Path(record.dataset))),
+        markdown="\n".join(lines) + "\n",
+        description=f"{record.run}: {counts_of(rows)}",
+    )
+
+
+def _link(row: Any) -> str:
+    """To the scene's pages, if its process lived to write one: then its cost is known."""
+    scene = str(row["scene"])
+    if pd.isna(row["seconds"]):
+        return escaped(scene)
+    name = escaped(scene).replace("[", "\\[").replace("]", "\\]")
+    return f"[{name}](../key/{artifact_key('scene', scene)})"

@@ -5,31 +5,62 @@ import io
 import re
 from collections.abc import Mapping
 from hashlib import sha256
-from typing import Any
+from typing import Any, TypedDict
 
-import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
-from flows.report.pictures import held_out_views
+from flows.report.pictures import HeldOutView, held_out_views
+from flows.report.table import COMPLETED, EXPLANATION, escaped, figures_of
 from storage.handles import ArrayHandle
 
 PICTURES = 3
-PICTURE_WIDTH = 360
-MAX_PICTURE_BYTES = 30_000
-"""Prefect's events refuse large artifacts, so a page stays under a tenth of a megabyte."""
+WIDTHS = (360, 240, 160, 80)
+"""Of a picture on the page, pixels: the first at which all have room."""
+IN_A_ROW = 2
+LABEL_HEIGHT = 20
+GAP = 6
+FONT = ImageFont.load_default(14)
+QUALITIES = (80, 60, 40)
+MAX_PAGE_BYTES = 100_000
+"""Prefect's events refuse large artifacts."""
+MAX_TEXT_BYTES = 20_000
 
 
-def scene_page(scene: str, row: Mapping[str, Any], artefacts: Mapping[str, ArrayHandle]) -> str:
-    """Markdown: the figures of the scene's row, then photo and render of some held-out views."""
-    figures = [f"| {name} | {_figure(value)} |" for name, value in row.items() if value is not None]
-    lines = [f"# {scene}", "", "| figure | value |", "|---|---|", *figures]
+class Page(TypedDict):
+    """A markdown artifact, whose history has the earlier ones of its key."""
+
+    key: str
+    markdown: str
+    description: str
+
+
+def scene_page(
+    scene: str, run: str, row: Mapping[str, Any], artefacts: Mapping[str, ArrayHandle]
+) -> Page:
+    """How the scene ended, and its figures; then, of some held-out views, the photo beside what
+    each stage shows from there: at most ``MAX_PAGE_BYTES`` of markdown."""
+    lines = [f"# {escaped(scene)}", "", f"**{row['state']}** in the run {escaped(run)}"]
+    if message := row.get("error_message"):
+        lines[-1] += f": {_shortened(message)}"
+    if figures := figures_of(row):
+        lines += ["", "| figure | value |", "|---|---:|"]
+        lines += [f"| {title} | {escaped(value)} |" for title, value in figures]
+    if rejected := row.get("rejected"):
+        lines += ["", f"It went on without {_shortened(rejected)}."]
     evaluation = artefacts.get("evaluation")
-    for view in held_out_views(evaluation, PICTURES) if evaluation else ():
-        strip = np.concatenate([view.photo, *view.pictures], axis=1)
-        picture = base64.b64encode(_jpeg(strip, 1 + len(view.pictures))).decode()
-        lines += ["", f"{view.name}: photo, {', '.join(view.scores)}", ""]
-        lines.append(f"![{view.name}](data:image/jpeg;base64,{picture})")
-    return "\n".join(lines) + "\n"
+    views = held_out_views(evaluation, PICTURES) if evaluation else []
+    if views:
+        lines += ["", "## Held-out photos, and what each stage shows from there"]
+    for view in views:
+        name, room = escaped(view.name), (MAX_PAGE_BYTES - MAX_TEXT_BYTES) // len(views)
+        lines += ["", f"**{name}**", "", f"![](data:image/jpeg;base64,{_grid(view, room)})"]
+    if row["state"] == COMPLETED:
+        lines += ["", EXPLANATION]
+    return Page(
+        key=artifact_key("scene", scene),
+        markdown="\n".join(lines) + "\n",
+        description=f"{row['state']} in {run}",
+    )
 
 
 def artifact_key(kind: str, name: str) -> str:
@@ -38,19 +69,30 @@ def artifact_key(kind: str, name: str) -> str:
     return f"{kind}-{readable[:60]}-{sha256(name.encode()).hexdigest()[:6]}"
 
 
-def _figure(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value).replace("|", "\\|")
+def _shortened(text: str) -> str:
+    return escaped(text if len(text) <= 2000 else f"{text[:2000]} ...")
 
 
-def _jpeg(pixels: np.ndarray, pictures: int) -> bytes:
-    """A small JPEG of at most ``MAX_PICTURE_BYTES``, of so many pictures side by side."""
-    picture = Image.fromarray(pixels)
-    width = pictures * PICTURE_WIDTH
-    height = round(picture.height * width / picture.width)
-    picture = picture.resize((width, height), Image.Resampling.LANCZOS)
-    for quality in (80, 60, 40, 20, 5):
-        buffer = io.BytesIO()
-        picture.save(buffer, "JPEG", quality=quality)
-        if buffer.tell() <= MAX_PICTURE_BYTES:
-            break
-    return buffer.getvalue()
+def _grid(view: HeldOutView, room: int) -> str:
+    """Photo and pictures, each with what it is above it, two in a row: a JPEG as base64 text of at
+    most so many bytes."""
+    labels = ("photo", *view.scores)
+    pictures = [Image.fromarray(pixels) for pixels in (view.photo, *view.pictures)]
+    text = ""
+    for width in WIDTHS:
+        height = max(1, round(pictures[0].height * width / pictures[0].width))
+        across, down = width + GAP, height + LABEL_HEIGHT + GAP
+        rows = -(-len(pictures) // IN_A_ROW)
+        grid = Image.new("RGB", (IN_A_ROW * across - GAP, rows * down - GAP), "white")
+        for place, (label, picture) in enumerate(zip(labels, pictures, strict=True)):
+            left, top = place % IN_A_ROW * across, place // IN_A_ROW * down
+            ImageDraw.Draw(grid).text((left + 4, top + 3), label, "black", FONT)
+            scaled = picture.resize((width, height), Image.Resampling.LANCZOS)
+            grid.paste(scaled, (left, top + LABEL_HEIGHT))
+        for quality in QUALITIES:
+            buffer = io.BytesIO()
+            grid.save(buffer, "JPEG", quality=quality)
+            text = base64.b64encode(buffer.getvalue()).decode()
+            if len(text) <= room:
+                return text
+    return text

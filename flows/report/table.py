@@ -1,6 +1,6 @@
 """The table of a run: how good each scene became, what it cost, and why the others failed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from flows.runs import load_run
+from storage import metrics
 from storage.arrays import Store
 from storage.metrics import read_table
 
@@ -68,6 +69,18 @@ def scene_rows(store: Store, run: str) -> pd.DataFrame:
     rows = read_table(store, "scenes", run=run).set_index("scene")
     rows = rows.reindex(sorted(load_run(store, run).scenes)).rename_axis("scene").reset_index()
     rows["state"] = rows["state"].fillna(NO_RESULT)
+    return _derived(rows)
+
+
+def figures_of(row: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What a scene's row has of the report's columns: the title and the figure of each."""
+    rows = _derived(pd.DataFrame([row]).reindex(columns=list(metrics.COLUMNS["scenes"])))
+    (_, figures), *_ = rows.iterrows()
+    return [(column.title, _cell(figures, column)) for column in shown_columns(rows)]
+
+
+def _derived(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with what the report derives from them."""
     training, held_out = rows["training_photos"], rows["held_out_photos"]
     rows["split"] = [
         None if pd.isna(a) else f"{a:.0f} / {b:.0f}"
@@ -87,7 +100,7 @@ def scene_rows(store: Store, run: str) -> pd.DataFrame:
 def terminal_report(store: Store, run: str, console: Console) -> Table:
     """For a terminal: as many columns as have room in it."""
     rows = scene_rows(store, run)
-    columns = _shown_columns(rows)
+    columns = shown_columns(rows)
     unbounded = console.options.update(max_width=10_000)
     count = len(columns)
     while True:
@@ -105,7 +118,7 @@ def terminal_report(store: Store, run: str, console: Console) -> Table:
 
 def _table(run: str, rows: pd.DataFrame, columns: Sequence[Column]) -> Table:
     table = Table(
-        title=f"{escape(run)}: {_counts(rows)}",
+        title=f"{escape(run)}: {counts_of(rows)}",
         caption=EXPLANATION,
         title_justify="left",
         caption_justify="left",
@@ -124,16 +137,28 @@ def _table(run: str, rows: pd.DataFrame, columns: Sequence[Column]) -> Table:
 def markdown_report(store: Store, run: str) -> str:
     """The same for people and pages that read markdown."""
     rows = scene_rows(store, run)
-    shown = _shown_columns(rows)
-    lines = [f"# {_escaped(run)}", "", f"{_counts(rows)}. {EXPLANATION}", ""]
-    lines.append("| scene | state | " + " | ".join(column.title for column in shown) + " |")
-    lines.append("|---|---|" + "---:|" * len(shown))
-    for _, row in rows.iterrows():
-        cells = [_escaped(row["scene"]), row["state"], *(_cell(row, column) for column in shown)]
-        lines.append(f"| {' | '.join(cells)} |")
+    lines = [f"# {escaped(run)}", "", f"{counts_of(rows)}. {EXPLANATION}", ""]
+    lines += markdown_table(rows, shown_columns(rows))
     if remarks := remarks_of(rows):
-        lines += ["", *(f"- {_escaped(remark)}" for remark in remarks)]
+        lines += ["", *(f"- {escaped(remark)}" for remark in remarks)]
     return "\n".join(lines) + "\n"
+
+
+def markdown_table(
+    rows: pd.DataFrame, columns: Sequence[Column], *, name: Callable[[Any], str] | None = None
+) -> list[str]:
+    """The lines of a table with each scene's name, state and columns.
+
+    Args:
+        name: of a row's scene, as markdown; as it is where absent.
+    """
+    lines = ["| scene | state | " + " | ".join(column.title for column in columns) + " |"]
+    lines.append("|---|---|" + "---:|" * len(columns))
+    for _, row in rows.iterrows():
+        scene = name(row) if name else escaped(row["scene"])
+        cells = [scene, row["state"], *(_cell(row, column) for column in columns)]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
 
 
 def remarks_of(rows: pd.DataFrame) -> list[str]:
@@ -147,7 +172,7 @@ def remarks_of(rows: pd.DataFrame) -> list[str]:
     return remarks
 
 
-def _shown_columns(rows: pd.DataFrame) -> list[Column]:
+def shown_columns(rows: pd.DataFrame) -> list[Column]:
     """Columns in which any scene has a figure."""
     return [column for column in COLUMNS if rows[column.field].notna().any()]
 
@@ -157,11 +182,12 @@ def _cell(row: Any, column: Column) -> str:
     return "-" if pd.isna(value) else column.show(value)
 
 
-def _counts(rows: pd.DataFrame) -> str:
+def counts_of(rows: pd.DataFrame) -> str:
+    """How many scenes completed, in words."""
     completed = int((rows["state"] == COMPLETED).sum())
     return f"{completed} of {len(rows)} scenes completed"
 
 
-def _escaped(text: object) -> str:
+def escaped(text: object) -> str:
     """Text that neither ends a cell nor is taken for HTML."""
     return " ".join(str(text).replace("|", "\\|").replace("<", "&lt;").split("\n"))

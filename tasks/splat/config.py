@@ -173,8 +173,13 @@ class SplatConfig(Config):
         description="Of corrections of the training photos' poses, radians and extents of the "
         "scene; 0 = poses stay. 1e-3 is for poses that are off by pixels; SfM's own lose by it.",
     )
-    init: Annotated[DenseConfig | Points | Ply, Field(discriminator="kind")] = DenseConfig()
-    densify: Annotated[Densify, Field(discriminator="kind")] = Default()
+    init: Annotated[
+        DenseConfig | Points | Ply,
+        Field(discriminator="kind", description="What the fit starts from."),
+    ] = DenseConfig()
+    densify: Annotated[
+        Densify, Field(discriminator="kind", description="How Gaussians come and go.")
+    ] = Default()
     memory_gib: float = Field(
         default=2.0,
         gt=0,

@@ -27,11 +27,12 @@ from flows.serve import check_datasets, plan_workers
 from storage.arrays import Store
 from storage.metrics import read_table
 from tasks.errors import InputError
-from tests.commands import output_of
+from tests.commands import output_of, script
 from tests.flows.conftest import ROOT
 from tests.flows.test_server import environment_of, free_port
 
 PREFECT = (sys.executable, "-m", "prefect")
+screenshots = script("screenshots")
 
 
 @given(
@@ -94,7 +95,7 @@ class Machine:
     @contextlib.contextmanager
     def serving(self) -> Iterator["subprocess.Popen[bytes]"]:
         code = "from flows.cli import main; main()"
-        words = ["serve", str(self.dataset), "--cron", "0 2 1 1 *", "--stages.until", "ingest"]
+        words = ["serve", str(self.dataset), "--cron", "0 2 1 * *", "--stages.until", "ingest"]
         words += ["--store", str(self.store), "--at-once", "1"]
         with (
             self.log.open("wb") as log,
@@ -135,6 +136,18 @@ class Machine:
         api = f"http://127.0.0.1:{self.environment['PREFECT_SERVER_API_PORT']}/api"
         place = self.environment | {"PREFECT_API_URL": api}
         return json.loads(output_of(*PREFECT, "api", *words, environment=place, cwd=ROOT))
+
+    def find(self, kind: str, **wanted: Any) -> list[dict[str, Any]]:
+        """Flow runs, task runs, artifacts or logs, as Prefect's API filters them."""
+        asked = json.dumps({kind: wanted})
+        return list(self.ask("POST", f"/{kind}/filter", "--data", asked))
+
+    def page_of(self, flow_run: str) -> str:
+        """The markdown that a flow run put into the UI."""
+        pages = self.find(
+            "artifacts", flow_run_id={"any_": [flow_run]}, type={"any_": ["markdown"]}
+        )
+        return str(pages[0]["data"])
 
     def run(self, deployment: str, **parameters: Any) -> str:
         """The identity of a flow run that was asked for."""
@@ -199,8 +212,17 @@ def test_scheduled_runs_are_new_ones_that_find_new_scenes_and_a_retry_ends_with_
     with machine.serving() as process:
         found = machine.ask("GET", "/deployments/name/dataset/scheduled%20photos")
         (schedule,) = found["schedules"]
-        assert schedule["schedule"]["cron"] == "0 2 1 1 *"
+        assert schedule["schedule"]["cron"] == "0 2 1 * *"
         assert schedule["active"]
+        due: list[str] = []
+
+        def is_due() -> bool:
+            runs = machine.find("flow_runs", deployment_id={"any_": [found["id"]]})
+            due[:] = [run["expected_start_time"] for run in runs if run["auto_scheduled"]]
+            return bool(due)
+
+        until(is_due, machine.log.read_text, 240, pause=2)
+        assert {time[8:19] for time in due} == {"01T02:00:00"}
 
         # As the schedule does it: with the deployment's own parameters.
         first = machine.until_ended(machine.run("dataset/scheduled photos"))
@@ -239,6 +261,88 @@ def test_scheduled_runs_are_new_ones_that_find_new_scenes_and_a_retry_ends_with_
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=120) == 0
     assert machine.processes() == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_the_ui_finds_what_ran_by_its_tags_and_says_once_why_a_scene_failed(
+    machine: Machine,
+) -> None:
+    dataset = machine.dataset.parent / "seen"
+    photograph(dataset / "good", seed=3)
+    (dataset / "bad").mkdir()
+    for index in range(4):
+        (dataset / "bad" / f"{index}.jpg").write_text("no photo")
+    config = {"stages": {"until": "ingest"}}
+    with machine.serving():
+        # As a person does it, with a deployment that knows no dataset.
+        asked = machine.run("dataset/datasets", dataset=str(dataset), run="seen", config=config)
+        parent = machine.until_ended(asked)
+        assert parent["state_type"] == "FAILED"
+        assert "dataset:seen" in parent["tags"]
+
+        scenes = machine.find("flow_runs", tags={"all_": ["run:seen", "dataset:seen"]})
+        assert {one["name"]: one["state_type"] for one in scenes} == {
+            "good": "COMPLETED",
+            "bad": "FAILED",
+        }
+        assert all(f"scene:{one['name']}" in one["tags"] for one in scenes)
+        ids = {one["name"]: one["id"] for one in scenes}
+
+        def staged() -> dict[str, set[str]]:
+            found = machine.find("task_runs", tags={"all_": ["stage:ingest", "dataset:seen"]})
+            return {one["name"]: set(one["tags"]) for one in found}
+
+        names = {"ingest/good", "ingest/bad"}
+        until(lambda: set(staged()) == names, lambda: str(staged()))  # they are told as events
+        assert all(f"scene:{name.partition('/')[2]}" in tags for name, tags in staged().items())
+        stand_ins = machine.find("task_runs", flow_run_id={"any_": [parent["id"]]})
+        assert {one["name"] for one in stand_ins} == {"good", "bad"}
+
+        page = machine.page_of(parent["id"])
+        assert "1 of 2 scenes completed" in page
+        assert "none of the 4 files" in page
+        assert "**completed** in the run seen" in machine.page_of(ids["good"])
+        assert "none of the 4 files" in machine.page_of(ids["bad"])
+
+        def said() -> list[str]:
+            found = machine.find("logs", flow_run_id={"any_": [ids["bad"]]})
+            return [one["message"] for one in found]
+
+        until(lambda: any("Finished in state Failed" in one for one in said()), lambda: str(said()))
+        assert any("none of the 4 files" in one for one in said())
+        assert not any("Traceback" in one for one in said())
+
+        # What a late heartbeat has the automation ask for.
+        crash = json.dumps({"state": {"type": "CRASHED"}})
+        machine.ask("POST", f"/flow_runs/{ids['bad']}/set_state", "--data", crash)
+        assert machine.ask("GET", f"/flow_runs/{ids['bad']}")["state_type"] == "FAILED"
+
+        again = machine.until_ended(machine.run("resume/datasets", run="seen", scenes=["good"]))
+        assert again["name"] == "resume seen"
+        assert "dataset:seen" in again["tags"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.skipif(screenshots.find_chromium() is None, reason="there is no Chromium here")
+def test_the_form_explains_every_field(machine: Machine, tmp_path: Path) -> None:
+    known = SceneConfig.model_json_schema()["$defs"]
+    shown = ("Ingest", "Video", "Sfm", "Splat", "Dense", "Default", "Every nth", "Views", "Distil")
+    with machine.serving(), screenshots.chromium(screenshots.find_chromium()) as page:
+        form = machine.ask("GET", "/deployments/name/dataset/datasets")["id"]
+        port = machine.environment["PREFECT_SERVER_API_PORT"]
+        page.open(f"http://127.0.0.1:{port}/v2/deployments/deployment/{form}/run", "Distil")
+        text = " ".join(page.text().split())
+        picture = page.photograph(tmp_path, "form")
+    for part in (one for one in known.values() if one["title"] in shown):
+        assert part["title"] in text
+        for name, field in part["properties"].items():
+            if name != "kind" and "description" in field:
+                assert " ".join(field["description"].split()) in text
+    assert "Config (Optional)" not in text
+    assert picture.stat().st_size <= 150_000
+    assert len(Image.open(picture).convert("RGB").getcolors(2**24) or []) > 10
 
 
 @pytest.mark.slow

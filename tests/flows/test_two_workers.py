@@ -1,43 +1,30 @@
 """Two machines that share a server on Postgres and a store on S3, as the script starts them."""
 
-import importlib.util
 import shutil
-import sys
-from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import psutil
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "deployments" / "two_workers.py"
+from tests.commands import script
+from tests.flows.conftest import ROOT
 
-
-@pytest.fixture(scope="module")
-def script() -> Iterator[ModuleType]:
-    spec = importlib.util.spec_from_file_location("two_workers", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look for their module there
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
+TWO_WORKERS = script("two_workers")
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_two_workers_share_the_scenes_and_everything_ends_with_the_script(
-    script: ModuleType, photographed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    photographed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    postgres = script.find_postgres()
+    postgres = TWO_WORKERS.find_postgres()
     if postgres is None:
         pytest.skip("there is no Postgres here, Debian's package 'postgresql' has one")
-    monkeypatch.setenv("PYTHONPATH", str(SCRIPT.parents[1]))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
     for name in ("east side", "north", "west"):
         shutil.copytree(photographed, tmp_path / "photos" / name)
 
-    outcome = script.rehearse(tmp_path, tmp_path / "photos", postgres)
+    outcome = TWO_WORKERS.rehearse(tmp_path, tmp_path / "photos", postgres)
 
     first = outcome.scenes[outcome.scenes["run"] == "one"]
     second = outcome.scenes[outcome.scenes["run"] == "two"]
@@ -51,7 +38,7 @@ def test_two_workers_share_the_scenes_and_everything_ends_with_the_script(
     assert min(outcome.scenes_by_worker.values()) > 0
     assert outcome.flow_runs_in_postgres == 8
     assert outcome.answer_to_a_stranger == 401
-    assert script.faults_of(outcome, scenes=3) == []
+    assert TWO_WORKERS.faults_of(outcome, scenes=3) == []
     assert programs_with(str(tmp_path)) == []
 
 
