@@ -21,7 +21,7 @@ from flows.settings import Settings
 from flows.stages import StageRunner
 from flows.summary import rows_of, summary_of
 from flows.tagging import tag_flow_run
-from flows.worker import end_with_worker, is_retry
+from flows.worker import end_with_worker, is_retry, show_life
 from storage.errors import UnseenError
 from storage.handles import ArrayHandle
 from storage.metrics import write_rows
@@ -58,6 +58,7 @@ def reconstruct_scene(
     Raises:
         UnseenError: the photos or the machine did not allow it; the row in ``scenes`` says why.
     """
+    show_life()
     tell_errors_in_a_sentence()
     settings = Settings()
     site = settings.site()

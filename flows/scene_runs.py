@@ -27,21 +27,26 @@ from prefect.client.schemas.objects import TERMINAL_STATES, FlowRun, State
 from prefect.deployments import arun_deployment
 from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
-from prefect.states import Cancelled, Cancelling, Completed, Failed
+from prefect.states import Cancelled, Cancelling, Completed, Crashed, Failed
 
 from flows.config import Stage
 from flows.manifest import SceneEntry, folder_of
 from flows.report.run_page import run_page
 from flows.runs import RunRecord, tags_of
+from flows.server import forget_lock, is_free
 from flows.settings import Settings
 from flows.watch import scene_runs
+from flows.worker import life_of
 from storage.arrays import Store
-from storage.metrics import compact, read_scene, read_table, write_rows
+from storage.errors import IntegrityError
+from storage.metrics import compact, read_scene, read_table, remove_damaged_rows, write_rows
 from tasks.errors import TimeLimitError
 
 SECONDS_BETWEEN_LOOKS = 1.0
 SECONDS_TO_CANCEL = 30.0
 SECONDS_OF_PATIENCE = 600.0
+SECONDS_TO_REPORT = 30.0
+"""That a worker has to say how the process of a scene ended."""
 
 Answer = TypeVar("Answer")
 
@@ -81,7 +86,7 @@ async def run_scenes(
         ]
         await _end_scenes(client, all_started, run, store, before)
 
-    compact(store, run)
+    _compact(store, record)
     page = await asyncio.to_thread(run_page, store, record)
     await _patiently(functools.partial(acreate_markdown_artifact, **page))
     rows = read_table(store, "scenes", run=run)
@@ -171,14 +176,28 @@ async def _end_scenes(
 ) -> None:
     """Wait for the scenes, and see to their rows; see :func:`write_missing_row`."""
     waiting = {one.id for one in started}
+    dead_since: dict[UUID, float] = {}
     log, count = get_run_logger(), len(waiting)
     while waiting:
         await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
         for ended in await _patiently(functools.partial(ended_among, client, waiting)):
             waiting.remove(ended.id)
             write_missing_row(store, run, ended, before)
+            forget_lock(life_of(ended.id))
             how = (ended.state_name or "ended").lower()
             log.info("%s %s; %d of %d have ended", ended.name, how, count - len(waiting), count)
+        now = time.monotonic()
+        for dead in [one for one in waiting if is_free(life_of(one))]:
+            if now - dead_since.setdefault(dead, now) > SECONDS_TO_REPORT:
+                await _patiently(functools.partial(_crash_if_running, client, dead))
+
+
+async def _crash_if_running(client: PrefectClient, flow_run_id: UUID) -> None:
+    """Say the end of a scene whose process is no more; one that waits may have another soon."""
+    found = await client.read_flow_run(flow_run_id)
+    if found.state is not None and found.state.is_running():
+        untold: State[None] = Crashed(message="it is gone, and nobody told how it ended")
+        await client.set_flow_run_state(flow_run_id, untold, force=True)
 
 
 def write_missing_row(
@@ -190,9 +209,33 @@ def write_missing_row(
         before: when the rows of scenes were written before they started, by the clocks of their
             writers, which may go behind ours; see :func:`rows_written_at`.
     """
-    rows = read_scene(store, "scenes", run=run, scene=ended.name)
+    try:
+        rows = read_scene(store, "scenes", run=run, scene=ended.name)
+    except IntegrityError:  # of one scene: the others are waited for all the same
+        _write_end(store, run, ended.name, *_rows_lost(["scenes"]))
+        return
     if rows.empty or rows["written_at"].max() == before.get(ended.name):
         _write_end(store, run, ended.name, *_end_of(ended))
+
+
+def _compact(store: Store, record: RunRecord) -> None:
+    """Join the rows of a run's scenes; one whose rows are damaged is called failed."""
+    try:
+        compact(store, record.run)
+    except IntegrityError:
+        lost = remove_damaged_rows(store, record.run, record.scenes)
+        for scene, tables in lost.items():
+            _write_end(store, record.run, scene, *_rows_lost(tables))
+        compact(store, record.run)
+
+
+def _rows_lost(tables: Sequence[str]) -> tuple[str, str, str]:
+    """State, error type and message of a scene of which it cannot be told how it ended."""
+    message = (
+        f"some of its rows were damaged ({', '.join(tables)}) and are removed, so that it cannot "
+        "be told how it ended; run 'unseen resume' to have them written again"
+    )
+    return "failed", IntegrityError.__name__, message
 
 
 async def ended_among(client: PrefectClient, waiting: Collection[UUID]) -> Sequence[FlowRun]:

@@ -18,6 +18,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import psutil
 
@@ -30,11 +31,15 @@ SECONDS_TO_START = 300.0
 WORKER_ENVIRONMENT = {
     "PREFECT_WORKER_QUERY_SECONDS": "1",
     "PREFECT_LOGGING_LEVEL": "INFO",  # of the scenes, shown in the UI; our own terminal is quiet
+    # About four minutes, not one: a server that has too little of a busy machine costs no scene.
+    "PREFECT_CLIENT_MAX_RETRIES": "7",
 }
 
 
 _held: set[Path] = set()
 """Locks that this process holds."""
+_held_to_the_end: list[TextIO] = []
+"""Files of locks that this process holds until it has ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,15 +227,7 @@ def lock(name: str, *, refused: str | None = None) -> Iterator[None]:
     if file in _held:
         yield
         return
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        opened = file.open("w")
-    except OSError as error:
-        raise MachineError(
-            f"Prefect's home {_home()} cannot be written ({error.strerror}), where its server "
-            "keeps its database; set PREFECT_HOME to a folder that can"
-        ) from error
-    with opened:
+    with _opened(file) as opened:
         try:
             fcntl.flock(opened, fcntl.LOCK_EX | (fcntl.LOCK_NB if refused else 0))
         except BlockingIOError as error:
@@ -240,6 +237,34 @@ def lock(name: str, *, refused: str | None = None) -> Iterator[None]:
             yield
         finally:
             _held.remove(file)
+
+
+def lock_to_the_end(name: str) -> None:
+    """Hold a lock until this process has ended, however it ends; :func:`is_free` tells that.
+
+    Raises:
+        MachineError: Prefect's home cannot be written.
+    """
+    opened = _opened(_lock_file(name))
+    fcntl.flock(opened, fcntl.LOCK_EX)
+    _held_to_the_end.append(opened)
+
+
+def forget_lock(name: str) -> None:
+    """Remove the file of a lock that nobody will hold again."""
+    with contextlib.suppress(OSError):
+        _lock_file(name).unlink()
+
+
+def _opened(file: Path) -> TextIO:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        return file.open("w")
+    except OSError as error:
+        raise MachineError(
+            f"Prefect's home {_home()} cannot be written ({error.strerror}), where its server "
+            "keeps its database; set PREFECT_HOME to a folder that can"
+        ) from error
 
 
 def is_free(name: str) -> bool:

@@ -13,7 +13,7 @@ SECONDS_TO_TELL = 60.0
 
 @contextlib.contextmanager
 def time_limit(seconds: float, tell: Callable[[], None]) -> Iterator[None]:
-    """End this process with exit status 1 if the block takes longer.
+    """End this process with exit status 1 if the block takes longer; for the main thread.
 
     Nothing can stop a thread that is busy, so the process goes. Where native code hangs that holds
     the interpreter's lock, nobody can be told either: the kernel's SIGALRM ends the process some
@@ -38,6 +38,8 @@ def time_limit(seconds: float, tell: Callable[[], None]) -> Iterator[None]:
                 os._exit(1)
 
     watcher = threading.Thread(target=watch, daemon=True)
+    # Prefect handles the signal in Python, which would wait for the interpreter, too.
+    handler = signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, seconds + SECONDS_TO_TELL)
     watcher.start()
     try:
@@ -45,3 +47,4 @@ def time_limit(seconds: float, tell: Callable[[], None]) -> Iterator[None]:
     finally:
         ended.set()
         signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, handler)

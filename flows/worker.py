@@ -7,6 +7,7 @@ from uuid import UUID
 from prefect.client.orchestration import get_client
 from prefect.runtime import flow_run
 
+from flows.server import lock_to_the_end
 from tasks.processes import end_with_reader
 
 
@@ -17,8 +18,29 @@ def end_with_worker() -> contextlib.AbstractContextManager[None]:
     Where a command runs the flow in its own process there is no worker, and a reader such as 'head'
     may leave.
     """
-    started_for_this_run = os.environ.get("PREFECT__FLOW_RUN_ID") == flow_run.id
-    return end_with_reader() if started_for_this_run else contextlib.nullcontext()
+    return end_with_reader() if _started_for_this_run() else contextlib.nullcontext()
+
+
+def show_life() -> None:
+    """Have who waits for this flow run on this machine see when its process is no more.
+
+    A worker takes exit status 0 for a good end, and one that is killed says nothing at all: the
+    flow run would be called running for ever.
+
+    Raises:
+        MachineError: Prefect's home cannot be written.
+    """
+    if _started_for_this_run():
+        lock_to_the_end(life_of(UUID(flow_run.id)))
+
+
+def life_of(flow_run_id: UUID) -> str:
+    """The lock that the process of a flow run holds while it lives."""
+    return f"flow-run-{flow_run_id}"
+
+
+def _started_for_this_run() -> bool:
+    return os.environ.get("PREFECT__FLOW_RUN_ID") == flow_run.id
 
 
 def is_retry() -> bool:

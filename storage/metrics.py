@@ -179,6 +179,29 @@ def remove_run(store: Store, run: str) -> None:
             remove(store, f"metrics/{table}/{name}")
 
 
+def remove_damaged_rows(store: Store, run: str, scenes: Iterable[str]) -> Mapping[str, list[str]]:
+    """Delete the files of a run's single scenes that cannot be read.
+
+    The file that a run's scenes share after :func:`compact` stays: it holds others' rows too.
+
+    Returns:
+        The tables of which a scene lost its rows, by the scene.
+
+    Raises:
+        StoreError: the store cannot be reached or written.
+    """
+    lost: dict[str, list[str]] = {}
+    scene_of = {_part_name(run, scene): scene for scene in scenes}
+    for table in COLUMNS:
+        for name in scene_of.keys() & set(_files(store, table, run)):
+            try:
+                _read_parquet(store, table, name, ())
+            except IntegrityError:
+                remove(store, f"metrics/{table}/{name}")
+                lost.setdefault(scene_of[name], []).append(table)
+    return lost
+
+
 def table_faults(store: Store, run: str | None = None) -> Iterator[IntegrityError]:
     """An error for each file of a table, or of one run in it, that cannot be read.
 

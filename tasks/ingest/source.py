@@ -182,6 +182,24 @@ def digest_source(folder: Path) -> Source:
     return Source(folder=str(folder), digest=sha256(json.dumps(lines).encode()).hexdigest())
 
 
+def check_unchanged(source: Source) -> None:
+    """Refuse what was read from files that others wrote meanwhile: it has no digest to go under.
+
+    Raises:
+        InputError: the files are no more what they were when they were digested.
+        MachineError: the machine failed to read a file.
+    """
+    try:
+        unchanged = digest_source(Path(source.folder)).digest == source.digest
+    except InputError:  # such as for a sidecar that names a photo that has gone
+        unchanged = False
+    if not unchanged:
+        raise InputError(
+            f"the files in '{source.folder}' changed while they were read, so what was read is "
+            "neither the old scene nor the new one; run 'unseen resume' when nobody writes there"
+        )
+
+
 def _references(folder: Path) -> list[_Reference]:
     """What gives cameras, the one that counts first."""
     found = []

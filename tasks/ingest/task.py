@@ -1,11 +1,12 @@
 from pathlib import Path
+from typing import Any
 
 from prefect import task
 
 from storage.handles import ArrayHandle
 from tasks.caching import stage_cache, stage_progress
 from tasks.ingest.config import IngestConfig
-from tasks.ingest.source import Source
+from tasks.ingest.source import Source, check_unchanged
 from tasks.site import Site
 
 
@@ -16,4 +17,9 @@ def ingest_photos(scene: str, *, source: Source, config: IngestConfig, site: Sit
     from tasks.ingest.artefact import PhotosContent
 
     content = PhotosContent(Path(source.folder), config, stage_progress("ingest"))
-    return site.store.commit(scene, "photos", content, content.attributes)
+
+    def attributes() -> dict[str, Any]:
+        check_unchanged(source)  # all is read now, and nothing is kept yet
+        return content.attributes()
+
+    return site.store.commit(scene, "photos", content, attributes)

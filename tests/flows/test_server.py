@@ -242,12 +242,17 @@ def environment_of(home: Path, port: int) -> dict[str, str]:
 
 
 HOLD = "from flows.server import lock\nwith lock('it'):\n    print('held', flush=True); input()"
+HOLD_TO_THE_END = (
+    "from flows.server import lock_to_the_end\nlock_to_the_end('it')\n"
+    "print('held', flush=True); input()"
+)
 
 
-def test_a_lock_is_held_until_its_process_dies(home: Path) -> None:
+@pytest.mark.parametrize("hold", [HOLD, HOLD_TO_THE_END])
+def test_a_lock_is_held_until_its_process_dies(home: Path, hold: str) -> None:
     assert not server.is_free("it")  # it never was held
     holder = subprocess.Popen(
-        [sys.executable, "-c", HOLD],
+        [sys.executable, "-c", hold],
         env=environment_of(home, 1) | {"PYTHONPATH": str(ROOT)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -264,6 +269,8 @@ def test_a_lock_is_held_until_its_process_dies(home: Path) -> None:
     assert server.is_free("it")
     with server.lock("it", refused="somebody has it"):
         assert not server.is_free("it")
+    server.forget_lock("it")
+    assert not server.is_free("it")
 
 
 def test_a_home_that_cannot_be_written_is_said_to_be(tmp_path: Path) -> None:

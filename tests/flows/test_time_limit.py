@@ -13,18 +13,21 @@ from storage.metrics import read_table
 from tests.flows.conftest import ROOT, Command
 
 LIMITED = """
-import ctypes, signal, time
+import itertools, signal, time
 from flows import time_limit
 time_limit.SECONDS_TO_TELL = 0.3
+signal.signal(signal.SIGALRM, {handler})
 with time_limit.time_limit({seconds}, lambda: print("told", flush=True)):
     {work}
 print("ended", flush=True)
 """
 
 
-def ran(work: str, seconds: float) -> "subprocess.CompletedProcess[str]":
+def ran(
+    work: str, seconds: float, handler: str = "signal.SIG_DFL"
+) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-c", LIMITED.format(work=work, seconds=seconds)],
+        [sys.executable, "-c", LIMITED.format(work=work, seconds=seconds, handler=handler)],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
@@ -39,9 +42,16 @@ def test_a_busy_or_waiting_block_ends_its_process_after_it_was_told(work: str) -
     assert (ended.returncode, ended.stdout) == (1, "told\n")
 
 
-def test_native_code_that_holds_the_interpreter_is_ended_by_the_kernel() -> None:
-    ended = ran("ctypes.PyDLL(None).sleep(600)", seconds=0.2)
+@pytest.mark.parametrize("handler", ["signal.SIG_DFL", "lambda *_: print('handled')"])
+def test_native_code_that_holds_the_interpreter_is_ended_by_the_kernel(handler: str) -> None:
+    ended = ran("all(itertools.repeat(True))", seconds=0.2, handler=handler)
     assert (ended.returncode, ended.stdout) == (-signal.SIGALRM, "")
+
+
+def test_the_handler_that_was_there_is_there_again() -> None:
+    work = "time.sleep(0.01)\nsignal.raise_signal(signal.SIGALRM)"
+    ended = ran(work, seconds=60, handler="lambda *_: print('handled')")
+    assert (ended.returncode, ended.stdout) == (0, "handled\nended\n")
 
 
 @pytest.mark.parametrize("seconds", [0, 60])

@@ -9,7 +9,7 @@ import pytest
 from storage import parquet
 from storage.arrays import Store
 from storage.errors import IntegrityError
-from storage.metrics import read_table, write_rows
+from storage.metrics import compact, read_table, remove_damaged_rows, write_rows
 
 ROWS = [
     {"stage": "splat", "view": f"{number}.jpg", "psnr_db": 20.0 + number, "ssim": None}
@@ -50,6 +50,25 @@ def test_tables_of_other_runs_are_read_meanwhile(store: Store, written: Path) ->
     written.write_bytes(b"PAR1")
     write_rows(store, "views", run="other", scene="a", rows=ROWS)
     assert len(read_table(store, "views", run="other")) == len(ROWS)
+
+
+def test_damaged_rows_of_one_scene_are_removed_and_those_of_others_stay(
+    store: Store, written: Path
+) -> None:
+    write_rows(store, "views", run="r", scene="b", rows=ROWS)
+    write_rows(store, "scenes", run="r", scene="a", rows=[{"state": "completed"}])
+    written.write_bytes(written.read_bytes()[:-9])
+    with pytest.raises(IntegrityError):
+        compact(store, "r")
+    assert remove_damaged_rows(store, "r", ["a", "b"]) == {"a": ["views"]}
+    compact(store, "r")
+    assert set(read_table(store, "views")["scene"]) == {"b"}
+    assert set(read_table(store, "scenes")["scene"]) == {"a"}
+
+    shared = Path(store.root) / "metrics/views/r.parquet"
+    shared.write_bytes(shared.read_bytes()[:-9])
+    assert remove_damaged_rows(store, "r", ["a", "b"]) == {}
+    assert shared.exists()
 
 
 def test_texts_that_look_like_a_sha256_of_the_file_do_no_harm() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tasks.errors import InputError
 from tasks.ingest.folder import find_photos
-from tasks.ingest.source import digest_source, find_files
+from tasks.ingest.source import check_unchanged, digest_source, find_files
 
 NAMES = st.text("abcXYZ019 -_.éß写", min_size=1, max_size=12).map(lambda stem: f"p{stem}.jpg")
 PHOTOS = st.dictionaries(NAMES, st.binary(min_size=1, max_size=40), min_size=1, max_size=5)
@@ -93,6 +93,21 @@ def test_files_that_cannot_be_read_have_a_digest_too(scene: Path) -> None:
     (scene / "empty.jpg").touch()
     assert digest_source(scene).digest != plain
     assert digest_source(scene).digest == digest_source(scene).digest
+
+
+def test_files_that_change_after_they_were_digested_are_noticed(scene: Path) -> None:
+    before = digest_source(scene)
+    check_unchanged(before)
+    content = (scene / "a.png").read_bytes()
+    for change in (Path.unlink, lambda path: path.write_bytes(content + b"more")):
+        change(scene / "a.png")
+        with pytest.raises(InputError, match="changed while they were read"):
+            check_unchanged(before)
+        (scene / "a.png").write_bytes(content)
+    check_unchanged(before)
+    shutil.rmtree(scene)
+    with pytest.raises(InputError, match="changed while they were read"):
+        check_unchanged(before)
 
 
 def test_only_photos_are_found_sorted_by_name(tmp_path: Path) -> None:
