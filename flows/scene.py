@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -19,7 +20,7 @@ from flows.report.show import show_page
 from flows.runs import is_known, load_run, scene_tag, tag_of
 from flows.settings import Settings
 from flows.stages import StageRunner
-from flows.summary import rows_of, summary_of
+from flows.summary import cost_of, rows_of, summary_of
 from flows.tagging import tag_flow_run
 from flows.worker import end_with_worker, is_retry, show_life
 from storage.errors import UnseenError
@@ -28,8 +29,8 @@ from storage.metrics import write_rows
 from tasks.distil.task import distil_views
 from tasks.errors import TimeLimitError
 from tasks.evaluate.task import evaluate_scene
-from tasks.ingest.confine import check_inside
-from tasks.ingest.source import digest_source
+from tasks.ingest.confine import files_inside
+from tasks.ingest.source import digest_files
 from tasks.ingest.task import ingest_photos
 from tasks.refine.task import refine_views
 from tasks.sfm.task import reconstruct_cameras
@@ -65,7 +66,7 @@ def reconstruct_scene(
     started = time.monotonic()
 
     def write_end(row: dict[str, Any]) -> None:
-        row |= _cost(stages, time.monotonic() - started)
+        row |= cost_of(stages.rows, time.monotonic() - started)
         write_rows(site.store, "scenes", run=run, scene=scene, rows=[row])
 
     def tell_limit(error: TimeLimitError) -> None:
@@ -87,7 +88,7 @@ def reconstruct_scene(
     artefacts: dict[str, ArrayHandle] = {}
     try:
         with end_with_worker(), tags(*tag_flow_run(tag_of(run), scene_tag(scene))):
-            artefacts = _stages(stages, folder, config)
+            artefacts = run_stages(stages, folder, config, settings.roots())
         for table, rows in rows_of(artefacts).items():
             write_rows(site.store, table, run=run, scene=scene, rows=rows)
         row = {"state": "completed", **summary_of(artefacts)}
@@ -98,7 +99,7 @@ def reconstruct_scene(
         # Last, so that a completed row means that all is written; and not at all where the process
         # is being ended, because then the dataset's flow says what became of it.
         if row:
-            cost = _cost(stages, time.monotonic() - started)
+            cost = cost_of(stages.rows, time.monotonic() - started)
             show_page(lambda: scene_page(scene, run, row | cost, artefacts))
             write_end(row)
             if is_retry() and is_known(site.store, run):
@@ -106,13 +107,22 @@ def reconstruct_scene(
                 show_page(lambda: run_page(site.store, load_run(site.store, run)))
 
 
-def _stages(stages: StageRunner, folder: str, config: SceneConfig) -> dict[str, ArrayHandle]:
-    """Run the stages that the config asks for; their artefacts by name."""
+def run_stages(
+    stages: Callable[..., ArrayHandle], folder: str, config: SceneConfig, roots: Sequence[Path]
+) -> dict[str, ArrayHandle]:
+    """Run the stages that the config asks for; their artefacts by name.
+
+    Args:
+        stages: runs or recalls one; see :class:`flows.stages.StageRunner`.
+        folder: of the scene's photos.
+        roots: folders that links may lead to beside the scene's own.
+
+    Raises:
+        UnseenError: as the stages do, or a file of the scene leads out of it.
+    """
     made: dict[str, ArrayHandle] = {}
     runs = config.stages.runs
-    roots = Settings().roots()
-    check_inside(Path(folder), roots)
-    source = digest_source(Path(folder))
+    source = digest_files(files_inside(Path(folder), roots))
     start = find_start(Path(folder), config.splat.init, roots) if runs("splat") else None
     made["photos"] = stages(ingest_photos, source=source, config=config.ingest)
     if runs("sfm"):
@@ -146,13 +156,3 @@ def _told(error: Exception) -> dict[str, str]:
     kind = type(error).__name__
     message = str(error) if isinstance(error, UnseenError) else f"{kind}: {error}"
     return {"error_type": kind, "error_message": message}
-
-
-def _cost(stages: StageRunner, seconds: float) -> dict[str, Any]:
-    cached = sum(row["cached"] for row in stages.rows)
-    return {
-        "seconds": seconds,
-        "peak_memory_mib": max((row["peak_memory_mib"] for row in stages.rows), default=None),
-        "stages_cached": cached,
-        "stages_computed": len(stages.rows) - cached,
-    }

@@ -5,10 +5,12 @@ import contextlib
 import functools
 import os
 import re
+import shlex
 import signal
+import sys
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
@@ -17,6 +19,7 @@ import pandas as pd
 from httpx import HTTPError, HTTPStatusError
 from prefect.artifacts import acreate_markdown_artifact
 from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.actions import ArtifactCreate
 from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterId,
@@ -31,20 +34,24 @@ from prefect.states import Cancelled, Cancelling, Completed, Crashed, Failed
 
 from flows.config import Stage
 from flows.manifest import SceneEntry, folder_of
+from flows.recall import recall
 from flows.report.run_page import run_page
+from flows.report.scene_page import Page, scene_page
 from flows.runs import RunRecord, tags_of
-from flows.server import forget_lock, is_free
+from flows.server import forget_lock, is_for_this_machine, is_free
 from flows.settings import Settings
 from flows.watch import scene_runs
 from flows.worker import life_of
 from storage.arrays import Store
-from storage.errors import IntegrityError
+from storage.errors import IntegrityError, UnseenError
 from storage.metrics import compact, read_scene, read_table, remove_damaged_rows, write_rows
 from tasks.errors import TimeLimitError
 
 SECONDS_BETWEEN_LOOKS = 1.0
 SECONDS_TO_CANCEL = 30.0
 SECONDS_OF_PATIENCE = 600.0
+RECALLED_DELAY = timedelta(minutes=10)
+"""Of a scene that is called completed at once: were we killed in between, it would run later."""
 SECONDS_TO_REPORT = 30.0
 """That a worker has to say how the process of a scene ended."""
 
@@ -77,13 +84,20 @@ async def run_scenes(
             kind = type(entry.error).__name__
             _write_end(store, run, entry.name, "failed", kind, str(entry.error))
     before = rows_written_at(store, run)
+    all_started = []
     async with get_client() as client:
         # One after the other, because the pool hands scenes out in the order in which they came.
-        all_started = [
-            await _start_scene(client, store, record, entry, deployment, queue, recompute_from)
-            for entry in entries
-            if entry.error is None
-        ]
+        for entry in entries:
+            if entry.error is not None:
+                continue
+            start = functools.partial(_start_scene, client, store, record, entry, deployment, queue)
+            done = (
+                None if recompute_from else await asyncio.to_thread(_recall, store, record, entry)
+            )
+            if done is None:
+                all_started.append(await start(recompute_from))
+            else:
+                await _show_recalled(client, await start(None, delay=RECALLED_DELAY), done)
         await _end_scenes(client, all_started, run, store, before)
 
     _compact(store, record)
@@ -113,6 +127,38 @@ def _open(client: Any, run: str) -> list[FlowRun]:
     return [one for one in scene_runs(client, run) if not (one.state and one.state.is_final())]
 
 
+def _recall(store: Store, record: RunRecord, entry: SceneEntry) -> Page | None:
+    """The page of a scene of which all is done already, its rows written; None of any other."""
+    found = recall(entry, Settings(), _roots(record))
+    if found is None:
+        return None
+    try:
+        found.write(store, record.run, entry.name)
+    except (UnseenError, OSError):  # its own process tries again, and says it
+        return None
+    return scene_page(entry.name, record.run, found.row, found.artefacts)
+
+
+async def _show_recalled(client: PrefectClient, waiting: FlowRun, page: Page) -> None:
+    """Have Prefect show a scene as it shows one that ran, before a worker takes it up."""
+    done: State[None] = Completed(message="all its stages were recalled")
+    await _patiently(functools.partial(client.set_flow_run_state, waiting.id, done, force=True))
+    artifact = ArtifactCreate(
+        key=page["key"],
+        type="markdown",
+        description=page["description"],
+        data=page["markdown"],
+        flow_run_id=waiting.id,
+    )
+    with contextlib.suppress(HTTPError):
+        await client.create_artifact(artifact)
+
+
+def _roots(record: RunRecord) -> tuple[Path, ...]:
+    """What the dataset links to within itself may be read by its scenes."""
+    return (*Settings().roots(), folder_of(Path(record.dataset)).absolute())
+
+
 async def _start_scene(
     client: PrefectClient,
     store: Store,
@@ -121,14 +167,19 @@ async def _start_scene(
     deployment: str,
     queue: str | None,
     recompute_from: Stage | None,
+    *,
+    delay: timedelta = timedelta(),
 ) -> FlowRun:
     environment = {
         f"UNSEEN_{name.upper()}": str(value) for name, value in Settings().model_dump().items()
     }
     environment["UNSEEN_STORE"] = store.root
-    # What the dataset links to within itself may be read by its scenes.
-    roots = (*Settings().roots(), folder_of(Path(record.dataset)).absolute())
-    environment["UNSEEN_PHOTO_ROOTS"] = os.pathsep.join(map(str, roots))
+    environment["UNSEEN_PHOTO_ROOTS"] = os.pathsep.join(map(str, _roots(record)))
+    variables: dict[str, Any] = {"env": environment}
+    if is_for_this_machine():
+        # Otherwise a worker first starts a process that looks where the flow's code lies, and
+        # imports Prefect for that, which takes as long as recalling a scene.
+        variables["command"] = shlex.join([sys.executable, "-m", "prefect.engine"])
     start = functools.partial(
         arun_deployment,
         deployment,
@@ -142,7 +193,8 @@ async def _start_scene(
         flow_run_name=entry.name,
         tags=tags_of(record, entry.name),
         work_queue_name=queue,
-        job_variables={"env": environment},
+        job_variables=variables,
+        scheduled_time=datetime.now(UTC) + delay,
         # Asked twice, because the first answer was lost, it is still one flow run.
         idempotency_key=f"{flow_run.id}-{flow_run.run_count}-{entry.name}",
         timeout=0,

@@ -300,6 +300,15 @@ def use_api(api: Api) -> None:
     refresh_global_settings_context()  # Prefect has read the environment when it was imported
 
 
+def is_for_this_machine() -> bool:
+    """Whether the API in use is a server that we started for this machine alone, so that its
+    workers run here too, and as we do."""
+    from prefect.settings import get_current_settings
+
+    host = get_current_settings().server.api.host
+    return _named_url() is not None and _named_url() == _remembered_url() and _is_loopback(host)
+
+
 def worker(
     pool: str,
     queue: str | None,

@@ -1,6 +1,6 @@
 """Rows of the tables, read from a scene's artefacts: recalled or computed, they are the same."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import fmean, median
 from typing import Any
 
@@ -61,6 +61,22 @@ def summary_of(artefacts: Artefacts) -> Row:
     if evaluation := attributes.get("evaluation"):
         row |= _scores(evaluation)
     return row
+
+
+def cost_of(stages: Sequence[Row], seconds: float) -> Row:
+    """What a scene has cost, by the rows of its stages.
+
+    Args:
+        seconds: that it took, all in all.
+    """
+    cached = sum(row["cached"] for row in stages)
+    peaks = [row["peak_memory_mib"] for row in stages if row.get("peak_memory_mib") is not None]
+    return {
+        "seconds": seconds,
+        "peak_memory_mib": max(peaks, default=None),
+        "stages_cached": cached,
+        "stages_computed": len(stages) - cached,
+    }
 
 
 def _scores(evaluation: Mapping[str, Any]) -> Row:

@@ -16,6 +16,7 @@ from prefect.context import TaskRunContext
 from prefect.logging import get_run_logger
 from prefect.serializers import JSONSerializer
 from prefect.tasks import Task
+from prefect.utilities.callables import get_call_parameters
 from pydantic import BaseModel, Field
 
 from storage.arrays import Store
@@ -85,6 +86,14 @@ def running_stage_key() -> str | None:
     return context.task.cache_policy.compute_key(context, context.parameters, {})
 
 
+def key_of(stage: Task[..., ArrayHandle], *inputs: Any, **parameters: Any) -> str | None:
+    """The cache key under which a stage would run with these arguments; None where it has none."""
+    if not isinstance(stage.cache_policy, CachePolicy):
+        return None
+    arguments = get_call_parameters(stage.fn, inputs, parameters)
+    return stage.cache_policy.compute_key(None, arguments, {})  # type: ignore[arg-type]
+
+
 def _key_part(value: Any) -> Any:
     if isinstance(value, ArrayHandle):
         return {"kind": value.kind, "digest": value.digest}
@@ -134,6 +143,18 @@ def handle_in_record(content: bytes) -> ArrayHandle:
         return _handle(record["result"])
     except (KeyError, TypeError) as error:
         raise ValueError(f"it is no record of a stage ({error})") from error
+
+
+def recorded(store: Store, key: str) -> ArrayHandle | None:
+    """What a stage of this key has made, its artefact unseen; None where there is no record.
+
+    Raises:
+        StoreError: the store cannot be reached.
+    """
+    try:
+        return handle_in_record(get(store, f"{RECORDS}/{key}"))
+    except (FileNotFoundError, ValueError):
+        return None
 
 
 def remove_foreign_record(store: Store, key: str) -> None:

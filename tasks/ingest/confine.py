@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tasks.errors import InputError
-from tasks.ingest.source import find_files, reference_files
+from tasks.ingest.source import SceneFiles, find_files, reference_files
 
 
 def is_inside(path: Path, roots: Sequence[Path]) -> bool:
@@ -13,8 +13,8 @@ def is_inside(path: Path, roots: Sequence[Path]) -> bool:
     return any(leads_to.is_relative_to(_led(root)) for root in roots)
 
 
-def check_inside(folder: Path, roots: Sequence[Path]) -> None:
-    """Refuse a scene with links out of its folder, before any file of it is read.
+def files_inside(folder: Path, roots: Sequence[Path]) -> SceneFiles:
+    """The files of a scene; one with links out of its folder is refused before any is read.
 
     Args:
         folder: of the scene, or its video, which may be a link itself.
@@ -36,6 +36,7 @@ def check_inside(folder: Path, roots: Sequence[Path]) -> None:
         ],
         roots,
     )
+    return files
 
 
 def _refuse_outside(folder: Path, files: Sequence[Path], roots: Sequence[Path]) -> None:

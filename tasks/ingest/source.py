@@ -153,16 +153,19 @@ def reference_files(folder: Path) -> tuple[Path, ...]:
 
 
 def digest_source(folder: Path) -> Source:
+    """Digest a scene; see :func:`find_files` and :func:`digest_files`."""
+    return digest_files(find_files(folder))
+
+
+def digest_files(files: SceneFiles) -> Source:
     """Digest the names and bytes of everything that ingest would read.
 
     Where the folder lies, and whether its photos stand in ``images/``, does not count. A file that
     cannot be read counts by the reason why.
 
     Raises:
-        InputError: as :func:`find_files`.
         MachineError: the machine failed to read a file.
     """
-    files = find_files(folder)
     labelled = [
         *(("photo", photo.name, photo.path) for photo in files.photos),
         *(("video", path.name, path) for path in files.videos),
@@ -179,7 +182,7 @@ def digest_source(folder: Path) -> Source:
         ]
     lines += [["ignored", title, ""] for title in files.reference_ignored]
     # JSON keeps the fields apart, and writes names that are not valid unicode too.
-    return Source(folder=str(folder), digest=sha256(json.dumps(lines).encode()).hexdigest())
+    return Source(folder=str(files.folder), digest=sha256(json.dumps(lines).encode()).hexdigest())
 
 
 def check_unchanged(source: Source) -> None:

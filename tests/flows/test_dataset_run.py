@@ -17,7 +17,10 @@ from pathlib import Path
 import pandas as pd
 import psutil
 import pytest
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 
+from flows.watch import scene_runs
 from storage.arrays import Store
 from storage.metrics import read_table
 from tests.flows.conftest import FAST, Command
@@ -194,6 +197,35 @@ def test_a_second_run_computes_nothing(resumed: Chapter, repeated: Chapter) -> N
     first = resumed.scenes[resumed.scenes["scene"].isin(GOOD)].sort_values("scene")[figures]
     second = repeated.scenes.sort_values("scene")[figures]
     pd.testing.assert_frame_equal(first.reset_index(drop=True), second.reset_index(drop=True))
+
+
+def test_what_is_recalled_has_the_rows_of_what_was_computed(
+    resumed: Chapter, repeated: Chapter
+) -> None:
+    for table in ("views", "gains", "confidence", "training", "poses", "geometry"):
+        rows = read_table(Store(root=str(repeated.store)), table)
+        rows = rows[rows["scene"].isin(GOOD)]
+        before, after = (
+            rows[rows["run"] == run].drop(columns=["run", "written_at"]).reset_index(drop=True)
+            for run in ("story", "again")
+        )
+        assert len(after)
+        pd.testing.assert_frame_equal(before, after)
+
+
+def test_what_is_recalled_starts_no_process_and_is_shown_as_what_ran(
+    repeated: Chapter, api: str
+) -> None:
+    with SyncPrefectClient(api) as client:
+        runs = {one.name: one for one in scene_runs(client, "again")}
+        by_run = ArtifactFilterFlowRunId(any_=[one.id for one in runs.values()])
+        pages = client.read_artifacts(artifact_filter=ArtifactFilter(flow_run_id=by_run))
+    assert sorted(runs) == sorted(GOOD)
+    assert {one.run_count for one in runs.values()} == {0}
+    assert {one.state_name for one in runs.values()} == {"Completed"}
+    shown = {page.flow_run_id: str(page.data) for page in pages}
+    for scene in GOOD:
+        assert shown[runs[scene].id].startswith(f"# {scene}\n\n**completed** in the run again\n")
 
 
 def test_a_deleted_chunk_recomputes_its_stage_to_the_same_bytes(

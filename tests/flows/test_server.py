@@ -197,6 +197,30 @@ def test_a_server_that_listens_beyond_is_reached_from_here(host: str, url: str) 
     assert server._url(4200, host) == url
 
 
+URL = "http://127.0.0.1:4321/api"
+
+
+@pytest.mark.parametrize(
+    ("named", "remembered", "host", "expected"),
+    [
+        (URL, URL, "127.0.0.1", True),
+        ("http://127.0.0.1:9/api", URL, "127.0.0.1", False),
+        (URL, URL, "0.0.0.0", False),
+    ],
+    ids=["ours", "somebody's, by a tunnel", "ours, for others too"],
+)
+def test_a_server_is_for_this_machine_where_we_started_it_for_nobody_else(
+    home: Path, named: str, remembered: str, host: str, expected: bool
+) -> None:
+    (home / "unseen-server.json").write_text(json.dumps({"url": remembered}))
+    with temporary_settings({PREFECT_API_URL: named, PREFECT_SERVER_API_HOST: host}):
+        assert server.is_for_this_machine() is expected
+
+
+def test_no_server_is_for_this_machine_where_none_is_used(home: Path) -> None:
+    assert not server.is_for_this_machine()
+
+
 def test_proxies_are_not_asked_for_what_is_on_this_machine(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

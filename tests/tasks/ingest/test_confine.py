@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tasks.errors import InputError
-from tasks.ingest.confine import check_inside, is_inside
+from tasks.ingest.confine import files_inside, is_inside
 
 
 @pytest.fixture
@@ -58,34 +58,34 @@ def test_links_out_of_a_scene_are_refused_unless_they_are_allowed(
     link(scene)
     elsewhere = scene.parent / "elsewhere"
     with pytest.raises(InputError, match=rf"links out of it.* to {elsewhere}.*UNSEEN_PHOTO_ROOTS"):
-        check_inside(scene, ())
-    check_inside(scene, (elsewhere,))
+        files_inside(scene, ())
+    files_inside(scene, (elsewhere,))
 
 
 def test_cameras_behind_a_link_are_not_even_read(scene: Path) -> None:
     linked_cameras(scene)
     with pytest.raises(InputError, match=r"links out of it, the first 'transforms\.json'"):
-        check_inside(scene, ())
+        files_inside(scene, ())
     with pytest.raises(InputError, match="invalid json"):
-        check_inside(scene, (scene.parent / "elsewhere",))
+        files_inside(scene, (scene.parent / "elsewhere",))
 
 
 def test_links_within_a_scene_and_a_scene_that_is_a_link_are_fine(scene: Path) -> None:
     (scene / "images" / "b.png").symlink_to("a.png")
     (scene.parent / "link").symlink_to(scene)
-    check_inside(scene, ())
-    check_inside(scene.parent / "link", ())
+    files_inside(scene, ())
+    files_inside(scene.parent / "link", ())
 
 
 def test_links_that_go_in_circles_are_left_to_be_refused_one_by_one(scene: Path) -> None:
     (scene / "images" / "loop.png").symlink_to("loop.png")
-    check_inside(scene, ())
+    files_inside(scene, ())
 
 
 def test_a_video_that_is_named_itself_is_read_wherever_it_leads(scene: Path) -> None:
     (scene.parent / "walk.mp4").write_bytes(b"")
     (scene / "walk.mp4").symlink_to(scene.parent / "walk.mp4")
-    check_inside(scene / "walk.mp4", ())
+    files_inside(scene / "walk.mp4", ())
 
 
 @given(st.lists(st.sampled_from(["..", ".", "a", "b", "store", "store2"]), max_size=6))
