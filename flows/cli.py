@@ -33,6 +33,13 @@ Scenes = Annotated[tuple[str, ...], tyro.conf.arg(help="Take only these scenes, 
 AtOnce = Annotated[
     int, tyro.conf.arg(help="Scenes at a time on this machine's CPUs; 0 for one for every 4 cores.")
 ]
+Priority = Annotated[
+    int | None,
+    tyro.conf.arg(
+        help="Of the run among others that the same workers serve: 1 goes first, and the last to "
+        "be started goes last where it is left out."
+    ),
+]
 TrainOnOption = Annotated[
     tuple[str, ...], tyro.conf.arg(help="Fit to these photos, by file name, and hold out the rest.")
 ]
@@ -46,6 +53,7 @@ def run(
     store: StoreOption = None,
     name: str | None = None,
     at_once: AtOnce = 0,
+    priority: Priority = None,
 ) -> None:
     """Reconstruct and score every scene of a dataset, each in a process of its own.
 
@@ -58,10 +66,11 @@ def run(
 
     _use_store(store)
     # What can be refused is refused before a server or a worker is started.
+    _check_priority(priority)
     entries = find_scenes(dataset, config, scenes, roots=Settings().roots())
     Settings().open_store().check_writable()
     _print_estimate(entries, at_once)
-    _run_new(dataset, name or new_run_name(dataset), scenes, config, at_once)
+    _run_new(dataset, name or new_run_name(dataset), scenes, config, at_once, priority)
 
 
 def resume(
@@ -74,11 +83,13 @@ def resume(
     ] = None,
     store: StoreOption = None,
     at_once: AtOnce = 0,
+    priority: Priority = None,
 ) -> None:
     """Run again what failed, died or is missing in a run, from its last finished stage."""
     from flows.runs import load_run, scenes_to_resume
 
     _use_store(store)
+    _check_priority(priority)
     opened = Settings().open_store()
     opened.check_writable()
     record = load_run(opened, run)
@@ -96,7 +107,7 @@ def resume(
     def completed(at_once: int) -> bool:
         from flows.local import resume_run
 
-        return resume_run(record.run, scenes, stage, at_once=at_once)
+        return resume_run(record.run, scenes, stage, at_once=at_once, priority=priority)
 
     _run_dataset(record.run, at_once, completed)
 
@@ -383,13 +394,27 @@ def _print_estimate(entries: "Sequence[SceneEntry]", at_once: int) -> None:
     print("\n".join(told(found, room)), flush=True)
 
 
+def _check_priority(priority: int | None) -> None:
+    if priority is not None and priority < 1:
+        raise InputError(
+            f"a run cannot have the priority {priority}: 1 goes first, then 2; give one of these"
+        )
+
+
 def _run_new(
-    dataset: Path, run: str, scenes: tuple[str, ...], config: SceneConfig, at_once: int
+    dataset: Path,
+    run: str,
+    scenes: tuple[str, ...],
+    config: SceneConfig,
+    at_once: int,
+    priority: int | None = None,
 ) -> None:
     def completed(at_once: int) -> bool:
         from flows.local import run_dataset
 
-        return run_dataset(dataset.absolute(), run, scenes, config, at_once=at_once)
+        return run_dataset(
+            dataset.absolute(), run, scenes, config, at_once=at_once, priority=priority
+        )
 
     _run_dataset(run, at_once, completed)
 

@@ -35,12 +35,20 @@ SECONDS_OF_SILENCE = 45.0
 
 
 def run_dataset(
-    dataset: Path, run: str, only: tuple[str, ...], config: SceneConfig, *, at_once: int
+    dataset: Path,
+    run: str,
+    only: tuple[str, ...],
+    config: SceneConfig,
+    *,
+    at_once: int,
+    priority: int | None = None,
 ) -> bool:
     """Run a dataset; whether all its scenes completed.
 
     Args:
         at_once: scenes that run at a time on this machine's CPUs.
+        priority: of its queue, where workers of somebody else's serve several; 1 goes first, and
+            without one it comes last.
 
     Raises:
         UnseenError: the run goes on elsewhere, or the whole of it cannot be run.
@@ -49,16 +57,23 @@ def run_dataset(
         reconstruct_dataset, dataset=str(dataset), run=run, only=only, config=config
     )
     with tags(dataset_tag(dataset)):
-        return _completed(flow, run, at_once)
+        return _completed(flow, run, at_once, priority)
 
 
-def resume_run(run: str, scenes: tuple[str, ...], stage: Stage | None, *, at_once: int) -> bool:
+def resume_run(
+    run: str,
+    scenes: tuple[str, ...],
+    stage: Stage | None,
+    *,
+    at_once: int,
+    priority: int | None = None,
+) -> bool:
     """Run scenes of a run again, see :func:`flows.resume.resume_dataset`; whether all completed."""
     flow = functools.partial(resume_dataset, run=run, scenes=scenes, stage=stage)
-    return _completed(flow, run, at_once)
+    return _completed(flow, run, at_once, priority)
 
 
-def _completed(flow: Callable[..., Any], run: str, at_once: int) -> bool:
+def _completed(flow: Callable[..., Any], run: str, at_once: int, priority: int | None) -> bool:
     """Run a flow over scenes in this process, with workers for them.
 
     A run goes on in one process of this machine; what a killed one left to wait is called off, so
@@ -73,7 +88,7 @@ def _completed(flow: Callable[..., Any], run: str, at_once: int) -> bool:
     with lock(lock_of(run), refused=refusal_of(run)):
         deploy(pool)
         call_off(run, seconds=SECONDS_TO_CANCEL if _is_served(pool) else 0.0)
-        with _workers(pool, device, run, at_once) as queue, watching(run):
+        with _workers(pool, device, run, at_once, priority) as queue, watching(run):
             try:
                 state = asyncio.run(_final_state(flow, deployment=f"scene/{pool}", queue=queue))
             except KeyboardInterrupt:
@@ -91,7 +106,9 @@ async def _final_state(flow: Callable[..., Any], **parameters: Any) -> State[Any
 
 
 @contextlib.contextmanager
-def _workers(pool: str, device: Device, run: str, at_once: int) -> Iterator[str]:
+def _workers(
+    pool: str, device: Device, run: str, at_once: int, priority: int | None
+) -> Iterator[str]:
     """Have somebody pull from a queue of the run's own, whose name this gives.
 
     Other people's workers pull from all queues of the pool. While there are none, or once they have
@@ -101,17 +118,32 @@ def _workers(pool: str, device: Device, run: str, at_once: int) -> Iterator[str]
     stand_in = threading.Thread(
         target=_work_if_nobody_does, args=(pool, device, run, at_once, ended), daemon=True
     )
-    with get_client(sync_client=True) as client:
-        try:
-            queue = client.create_work_queue(name=run, work_pool_name=pool)
-        except ObjectAlreadyExists:  # of this run, when it was killed
-            queue = client.read_work_queue_by_name(name=run, work_pool_name=pool)
+    with queue_of_run(pool, run, priority):
         stand_in.start()
         try:
             yield run
         finally:
             ended.set()
             stand_in.join()
+
+
+@contextlib.contextmanager
+def queue_of_run(pool: str, run: str, priority: int | None = None) -> Iterator[None]:
+    """A queue of a pool, named after a run, while the block runs.
+
+    Args:
+        priority: among the pool's queues, 1 first; the last where absent.
+    """
+    with get_client(sync_client=True) as client:
+        try:
+            queue = client.create_work_queue(name=run, work_pool_name=pool, priority=priority)
+        except ObjectAlreadyExists:  # of this run, when it was killed
+            queue = client.read_work_queue_by_name(name=run, work_pool_name=pool)
+            if priority is not None:
+                client.update_work_queue(queue.id, priority=priority)
+        try:
+            yield
+        finally:
             with contextlib.suppress(Exception):  # only tidiness is lost
                 client.delete_work_queue_by_id(queue.id)
 

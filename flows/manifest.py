@@ -27,6 +27,8 @@ class SceneEntry:
     name: str
     folder: str
     config: SceneConfig
+    priority: int = 0
+    """Scenes of a higher one run first."""
     error: UnseenError | None = None
 
 
@@ -37,12 +39,14 @@ def find_scenes(
     *,
     roots: Sequence[Path] = (),
 ) -> tuple[SceneEntry, ...]:
-    """The scenes of a dataset in the order of their names, the bad ones with their error.
+    """The scenes of a dataset in the order in which they run, the bad ones with their error: by
+    priority, then by name.
 
     Args:
         dataset: a folder whose sub-folders are scenes, a folder with a ``dataset.yaml`` or
-            ``dataset.csv``, or such a file: ``scenes`` with ``folder``, optional ``name`` and, in
-            YAML, ``config`` (fields of :class:`SceneConfig` that differ for that scene).
+            ``dataset.csv``, or such a file: ``scenes`` with ``folder``, optional ``name`` and
+            ``priority`` and, in YAML, ``config`` (fields of :class:`SceneConfig` that differ for
+            that scene).
         only: names to take; all where empty.
         roots: folders that scenes may lie in beside the dataset's, by links, ``..`` or absolute
             entries.
@@ -69,7 +73,7 @@ def find_scenes(
         raise InputError(f"'{dataset}' has no scene {names}; it has: {known}")
     if only:
         entries = [entry for entry in entries if entry.name in only]
-    return tuple(sorted(_without_double_names(entries), key=lambda entry: entry.name))
+    return tuple(sorted(_without_double_names(entries), key=lambda one: (-one.priority, one.name)))
 
 
 def _rows(dataset: Path) -> Sequence[Mapping[str, Any]]:
@@ -131,7 +135,7 @@ def _csv_rows(file: Path) -> Sequence[Mapping[str, Any]]:
     if "folder" not in header:
         raise InputError(
             f"'{file}' has no column 'folder' in its first line (it has: {', '.join(header)}); "
-            "name the columns 'folder' and 'name', with commas between them"
+            "name the columns 'folder', 'name' and 'priority', with commas between them"
         )
     entries = []
     for cells in rows[1:]:
@@ -161,12 +165,12 @@ def _entry(
     folder = str(row.get("folder") or "")
     name = str(row.get("name") or Path(folder).name or f"entry {number}")
     error: UnseenError | None = None
-    config = base
+    config, priority = base, 0
     try:
-        if unknown := set(row) - {"folder", "name", "config"}:
+        if unknown := set(row) - {"folder", "name", "priority", "config"}:
             raise InputError(
                 f"the entry '{name}' of {dataset} has unknown fields {sorted(map(str, unknown))}; "
-                "known are folder, name and config"
+                "known are folder, name, priority and config"
             )
         if not folder:
             raise InputError(f"the entry '{name}' of {dataset} has no folder; give it one")
@@ -183,11 +187,28 @@ def _entry(
                 "lies in in UNSEEN_PHOTO_ROOTS"
             )
         check_name(name)
+        priority = _priority(row.get("priority", 0), name)
         config = overridden(base, row.get("config"), where=f"the config of scene '{name}'")
     except UnseenError as found:
         error = found
     return SceneEntry(
-        name=name, folder=str((place / folder).absolute()), config=config, error=error
+        name=name,
+        folder=str((place / folder).absolute()),
+        config=config,
+        priority=priority,
+        error=error,
+    )
+
+
+def _priority(given: Any, scene: str) -> int:
+    try:
+        if isinstance(given, int | str) and not isinstance(given, bool):
+            return int(given)
+    except ValueError:
+        pass
+    raise InputError(
+        f"the priority of scene '{scene}' is {given!r}, which is no whole number; write one, such "
+        "as 10, and scenes of a higher one run first"
     )
 
 

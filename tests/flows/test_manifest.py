@@ -113,6 +113,15 @@ scenes:
     assert entries["001"].folder == str(elsewhere)
 
 
+def test_scenes_run_by_priority_then_by_name(tmp_path: Path) -> None:
+    text = (
+        "scenes: [{folder: b}, {folder: z, priority: 10}, {folder: a}, {folder: c, priority: -1}]"
+    )
+    assert list(found(written(tmp_path / "my.yaml", text))) == ["z", "a", "b", "c"]
+    text = "folder,priority\nb,\nz,10\na,\nc,-1\n"
+    assert list(found(written(tmp_path / "my.csv", text))) == ["z", "a", "b", "c"]
+
+
 def test_csv_as_spreadsheets_write_it(tmp_path: Path) -> None:
     text = 'folder , name\r\nattic, "front, left"\r\n"b ""b""",\r\n\r\n , \r\n'
     entries = found(written(tmp_path / "my.csv", text, "utf-8-sig"))
@@ -125,6 +134,9 @@ def test_csv_as_spreadsheets_write_it(tmp_path: Path) -> None:
     ("row", "said"),
     [
         ("{name: x}", "has no folder"),
+        ("{folder: a, priority: soon}", "'soon', which is no whole number"),
+        ("{folder: a, priority: 1.5}", "1.5, which is no whole number"),
+        ("{folder: a, priority: true}", "True, which is no whole number"),
         ("{folder: a, name: ..}", "'..'"),
         ("{folder: a, name: b/c}", "slashes"),
         ('{folder: a, name: "a\\nb"}', "control characters"),
