@@ -481,5 +481,10 @@ def _forget_dead_server() -> None:
 
 
 def _server_environment() -> dict[str, str]:
-    ours = {"PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false"}
+    ours = {
+        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+        # Scenes wait for their turn as a matter of course. To call each of them late, sqlite is
+        # written by so many at once that others find it locked, some for a minute.
+        "PREFECT_SERVER_SERVICES_LATE_RUNS_ENABLED": "false",
+    }
     return ours | {name: value for name, value in os.environ.items() if name != "PREFECT_API_URL"}
