@@ -17,7 +17,6 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from flows.config import SceneConfig, overridden, read_config
@@ -26,6 +25,7 @@ from storage.arrays import Store
 from storage.errors import UnseenError
 from storage.handles import ArrayHandle
 from storage.metrics import read_table
+from tasks.evaluate.gains import clustered_interval
 
 PLAIN = {
     "init": {"kind": "points"},
@@ -35,7 +35,6 @@ PLAIN = {
     "widest": None,
 }
 """Kerbl et al., SIGGRAPH 2023, but for opacity resets, which short runs do not survive."""
-DRAWS = 10_000
 
 
 def run_pair(
@@ -101,23 +100,6 @@ def costs(store: Store, runs: Sequence[tuple[str, str, int]]) -> pd.DataFrame:
     )
 
 
-def interval(gains: pd.Series, *, seed: int = 0) -> tuple[float, float, float]:
-    """Mean over scenes of the mean gain of their photos, and its 95 % bootstrap interval."""
-    scenes = [part.to_numpy() for _, part in gains.groupby("scene")]
-    generator = np.random.default_rng(seed)
-    means = [
-        np.mean(
-            [
-                generator.choice(scenes[one], len(scenes[one])).mean()
-                for one in generator.integers(0, len(scenes), len(scenes))
-            ]
-        )
-        for _ in range(DRAWS)
-    ]
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(np.mean([part.mean() for part in scenes])), float(low), float(high)
-
-
 def table(views: pd.DataFrame, cost: pd.DataFrame) -> str:
     """Markdown: a row a scene, and one of all."""
     lines = [
@@ -129,8 +111,10 @@ def table(views: pd.DataFrame, cost: pd.DataFrame) -> str:
     lines.append(_row("all", views, cost))
     psnr, ssim = _gains(views)
     for name, gains in (("PSNR, dB", psnr), ("SSIM", ssim)):
-        mean, low, high = interval(gains)
-        lines.append(f"\n{name}: {mean:+.3f} [{low:+.3f}, {high:+.3f}] (mean over scenes)")
+        found = clustered_interval([part.tolist() for _, part in gains.groupby("scene")])
+        lines.append(
+            f"\n{name}: {found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}] (mean over scenes)"
+        )
     return "\n".join(lines) + "\n"
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 CONFIDENCE = 0.95
+DRAWS = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +21,7 @@ class Gain:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interval:
-    """A mean with its 95 % confidence interval; no width where there is one value alone."""
+    """A mean with its 95 % confidence interval."""
 
     mean: float
     low: float
@@ -53,21 +54,29 @@ def share_worse(gains: Sequence[Gain]) -> float:
     return float(np.mean([gain.psnr_db < 0 for gain in gains]))
 
 
-def mean_interval(values: Sequence[float]) -> Interval:
-    """The mean and Student's interval about it.
+def clustered_interval(clusters: Sequence[Sequence[float]], *, seed: int = 0) -> Interval:
+    """The mean of the clusters' means, and its bootstrap interval.
 
-    Views of one scene are not independent, so over scenes give it each scene's mean.
+    Values of one cluster, such as photos of a scene, are not independent: each draw takes clusters
+    with replacement, and of each of them its values with replacement.
 
     Raises:
         ValueError: no values.
-    """
-    if not values:
-        raise ValueError("no values have no mean")
-    mean = float(np.mean(values))
-    if len(values) == 1:
-        return Interval(mean=mean, low=mean, high=mean)
-    from scipy import stats  # late: a second to import, and only this asks for it
 
-    error = float(np.std(values, ddof=1)) / len(values) ** 0.5
-    reach = error * float(stats.t.ppf(0.5 + CONFIDENCE / 2, len(values) - 1))
-    return Interval(mean=mean, low=mean - reach, high=mean + reach)
+    Source: Davison and Hinkley, Bootstrap Methods and their Application, 1997, section 3.8.
+    """
+    if not clusters or not all(len(cluster) for cluster in clusters):
+        raise ValueError("no values have no mean")
+    generator = np.random.default_rng(seed)
+    values = [np.asarray(cluster) for cluster in clusters]
+    # Of each cluster as many draws as there may be of it in all, taken in turn.
+    count = len(values)
+    drawn = generator.integers(count, size=(DRAWS, count))
+    totals = np.zeros(DRAWS)
+    for index, cluster in enumerate(values):
+        times = (drawn == index).sum(1)
+        members = generator.integers(len(cluster), size=(int(times.sum()), len(cluster)))
+        np.add.at(totals, np.repeat(np.arange(DRAWS), times), cluster[members].mean(1))
+    low, high = np.quantile(totals / count, (0.5 - CONFIDENCE / 2, 0.5 + CONFIDENCE / 2))
+    mean = float(np.mean([cluster.mean() for cluster in values]))
+    return Interval(mean=mean, low=float(low), high=float(high))

@@ -1,10 +1,10 @@
-"""Paired differences, against scipy's paired test and by hand."""
+"""Paired differences, against scipy and by hand."""
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from tasks.evaluate.gains import mean_interval, paired_gains, share_worse
+from tasks.evaluate.gains import clustered_interval, paired_gains, share_worse
 
 
 def row(stage: str, view: str, psnr_db: float, ssim: float = 0.5, split: str = "held_out") -> dict:
@@ -30,15 +30,34 @@ def test_views_are_paired_by_name_and_training_views_left_out() -> None:
     assert share_worse(gains) == 0.5
 
 
-def test_the_interval_is_that_of_the_paired_t_test() -> None:
-    before, after = np.random.default_rng(0).normal(20, 1, (2, 9))
-    found = mean_interval(list(after - before))
-    expected = stats.ttest_rel(after, before).confidence_interval(0.95)
-    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+def test_single_values_have_the_bootstrap_interval_of_their_mean() -> None:
+    values = np.random.default_rng(0).exponential(2, 30)
+    found = clustered_interval([[value] for value in values])
+    expected = stats.bootstrap(
+        (values,), np.mean, method="percentile", n_resamples=20_000, rng=np.random.default_rng(1)
+    ).confidence_interval
+    assert found.mean == pytest.approx(values.mean())
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), rel=0.02)
 
 
-def test_one_value_has_an_interval_without_width_and_none_has_no_mean() -> None:
-    found = mean_interval([2.0])
-    assert (found.low, found.mean, found.high) == (2.0, 2.0, 2.0)
+def test_spread_between_and_within_clusters_adds_up() -> None:
+    random = np.random.default_rng(0)
+    between, within, clusters, members = 1.0, 3.0, 200, 6
+    values = random.normal(0, between, (clusters, 1)) + random.normal(
+        0, within, (clusters, members)
+    )
+    found = clustered_interval(values.tolist())
+    # The law of total variance, of a draw of a cluster and then of the mean of its draws.
+    variance = values.mean(1).var() + values.var(1).mean() / members
+    expected = 2 * stats.norm.ppf(0.975) * np.sqrt(variance / clusters)
+    assert found.high - found.low == pytest.approx(expected, rel=0.05)
+
+
+def test_clusters_count_alike_whatever_their_size() -> None:
+    assert clustered_interval([[1.0], [3.0] * 99]).mean == 2.0
+
+
+@pytest.mark.parametrize("nothing", [[], [[1.0], []]])
+def test_no_values_have_no_mean(nothing: list[list[float]]) -> None:
     with pytest.raises(ValueError, match="no mean"):
-        mean_interval([])
+        clustered_interval(nothing)
