@@ -32,11 +32,12 @@ def kept_running(
     log: Path,
     environment: Mapping[str, str],
     unless: Callable[[], bool] = lambda: False,
+    seconds_to_end: float = SECONDS_TO_END,
     tell: Told = tell_nobody,
 ) -> Iterator[None]:
     """Keep a program running while the block runs; it is restarted ever later when it dies again.
 
-    It ends with the block: SIGTERM, then SIGKILL where that is not heard. Where this process is
+    It ends with the block: SIGTERM, then SIGKILL where that does not end it. Where this process is
     killed, the kernel kills it.
 
     Args:
@@ -44,6 +45,7 @@ def kept_running(
         log: file that its output is appended to.
         environment: all of its variables.
         unless: whether somebody else does its work now, so that it is not started.
+        seconds_to_end: between the two signals.
         tell: told, in a sentence, that it died.
     """
     ended = threading.Event()
@@ -72,7 +74,7 @@ def kept_running(
             while process.poll() is None and not ended.wait(0.2):
                 pass
             if process.poll() is None:
-                _end(process)
+                _end(process, seconds_to_end)
                 return
             lived = time.monotonic() - started
             wait = FIRST_WAIT_SECONDS if lived > SECONDS_OF_HEALTH else wait
@@ -94,10 +96,10 @@ def kept_running(
         keeper.join()
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: subprocess.Popen[bytes], seconds: float) -> None:
     process.terminate()
     try:
-        process.wait(timeout=SECONDS_TO_END)
+        process.wait(timeout=seconds)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

@@ -30,6 +30,8 @@ from tasks.site import Device
 
 OUR_WORKERS = "unseen-"
 SECONDS_BETWEEN_LOOKS = 5.0
+SECONDS_TO_END = 3.0
+"""That our workers have: when they end, all of their scenes have, and Prefect's often hang then."""
 SECONDS_OF_SILENCE = 45.0
 """A worker that lives is heard of every 30 s."""
 
@@ -155,16 +157,17 @@ def _work_if_nobody_does(
         if ended.wait(SECONDS_BETWEEN_LOOKS):
             return
     name = f"{OUR_WORKERS}{os.getpid()}-{run}"
+    start = functools.partial(worker, pool, run, seconds_to_end=SECONDS_TO_END)
     with contextlib.ExitStack() as started:
         if device == "cuda":
             import torch
 
             for index in range(torch.cuda.device_count()):
                 gpu = {"CUDA_VISIBLE_DEVICES": str(index)}
-                one = worker(pool, run, name=f"{name}-{index}", limit=1, environment=gpu)
+                one = start(name=f"{name}-{index}", limit=1, environment=gpu)
                 started.enter_context(one)
         else:
-            one = worker(pool, run, name=name, limit=at_once, environment={})
+            one = start(name=name, limit=at_once, environment={})
             started.enter_context(one)
         ended.wait()
 

@@ -22,7 +22,7 @@ from typing import TextIO
 
 import psutil
 
-from flows.keeper import Told, kept_running, tell_nobody
+from flows.keeper import SECONDS_TO_END, Told, kept_running, tell_nobody
 from flows.settings import quiet_prefect
 from tasks.errors import InputError, MachineError
 
@@ -316,6 +316,7 @@ def worker(
     name: str,
     limit: int,
     environment: Mapping[str, str],
+    seconds_to_end: float = SECONDS_TO_END,
     tell: Told = tell_nobody,
 ) -> contextlib.AbstractContextManager[None]:
     """A process worker that pulls from a pool while the block runs, restarted if it dies.
@@ -325,6 +326,7 @@ def worker(
         name: shown in the UI.
         limit: flow runs at a time.
         environment: variables added to ours, for the worker and what it starts.
+        seconds_to_end: that it has for what it has begun, once the block has ended.
         tell: told, in a sentence, that it died.
     """
     command = [sys.executable, "-m", "prefect", "worker", "start", "--type", "process"]
@@ -335,6 +337,7 @@ def worker(
         command,
         log=_home() / "unseen-worker.log",
         environment={**os.environ, **WORKER_ENVIRONMENT, **environment},
+        seconds_to_end=seconds_to_end,
         tell=tell,
     )
 
