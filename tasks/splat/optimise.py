@@ -154,7 +154,7 @@ def optimise(
     watch: Watch = nobody,
     device: Device = "cpu",
     progress: Progress = no_progress,
-    checkpoints: Checkpoints = NO_CHECKPOINTS,
+    checkpoints: Checkpoints[DescentState] = NO_CHECKPOINTS,
 ) -> Fitted:
     """Fit Gaussians to photos with Adam, L1 + D-SSIM and a strategy of densification.
 
@@ -240,7 +240,7 @@ def descend(
     watch: Watch = nobody,
     device: Device = "cpu",
     progress: Progress = no_progress,
-    checkpoints: Checkpoints = NO_CHECKPOINTS,
+    checkpoints: Checkpoints[DescentState] = NO_CHECKPOINTS,
 ) -> Fitted:
     """Take the first ``descent.iterations`` of ``steps``.
 
@@ -351,7 +351,7 @@ def _descend(
     watch: Watch,
     device: Device,
     progress: Progress,
-    checkpoints: Checkpoints,
+    checkpoints: Checkpoints[DescentState],
 ) -> Fitted:
     rasterise = rasteriser_for(torch.device(device))
     prepare_rasteriser(torch.device(device), progress)
