@@ -9,8 +9,6 @@ class CurvePoint:
 
     step: int
     """How many were taken."""
-    seconds: float
-    """Since it began, breaks aside."""
     loss: float
     """Mean of the steps since the last point."""
 

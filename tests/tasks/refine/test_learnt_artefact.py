@@ -9,9 +9,7 @@ from storage.arrays import Store
 from tasks.refine.training.artefact import arrays_of, attributes_of, read_learnt
 from tasks.refine.training.learnt import CurvePoint, Learnt, ValidationScore
 
-POINTS = st.builds(
-    CurvePoint, step=st.integers(1, 10**9), seconds=st.floats(0, 1e6), loss=st.floats(0, 1e3)
-)
+POINTS = st.builds(CurvePoint, step=st.integers(1, 10**9), loss=st.floats(0, 1e3))
 SCORES = st.builds(
     ValidationScore,
     step=st.integers(1, 10**9),
