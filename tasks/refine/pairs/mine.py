@@ -28,7 +28,7 @@ from tasks.views.warp import see
 
 GLANCE = 120
 """Longest edge at which is asked how much of a view the training photos show, px."""
-FITTING = 0.6
+FITTING = 0.9
 """Share of the time of a subset that its fit takes, about."""
 
 
