@@ -71,7 +71,7 @@ def reconstruct_scene(
         write_rows(site.store, "scenes", run=run, scene=scene, rows=[row])
 
     def tell_limit(error: TimeLimitError) -> None:
-        write_end({"state": "failed", **_told(error)})
+        write_end({"state": "failed", **told(error)})
         print(f"unseen: {error}", file=sys.stderr, flush=True)
         with get_client(sync_client=True) as client:
             client.set_flow_run_state(flow_run_id, Crashed(message=str(error)), force=True)
@@ -94,7 +94,7 @@ def reconstruct_scene(
             write_rows(site.store, table, run=run, scene=scene, rows=rows)
         row = {"state": "completed", **summary_of(artefacts)}
     except Exception as error:
-        row = {"state": "failed", **_told(error)}
+        row = {"state": "failed", **told(error)}
         raise
     finally:
         # Last, so that a completed row means that all is written; and not at all where the process
@@ -156,7 +156,7 @@ def run_stages(
     return made
 
 
-def _told(error: Exception) -> dict[str, str]:
+def told(error: Exception) -> dict[str, str]:
     """An error raised on purpose explains itself; another is our mistake, and says what it is."""
     kind = type(error).__name__
     message = str(error) if isinstance(error, UnseenError) else f"{kind}: {error}"

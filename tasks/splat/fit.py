@@ -16,7 +16,7 @@ from tasks.splat.begin import Beginning, begin
 from tasks.splat.checkpoints import NO_CHECKPOINTS, Checkpoints, DescentState
 from tasks.splat.config import EveryNth, SplatConfig, TrainOn
 from tasks.splat.densify.limit import most_gaussians
-from tasks.splat.optimise import Fitted, Score, optimise
+from tasks.splat.optimise import Fitted, Score, Watch, nobody, optimise
 from tasks.splat.render import render
 from tasks.splat.sized_photos import SizedPhotos, sized_photos
 from tasks.splat.split import split_photos
@@ -54,6 +54,7 @@ def fit(
     *,
     start: Gaussians | None = None,
     masks: Sequence[Bool[np.ndarray, "_ _"] | None] | None = None,
+    watch: Watch = nobody,
     device: Device = "cpu",
     progress: Progress = no_progress,
     checkpoints: Checkpoints[DescentState] = NO_CHECKPOINTS,
@@ -68,6 +69,7 @@ def fit(
         start: a splat in the frame of ``cameras`` to start from in place of triangulated points. It
             may know any photo, so none is held out then.
         masks: of those photos, of their sizes: where they may be fitted to; None = everywhere.
+        watch: sees the Gaussians on the way; nothing depends on it.
         checkpoints: of these very arguments; a fit that was cut off goes on from there.
 
     Raises:
@@ -107,6 +109,7 @@ def fit(
         settled=start is not None,
         weights=training.weights,
         score=_score_on(watched, device) if watched.photos else None,
+        watch=watch,
         device=device,
         progress=lambda share, doing: progress(BEGINNING + (1 - BEGINNING) * share, doing),
         checkpoints=checkpoints,
