@@ -32,6 +32,7 @@ from tasks.ingest.confine import check_inside
 from tasks.ingest.source import digest_source
 from tasks.ingest.task import ingest_photos
 from tasks.refine.task import refine_views
+from tasks.refine.weights import find_weights
 from tasks.sfm.task import reconstruct_cameras
 from tasks.splat.start_file import find_start
 from tasks.splat.task import fit_splat
@@ -114,6 +115,7 @@ def _stages(stages: StageRunner, folder: str, config: SceneConfig) -> dict[str, 
     check_inside(Path(folder), roots)
     source = digest_source(Path(folder))
     start = find_start(Path(folder), config.splat.init, roots) if runs("splat") else None
+    weights = find_weights(Path(folder), config.refine, roots) if runs("refine") else None
     made["photos"] = stages(ingest_photos, source=source, config=config.ingest)
     if runs("sfm"):
         made["sparse"] = stages(reconstruct_cameras, made["photos"], config=config.sfm)
@@ -124,7 +126,9 @@ def _stages(stages: StageRunner, folder: str, config: SceneConfig) -> dict[str, 
     if runs("views"):
         made["views"] = stages(observe_views, made["sparse"], made["splat"], config=config.views)
     if runs("refine"):
-        made["refined"] = stages(refine_views, made["sparse"], made["views"], config=config.refine)
+        made["refined"] = stages(
+            refine_views, made["sparse"], made["views"], weights=weights, config=config.refine
+        )
     if runs("distil"):
         inputs = (made[name] for name in ("sparse", "splat", "views", "refined"))
         made["distilled"] = stages(
@@ -137,6 +141,7 @@ def _stages(stages: StageRunner, folder: str, config: SceneConfig) -> dict[str, 
             *inputs,
             views=config.views if runs("views") else None,
             refine=config.refine if runs("refine") else None,
+            weights=weights,
         )
     return made
 

@@ -1,6 +1,6 @@
 """What changes a refinement."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -47,7 +47,36 @@ class Reproject(Alternative):
     )
 
 
+class Learned(Alternative):
+    """What all refiners that learnt have in common."""
+
+    gate: float | None = Field(
+        default=0.03,
+        ge=0,
+        lt=1,
+        description="Share by which the difference of a view from the photos must fall, else the "
+        "render is kept; empty for no gate.",
+    )
+
+
+class Residual(Learned):
+    """A small network that blends render, photos and `reproject`, and adds what they lack."""
+
+    kind: Literal["residual"] = "residual"
+    weights: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Safetensors file, from the scene's folder on; empty for the one that ships.",
+    )
+    tile_edge: int | None = Field(
+        default=None,
+        ge=64,
+        description="Views are repaired in squares of so many px, for less memory and the same "
+        "result; empty for whole views.",
+    )
+
+
 class RefineConfig(Config):
     """How novel views are repaired."""
 
-    refiner: Reproject = Reproject()
+    refiner: Annotated[Reproject | Residual, Field(discriminator="kind")] = Reproject()

@@ -13,7 +13,7 @@ from tasks.images import from_levels
 from tasks.sfm.triangulate import Observations, sample_colours, triangulate_tracks
 from tasks.site import Device, Progress, no_progress
 from tasks.splat.begin import Beginning, begin
-from tasks.splat.checkpoints import NO_CHECKPOINTS, Checkpoints
+from tasks.splat.checkpoints import NO_CHECKPOINTS, Checkpoints, DescentState
 from tasks.splat.config import EveryNth, SplatConfig, TrainOn
 from tasks.splat.densify.limit import most_gaussians
 from tasks.splat.optimise import Fitted, Score, optimise
@@ -56,7 +56,7 @@ def fit(
     masks: Sequence[Bool[np.ndarray, "_ _"] | None] | None = None,
     device: Device = "cpu",
     progress: Progress = no_progress,
-    checkpoints: Checkpoints = NO_CHECKPOINTS,
+    checkpoints: Checkpoints[DescentState] = NO_CHECKPOINTS,
 ) -> Splat:
     """Choose the training photos, triangulate from them alone unless a splat is given, and fit.
 

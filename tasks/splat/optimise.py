@@ -146,7 +146,7 @@ def optimise(
     score: Score | None = None,
     device: Device = "cpu",
     progress: Progress = no_progress,
-    checkpoints: Checkpoints = NO_CHECKPOINTS,
+    checkpoints: Checkpoints[DescentState] = NO_CHECKPOINTS,
 ) -> Fitted:
     """Fit Gaussians to photos with Adam, L1 + D-SSIM and a strategy of densification.
 
@@ -229,7 +229,7 @@ def descend(
     score: Score | None = None,
     device: Device = "cpu",
     progress: Progress = no_progress,
-    checkpoints: Checkpoints = NO_CHECKPOINTS,
+    checkpoints: Checkpoints[DescentState] = NO_CHECKPOINTS,
 ) -> Fitted:
     """Take the first ``descent.iterations`` of ``steps``.
 
@@ -338,7 +338,7 @@ def _descend(
     score: Score | None,
     device: Device,
     progress: Progress,
-    checkpoints: Checkpoints,
+    checkpoints: Checkpoints[DescentState],
 ) -> Fitted:
     rasterise = rasteriser_for(torch.device(device))
     prepare_rasteriser(torch.device(device), progress)
