@@ -25,6 +25,17 @@ class TilesConfig(Config):
         return self
 
 
+class SmallModel(Alternative):
+    """A small UNet and its ControlNet, trained from nothing, that see all there is of a view."""
+
+    kind: Literal["small"] = "small"
+    file: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Safetensors file, from the scene's folder on; empty for the one that ships.",
+    )
+
+
 class StableDiffusion(Alternative):
     """Stable Diffusion with ControlNets, from folders or from the hub."""
 
@@ -56,38 +67,3 @@ class StableDiffusion(Alternative):
                 f"{len(self.controlnets)} controlnets: name one for each"
             )
         return self
-
-
-class ControlNet(Alternative):
-    """Diffusion from the render, conditioned on render, warped photos, depth and confidence."""
-
-    kind: Literal["controlnet"] = "controlnet"
-    weights: StableDiffusion
-    tiles: TilesConfig = TilesConfig()
-    batch: int = Field(default=1, ge=1, le=1024, description="Tiles that are worked on at once.")
-
-
-class Difix(Alternative):
-    """NVIDIA's one-step fixer of renders (Wu et al., CVPR 2025), by its own pipeline.
-
-    Its weights and code are not ours; their licence is shown before they are used.
-    """
-
-    kind: Literal["difix"] = "difix"
-    model: str = Field(
-        default="nvidia/difix_ref", min_length=1, description="Hub id, or folder of it."
-    )
-    pipeline: str = Field(
-        default="",
-        description="Hub id or folder whose pipeline.py runs the model, where its own does not "
-        "name one.",
-    )
-    trust_remote_code: bool = Field(
-        default=False, description="Whether the Python code that comes with the model may be run."
-    )
-    reference: bool = Field(
-        default=True, description="Whether the model is shown the nearest photo beside the render."
-    )
-    prompt: str = "remove degradation"
-    timestep: int = Field(default=199, ge=1, le=999, description="Of the one step.")
-    tiles: TilesConfig = TilesConfig()

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from tasks.errors import InputError
 from tasks.refine.batch import Refinement, Refiner, ViewBatch
+from tasks.refine.config import Difix
 from tasks.refine.diffusion.blend import blended
-from tasks.refine.diffusion.config import Difix
 from tasks.refine.diffusion.hub import licence_of, reaching
 from tasks.refine.diffusion.model import ready
 from tasks.refine.diffusion.tiles import tiled, tiling_for
@@ -40,7 +40,7 @@ def difix_refiner(
     tiling = tiling_for(config.tiles, pipeline.vae_scale_factor)
 
     def on_tiles(tiles: Tensor, numbers: list[int]) -> Tensor:
-        render, photo = tiles.split(3, dim=1)
+        render, photo = torch.split(tiles, 3, dim=1)
         found = pipeline(
             config.prompt,
             image=render,

@@ -13,7 +13,8 @@ from view_batches import HEIGHT, WIDTH, a_batch, noise
 
 from tasks.errors import InputError
 from tasks.refine.batch import ViewBatch
-from tasks.refine.diffusion.config import ControlNet, StableDiffusion, TilesConfig
+from tasks.refine.config import ControlNet
+from tasks.refine.diffusion.config import StableDiffusion, TilesConfig
 from tasks.refine.diffusion.controlnet import controlnet_refiner
 from tasks.refine.diffusion.denoiser import denoiser_of
 from tasks.refine.diffusion.stable import stable_diffusion

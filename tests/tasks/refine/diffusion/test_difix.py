@@ -7,7 +7,8 @@ import pytest
 from view_batches import HEIGHT, WIDTH, a_batch, noise
 
 from tasks.errors import InputError
-from tasks.refine.diffusion.config import Difix, TilesConfig
+from tasks.refine.config import Difix
+from tasks.refine.diffusion.config import TilesConfig
 from tasks.refine.diffusion.difix import difix_refiner
 
 PIPELINE = '''
