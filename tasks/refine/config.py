@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from tasks.config import Alternative, Config
+from tasks.refine.diffusion.config import SmallModel, StableDiffusion, TilesConfig
 
 
 class Reproject(Alternative):
@@ -76,7 +77,44 @@ class Residual(Learned):
     )
 
 
+class ControlNet(Learned):
+    """Diffusion from the render, conditioned on render, warped photos, depth and confidence."""
+
+    kind: Literal["controlnet"] = "controlnet"
+    weights: Annotated[SmallModel | StableDiffusion, Field(discriminator="kind")] = SmallModel()
+    tiles: TilesConfig = TilesConfig()
+    batch: int = Field(default=1, ge=1, le=1024, description="Tiles that are worked on at once.")
+
+
+class Difix(Learned):
+    """NVIDIA's one-step fixer of renders (Wu et al., CVPR 2025), by its own pipeline.
+
+    Its weights and code are not ours; their licence is shown before they are used.
+    """
+
+    kind: Literal["difix"] = "difix"
+    model: str = Field(
+        default="nvidia/difix_ref", min_length=1, description="Hub id, or folder of it."
+    )
+    pipeline: str = Field(
+        default="",
+        description="Hub id or folder whose pipeline.py runs the model, where its own does not "
+        "name one.",
+    )
+    trust_remote_code: bool = Field(
+        default=False, description="Whether the Python code that comes with the model may be run."
+    )
+    reference: bool = Field(
+        default=True, description="Whether the model is shown the nearest photo beside the render."
+    )
+    prompt: str = "remove degradation"
+    timestep: int = Field(default=199, ge=1, le=999, description="Of the one step.")
+    tiles: TilesConfig = TilesConfig()
+
+
 class RefineConfig(Config):
     """How novel views are repaired."""
 
-    refiner: Annotated[Reproject | Residual, Field(discriminator="kind")] = Reproject()
+    refiner: Annotated[Reproject | Residual | ControlNet | Difix, Field(discriminator="kind")] = (
+        Reproject()
+    )

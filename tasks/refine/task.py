@@ -39,7 +39,7 @@ def refine_views(
     content = RefinedContent(
         (seen.view(index) for index in range(len(seen))),
         lambda name: stored.photos[number_of[name]],
-        refiner_for(config, site.device, weights=weights),
+        refiner_for(config, site.device, weights=weights, progress=stage_progress("refine")),
         count=len(seen),
         progress=stage_progress("refine"),
     )

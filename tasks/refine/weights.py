@@ -7,13 +7,18 @@ from pathlib import Path
 from tasks.errors import InputError
 from tasks.ingest.confine import is_inside
 from tasks.ingest.source import Source
-from tasks.refine.config import RefineConfig, Residual
+from tasks.refine.config import ControlNet, RefineConfig, Residual
+from tasks.refine.diffusion.config import SmallModel
 
 SHIPPED = Path(__file__).parent / "residual" / "residual.safetensors"
+SHIPPED_CONTROLNET = Path(__file__).parent / "diffusion" / "controlnet.safetensors"
 
 
 def find_weights(folder: Path, config: RefineConfig, roots: Sequence[Path] = ()) -> Source | None:
     """The weights that a refiner needs, by their content; None where it has learnt nothing.
+
+    None too for models of others: they are known by their names alone, so a folder of one whose
+    content changes should change its name.
 
     Args:
         folder: of the scene, or its video.
@@ -23,23 +28,28 @@ def find_weights(folder: Path, config: RefineConfig, roots: Sequence[Path] = ())
         InputError: the file cannot be read, or lies elsewhere.
     """
     refiner = config.refiner
-    if not isinstance(refiner, Residual):
+    if isinstance(refiner, Residual):
+        named, option, shipped = refiner.weights, "refine.refiner.weights", SHIPPED
+    elif isinstance(refiner, ControlNet) and isinstance(refiner.weights, SmallModel):
+        named, option = refiner.weights.file, "refine.refiner.weights.file"
+        shipped = SHIPPED_CONTROLNET
+    else:
         return None
-    if refiner.weights is None:
+    if named is None:
         advice = (
-            "they do not ship with this version; name a file in refine.refiner.weights, or set "
+            f"they do not ship with this version; name a file in {option}, or set "
             "refine.refiner.kind to 'reproject', which needs none"
         )
-        return _read(SHIPPED, advice)
+        return _read(shipped, advice)
     place = folder if folder.is_dir() else folder.parent
-    path = place / refiner.weights
+    path = place / named
     if not is_inside(path, (place, *roots)):
         raise InputError(
-            f"'{refiner.weights}', which refine.refiner.weights names, leads out of the scene's "
+            f"'{named}', which {option} names, leads out of the scene's "
             f"folder '{place}', so it is not read; copy it there, or name the folder that it lies "
             "in in UNSEEN_PHOTO_ROOTS"
         )
-    return _read(path, "put them there, or mend refine.refiner.weights")
+    return _read(path, f"put them there, or mend {option}")
 
 
 def _read(path: Path, advice: str) -> Source:

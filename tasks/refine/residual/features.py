@@ -17,6 +17,8 @@ from tasks.refine.reproject import align_swept, reproject
 from tasks.refine.residual.config import NetworkConfig
 
 MAPS = 8
+CONFIDENCE = 0
+"""Which of them it is."""
 COST_SCALE = 0.05
 """Where half of the range of a bounded value is reached."""
 GAP_SCALE = 0.1

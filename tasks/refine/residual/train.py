@@ -4,17 +4,20 @@ import contextlib
 import copy
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
+from typing import Any, Generic
 
 import numpy as np
 import torch
 from jaxtyping import Float32, Int64
-from torch import Tensor
+from torch import Tensor, nn
+from typing_extensions import TypeVar
 
 from tasks.errors import InputError, MachineError
+from tasks.refine.batch import Refinement, Refiner, ViewBatch
+from tasks.refine.config import Reproject
 from tasks.refine.pairs.pair import Pair, Pairs
 from tasks.refine.reproject import reproject
 from tasks.refine.residual.config import Steps, TrainConfig
@@ -77,11 +80,23 @@ class TrainingCurve:
     loss: Float32[np.ndarray, " n"]
 
 
+N = TypeVar("N", bound=nn.Module, default=ResidualNetwork)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Trained:
+class Recipe(Generic[N]):
+    """A network that is trained, and what it makes of views."""
+
+    make: Callable[[TrainConfig], N]
+    """Untrained; draws its weights from torch's global generator."""
+    repair: Callable[[N, ViewBatch], Refinement]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Trained(Generic[N]):
     """A network with the averaged weights, on the CPU, and how it came about."""
 
-    network: ResidualNetwork
+    network: N
     steps: int
     seconds: float
     curve: TrainingCurve
@@ -116,6 +131,29 @@ def train(
     progress: Progress = no_progress,
     checkpoints: Checkpoints[TrainingState] = NO_CHECKPOINTS,
 ) -> Trained:
+    """Train a residual network; see :func:`train_network`."""
+    recipe = Recipe(make=lambda config: ResidualNetwork(config.network), repair=repair)
+    return train_network(
+        recipe,
+        pairs,
+        validation,
+        config,
+        device=device,
+        progress=progress,
+        checkpoints=checkpoints,
+    )
+
+
+def train_network(
+    recipe: Recipe[N],
+    pairs: Pairs,
+    validation: Pairs,
+    config: TrainConfig,
+    *,
+    device: Device = "cpu",
+    progress: Progress = no_progress,
+    checkpoints: Checkpoints[TrainingState] = NO_CHECKPOINTS,
+) -> Trained[N]:
     """Train a network from the start, or from where ``checkpoints`` says that it was cut off.
 
     The learning rate rises and then falls as a cosine of the share that is done: of the steps, and
@@ -139,7 +177,7 @@ def train(
             "there are 0 pairs, so a refiner has nothing to learn from; give scenes with enough "
             "photos to keep some from the fits"
         )
-    training = _Training(config, device)
+    training = _Training(recipe, config, device)
     kept = checkpoints.load()
     if kept is not None:
         training.go_on_from(kept)
@@ -161,15 +199,16 @@ def train(
         raise
 
 
-class _Training:
+class _Training(Generic[N]):
     """What changes from one step to the next."""
 
-    def __init__(self, config: TrainConfig, device: Device) -> None:
+    def __init__(self, recipe: Recipe[N], config: TrainConfig, device: Device) -> None:
+        self.recipe = recipe
         self.config = config
         self.device = torch.device(device)
         with torch.random.fork_rng():
             torch.manual_seed(config.seed)
-            network = ResidualNetwork(config.network)
+            network = recipe.make(config)
         self.network = network.to(self.device)
         self.averaged = copy.deepcopy(self.network).requires_grad_(False)
         self.optimiser = torch.optim.AdamW(
@@ -243,10 +282,19 @@ class _Training:
 
     def score(self, pairs: Pairs) -> None:
         scores = tuple(
-            score_view(self.averaged, pairs[index], pairs.scenes[index], self.device)
+            score_view(
+                self._repaired,
+                pairs[index],
+                pairs.scenes[index],
+                self.device,
+                arm=self.config.network.reproject,
+            )
             for index in spread(len(pairs), self.config.validation_views)
         )
         self.scores.append((self.step, scores))
+
+    def _repaired(self, views: ViewBatch) -> Refinement:
+        return self.recipe.repair(self.averaged, views)
 
     def doing(self) -> str:
         loss = f"loss {self.points[-1][2]:.3f}, " if self.points else ""
@@ -292,7 +340,7 @@ class _Training:
             for step, views in state.scores
         ]
 
-    def end(self) -> Trained:
+    def end(self) -> Trained[N]:
         """
         Raises:
             MachineError: the loss is not finite.
@@ -337,7 +385,9 @@ def spread(count: int, most: int) -> list[int]:
     return sorted({index * count // most for index in range(most)}) if count else []
 
 
-def score_view(network: ResidualNetwork, pair: Pair, scene: str, device: torch.device) -> ViewScore:
+def score_view(
+    refiner: Refiner, pair: Pair, scene: str, device: torch.device, *, arm: Reproject
+) -> ViewScore:
     """PSNR over the pixels of the photo that count."""
     views = pair.views.to(device)
 
@@ -348,8 +398,8 @@ def score_view(network: ResidualNetwork, pair: Pair, scene: str, device: torch.d
     return ViewScore(
         scene=scene,
         render_db=psnr_db(views.render),
-        reproject_db=psnr_db(reproject(views, network.config.reproject).image),
-        refined_db=psnr_db(repair(network, views).image),
+        reproject_db=psnr_db(reproject(views, arm).image),
+        refined_db=psnr_db(refiner(views).image),
     )
 
 
