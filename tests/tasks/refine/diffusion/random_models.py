@@ -1,5 +1,6 @@
 """Diffusion models of a few thousand random weights, in folders as diffusers writes them."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,35 @@ def write_controlnet(folder: Path, *, channels: int = 3, seed: int = 1) -> str:
     return str(folder)
 
 
-def write_stable_diffusion(folder: Path, *, licence: str = "", prediction: str = "epsilon") -> str:
+def reader(folder: Path) -> dict[str, Any]:
+    """A text encoder of random weights, and a tokenizer that knows letters."""
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+    letters = [chr(ord("a") + index) for index in range(26)]
+    words = [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
+    folder.mkdir(parents=True)
+    (folder / "vocab.json").write_text(json.dumps({word: at for at, word in enumerate(words)}))
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+    torch.manual_seed(4)
+    encoder = CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(words),
+            hidden_size=WORDS,
+            intermediate_size=16,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            max_position_embeddings=16,
+            bos_token_id=len(words) - 2,
+            eos_token_id=len(words) - 1,
+        )
+    )
+    tokenizer = CLIPTokenizer.from_pretrained(folder, model_max_length=16)
+    return {"text_encoder": encoder, "tokenizer": tokenizer}
+
+
+def write_stable_diffusion(
+    folder: Path, *, licence: str = "", prediction: str = "epsilon", reads: bool = False
+) -> str:
     from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
     from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import (
         StableDiffusionPipeline,
@@ -60,8 +89,7 @@ def write_stable_diffusion(folder: Path, *, licence: str = "", prediction: str =
     )
     StableDiffusionPipeline(
         vae=vae,
-        text_encoder=None,
-        tokenizer=None,
+        **(reader(folder / "letters") if reads else {"text_encoder": None, "tokenizer": None}),
         unet=unet,
         scheduler=DDIMScheduler(
             beta_schedule="scaled_linear", prediction_type=prediction, clip_sample=False

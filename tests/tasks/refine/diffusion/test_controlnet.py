@@ -18,6 +18,7 @@ from tasks.refine.diffusion.config import StableDiffusion, TilesConfig
 from tasks.refine.diffusion.controlnet import controlnet_refiner
 from tasks.refine.diffusion.denoiser import denoiser_of
 from tasks.refine.diffusion.stable import stable_diffusion
+from tasks.refine.sync.sample import Denoiser
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +104,19 @@ def test_each_controlnet_is_shown_what_the_config_names(models: Path) -> None:
     assert changes(two, first)
     assert changes(two, second)
     assert not changes(weights(models, "render", "depth"), first)
+
+
+def test_a_model_that_reads_is_told_the_prompt(models: Path, tmp_path: Path) -> None:
+    base = write_stable_diffusion(tmp_path / "base", reads=True)
+
+    def told(prompt: str, guidance: float = 1.0) -> torch.Tensor:
+        config = weights(models, "photo", model=base, prompt=prompt, guidance=guidance)
+        return refined(config, a_batch())
+
+    sharp = told("sharp")
+    assert not torch.equal(sharp, told("blurred"))
+    assert not torch.equal(sharp, told("sharp", guidance=7.0))
+    np.testing.assert_allclose(told("", guidance=7.0), told(""), atol=1e-4)  # nothing to go to
 
 
 def test_what_the_render_shows_surely_stays(models: Path) -> None:
@@ -194,6 +208,7 @@ def test_the_denoiser_predicts_what_the_scheduler_reads_as_clean(
     config = StableDiffusion(model=base, controlnets=nets, sees=("photo", "depth"))
     model, views = stable_diffusion(config, "cpu"), a_batch(count=2)
     denoise = denoiser_of(model, views)
+    assert isinstance(denoise, Denoiser)
     latents = denoise.encode(views.render)
     noisy = torch.randn(latents.shape, generator=torch.Generator().manual_seed(0))
 
