@@ -31,8 +31,8 @@ from storage.handles import ArrayHandle
 from storage.metrics import write_rows
 from tasks.caching import stage_progress
 from tasks.errors import InputError, TimeLimitError
-from tasks.ingest.confine import check_inside
-from tasks.ingest.source import digest_source
+from tasks.ingest.confine import files_inside
+from tasks.ingest.source import digest_files
 from tasks.ingest.task import ingest_photos
 from tasks.refine.pairs.task import mine_pairs
 from tasks.refine.residual.task import train_residual
@@ -163,9 +163,8 @@ def _mined(
     if entry.error is not None:
         raise entry.error
     stages = _stages(site, run, entry.name, settings)
-    folder = Path(entry.folder)
-    check_inside(folder, settings.roots())
-    photos = stages(ingest_photos, source=digest_source(folder), config=entry.config.ingest)
+    source = digest_files(files_inside(Path(entry.folder), settings.roots()))
+    photos = stages(ingest_photos, source=source, config=entry.config.ingest)
     sparse = stages(reconstruct_cameras, photos, config=with_given(entry.config.sfm, photos))
     pairs = stages(mine_pairs, sparse, config=config.pairs)
     return MinedScene(photos=photos, sparse=sparse, pairs=pairs)
