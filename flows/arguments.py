@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from inspect import signature
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -14,7 +15,7 @@ from tyro.constructors import (
     StructTypeInfo,
 )
 
-from flows.config import SceneConfig, overridden, read_config
+from flows.config import SceneConfig, overridden, with_file
 from tasks.config import Config
 from tasks.errors import InputError
 
@@ -24,8 +25,8 @@ CONFIG_OPTION = "--config"
 def parse(commands: Mapping[str, Callable[..., None]], words: Sequence[str]) -> Callable[[], None]:
     """The command that the words ask for, with its arguments.
 
-    A command's :class:`SceneConfig` has the fields that the options set, then those of the file
-    after ``--config``, then our own.
+    A command's ``config`` has the fields that the options set, then those of the file after
+    ``--config``, then our own.
 
     Raises:
         InputError: the file cannot be read, or a value is out of bounds.
@@ -33,7 +34,8 @@ def parse(commands: Mapping[str, Callable[..., None]], words: Sequence[str]) -> 
     """
     file = _word_after(CONFIG_OPTION, words)
     registry = ConstructorRegistry()
-    registry.struct_rule(_unchecked(read_config(Path(file)) if file else SceneConfig()))
+    base = _config_of(commands.get(words[0]) if words else None)
+    registry.struct_rule(_unchecked(with_file(base, Path(file)) if file else base))
     with registry:
         command: Callable[[], None] = tyro.extras.subcommand_cli_from_dict(
             {name: _held_back(command) for name, command in commands.items()},
@@ -45,21 +47,28 @@ def parse(commands: Mapping[str, Callable[..., None]], words: Sequence[str]) -> 
     return command
 
 
+def _config_of(command: Callable[..., None] | None) -> Config:
+    """The config that a command has where no word and no file sets a field."""
+    parameters = signature(command).parameters if command else {}
+    default = parameters["config"].default if "config" in parameters else None
+    return default if isinstance(default, Config) else SceneConfig()
+
+
 def _held_back(command: Callable[..., None]) -> Callable[..., Callable[[], None]]:
     """``command`` for a parser that calls what it parsed: its call comes later, config checked."""
 
     @functools.wraps(command)
     def hold(**arguments: Any) -> Callable[[], None]:
         for name, value in arguments.items():
-            if isinstance(value, SceneConfig):
+            if isinstance(value, Config):
                 fields = value.model_dump(warnings=False)
-                arguments[name] = overridden(SceneConfig(), fields, where="the command line")
+                arguments[name] = overridden(type(value)(), fields, where="the command line")
         return functools.partial(command, **arguments)
 
     return hold
 
 
-def _unchecked(base: SceneConfig) -> Callable[[StructTypeInfo], StructConstructorSpec | None]:
+def _unchecked(base: Config) -> Callable[[StructTypeInfo], StructConstructorSpec | None]:
     """Configs with the defaults of ``base``, built unchecked.
 
     The parser would wrap an error of a part in words of its own; the whole is checked afterwards.
@@ -69,7 +78,7 @@ def _unchecked(base: SceneConfig) -> Callable[[StructTypeInfo], StructConstructo
         model = info.type
         if not (isinstance(model, type) and issubclass(model, Config)):
             return None
-        defaults = base if model is SceneConfig else info.default
+        defaults = base if isinstance(base, model) else info.default
         hints = get_type_hints(model, include_extras=True)
 
         def build(**fields: Any) -> Config:

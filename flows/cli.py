@@ -12,6 +12,7 @@ import tyro
 
 from flows.arguments import parse
 from flows.config import SceneConfig, Stage, overridden
+from flows.refiner_config import RefinerConfig
 from flows.settings import Settings, quiet_prefect, shared_cores
 from storage.errors import UnseenError
 from tasks.errors import InputError
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from flows.manifest import SceneEntry
 
 Config = Annotated[SceneConfig, tyro.conf.arg(name=""), tyro.conf.AvoidSubcommands]
+RefinerOptions = Annotated[RefinerConfig, tyro.conf.arg(name=""), tyro.conf.AvoidSubcommands]
 StoreOption = Annotated[
     str | None, tyro.conf.arg(help="Where results go: a directory or an fsspec URL (UNSEEN_STORE).")
 ]
@@ -262,6 +264,34 @@ def film(
         print(f"wrote {file}", flush=True)
 
 
+def train_refiner(
+    datasets: tyro.conf.Positional[tuple[Path, ...]],
+    out: Path,
+    config: RefinerOptions = RefinerConfig(),
+    config_file: ConfigFile = None,
+    store: StoreOption = None,
+    licence: str = "Apache-2.0",
+) -> None:
+    """Train a refiner of views on pairs mined from every scene of datasets, in this process.
+
+    Args:
+        datasets: Folders with a sub-folder of photos for each scene, or manifests.
+        out: File for the weights; what they saw and how they do is told beside it, in a `.md`.
+        licence: Of the weights, for that file.
+    """
+    from flows.refiner_scenes import scenes_of
+    from flows.whole_file import check_file
+
+    _use_store(store)
+    names = tuple(str(dataset) for dataset in datasets)
+    # What can be refused is refused before anything is started.
+    scenes_of(names, config, Settings().roots())
+    check_file(out)
+    Settings().open_store().check_writable()
+    _train_refiner(names, str(out), config, licence)
+    print(f"wrote {out} and {out.with_suffix('.md')}")
+
+
 def gc(
     keep_runs: int | None = None,
     drop: tuple[str, ...] = (),
@@ -359,6 +389,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "report": report,
     "export": export,
     "film": film,
+    "train-refiner": train_refiner,
     "verify": verify,
     "gc": gc,
     "doctor": doctor,
@@ -453,6 +484,20 @@ def _run_scene(
     from flows.alone import run_scene
 
     _print_report(run_scene(folder, name, config, run, recompute_from))
+
+
+def _train_refiner(
+    datasets: tuple[str, ...], out: str, config: RefinerConfig, licence: str
+) -> None:
+    from flows.server import find_api, use_api
+
+    if api := find_api():
+        use_api(api)
+    from flows.quiet import leave_told_errors_to_us
+    from flows.train_refiner import train_refiner as train
+
+    leave_told_errors_to_us()
+    train(datasets, out, config=config, licence=licence)
 
 
 def _print_report(run: str) -> None:

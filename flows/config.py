@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
 from pydantic import Field, ValidationError
@@ -56,13 +56,26 @@ class SceneConfig(Config):
     distil: DistilConfig = DistilConfig()
 
 
+Whole = TypeVar("Whole", bound=Config)
+"""The config of a scene, or of another piece of work."""
+
+
 def read_config(file: Path) -> SceneConfig:
-    """A config from a YAML file; what the file leaves out is as we have it.
+    """A scene's config from a YAML file; what the file leaves out is as we have it.
 
     Raises:
         InputError: no such file, not YAML, an unknown field or a value out of bounds.
     """
-    return overridden(SceneConfig(), read_yaml(file), where=f"the config in '{file}'")
+    return with_file(SceneConfig(), file)
+
+
+def with_file(base: Whole, file: Path) -> Whole:
+    """``base`` with the fields that a YAML file sets.
+
+    Raises:
+        InputError: no such file, not YAML, an unknown field or a value out of bounds.
+    """
+    return overridden(base, read_yaml(file), where=f"the config in '{file}'")
 
 
 def read_yaml(file: Path) -> Any:
@@ -80,7 +93,7 @@ def read_yaml(file: Path) -> Any:
         raise InputError(f"'{file}' is not YAML ({reason}); mend the file") from error
 
 
-def overridden(base: SceneConfig, changes: Any, *, where: str) -> SceneConfig:
+def overridden(base: Whole, changes: Any, *, where: str) -> Whole:
     """``base`` with some fields set anew.
 
     Args:
@@ -96,18 +109,18 @@ def overridden(base: SceneConfig, changes: Any, *, where: str) -> SceneConfig:
         )
     merged = _merged(base.model_dump(), changes or {})
     try:
-        return SceneConfig.model_validate(merged)
+        return type(base).model_validate(merged)
     except ValidationError as error:
-        raise InputError(f"{where} is wrong: {explained(error)}") from error
+        raise InputError(f"{where} is wrong: {explained(error, type(base))}") from error
 
 
-def explained(error: ValidationError) -> str:
+def explained(error: ValidationError, whole: type[Config]) -> str:
     """What pydantic found, as people read it: the field's path, the fault, what was given."""
-    return "; ".join(_explained(fault) for fault in error.errors())
+    return "; ".join(_explained(fault, whole) for fault in error.errors())
 
 
-def _explained(fault: ErrorDetails) -> str:
-    path, model = _place(fault["loc"])
+def _explained(fault: ErrorDetails, whole: type[Config]) -> str:
+    path, model = _place(fault["loc"], whole)
     known = list(getattr(model, "model_fields", {}))
     if fault["type"] == "extra_forbidden":
         close = get_close_matches(str(fault["loc"][-1]), known, n=1)
@@ -122,10 +135,10 @@ def _explained(fault: ErrorDetails) -> str:
     return f"'{path}' is {fault['input']!r}: {message[0].lower()}{message[1:]}"
 
 
-def _place(location: tuple[int | str, ...]) -> tuple[str, Any]:
+def _place(location: tuple[int | str, ...], whole: type[Config]) -> tuple[str, Any]:
     """A field's path without the kinds that pydantic puts into it, and the model it stands in."""
     names: list[str] = []
-    model: Any = SceneConfig
+    model: Any = whole
     parent: Any = model
     for part in location:
         kinds = {

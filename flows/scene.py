@@ -33,6 +33,7 @@ from tasks.ingest.confine import files_inside
 from tasks.ingest.source import digest_files
 from tasks.ingest.task import ingest_photos
 from tasks.refine.task import refine_views
+from tasks.refine.weights import find_weights
 from tasks.sfm.task import reconstruct_cameras
 from tasks.splat.start_file import find_start
 from tasks.splat.task import fit_splat
@@ -70,7 +71,7 @@ def reconstruct_scene(
         write_rows(site.store, "scenes", run=run, scene=scene, rows=[row])
 
     def tell_limit(error: TimeLimitError) -> None:
-        write_end({"state": "failed", **_told(error)})
+        write_end({"state": "failed", **told(error)})
         print(f"unseen: {error}", file=sys.stderr, flush=True)
         with get_client(sync_client=True) as client:
             client.set_flow_run_state(flow_run_id, Crashed(message=str(error)), force=True)
@@ -93,7 +94,7 @@ def reconstruct_scene(
             write_rows(site.store, table, run=run, scene=scene, rows=rows)
         row = {"state": "completed", **summary_of(artefacts)}
     except Exception as error:
-        row = {"state": "failed", **_told(error)}
+        row = {"state": "failed", **told(error)}
         raise
     finally:
         # Last, so that a completed row means that all is written; and not at all where the process
@@ -124,6 +125,7 @@ def run_stages(
     runs = config.stages.runs
     source = digest_files(files_inside(Path(folder), roots))
     start = find_start(Path(folder), config.splat.init, roots) if runs("splat") else None
+    weights = find_weights(Path(folder), config.refine, roots) if runs("refine") else None
     made["photos"] = stages(ingest_photos, source=source, config=config.ingest)
     if runs("sfm"):
         made["sparse"] = stages(reconstruct_cameras, made["photos"], config=config.sfm)
@@ -134,7 +136,9 @@ def run_stages(
     if runs("views"):
         made["views"] = stages(observe_views, made["sparse"], made["splat"], config=config.views)
     if runs("refine"):
-        made["refined"] = stages(refine_views, made["sparse"], made["views"], config=config.refine)
+        made["refined"] = stages(
+            refine_views, made["sparse"], made["views"], weights=weights, config=config.refine
+        )
     if runs("distil"):
         inputs = (made[name] for name in ("sparse", "splat", "views", "refined"))
         made["distilled"] = stages(
@@ -147,11 +151,12 @@ def run_stages(
             *inputs,
             views=config.views if runs("views") else None,
             refine=config.refine if runs("refine") else None,
+            weights=weights,
         )
     return made
 
 
-def _told(error: Exception) -> dict[str, str]:
+def told(error: Exception) -> dict[str, str]:
     """An error raised on purpose explains itself; another is our mistake, and says what it is."""
     kind = type(error).__name__
     message = str(error) if isinstance(error, UnseenError) else f"{kind}: {error}"

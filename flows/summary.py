@@ -56,6 +56,9 @@ def summary_of(artefacts: Artefacts) -> Row:
         row["training_photos"] = len(splat["training"])
         row["held_out_photos"] = len(splat["held_out"])
         row["gaussians"] = splat["gaussians"]
+    if refined := attributes.get("refined"):
+        row["refined_views"] = len(refined["names"])
+        row["refined_views_rejected"] = len(refined["rejected"])
     if distilled := attributes.get("distilled"):
         row["shipped"] = distilled["shipped"]
     if evaluation := attributes.get("evaluation"):

@@ -96,6 +96,7 @@ COLUMNS: Mapping[str, Mapping[str, pa.DataType]] = {
         "loss": _FLOAT,
         "gaussians": _INT,
         "held_out_psnr_db": _FLOAT,
+        "held_out_gain_db": _FLOAT,  # of a refiner over the renders, on other scenes
     },
     "poses": {
         "view": _STRING,

@@ -101,6 +101,8 @@ def _key_part(value: Any) -> Any:
         return value.digest
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
+    if isinstance(value, tuple):
+        return [_key_part(item) for item in value]
     if value is None or isinstance(value, str | int | float | bool):
         return value
     raise TypeError(

@@ -1,5 +1,8 @@
 """How many CPU threads the numerical libraries take."""
 
+import contextlib
+from collections.abc import Iterator
+
 import numba
 import torch
 
@@ -13,3 +16,14 @@ def limit_threads(count: int) -> None:
     """
     torch.set_num_threads(1)
     numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))
+
+
+@contextlib.contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Give torch ``count`` CPU threads while a network runs, and no kernels of ours."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -14,7 +14,7 @@ from tasks.gaussians import Gaussians
 from tasks.site import Device, Progress, no_progress
 from tasks.splat.backdrop import behind
 from tasks.splat.batches import photo_order
-from tasks.splat.checkpoints import NO_CHECKPOINTS, Checkpoints
+from tasks.splat.checkpoints import NO_CHECKPOINTS, Checkpoints, DescentState
 from tasks.splat.config import SplatConfig
 from tasks.splat.densify.limit import most_gaussians
 from tasks.splat.fit import psnr_db_on
@@ -70,7 +70,7 @@ def distil(
     *,
     device: Device = "cpu",
     progress: Progress = no_progress,
-    checkpoints: Callable[[str], Checkpoints] = lambda part: NO_CHECKPOINTS,
+    checkpoints: Callable[[str], Checkpoints[DescentState]] = lambda part: NO_CHECKPOINTS,
 ) -> Distilled:
     """Continue a splat twice, with refined views and without, and choose by the guard photos.
 

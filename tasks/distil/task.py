@@ -30,7 +30,7 @@ def distil_views(
     from tasks.refine.artefact import RefinedViews
     from tasks.sfm.artefact import Sparse
     from tasks.splat.artefact import read_gaussians
-    from tasks.splat.checkpoints import checkpoints_of
+    from tasks.splat.checkpoints import DescentState, checkpoints_of
     from tasks.splat.sized_photos import sized_photos
     from tasks.threads import limit_threads
     from tasks.views.artefact import NovelViews
@@ -48,7 +48,7 @@ def distil_views(
         for side in ("training", "guard")
     )
     cameras, made = NovelViews(views).cameras, RefinedViews(refined)
-    with checkpoints_of(site, running_stage_key()) as checkpoints:
+    with checkpoints_of(site, running_stage_key(), DescentState) as checkpoints:
         found = distil(
             read_gaussians(splat),
             training,

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float32, UInt8
 
 from tasks.cameras import Cameras
 from tasks.gaussians import Gaussians
+from tasks.ingest.source import Source
 from tasks.refine.batch import batch_of
 from tasks.refine.config import RefineConfig
 from tasks.refine.select import refiner_for
@@ -37,6 +38,7 @@ def repair_with(
     refine: RefineConfig | None,
     *,
     longest_edge: int,
+    weights: Source | None = None,
     masks: Sequence[Bool[np.ndarray, "_ _"] | None] | None = None,
     device: Device = "cpu",
 ) -> Repair:
@@ -45,12 +47,13 @@ def repair_with(
     Args:
         photos: of ``training``, undistorted, in its order.
         longest_edge: of the renders, px.
+        weights: of the refiner; None where it has learnt nothing.
         masks: of the photos, where they have one; False on pixels not to be used.
     """
     observer = prepare(
         gaussians, training, photos, longest_edge=longest_edge, masks=masks, device=device
     )
-    refiner = None if refine is None else refiner_for(refine, device)
+    refiner = None if refine is None else refiner_for(refine, device, weights=weights)
 
     def repair(camera: Cameras) -> Repaired:
         view = observe(observer, camera, views)

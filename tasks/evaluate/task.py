@@ -2,6 +2,7 @@ from prefect import task
 
 from storage.handles import ArrayHandle
 from tasks.caching import stage_cache, stage_progress
+from tasks.ingest.source import Source
 from tasks.refine.config import RefineConfig
 from tasks.site import Site
 from tasks.views.config import ViewsConfig
@@ -21,6 +22,7 @@ def evaluate_scene(
     *,
     views: ViewsConfig | None,
     refine: RefineConfig | None,
+    weights: Source | None,
     site: Site,
 ) -> ArrayHandle:
     """See :mod:`tasks.evaluate.artefact`.
@@ -29,6 +31,7 @@ def evaluate_scene(
         distilled: absent where that stage did not run.
         views: absent where that stage is off; its confidence is then not scored.
         refine: absent where that stage is off.
+        weights: of its refiner; None where it has learnt nothing.
     """
     # Late: seconds to import, and a recalled stage needs none of it.
     from tasks.distil.artefact import read_gaussians as read_distilled
@@ -57,6 +60,7 @@ def evaluate_scene(
             [stored.photos[index] for index in indices],
             views,
             refine,
+            weights=weights,
             longest_edge=longest_edge,
             masks=[stored.masks[index] for index in indices],
             device=site.device,

@@ -27,6 +27,7 @@ class ProceduralScene:
     cameras: Cameras
     training_names: tuple[str, ...] | None
     """The photos to train on; None leaves the choice to the splat stage."""
+    texture_seed: int = 1
 
     def excerpt(self, name: str, photos: range, size: tuple[int, int]) -> "ProceduralScene":
         """Some of its photos alone, ``size`` (width, height) pixels large, none chosen to train on.

@@ -4,9 +4,8 @@ import math
 from typing import NamedTuple, no_type_check
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int64
+from jaxtyping import Float32, Float64, Int64
 from numba import prange
-from scipy.ndimage import uniform_filter
 
 from tasks.jit import compiled
 from tasks.procedural.materials import albedo
@@ -262,7 +261,7 @@ def bake(
     """Sky light and light from other surfaces, for every face.
 
     Args:
-        texel_m: edge of a solid's texels, metres (a face has at least 4 and at most 64 a side).
+        texel_m: edge of a solid's texels, metres (a face has at most 64 a side).
         bounces: how often light from sun and sky may be thrown on, 1 for sky light alone plus one
             reflection of the sun.
         strata: square root of the rays a texel sends out for the last bounce, at least 2.
@@ -272,7 +271,8 @@ def bake(
     """
     extent = 2.0 * solids.half_size
     axes = np.array([[1, 2], [1, 2], [0, 2], [0, 2], [0, 1], [0, 1]])
-    size = np.clip(np.ceil(extent[:, axes] / texel_m[:, None, None]), 4, 64).astype(np.int64)
+    least = solids.least_texels[:, None, None]
+    size = np.clip(np.ceil(extent[:, axes] / texel_m[:, None, None]), least, 64).astype(np.int64)
     count = size.prod(2)
     start = (count.cumsum() - count.ravel()).reshape(count.shape)
     owner = np.repeat(np.arange(len(count)), count.sum(1))
@@ -299,19 +299,31 @@ def bake(
             light_in,
             outside,
         )
-        for s, (nu, nv) in zip(start.ravel(), size.reshape(-1, 2), strict=True):
-            face_texels = slice(s, s + nu * nv)
-            texels[face_texels] = _smooth(
-                light_in[face_texels].reshape(nv, nu, 3), outside[face_texels].reshape(nv, nu)
-            ).reshape(-1, 3)
+        _smooth(start, size, light_in, outside, texels)
     return Lightmap(start=start, size=size, texels=texels)
 
 
-def _smooth(
-    light_in: Float32[np.ndarray, "v u 3"], outside: Bool[np.ndarray, "v u"]
-) -> Float32[np.ndarray, "v u 3"]:
-    """Mean of each texel's 3x3 neighbours, without those buried in another solid."""
-    weight = outside.astype(np.float32)
-    total = uniform_filter(light_in * weight[:, :, None], size=(3, 3, 1), mode="nearest")
-    share = uniform_filter(weight, size=3, mode="nearest")
-    return np.where(share[:, :, None] > 0.1, total / np.maximum(share, 0.1)[:, :, None], 0.0)
+@compiled()
+@no_type_check
+def _smooth(start, size, light_in, outside, texels):
+    """Mean of each texel's 3x3 neighbours on its face, without those buried in another solid."""
+    for i in range(start.shape[0]):
+        for face in range(6):
+            nu, nv, first = size[i, face, 0], size[i, face, 1], start[i, face]
+            for v in range(nv):
+                for u in range(nu):
+                    count, red, green, blue = 0, 0.0, 0.0, 0.0
+                    for q in range(v - 1, v + 2):
+                        row = first + min(max(q, 0), nv - 1) * nu  # beyond an edge, its texel
+                        for p in range(u - 1, u + 2):
+                            k = row + min(max(p, 0), nu - 1)
+                            if outside[k]:
+                                count += 1
+                                red += light_in[k, 0]
+                                green += light_in[k, 1]
+                                blue += light_in[k, 2]
+                    share = 1.0 / max(count, 1)
+                    place = first + v * nu + u
+                    texels[place, 0] = red * share
+                    texels[place, 1] = green * share
+                    texels[place, 2] = blue * share

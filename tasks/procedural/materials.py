@@ -37,6 +37,12 @@ class Pattern(IntEnum):
     SPINE = 10
     PANEL = 11
     PANE = 12
+    PLAIN = 13
+    SPECKLE = 14
+    SIDING = 15
+    SHINGLES = 16
+    GLYPHS = 17
+    PRINT = 18
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +149,75 @@ def _poster(u, v, hu, hv, seed, width, c0, c1, c2):
     colour = _times(colour, 1.0 + 0.28 * grain)
     edge = min(hu - abs(u), hv - abs(v))
     return _mix(c2, colour, _ramp(edge - 0.035, width))
+
+
+@kernel
+@no_type_check
+def _glyph(p, q, h, width):
+    """Ink of a letter-like figure in the unit square: up to six strokes, or a space."""
+    if h % 6 == 0:
+        return 0.0
+    upright = _ramp(0.42 - abs(q - 0.5), width)
+    level = _ramp(0.3 - abs(p - 0.45), width)
+    ink = _ramp(0.08 - abs(p - 0.22), width) * upright
+    if h & 0x40:
+        ink = max(ink, _ramp(0.08 - abs(p - 0.68), width) * upright)
+    if h & 0x80:
+        ink = max(ink, _ramp(0.07 - abs(q - 0.85), width) * level)
+    if h & 0x100:
+        ink = max(ink, _ramp(0.07 - abs(q - 0.5), width) * level)
+    if h & 0x200:
+        ink = max(ink, _ramp(0.07 - abs(q - 0.15), width) * level)
+    if h & 0x400:
+        ink = max(ink, _ramp(0.08 - abs(p - 0.22 - 0.46 * q), width) * upright)
+    return ink
+
+
+@kernel
+@no_type_check
+def _page(u, v, hu, hv, scale, seed, width, c0, c1, c2):
+    """Lines of letter-like figures under a headline, on paper of ``c0`` in inks ``c1`` and ``c2``.
+
+    ``scale`` is the height of a line; the headline's is three times that.
+    """
+    headline = hv - v < 0.3 * hv + 1.5 * scale
+    line = 3.0 * scale if headline else scale
+    ink = c2 if headline else c1
+    row = math.floor((hv - v) / line)
+    q = 1.0 - ((hv - v) / line - row)
+    along = (u + hu) / (0.62 * line)
+    column = math.floor(along)
+    h = hash_cell(column, row, 9, seed)
+    pixel = width / line
+    cover = _glyph(along - column, 1.35 * q - 0.1, h, 1.5 * pixel)
+    cover = 0.28 + (cover - 0.28) * visible(0.62 * line, width)
+    ragged = 2.0 * hu * (0.7 + 0.3 * uniform(row, 1, 9, seed)) - hu
+    margin = min(min(hu + u, ragged - u), hv - abs(v)) - 0.8 * scale
+    yellowed = 1.0 + 0.12 * fractal(3.0 * u / hu, 3.0 * v / hu, 0.5, seed, 4, 3.0 * width / hu)
+    return _mix(_times(c0, yellowed), ink, 0.9 * cover * _ramp(margin, width))
+
+
+@kernel
+@no_type_check
+def _print(u, v, hu, hv, seed, width, c0, c1, c2):
+    """A picture with soft gradients, like a photograph of hills, in a pale frame."""
+    x, y = u / hu, v / hu
+    top, pixel = hv / hu, width / hu
+    haze = fractal(1.4 * x, 2.2 * y, 0.5, seed, 4, 2.2 * pixel)
+    colour = _mix(c1, c0, min(max(0.5 + 0.5 * y / top + 0.3 * haze, 0.0), 1.0))
+    sun_x, sun_y = 1.4 * uniform(0, 0, 8, seed) - 0.7, top * (0.2 + 0.6 * uniform(1, 0, 8, seed))
+    glow = math.exp(-4.0 * ((x - sun_x) ** 2 + (y - sun_y) ** 2))
+    colour = _mix(colour, (0.9, 0.78, 0.55), 0.6 * glow)
+    for layer in range(4):
+        ridge = top * (0.25 - 0.38 * layer)
+        ridge += 0.35 * fractal((1.0 + layer) * x, 7.0 * layer, 0.5, seed + 3, 4, pixel)
+        land = _mix(colour, _vivid(hash_cell(layer, 6, 1, seed)), 0.3 + 0.15 * layer)
+        rough = 4.0 + 5.0 * layer
+        grain = fractal(rough * x, rough * y, 0.5, seed + layer, 4, rough * pixel)
+        land = _times(_mix(land, c2, 0.35), 1.0 + 0.45 * grain)
+        colour = _mix(colour, land, _ramp(ridge - y, max(1.5 * pixel, 0.01)))
+    edge = min(hu - abs(u), hv - abs(v))
+    return _mix((0.72, 0.7, 0.66), colour, _ramp(edge - 0.05 * min(hu, hv), width))
 
 
 @kernel
@@ -293,6 +368,50 @@ def albedo(pattern, scale, colours, i, seed, x, y, z, u, v, hu, hv, width):
         colour = _mix(colour, _times(c2, 0.35), 0.7 * _ramp(wear - 0.35, 0.15))
         colour = _times(colour, 1.0 + 0.25 * wear)
         return _mix(_times(c0, 0.25), colour, _ramp(edge - 0.04, max(2 * w, 0.04)))
+    if pattern == Pattern.PLAIN:
+        n = fractal(6.0 * x / scale, 6.0 * y / scale, 6.0 * z / scale, seed, 4, 6.0 * w)
+        dirt = fractal(0.7 * x / scale, 0.7 * y / scale, 0.7 * z / scale, seed + 5, 6, 0.7 * w)
+        colour = _times(_mix(c0, c1, 0.9 * _ramp(dirt - 0.1, 0.9)), 1.0 + 0.1 * n)
+        return _mix(colour, c2, 0.5 * _specks(u, v, 0.12 * scale, 0.07, seed, width))
+    if pattern == Pattern.SPECKLE:
+        near, _, owner = cells(u / scale, v / scale, seed)
+        h = hash_cell(owner, 4, 0, seed)
+        share = visible(1.0, w)
+        colour = _mix(c0, c1, 0.5 + ((h & 0xFF) / 255.0 - 0.5) * share)
+        if h & 0x700 == 0:
+            colour = _mix(colour, c2, 0.9 * share)
+        colour = _times(colour, 1.0 + share * (0.25 - 0.6 * near))
+        worn = fractal(0.06 * u / scale, 0.06 * v / scale, 0.5, seed + 7, 5, 0.06 * w)
+        return _times(colour, 1.0 + 0.35 * worn)
+    if pattern == Pattern.SIDING:
+        row = math.floor(v / scale)
+        q = v / scale - row
+        h = hash_cell(row, 2, 0, seed)
+        shift = 0.37 * (h & 0x3F)
+        grain = fractal(0.7 * u / scale + shift, 6.0 * v / scale, shift, seed, 3, 4.0 * w)
+        dirt = fractal(0.4 * x / scale, 0.4 * y / scale, 0.4 * z / scale, seed + 3, 4, 0.4 * w)
+        colour = _mix(c0, c1, 0.8 * ((h >> 8 & 0xFF) / 255.0))
+        shade = (0.86 + 0.24 * q) * (1.0 + 0.14 * grain) * (1.0 + 0.2 * dirt)
+        lap = _ramp(min(q, 1.0 - q) - 0.035, max(w, 0.03))
+        return _mix(_times(c2, 0.5), _times(colour, shade), lap)
+    if pattern == Pattern.SHINGLES:
+        pitch = 0.8 * scale
+        row = math.floor(v / pitch)
+        along = u / scale + 0.5 * (row & 1)
+        column = math.floor(along)
+        p, q = 2.0 * (along - column) - 1.0, v / pitch - row
+        h = hash_cell(column, row, 3, seed)
+        n = fractal(3 * u / scale, 3 * v / scale, 0.5, seed, 4, 3 * w)
+        colour = _mix(c0, c1, (h & 0xFF) / 255.0)
+        tone = (0.7 + 0.5 * ((h >> 8 & 0xFF) / 255.0)) * (0.75 + 0.4 * q) * (1.0 + 0.3 * n)
+        tongue = min(q - 0.3 * p * p, 0.5 * (1.0 - abs(p)))  # rounded below, straight beside
+        moss = fractal(0.25 * u / scale, 0.25 * v / scale, 0.5, seed + 5, 4, 0.25 * w)
+        colour = _mix(_times(colour, tone), c2, 0.5 * _ramp(moss - 0.35, 0.3))
+        return _mix(_times(c0, 0.22), colour, _ramp(tongue - 0.04, max(2.0 * w, 0.06)))
+    if pattern == Pattern.GLYPHS:
+        return _page(u, v, hu, hv, scale, seed, width, c0, c1, c2)
+    if pattern == Pattern.PRINT:
+        return _print(u, v, hu, hv, seed, width, c0, c1, c2)
     # Pattern.PANE: glass seen from the sunny side, painted: a still reflection above a curtain.
     n = fractal(u / scale + 0.5 * v / scale, v / scale, 0.5, seed, 4, w)
     colour = _mix(c0, c1, _ramp(n + 0.5 * v / hv, 0.7))

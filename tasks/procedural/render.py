@@ -28,7 +28,7 @@ _TEXELS_PER_RAD = 35.0  # of indirect light, for solids far from every camera
 
 def prepare(scene: ProceduralScene, *, strata: int = 8) -> PreparedScene:
     """The scene's arrays and its indirect light (``strata ** 2`` rays a texel)."""
-    solids = pack(scene.solids)
+    solids = pack(scene.solids, texture_seed=scene.texture_seed)
     middle = np.array([solid.centre for solid in scene.solids])
     distance_m = np.linalg.norm(middle[:, None] - scene.cameras.centres, axis=2).min(1)
     distance_m -= np.linalg.norm(solids.half_size, axis=1)

@@ -13,6 +13,7 @@ from typing import NamedTuple, no_type_check
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from tasks.jit import compiled
 from tasks.procedural.materials import Material, linear_rgb
 from tasks.procedural.noise import kernel
 
@@ -35,6 +36,8 @@ class Solid:
     world_from_solid: Float64[np.ndarray, "3 3"]
     """Rotation."""
     material: Material
+    least_texels: int = 4
+    """Of indirect light, along a side of a face; 1 will do for a leaf."""
 
 
 class Solids(NamedTuple):
@@ -49,6 +52,7 @@ class Solids(NamedTuple):
     """Linear RGB, three a material."""
     gloss: Float64[np.ndarray, " n"]
     seed: Int64[np.ndarray, " n"]
+    least_texels: Int64[np.ndarray, " n"]
     node_lower: Float64[np.ndarray, "m 3"]
     node_upper: Float64[np.ndarray, "m 3"]
     node_skip: Int64[np.ndarray, " m"]
@@ -57,8 +61,9 @@ class Solids(NamedTuple):
     """The solid of a leaf, -1 for an inner node."""
 
 
-def pack(solids: Sequence[Solid]) -> Solids:
-    """Arrays and hierarchy of ``solids``; a solid's texture is seeded by its place in the list."""
+def pack(solids: Sequence[Solid], *, texture_seed: int = 1) -> Solids:
+    """Arrays and hierarchy of ``solids``; textures differ by ``texture_seed`` and by the solid's
+    place in the list."""
     unit_from_world = np.empty((len(solids), 3, 4))
     lower, upper = np.empty((len(solids), 3)), np.empty((len(solids), 3))
     for i, solid in enumerate(solids):
@@ -67,24 +72,10 @@ def pack(solids: Sequence[Solid]) -> Solids:
         reach = np.abs(solid.world_from_solid) @ solid.half_size  # of the box around any shape
         lower[i], upper[i] = solid.centre - reach, solid.centre + reach
 
-    node_lower: list[np.ndarray] = []
-    node_upper: list[np.ndarray] = []
-    node_skip: list[int] = []
-    node_solid: list[int] = []
-
-    def add(members: np.ndarray) -> None:
-        node = len(node_skip)
-        node_lower.append(lower[members].min(0))
-        node_upper.append(upper[members].max(0))
-        node_skip.append(0)
-        node_solid.append(int(members[0]) if len(members) == 1 else -1)
-        if len(members) > 1:
-            left, right = _split(members, lower, upper)
-            add(left)
-            add(right)
-        node_skip[node] = len(node_skip)
-
-    add(np.arange(len(solids)))
+    nodes = 2 * len(solids) - 1
+    node_lower, node_upper = np.empty((nodes, 3)), np.empty((nodes, 3))
+    node_skip, node_solid = np.empty(nodes, np.int64), np.empty(nodes, np.int64)
+    _grow(lower, upper, node_lower, node_upper, node_skip, node_solid)
     materials = [solid.material for solid in solids]
     return Solids(
         shape=np.array([int(solid.shape) for solid in solids]),
@@ -94,35 +85,76 @@ def pack(solids: Sequence[Solid]) -> Solids:
         scale_m=np.array([m.scale_m for m in materials]),
         colours=np.array([[linear_rgb(c) for c in m.colours] for m in materials]),
         gloss=np.array([m.gloss for m in materials]),
-        seed=np.arange(len(solids)) * 101 + 1,
-        node_lower=np.array(node_lower),
-        node_upper=np.array(node_upper),
-        node_skip=np.array(node_skip),
-        node_solid=np.array(node_solid),
+        seed=np.arange(len(solids)) * 101 + texture_seed,
+        least_texels=np.array([solid.least_texels for solid in solids]),
+        node_lower=node_lower,
+        node_upper=node_upper,
+        node_skip=node_skip,
+        node_solid=node_solid,
     )
 
 
-def _split(
-    members: np.ndarray, lower: np.ndarray, upper: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """The cut with the least surface area times count (Goldsmith and Salmon, CG&A 7(5), 1987)."""
-    best = (np.inf, members[:1], members[1:])
+@compiled()
+@no_type_check
+def _grow(lower, upper, node_lower, node_upper, node_skip, node_solid):
+    """The hierarchy over boxes, depth first; a node of n leaves takes 2 n - 1 places."""
+    order = np.arange(lower.shape[0])
+    starts, ends = [0], [lower.shape[0]]
+    node = 0
+    while len(starts) > 0:
+        start, end = starts.pop(), ends.pop()
+        members = order[start:end].copy()
+        for axis in range(3):
+            node_lower[node, axis] = lower[members, axis].min()
+            node_upper[node, axis] = upper[members, axis].max()
+        node_skip[node] = node + 2 * (end - start) - 1
+        node_solid[node] = members[0] if end - start == 1 else -1
+        node += 1
+        if end - start > 1:
+            cut = _split(members, lower, upper, order[start:end])
+            starts.append(start + cut)
+            ends.append(end)
+            starts.append(start)  # comes out first: the left child follows its parent
+            ends.append(start + cut)
+
+
+@compiled()
+@no_type_check
+def _split(members, lower, upper, order):
+    """The cut with the least surface area times count (Goldsmith and Salmon, CG&A 7(5), 1987).
+
+    Sorts ``members`` into ``order`` and returns how many of them come before the cut.
+    """
+    count = len(members)
+    best, best_cut = np.inf, 1
     for axis in range(3):
-        order = members[np.argsort((lower + upper)[members, axis], kind="stable")]
-        heads = _areas(lower[order], upper[order])
-        tails = _areas(lower[order[::-1]], upper[order[::-1]])[::-1]
-        count = np.arange(1, len(order))
-        cost = heads[:-1] * count + tails[1:] * (len(order) - count)
-        cut = int(cost.argmin()) + 1
-        if cost[cut - 1] < best[0]:
-            best = (cost[cut - 1], order[:cut], order[cut:])
-    return best[1], best[2]
+        place = lower[members, axis] + upper[members, axis]
+        sorted_members = members[np.argsort(place, kind="mergesort")]
+        heads = _areas(lower, upper, sorted_members)
+        tails = _areas(lower, upper, sorted_members[::-1])
+        better = False
+        for cut in range(1, count):
+            cost = heads[cut - 1] * cut + tails[count - cut - 1] * (count - cut)
+            if cost < best:
+                best, best_cut, better = cost, cut, True
+        if better:
+            order[:] = sorted_members
+    return best_cut
 
 
-def _areas(lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
-    """Half the surface of the box around the first 1, 2, ... boxes."""
-    x, y, z = (np.maximum.accumulate(upper) - np.minimum.accumulate(lower)).T
-    return x * y + y * z + z * x
+@compiled()
+@no_type_check
+def _areas(lower, upper, members):
+    """Half the surface of the box around the first 1, 2, ... members."""
+    areas = np.empty(len(members))
+    low, high = lower[members[0]].copy(), upper[members[0]].copy()
+    for k in range(len(members)):
+        for axis in range(3):
+            low[axis] = min(low[axis], lower[members[k], axis])
+            high[axis] = max(high[axis], upper[members[k], axis])
+        x, y, z = high[0] - low[0], high[1] - low[1], high[2] - low[2]
+        areas[k] = x * y + y * z + z * x
+    return areas
 
 
 @kernel

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from PIL import Image
 from tasks.cameras import Cameras
 from tasks.errors import InputError
 from tasks.procedural.build import ProceduralScene
+from tasks.procedural.photo_effects import PhotoEffects, exposed
 from tasks.procedural.render import prepare, render
 
 VERSION = 1
@@ -21,7 +22,36 @@ SAMPLES = 2
 STAMP = "procedural.json"
 
 
-def write_scene(scene: ProceduralScene, folder: Path, progress: Callable[[int, int], None]) -> None:
+def stamp_of(scene_name: str) -> dict[str, object]:
+    """What a finished folder says it holds."""
+    return {"scene": scene_name, "version": VERSION}
+
+
+def is_written(folder: Path, stamp: Mapping[str, object]) -> bool:
+    """Whether a folder holds a finished scene of this stamp.
+
+    Raises:
+        InputError: the folder holds files, but none of ours.
+    """
+    if (folder / STAMP).is_file():
+        return bool(json.loads((folder / STAMP).read_text()) == stamp)
+    if folder.exists() and any(folder.iterdir()):
+        raise InputError(
+            f"{folder} holds {len(list(folder.iterdir()))} entries but no {STAMP}, so it is not a "
+            f"rendered scene and will not be overwritten; move it away or choose another folder"
+        )
+    return False
+
+
+def write_scene(
+    scene: ProceduralScene,
+    folder: Path,
+    progress: Callable[[int, int], None],
+    *,
+    strata: int = 8,
+    effects: Sequence[PhotoEffects] | None = None,
+    stamp: Mapping[str, object] | None = None,
+) -> None:
     """Render every photo of a scene, unless the folder already holds this version of it.
 
     Writes ``images/*.jpg``, ``cameras_gt.json`` (OpenCV axes, ``x_camera = R x_world + t``, metres)
@@ -32,31 +62,32 @@ def write_scene(scene: ProceduralScene, folder: Path, progress: Callable[[int, i
     Args:
         folder: made if missing; replaced if it holds another version.
         progress: called with photos done and photos in all, once before the first.
+        strata: square root of the rays a texel of indirect light sends out.
+        effects: of each photo; without them photos are as clean as rendered.
+        stamp: what tells this version from others, :func:`stamp_of` the scene's name unless given.
 
     Raises:
         InputError: the folder holds files, but none of ours.
     """
     total = len(scene.cameras)
-    stamp = {"scene": scene.name, "version": VERSION}
+    stamp = stamp_of(scene.name) if stamp is None else stamp
     progress(0, total)
-    if (folder / STAMP).is_file():
-        if json.loads((folder / STAMP).read_text()) == stamp:
-            progress(total, total)
-            return
-    elif folder.exists() and any(folder.iterdir()):
-        raise InputError(
-            f"{folder} holds {len(list(folder.iterdir()))} entries but no {STAMP}, so it is not a "
-            f"rendered scene and will not be overwritten; move it away or choose another folder"
-        )
+    if is_written(folder, stamp):
+        progress(total, total)
+        return
 
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     (partial / "images").mkdir(parents=True)
     (partial / "depth").mkdir()
-    prepared = prepare(scene)
+    prepared = prepare(scene, strata=strata)
     for i, name in enumerate(scene.cameras.names):
         rgb, depth_m = render(prepared, scene.cameras, i, samples=SAMPLES)
-        Image.fromarray(rgb).save(partial / "images" / name, quality=95, subsampling=0)
+        photo = partial / "images" / name
+        if effects is None:
+            Image.fromarray(rgb).save(photo, quality=95, subsampling=0)
+        else:
+            Image.fromarray(exposed(rgb, effects[i])).save(photo, quality=effects[i].jpeg_quality)
         Image.fromarray(_millimetres(depth_m)).save(
             (partial / "depth" / name).with_suffix(".png"), compress_level=1
         )

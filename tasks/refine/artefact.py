@@ -1,10 +1,11 @@
 """Refined views as they lie in the store, and how later stages read them.
 
 Arrays, for each novel view in the order of the views they were made from: ``image_0000`` (uint8,
-[h w 3]) and ``weight_0000`` (uint8, [h w]); 255 stands for 1. The attributes name the views.
+[h w 3]) and ``weight_0000`` (uint8, [h w]); 255 stands for 1. The attributes name the views, and
+those that a gate rejected.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -18,33 +19,45 @@ from tasks.site import Progress, no_progress
 from tasks.views.view import NovelView
 
 
-def arrays_of(
-    views: Iterable[NovelView],
-    photo: Callable[[str], UInt8[np.ndarray, "_ _ 3"]],
-    refiner: Refiner,
-    *,
-    count: int,
-    progress: Progress = no_progress,
-) -> Iterator[NamedArray]:
-    """Refine views, one at a time.
+class RefinedContent:
+    """Refines views while its arrays are taken; iterate once, then ask for ``attributes``."""
 
-    Args:
-        photo: of a name; asked for the nearest photo of each view.
-        count: of the views.
-    """
-    for index, view in enumerate(views):
-        refined = refiner(batch_of([view], [photo(view.nearest)]))
-        image, weight = refined.image[0].cpu().numpy(), refined.weight[0].cpu().numpy()
-        yield NamedArray(
-            name=f"image_{index:04d}", values=levels(image), dims=("y", "x", "channel")
-        )
-        yield NamedArray(name=f"weight_{index:04d}", values=levels(weight), dims=("y", "x"))
-        progress((index + 1) / count, f"refined {view.camera.names[0]}")
+    def __init__(
+        self,
+        views: Iterable[NovelView],
+        photo: Callable[[str], UInt8[np.ndarray, "_ _ 3"]],
+        refiner: Refiner,
+        *,
+        count: int,
+        progress: Progress = no_progress,
+    ) -> None:
+        """
+        Args:
+            photo: of a name; asked for the nearest photo of each view.
+            count: of the views.
+        """
+        self._views, self._photo, self._refiner = views, photo, refiner
+        self._count, self._progress = count, progress
+        self._names: list[str] = []
+        self._rejected: list[str] = []
 
+    def __iter__(self) -> Iterator[NamedArray]:
+        for index, view in enumerate(self._views):
+            (name,) = view.camera.names
+            refined = self._refiner(batch_of([view], [self._photo(view.nearest)]))
+            self._names.append(name)
+            if refined.rejected is not None and bool(refined.rejected[0]):
+                self._rejected.append(name)
+            image, weight = refined.image[0].cpu().numpy(), refined.weight[0].cpu().numpy()
+            yield NamedArray(
+                name=f"image_{index:04d}", values=levels(image), dims=("y", "x", "channel")
+            )
+            yield NamedArray(name=f"weight_{index:04d}", values=levels(weight), dims=("y", "x"))
+            self._progress((index + 1) / self._count, f"refined {name}")
 
-def attributes_of(names: Sequence[str]) -> dict[str, Any]:
-    """What the arrays do not say, JSON-able."""
-    return {"names": list(names)}
+    def attributes(self) -> dict[str, Any]:
+        """What the arrays do not say, JSON-able."""
+        return {"names": self._names, "rejected": self._rejected}
 
 
 class RefinedViews:
@@ -53,6 +66,7 @@ class RefinedViews:
     def __init__(self, stored: ArrayHandle) -> None:
         self._stored = stored
         self.names: tuple[str, ...] = tuple(stored.attributes["names"])
+        self.rejected: tuple[str, ...] = tuple(stored.attributes["rejected"])
 
     def __len__(self) -> int:
         return len(self.names)

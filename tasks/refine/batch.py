@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float32, UInt8
+from jaxtyping import Bool, Float32, UInt8
 
 from tasks.images import from_levels, resized
 from tasks.views.view import NovelView
@@ -54,6 +54,8 @@ class Refinement:
     image: Float32[torch.Tensor, "b h w 3"]
     weight: Float32[torch.Tensor, "b h w"]
     """In [0, 1]."""
+    rejected: Bool[torch.Tensor, " b"] | None = None
+    """Which views a gate gave back as rendered; None where there was no gate."""
 
 
 @runtime_checkable

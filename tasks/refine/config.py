@@ -1,10 +1,11 @@
 """What changes a refinement."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from tasks.config import Alternative, Config
+from tasks.refine.diffusion.config import SmallModel, StableDiffusion, TilesConfig
 
 
 class Reproject(Alternative):
@@ -47,7 +48,73 @@ class Reproject(Alternative):
     )
 
 
+class Learned(Alternative):
+    """What all refiners that learnt have in common."""
+
+    gate: float | None = Field(
+        default=0.03,
+        ge=0,
+        lt=1,
+        description="Share by which the difference of a view from the photos must fall, else the "
+        "render is kept; empty for no gate.",
+    )
+
+
+class Residual(Learned):
+    """A small network that blends render, photos and `reproject`, and adds what they lack."""
+
+    kind: Literal["residual"] = "residual"
+    weights: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Safetensors file, from the scene's folder on; empty for the one that ships.",
+    )
+    tile_edge: int | None = Field(
+        default=None,
+        ge=64,
+        description="Views are repaired in squares of so many px, for less memory and the same "
+        "result; empty for whole views.",
+    )
+
+
+class ControlNet(Learned):
+    """Diffusion from the render, conditioned on render, warped photos, depth and confidence."""
+
+    kind: Literal["controlnet"] = "controlnet"
+    weights: Annotated[SmallModel | StableDiffusion, Field(discriminator="kind")] = SmallModel()
+    tiles: TilesConfig = TilesConfig()
+    batch: int = Field(default=1, ge=1, le=1024, description="Tiles that are worked on at once.")
+
+
+class Difix(Learned):
+    """NVIDIA's one-step fixer of renders (Wu et al., CVPR 2025), by its own pipeline.
+
+    Its weights and code are not ours; their licence is shown before they are used.
+    """
+
+    kind: Literal["difix"] = "difix"
+    model: str = Field(
+        default="nvidia/difix_ref", min_length=1, description="Hub id, or folder of it."
+    )
+    pipeline: str = Field(
+        default="",
+        description="Hub id or folder whose pipeline.py runs the model, where its own does not "
+        "name one.",
+    )
+    trust_remote_code: bool = Field(
+        default=False, description="Whether the Python code that comes with the model may be run."
+    )
+    reference: bool = Field(
+        default=True, description="Whether the model is shown the nearest photo beside the render."
+    )
+    prompt: str = "remove degradation"
+    timestep: int = Field(default=199, ge=1, le=999, description="Of the one step.")
+    tiles: TilesConfig = TilesConfig()
+
+
 class RefineConfig(Config):
     """How novel views are repaired."""
 
-    refiner: Reproject = Reproject()
+    refiner: Annotated[Reproject | Residual | ControlNet | Difix, Field(discriminator="kind")] = (
+        Reproject()
+    )

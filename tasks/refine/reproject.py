@@ -50,10 +50,9 @@ OUTLIER_RADIUS = 1
 def reproject(views: ViewBatch, config: Reproject) -> Refinement:
     """Repair views from their photos; see the module."""
     agreed = (views.swept_valid.sum(1) >= 2).float()
-    exact = agreed * torch.exp(-views.swept_cost / config.detail_scale)
-    reliable = (views.confidence * exact)[:, None] * views.swept_valid
-    aligned = align_colours(views.swept, views.render[:, None].expand_as(views.swept), reliable)
-    difference = agreed[..., None] * (fuse(aligned, views.swept_valid) - views.render)
+    exact = trusted(views, config)
+    fused = fuse(align_swept(views, config), views.swept_valid)
+    difference = agreed[..., None] * (fused - views.render)
     colour = box_mean(difference, config.detail_radius)
 
     error = _mean_map(views.surface_error, ERROR_RADIUS)
@@ -73,6 +72,18 @@ def reproject(views: ViewBatch, config: Reproject) -> Refinement:
         # while the photos alone still improve it.
         weight=placed,
     )
+
+
+def align_swept(views: ViewBatch, config: Reproject) -> Float32[Tensor, "b k h w 3"]:
+    """The swept photos in the colours of the render, by the pixels where both may be believed."""
+    reliable = (views.confidence * trusted(views, config))[:, None] * views.swept_valid
+    return align_colours(views.swept, views.render[:, None].expand_as(views.swept), reliable)
+
+
+def trusted(views: ViewBatch, config: Reproject) -> Float32[Tensor, "b h w"]:
+    """How far the photos agree about a pixel, 0 to 1; 0 where fewer than two see it."""
+    agreed = (views.swept_valid.sum(1) >= 2).float()
+    return agreed * torch.exp(-views.swept_cost / config.detail_scale)
 
 
 def fuse(

@@ -1,19 +1,79 @@
 """Which refiner a config asks for."""
 
 from functools import partial
+from pathlib import Path
 
 import torch
 
+from tasks.errors import InputError
+from tasks.ingest.source import Source
 from tasks.refine.batch import Refinement, Refiner, ViewBatch
-from tasks.refine.config import RefineConfig, Reproject
+from tasks.refine.config import ControlNet, Difix, RefineConfig, Reproject, Residual
+from tasks.refine.gate import Gated
 from tasks.refine.reproject import reproject
-from tasks.site import Device
+from tasks.site import Device, Progress, no_progress
 
 
-def refiner_for(config: RefineConfig, device: Device = "cpu") -> Refiner:
-    """The refiner of ``config``, ready to run on ``device``."""
-    return partial(_reproject_on, torch.device(device), config.refiner)
+def refiner_for(
+    config: RefineConfig,
+    device: Device = "cpu",
+    *,
+    weights: Source | None = None,
+    progress: Progress = no_progress,
+) -> Refiner:
+    """The refiner of ``config``, ready to run on ``device``.
+
+    Args:
+        weights: what :func:`tasks.refine.weights.find_weights` found for it.
+        progress: is told the licences of models of others before they are used.
+
+    Raises:
+        InputError: the weights are none, or are not the refiner's.
+    """
+    place = torch.device(device)
+    if isinstance(config.refiner, Reproject):
+        return partial(_reproject_on, place, config.refiner)
+    learned = _learned(config.refiner, device, weights, progress)
+    if config.refiner.gate is None:
+        return learned
+    return Gated(learned, config.refiner.gate, place)
 
 
 def _reproject_on(device: torch.device, config: Reproject, views: ViewBatch) -> Refinement:
     return reproject(views.to(device), config)
+
+
+def _learned(
+    config: Residual | ControlNet | Difix,
+    device: Device,
+    weights: Source | None,
+    progress: Progress,
+) -> Refiner:
+    # Late: seconds to import, for those who ask for it.
+    if isinstance(config, ControlNet):
+        from tasks.refine.diffusion.controlnet import controlnet_refiner
+
+        return controlnet_refiner(config, device, progress, weights=weights)
+    if isinstance(config, Difix):
+        from tasks.refine.diffusion.difix import difix_refiner
+
+        return difix_refiner(config, device, progress)
+    return _residual(config, torch.device(device), weights)
+
+
+def _residual(config: Residual, device: torch.device, weights: Source | None) -> Refiner:
+    # Late: seconds to import, for those who ask for it.
+    from tasks.refine.residual.checkpoint import read_checkpoint
+    from tasks.refine.residual.repair import repair
+
+    if weights is None:
+        raise InputError(
+            "the refiner 'residual' was asked for without weights, and untrained it repairs "
+            "nothing; find them by find_weights, or set refine.refiner.kind to 'reproject'"
+        )
+    network = read_checkpoint(Path(weights.folder), digest=weights.digest).to(device)
+
+    def residual(views: ViewBatch) -> Refinement:
+        return repair(network, views.to(device), tile_edge=config.tile_edge)
+
+    return residual

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from functools import partial
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Generic, TypeVar
 
 import torch
 from jaxtyping import Float32, UInt8
@@ -20,11 +20,20 @@ LARGEST_SHARE = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class DescentState:
-    """All that the rest of an optimisation depends on, beside what it was called with."""
+class KeptState:
+    """The base of all states: dataclasses of tensors, mappings of them, and plain values."""
 
     iteration: int
     """How many were taken."""
+
+
+State = TypeVar("State", bound=KeptState)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class DescentState(KeptState):
+    """All that the rest of an optimisation depends on, beside what it was called with."""
+
     parameters: Mapping[str, torch.Tensor]
     optimisers: Mapping[str, Mapping[str, Any]]
     """``state_dict()`` of the optimiser of each parameter: moments, steps, learning rate."""
@@ -40,7 +49,7 @@ class DescentState:
     """Of the curve: iteration, loss, Gaussians, score."""
 
 
-class Checkpoints:
+class Checkpoints(Generic[State]):
     """Where an optimisation keeps its state, and finds that of one that was cut off.
 
     This one keeps nothing.
@@ -49,7 +58,7 @@ class Checkpoints:
     note: str = ""
     """What to tell beside the progress; empty for nothing."""
 
-    def load(self) -> DescentState | None:
+    def load(self) -> State | None:
         """The state to go on from, the caller's own; None to start at the beginning."""
         return None
 
@@ -57,38 +66,40 @@ class Checkpoints:
         """Whether it is time to save."""
         return False
 
-    def save(self, state: DescentState) -> None:
+    def save(self, state: State) -> None:
         """Keep a state; its tensors may change after the call."""
 
     def discard(self) -> None:
         """Forget what was kept: it leads nowhere, or its end is reached."""
 
 
-NO_CHECKPOINTS = Checkpoints()
+NO_CHECKPOINTS: Checkpoints[Any] = Checkpoints()
 """The default of every ``checkpoints`` argument."""
 
 
 @dataclass(slots=True, kw_only=True)
-class StoredCheckpoints(Checkpoints):
+class StoredCheckpoints(Checkpoints[State]):
     """Kept in the store. A checkpoint that is of no use is passed over, and the note says why."""
 
     place: Checkpoint
     seconds: float
     """Between two checkpoints; longer where writing one takes longer than its share of time."""
+    kind: type[Any] = DescentState
+    """Of the states."""
     note: str = field(default="", init=False)
     _due_at: float = field(init=False)
 
     def __post_init__(self) -> None:
         self._due_at = time.monotonic() + self.seconds
 
-    def load(self) -> DescentState | None:
+    def load(self) -> State | None:
         """
         Raises:
             StoreError: the store cannot be reached.
         """
         try:
             content = self.place.load()
-            state = None if content is None else read_state(content)
+            state = None if content is None else read_state(content, self.kind)
         except IntegrityError as error:
             self.note = str(error)
             return None
@@ -99,7 +110,7 @@ class StoredCheckpoints(Checkpoints):
     def due(self) -> bool:
         return time.monotonic() >= self._due_at
 
-    def save(self, state: DescentState) -> None:
+    def save(self, state: State) -> None:
         started = time.monotonic()
         try:
             self.place.save(partial(write_state, state))
@@ -114,19 +125,22 @@ class StoredCheckpoints(Checkpoints):
 
 
 @contextlib.contextmanager
-def checkpoints_of(site: Site, stage_key: str | None) -> Iterator[Callable[[str], Checkpoints]]:
+def checkpoints_of(
+    site: Site, stage_key: str | None, kind: type[State]
+) -> Iterator[Callable[[str], Checkpoints[State]]]:
     """Gives the checkpoints of a stage's parts by name; they go when the block ends well.
 
     Args:
+        kind: of their states.
         stage_key: tells all that changes the stage's result; None keeps nothing.
     """
-    given: list[Checkpoints] = []
+    given: list[Checkpoints[State]] = []
 
-    def of_part(name: str) -> Checkpoints:
+    def of_part(name: str) -> Checkpoints[State]:
         if stage_key is None or site.checkpoint_seconds == 0:
             return NO_CHECKPOINTS
         place = Checkpoint(store=site.store, key=f"{stage_key}-{name}")
-        given.append(StoredCheckpoints(place=place, seconds=site.checkpoint_seconds))
+        given.append(StoredCheckpoints(place=place, seconds=site.checkpoint_seconds, kind=kind))
         return given[-1]
 
     yield of_part
@@ -134,7 +148,7 @@ def checkpoints_of(site: Site, stage_key: str | None) -> Iterator[Callable[[str]
         checkpoints.discard()
 
 
-def write_state(state: DescentState, file: BinaryIO) -> None:
+def write_state(state: KeptState, file: BinaryIO) -> None:
     """In torch's own format, without a copy of the tensors.
 
     Raises:
@@ -148,16 +162,14 @@ def write_state(state: DescentState, file: BinaryIO) -> None:
         raise
 
 
-def read_state(content: bytes) -> DescentState:
-    """What :func:`write_state` wrote; all tensors on the CPU.
+def read_state(content: bytes, kind: type[State]) -> State:
+    """What :func:`write_state` wrote of a state of that kind; all tensors on the CPU.
 
     Raises:
         IntegrityError: it is something else, or of a torch that this one does not read.
     """
     try:
-        return DescentState(
-            **torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-        )
+        return kind(**torch.load(io.BytesIO(content), map_location="cpu", weights_only=True))
     except Exception as error:  # torch raises of every kind
         raise IntegrityError(
             f"the checkpoint of {len(content)} bytes is not what this version writes "

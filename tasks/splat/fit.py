@@ -13,10 +13,10 @@ from tasks.images import from_levels
 from tasks.sfm.triangulate import Observations, sample_colours, triangulate_tracks
 from tasks.site import Device, Progress, no_progress
 from tasks.splat.begin import Beginning, begin
-from tasks.splat.checkpoints import NO_CHECKPOINTS, Checkpoints
+from tasks.splat.checkpoints import NO_CHECKPOINTS, Checkpoints, DescentState
 from tasks.splat.config import EveryNth, SplatConfig, TrainOn
 from tasks.splat.densify.limit import most_gaussians
-from tasks.splat.optimise import Fitted, Score, optimise
+from tasks.splat.optimise import Fitted, Score, Watch, nobody, optimise
 from tasks.splat.render import render
 from tasks.splat.sized_photos import SizedPhotos, sized_photos
 from tasks.splat.split import split_photos
@@ -54,9 +54,10 @@ def fit(
     *,
     start: Gaussians | None = None,
     masks: Sequence[Bool[np.ndarray, "_ _"] | None] | None = None,
+    watch: Watch = nobody,
     device: Device = "cpu",
     progress: Progress = no_progress,
-    checkpoints: Checkpoints = NO_CHECKPOINTS,
+    checkpoints: Checkpoints[DescentState] = NO_CHECKPOINTS,
 ) -> Splat:
     """Choose the training photos, triangulate from them alone unless a splat is given, and fit.
 
@@ -68,6 +69,7 @@ def fit(
         start: a splat in the frame of ``cameras`` to start from in place of triangulated points. It
             may know any photo, so none is held out then.
         masks: of those photos, of their sizes: where they may be fitted to; None = everywhere.
+        watch: sees the Gaussians on the way; nothing depends on it.
         checkpoints: of these very arguments; a fit that was cut off goes on from there.
 
     Raises:
@@ -107,6 +109,7 @@ def fit(
         settled=start is not None,
         weights=training.weights,
         score=_score_on(watched, device) if watched.photos else None,
+        watch=watch,
         device=device,
         progress=lambda share, doing: progress(BEGINNING + (1 - BEGINNING) * share, doing),
         checkpoints=checkpoints,

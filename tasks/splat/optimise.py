@@ -42,6 +42,13 @@ SCORES = 10
 """Points of the curve, evenly spread, at which the Gaussians are scored."""
 
 Score = Callable[[Gaussians], float]
+Watch = Callable[[int, Callable[[], Gaussians]], None]
+"""Told after every iteration how many were taken; it may ask for a copy of the Gaussians."""
+
+
+def nobody(iteration: int, gaussians: Callable[[], Gaussians]) -> None:
+    """The default of every ``watch`` argument."""
+
 
 LEARNING_RATES = {
     "means": 1.6e-4,  # times the scene's extent, and falling to a hundredth
@@ -144,9 +151,10 @@ def optimise(
     settled: bool = False,
     weights: Sequence[Float32[np.ndarray, "_ _"] | None] | None = None,
     score: Score | None = None,
+    watch: Watch = nobody,
     device: Device = "cpu",
     progress: Progress = no_progress,
-    checkpoints: Checkpoints = NO_CHECKPOINTS,
+    checkpoints: Checkpoints[DescentState] = NO_CHECKPOINTS,
 ) -> Fitted:
     """Fit Gaussians to photos with Adam, L1 + D-SSIM and a strategy of densification.
 
@@ -159,6 +167,7 @@ def optimise(
         settled: whether that is a fitted splat, which needs no half size and no low degrees first.
         weights: of each photo's pixels in the loss, 0 or more; None stands for 1 everywhere.
         score: of the Gaussians on the way, for the curve alone: nothing depends on it.
+        watch: of the iterations that this call takes; nothing depends on it.
         checkpoints: of these very arguments; see :func:`descend`.
 
     Raises:
@@ -215,6 +224,7 @@ def optimise(
         steps,
         descent,
         score=score,
+        watch=watch,
         device=device,
         progress=progress,
         checkpoints=checkpoints,
@@ -227,14 +237,16 @@ def descend(
     descent: Descent,
     *,
     score: Score | None = None,
+    watch: Watch = nobody,
     device: Device = "cpu",
     progress: Progress = no_progress,
-    checkpoints: Checkpoints = NO_CHECKPOINTS,
+    checkpoints: Checkpoints[DescentState] = NO_CHECKPOINTS,
 ) -> Fitted:
     """Take the first ``descent.iterations`` of ``steps``.
 
     Args:
         score: asked about the Gaussians at some points of the curve.
+        watch: of the iterations that this call takes, not of those before a checkpoint.
         checkpoints: where the state is kept. One that is found there, of a call with equal
             arguments, is gone on from: on the CPU at the same number of threads, to the same bits
             as without a break.
@@ -245,7 +257,7 @@ def descend(
     with torch.random.fork_rng():  # the strategy draws from torch's global generator
         torch.manual_seed(descent.seed)
         try:
-            return _descend(initial, steps, descent, score, device, progress, checkpoints)
+            return _descend(initial, steps, descent, score, watch, device, progress, checkpoints)
         except (InputError, MachineError):
             checkpoints.discard()  # what was kept may be what cannot be gone on from
             raise
@@ -336,9 +348,10 @@ def _descend(
     steps: Iterator[Step],
     descent: Descent,
     score: Score | None,
+    watch: Watch,
     device: Device,
     progress: Progress,
-    checkpoints: Checkpoints,
+    checkpoints: Checkpoints[DescentState],
 ) -> Fitted:
     rasterise = rasteriser_for(torch.device(device))
     prepare_rasteriser(torch.device(device), progress)
@@ -436,6 +449,7 @@ def _descend(
             )
             note = f", {checkpoints.note}" if checkpoints.note else ""
             progress(moving.iteration / descent.iterations, doing + note)
+        watch(moving.iteration, partial(_joined, initial, params))
         if checkpoints.due():
             checkpoints.save(moving.state(device))
 

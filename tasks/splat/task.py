@@ -29,14 +29,14 @@ def fit_splat(
     # Late: seconds to import, and a recalled stage needs none of it.
     from tasks.sfm.artefact import Sparse
     from tasks.splat.artefact import arrays_of, attributes_of
-    from tasks.splat.checkpoints import checkpoints_of
+    from tasks.splat.checkpoints import DescentState, checkpoints_of
     from tasks.splat.fit import fit, notes_on
     from tasks.splat.start import read_start
     from tasks.threads import limit_threads
 
     limit_threads(site.threads)
     stored = Sparse(sparse)
-    with checkpoints_of(site, running_stage_key()) as checkpoints:
+    with checkpoints_of(site, running_stage_key(), DescentState) as checkpoints:
         splat = fit(
             stored.cameras,
             stored.observations,

@@ -11,6 +11,7 @@ import pytest
 from flows.arguments import parse
 from flows.cli import COMMANDS, main
 from flows.config import SceneConfig, read_config
+from flows.refiner_config import RefinerConfig, ValidationConfig
 from tasks.errors import InputError
 from tasks.splat.config import EveryNth, Mcmc, SplatConfig, TrainOn
 
@@ -81,6 +82,18 @@ def test_a_file_switches_the_kind_of_densification_and_options_change_it(tmp_pat
     assert arguments(*words)["config"].splat.densify == Mcmc(every=7, noise=3)
 
 
+def test_a_command_with_a_config_of_its_own_has_it_from_file_and_options(tmp_path: Path) -> None:
+    file = tmp_path / "refiner.yaml"
+    file.write_text("pairs: {views: 7, sizes: [3]}\ntrain: {batch: 5}\n")
+    words = ("train-refiner", "x", "y", "--out", "z", "--config", str(file))
+    found = arguments(*words, "--pairs.views", "2", "--validation.scenes", "hall")
+    assert found["datasets"] == (Path("x"), Path("y"))
+    config = found["config"]
+    assert (config.pairs.views, config.pairs.sizes, config.train.batch) == (2, (3,), 5)
+    assert config.validation == ValidationConfig(scenes=("hall",))
+    assert arguments("train-refiner", "x", "--out", "z")["config"] == RefinerConfig()
+
+
 def test_one_call_leaves_nothing_for_the_next(tmp_path: Path) -> None:
     file = tmp_path / "run.yaml"
     file.write_text("splat: {iterations: 4000}\n")
@@ -118,6 +131,10 @@ def test_a_value_out_of_bounds_is_said_in_our_words(
         (["scene", "none"], "'none' is no folder"),
         (["scene", ".", "--train-on", "a.jpg"], "--train-on is wrong: 'split.photos'"),
         (["scene", ".", "--name", "a/b"], "'a/b'"),
+        (["train-refiner", "--out", "a"], "no dataset is given"),
+        (["train-refiner", "none", "--out", "a"], "'none' does not exist"),
+        (["train-refiner", "x"], "--out"),
+        (["train-refiner", "x", "--out", "a", "--pairs.views", "0"], "'pairs.views' is 0"),
     ],
 )
 def test_wrong_words_are_refused_readably(
@@ -132,7 +149,7 @@ def test_wrong_words_are_refused_readably(
     assert expected in printed
     assert "Traceback" not in printed
     assert "tyro-dummy" not in printed
-    assert not (tmp_path / "unseen-store").exists() or words[0] == "scene"
+    assert not (tmp_path / "unseen-store").exists() or words[0] in ("scene", "train-refiner")
 
 
 def test_no_scenes_at_once_are_refused() -> None:

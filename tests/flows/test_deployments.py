@@ -74,6 +74,8 @@ def test_the_deployments_are_those_that_the_command_makes(site: dict[str, str]) 
         ("datasets", "flows.dataset.reconstruct_dataset"): "datasets",
         ("nightly", "flows.dataset.reconstruct_dataset"): "datasets",
         ("datasets", "flows.resume.resume_dataset"): "datasets",
+        ("cpu", "flows.train_refiner.train_refiner"): "cpu",
+        ("gpu", "flows.train_refiner.train_refiner"): "gpu",
     }
     (nightly,) = (one for one in listed if one["schedules"])
     assert nightly["schedules"][0]["schedule"]["cron"] == "0 2 * * *"

@@ -18,7 +18,7 @@ from storage.arrays import NamedArray, Store
 from storage.checkpoints import Checkpoint
 from storage.errors import IntegrityError
 from storage.handles import ArrayHandle
-from tasks.splat.checkpoints import read_state
+from tasks.splat.checkpoints import DescentState, read_state
 
 
 class Bomb:
@@ -62,7 +62,7 @@ def test_a_checkpoint_is_not_unpickled(store: Store, target: Path, legacy: bool)
         loaded = place.load()
         assert loaded is not None
         with pytest.raises(IntegrityError, match="the stage starts from its beginning"):
-            read_state(loaded)
+            read_state(loaded, DescentState)
     assert not target.exists()
 
 

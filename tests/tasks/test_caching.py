@@ -362,6 +362,7 @@ def key(name: str = "measure", version: int = 1, device_counts: bool = True, **o
         {"share": 0.25},
         {"share": True},
         {"more": None},
+        {"photos": (HANDLE,)},
         {"site": replace(HERE, device="cuda")},
     ],
 )
@@ -381,6 +382,13 @@ def test_the_key_changes_with_all_that_changes_a_result(changed: dict[str, Any])
 )
 def test_the_key_stays_where_only_places_change(moved: dict[str, Any]) -> None:
     assert key(**moved) == key()
+
+
+def test_every_artefact_of_many_counts_and_their_order() -> None:
+    other = replace(HANDLE, digest="8" * 64)
+    many = [(HANDLE,), (HANDLE, other), (other, HANDLE), (other,), ()]
+    assert len({key(photos=handles) for handles in many}) == len(many)
+    assert key(photos=(HANDLE, other)) == key(photos=(replace(HANDLE, uri="/else"), other))
 
 
 @pytest.mark.parametrize("value", [np.ones(3), Path("photos"), object(), {"a": 1}, [HANDLE], b"x"])

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from jaxtyping import Float32, Float64, UInt8
+from jaxtyping import Float32, UInt8
+from reprojection import lifted, projected, share_seen_again
 from scipy.ndimage import map_coordinates
 
 from tasks.cameras import Cameras
@@ -39,42 +40,16 @@ def small(request: pytest.FixtureRequest) -> Small:
     )
 
 
-def lifted(small: Small, i: int, depth: Float32[np.ndarray, "h w"]) -> Float64[np.ndarray, "n 3"]:
-    """World points of the pixels that have depth, from the pinhole model written out."""
-    rows, columns = np.nonzero(depth)
-    z = depth[rows, columns].astype(np.float64)
-    k = small.cameras.intrinsics[i]
-    x = (columns + 0.5 - k[0, 2]) / k[0, 0] * z
-    y = (rows + 0.5 - k[1, 2]) / k[1, 1] * z
-    pose = small.cameras.camera_from_world[i]
-    return (np.stack([x, y, z], 1) - pose[:3, 3]) @ pose[:3, :3]
-
-
-def projected(
-    small: Small, j: int, world: Float64[np.ndarray, "n 3"]
-) -> tuple[Float64[np.ndarray, " n"], Float64[np.ndarray, " n"], Float64[np.ndarray, " n"]]:
-    """Image x and y in pixels, and depth."""
-    pose, k = small.cameras.camera_from_world[j], small.cameras.intrinsics[j]
-    p = world @ pose[:3, :3].T + pose[:3, 3]
-    return p[:, 0] / p[:, 2] * k[0, 0] + k[0, 2], p[:, 1] / p[:, 2] * k[1, 1] + k[1, 2], p[:, 2]
-
-
 def seen_again(small: Small, i: int, j: int) -> float:
-    """Share of photo i's surface points that photo j sees too."""
-    world = lifted(small, i, small.photo(i)[1])
-    depth = small.photo(j)[1]
-    x, y, z = projected(small, j, world)
-    inside = (z > 0) & (x > 0) & (x < depth.shape[1]) & (y > 0) & (y < depth.shape[0])
-    there = depth[y[inside].astype(int), x[inside].astype(int)]
-    return float((np.abs(there - z[inside]) < 0.03 * z[inside]).sum() / len(world))
+    return share_seen_again(small.cameras, i, j, small.photo(i)[1], small.photo(j)[1])
 
 
 def test_depth_and_cameras_agree_across_photos(small: Small) -> None:
     """Fixes the pixel centre: 1 / z is affine on planes, so half a pixel's error would show."""
     i, j = 8, 9
-    world = lifted(small, i, small.photo(i)[1])
+    world = lifted(small.cameras, i, small.photo(i)[1])
     depth = small.photo(j)[1].astype(np.float64)
-    x, y, z = projected(small, j, world)
+    x, y, z = projected(small.cameras, j, world)
     keep = (z > 0) & (x > 2) & (x < 158) & (y > 2) & (y < 118)
     inverse = np.divide(1.0, depth, out=np.zeros_like(depth), where=depth > 0)
 
@@ -91,7 +66,7 @@ def test_colours_agree_across_photos(small: Small) -> None:
     i, j = 8, 9
     rgb_i, depth_i = small.photo(i)
     rgb_j, depth_j = small.photo(j)
-    x, y, z = projected(small, j, lifted(small, i, depth_i))
+    x, y, z = projected(small.cameras, j, lifted(small.cameras, i, depth_i))
     keep = (z > 0) & (x > 2) & (x < 158) & (y > 2) & (y < 118)
     place = [y[keep] - 0.5, x[keep] - 0.5]
     there = map_coordinates(depth_j, place, order=1)

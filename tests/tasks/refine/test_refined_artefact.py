@@ -1,5 +1,6 @@
 """Views through a refiner into the store and back."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import torch
 
 from storage.arrays import Store
 from tasks.cameras import Cameras
-from tasks.refine.artefact import RefinedViews, arrays_of, attributes_of
+from tasks.refine.artefact import RefinedContent, RefinedViews
 from tasks.refine.batch import Refinement, ViewBatch, batch_of
 from tasks.views.surface import Surface
 from tasks.views.sweep.plane import Swept
@@ -84,21 +85,33 @@ def test_refined_views_come_back_as_they_were_made(tmp_path: Path) -> None:
     views = [a_view(0, "a.png"), a_view(1, "b.png", size=(16, 12))]
     said: list[float] = []
 
-    arrays = arrays_of(
+    content = RefinedContent(
         iter(views),
         PHOTOS.__getitem__,
         darken,
         count=2,
         progress=lambda share, doing: said.append(share),
     )
-    names = [view.camera.names[0] for view in views]
-    handle = Store(root=str(tmp_path)).commit("s", "refined", arrays, attributes_of(names))
+    handle = Store(root=str(tmp_path)).commit("s", "refined", content, content.attributes)
 
     found = RefinedViews(handle)
     assert (len(found), found.names, said) == (2, ("view_0", "view_1"), [0.5, 1.0])
+    assert found.rejected == ()
     for index, view in enumerate(views):
         np.testing.assert_allclose(found.image(index), view.rgb / 2, atol=0.5 / 255 + 1e-6)
         np.testing.assert_allclose(found.weight(index), view.confidence, atol=0.5 / 255 + 1e-6)
+
+
+def test_views_that_a_gate_rejected_are_named(tmp_path: Path) -> None:
+    def reject_the_second(views: ViewBatch) -> Refinement:
+        rejected = bool(torch.equal(views.render, batch_of([second], [PHOTOS["b.png"]]).render))
+        return replace(darken(views), rejected=torch.tensor([rejected]))
+
+    first, second = a_view(0, "a.png"), a_view(1, "b.png")
+    content = RefinedContent(iter([first, second]), PHOTOS.__getitem__, reject_the_second, count=2)
+    handle = Store(root=str(tmp_path)).commit("s", "refined", content, content.attributes)
+
+    assert RefinedViews(handle).rejected == ("view_1",)
 
 
 def test_a_batch_moves_as_a_whole() -> None:

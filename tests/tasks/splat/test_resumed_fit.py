@@ -244,7 +244,7 @@ def test_a_verified_file_of_another_making_is_passed_over(store: Store) -> None:
     assert kept.load() is None
     assert "is not what this version writes (TypeError)" in kept.note
     with pytest.raises(IntegrityError, match=r"of 5 bytes is not what this version writes"):
-        read_state(b"hello")
+        read_state(b"hello", DescentState)
 
 
 def test_a_store_that_takes_no_checkpoint_does_not_end_the_fit(
@@ -325,7 +325,7 @@ def test_a_state_comes_back_bit_by_bit(
     place.save(lambda file: write_state(state, file))
     content = place.load()
     assert content is not None
-    found = read_state(content)
+    found = read_state(content, DescentState)
 
     assert bits(found) == bits(state)
 
@@ -408,7 +408,7 @@ def test_the_parts_of_a_stage_are_kept_until_it_ends_well(store: Store) -> None:
         return sorted(path.name for path in (Path(store.root) / "checkpoints").iterdir())
 
     def stage(fails: bool) -> None:
-        with checkpoints_of(Site(store=store), "distil-1") as of_part:
+        with checkpoints_of(Site(store=store), "distil-1", DescentState) as of_part:
             for part in ("control", "distilled"):
                 place = of_part(part).place  # type: ignore[attr-defined]
                 place.save(lambda file: file.write(b"state"))
@@ -426,5 +426,7 @@ def test_the_parts_of_a_stage_are_kept_until_it_ends_well(store: Store) -> None:
 def test_nothing_is_kept_where_it_is_not_wanted_or_nothing_tells_the_work(
     store: Store, seconds: float, key: str | None
 ) -> None:
-    with checkpoints_of(Site(store=store, checkpoint_seconds=seconds), key) as of_part:
+    with checkpoints_of(
+        Site(store=store, checkpoint_seconds=seconds), key, DescentState
+    ) as of_part:
         assert of_part("fit") is NO_CHECKPOINTS

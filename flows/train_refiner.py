@@ -1,0 +1,214 @@
+"""Training a refiner: pairs mined from every scene of some datasets, and a network that learns."""
+
+import shlex
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, tags
+from prefect.logging import get_run_logger
+from prefect.runtime import flow_run
+
+from flows.manifest import SceneEntry
+from flows.model_card import SceneSeen, Training, model_card
+from flows.quiet import tell_errors_in_a_sentence
+from flows.refiner_config import RefinerConfig
+from flows.refiner_scenes import scenes_of, split_scenes
+from flows.runs import dataset_tag, tag_of
+from flows.scene import told
+from flows.settings import Settings
+from flows.stages import StageRunner
+from flows.summary import summary_of
+from flows.tagging import tag_flow_run
+from flows.whole_file import check_file, write_whole
+from flows.worker import end_with_worker, show_life
+from storage.arrays import remove_abandoned_staging
+from storage.handles import ArrayHandle
+from storage.metrics import write_rows
+from tasks.caching import stage_progress
+from tasks.errors import InputError, TimeLimitError
+from tasks.ingest.confine import files_inside
+from tasks.ingest.source import digest_files
+from tasks.ingest.task import ingest_photos
+from tasks.refine.pairs.task import mine_pairs
+from tasks.refine.residual.task import train_residual
+from tasks.refine.training.artefact import read_learnt
+from tasks.refine.training.learnt import Learnt
+from tasks.sfm.config import SfmConfig
+from tasks.sfm.task import reconstruct_cameras
+from tasks.site import Site
+
+REFINER = "refiner"
+"""Stands in tables and paths where a scene's name does elsewhere."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MinedScene:
+    """The artefacts of a scene that gave pairs."""
+
+    photos: ArrayHandle
+    sparse: ArrayHandle
+    pairs: ArrayHandle
+
+
+def _name_of_run() -> str:
+    return flow_run.parameters.get("run") or f"{REFINER}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+
+
+@flow(name="train-refiner", flow_run_name=_name_of_run, persist_result=False)
+def train_refiner(
+    datasets: tuple[str, ...],
+    out: str,
+    run: str | None = None,
+    config: RefinerConfig = RefinerConfig(),
+    licence: str = "Apache-2.0",
+) -> None:
+    """Mine pairs from every scene, one after the other, train on them, and write the weights.
+
+    What was finished before, by this or another run, is recalled; a training that was cut off goes
+    on from its checkpoint.
+
+    Args:
+        datasets: folders of scene folders or manifests.
+        out: file for the weights; a card of the model comes beside it, named ``.md``.
+        run: the name its rows are kept under; made from the time where absent.
+        config: everything that changes the result.
+        licence: of the weights, for the card.
+
+    Raises:
+        InputError: there is no such dataset, no scene gave pairs, or ``out`` cannot be written.
+        UnseenError: the machine did not allow the training.
+    """
+    show_life()
+    tell_errors_in_a_sentence()
+    settings = Settings()
+    site = settings.site()
+    run = run or str(flow_run.name)
+    file = Path(out)
+    check_file(file)
+    remove_abandoned_staging(site.store)
+    entries = scenes_of(datasets, config, settings.roots())
+    seen_as = (tag_of(run), *(dataset_tag(Path(one)) for one in datasets))
+    with end_with_worker(), tags(*tag_flow_run(*seen_as)):
+        mined, left_out = _mine(entries, run, config, site, settings)
+        split = split_scenes(tuple(mined), config.validation)
+        refiner = _stages(site, run, REFINER, settings)(
+            train_residual,
+            training=tuple(mined[name].pairs for name in split.training),
+            validation=tuple(mined[name].pairs for name in split.validation),
+            config=config.train,
+        )
+    learnt = read_learnt(refiner)
+    write_rows(site.store, "training", run=run, scene=REFINER, rows=_curve(learnt))
+    card = Training(
+        file=file.name,
+        command=shlex.join(["unseen", "train-refiner", *datasets, "--out", out]),
+        is_ours=config == RefinerConfig(),
+        licence=licence,
+        scenes=[
+            _seen(name, "training" if name in split.training else "validation", scene)
+            for name, scene in mined.items()
+        ],
+        left_out=left_out,
+        config=config.model_dump(mode="json"),
+        device=site.device,
+        learnt=learnt,
+    )
+    write_whole(file, learnt.content)
+    write_whole(file.with_suffix(".md"), model_card(card).encode())
+
+
+def _mine(
+    entries: Sequence[SceneEntry], run: str, config: RefinerConfig, site: Site, settings: Settings
+) -> tuple[dict[str, MinedScene], dict[str, str]]:
+    """The scenes that gave pairs, and why others did not, by name.
+
+    Raises:
+        InputError: none did.
+    """
+    mined: dict[str, MinedScene] = {}
+    left_out: dict[str, str] = {}
+    progress = stage_progress("scenes")
+    for number, entry in enumerate(entries):
+        progress(number / len(entries), f"mining {entry.name}")
+        started = time.monotonic()
+        row: dict[str, Any] = {"state": "completed"}
+        try:
+            mined[entry.name] = _mined(entry, run, config, site, settings)
+            made = mined[entry.name]
+            row |= summary_of({"photos": made.photos, "sparse": made.sparse})
+        except Exception as error:
+            row = {"state": "failed", **told(error)}
+            left_out[entry.name] = row["error_message"]
+            get_run_logger().warning("scene %s is left out: %s", entry.name, left_out[entry.name])
+        row["seconds"] = time.monotonic() - started
+        write_rows(site.store, "scenes", run=run, scene=entry.name, rows=[row])
+    if not mined:
+        name, why = next(iter(left_out.items()))
+        raise InputError(
+            f"none of {len(entries)} scenes gave pairs, so there is nothing to learn from; the "
+            f"first, '{name}', says: {why}"
+        )
+    progress(1.0, f"{len(mined)} of {len(entries)} scenes gave pairs")
+    return mined, left_out
+
+
+def _mined(
+    entry: SceneEntry, run: str, config: RefinerConfig, site: Site, settings: Settings
+) -> MinedScene:
+    if entry.error is not None:
+        raise entry.error
+    stages = _stages(site, run, entry.name, settings)
+    source = digest_files(files_inside(Path(entry.folder), settings.roots()))
+    photos = stages(ingest_photos, source=source, config=entry.config.ingest)
+    sparse = stages(reconstruct_cameras, photos, config=with_given(entry.config.sfm, photos))
+    pairs = stages(mine_pairs, sparse, config=config.pairs)
+    return MinedScene(photos=photos, sparse=sparse, pairs=pairs)
+
+
+def with_given(config: SfmConfig, photos: ArrayHandle) -> SfmConfig:
+    """Takes the cameras that came with the photos, if any did, unless the config says otherwise."""
+    if config.poses != "auto" or photos.attributes["reference_kind"] is None:
+        return config
+    return config.model_copy(update={"poses": "given"})
+
+
+def _stages(site: Site, run: str, scene: str, settings: Settings) -> StageRunner:
+    def tell_limit(error: TimeLimitError) -> None:
+        print(f"unseen: {error}", file=sys.stderr, flush=True)
+
+    return StageRunner(
+        site=site,
+        run=run,
+        scene=scene,
+        limit_seconds=settings.stage_seconds,
+        tell_limit=tell_limit,
+    )
+
+
+def _seen(name: str, use: str, scene: MinedScene) -> SceneSeen:
+    return SceneSeen(
+        name=name,
+        use=use,
+        photos=len(scene.sparse.attributes["names"]),
+        pairs=len(scene.pairs.attributes["pairs"]),
+        photos_digest=scene.photos.digest,
+        pairs_digest=scene.pairs.digest,
+    )
+
+
+def _curve(learnt: Learnt) -> list[Mapping[str, Any]]:
+    """Rows of the table ``training``."""
+    losses = [
+        {"stage": "train", "iteration": point.step, "loss": point.loss} for point in learnt.curve
+    ]
+    gains = [
+        {"stage": "train", "iteration": score.step, "held_out_gain_db": score.gain_db}
+        for score in learnt.scores
+        if not score.scene
+    ]
+    return [*losses, *gains]

@@ -1,0 +1,65 @@
+"""Views repaired by diffusion, with ControlNets that see the photos warped into them."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from tasks.errors import InputError
+from tasks.ingest.source import Source
+from tasks.refine.batch import Refinement, Refiner, ViewBatch
+from tasks.refine.config import ControlNet
+from tasks.refine.diffusion.blend import blended
+from tasks.refine.diffusion.config import SmallModel, StableDiffusion
+from tasks.refine.diffusion.model import Model
+from tasks.refine.diffusion.small import small_model
+from tasks.refine.diffusion.stable import stable_diffusion
+from tasks.refine.diffusion.tiles import tiled, tiling_for
+from tasks.site import Device, Progress, no_progress
+
+
+def controlnet_refiner(
+    config: ControlNet,
+    device: Device = "cpu",
+    progress: Progress = no_progress,
+    *,
+    weights: Source | None = None,
+) -> Refiner:
+    """The refiner of a model, read and ready to run; in half precision on CUDA.
+
+    Args:
+        progress: is told which models of others are used, and their licences, before they are.
+        weights: of the small model, as :func:`tasks.refine.weights.find_weights` found them.
+
+    Raises:
+        InputError: a model cannot be read, or is none that can be used so.
+    """
+    model = _model(config.weights, device, progress, weights)
+    tiling = tiling_for(config.tiles, model.pipeline.vae_scale_factor, config.batch)
+
+    def refine(views: ViewBatch) -> Refinement:
+        views = views.to(torch.device(device))
+        start, seen = model.show(views)
+        channels = [3, *(one.shape[1] for one in seen)]
+
+        def on_tiles(tiles: Tensor, numbers: list[int]) -> Tensor:
+            start, *seen = torch.split(tiles, channels, dim=1)
+            return model.draw(start, seen, numbers)
+
+        return blended(views, tiled(on_tiles, torch.cat([start, *seen], 1), tiling))
+
+    return refine
+
+
+def _model(
+    config: SmallModel | StableDiffusion, device: Device, progress: Progress, weights: Source | None
+) -> Model:
+    if isinstance(config, StableDiffusion):
+        return stable_diffusion(config, device, progress)
+    if weights is None:
+        raise InputError(
+            "the small model of the refiner 'controlnet' was asked for without its weights, and "
+            "untrained it repairs nothing; find them by find_weights, or set refine.refiner.kind "
+            "to 'reproject'"
+        )
+    return small_model(Path(weights.folder), digest=weights.digest, device=device)

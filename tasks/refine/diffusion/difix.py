@@ -1,0 +1,75 @@
+"""Views repaired by NVIDIA's Difix, or a model like it, through the pipeline that comes with it.
+
+Source: Wu et al., Difix3D+: Improving 3D Reconstructions with Single-Step Diffusion Models, CVPR
+2025. Neither its weights nor its code are part of this project.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tasks.errors import InputError
+from tasks.refine.batch import Refinement, Refiner, ViewBatch
+from tasks.refine.config import Difix
+from tasks.refine.diffusion.blend import blended
+from tasks.refine.diffusion.hub import licence_of, reaching
+from tasks.refine.diffusion.model import ready
+from tasks.refine.diffusion.tiles import tiled, tiling_for
+from tasks.site import Device, Progress, no_progress
+
+
+def difix_refiner(
+    config: Difix, device: Device = "cpu", progress: Progress = no_progress
+) -> Refiner:
+    """The refiner of the model, read and ready to run; in half precision on CUDA.
+
+    Args:
+        progress: is told the model and its licence before it is used.
+
+    Raises:
+        InputError: its code may not be run, or it cannot be read.
+    """
+    if not config.trust_remote_code:
+        raise InputError(
+            f"the model '{config.model}' comes with a pipeline of its own, Python code that would "
+            "run on this machine, and trust_remote_code is false; read that code and its licence "
+            f"({licence_of(config.model)}), then set trust_remote_code, or choose another refiner"
+        )
+    pipeline = _pipeline(config, device, progress)
+    tiling = tiling_for(config.tiles, pipeline.vae_scale_factor)
+
+    def on_tiles(tiles: Tensor, numbers: list[int]) -> Tensor:
+        render, photo = torch.split(tiles, 3, dim=1)
+        found = pipeline(
+            config.prompt,
+            image=render,
+            num_inference_steps=1,
+            timesteps=[config.timestep],
+            guidance_scale=0.0,
+            output_type="pt",
+            **({"ref_image": photo} if config.reference else {}),
+        )
+        return found.images.float()
+
+    def refine(views: ViewBatch) -> Refinement:
+        views = views.to(torch.device(device))
+        shown = torch.cat([views.render, views.nearest], -1).permute(0, 3, 1, 2)
+        with torch.no_grad():
+            return blended(views, tiled(on_tiles, shown, tiling))
+
+    return refine
+
+
+def _pipeline(config: Difix, device: Device, progress: Progress) -> Any:
+    # Late: seconds to import.
+    from diffusers.pipelines.pipeline_utils import DiffusionPipeline
+
+    progress(0.0, f"{config.model} is used under its own licence: {licence_of(config.model)}")
+    with reaching(config.model):
+        pipeline = DiffusionPipeline.from_pretrained(
+            config.model,
+            custom_pipeline=config.pipeline or None,
+            trust_remote_code=config.trust_remote_code,
+        )
+    return ready(pipeline, device)

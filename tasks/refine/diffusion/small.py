@@ -1,0 +1,260 @@
+"""A small diffusion model that sees all there is of a view, and the file it lies in.
+
+A UNet of diffusers on pixels, two by two, and a ControlNet that is shown the features of
+:mod:`tasks.refine.residual.features`. What it starts from is taken for a picture with a little
+noise on it, as Difix takes a render (Wu et al., CVPR 2025), and one step takes it off.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float32
+from pydantic import Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from tasks.config import Config
+from tasks.errors import InputError
+from tasks.refine.batch import ViewBatch
+from tasks.refine.diffusion.model import Model, Seen, ready, words
+from tasks.refine.residual.config import NetworkConfig
+from tasks.refine.residual.features import MAPS, Features, features_of, picture_count
+from tasks.site import Device
+
+ENTRY = "unseen"
+"""Of the file's metadata."""
+FORMAT = "unseen controlnet refiner"
+VERSION = 1
+"""Of what the networks are given and what their weights mean; others are refused."""
+FACTOR = 2
+"""Edge of the squares of pixels that are one place of the UNet."""
+NOTHING = 8
+"""Width of the words that it is not told."""
+START_PICTURE = 1
+"""Of the features: what it starts from is the repair without learning."""
+
+
+class SmallShape(Config):
+    """The shape of the model; it travels with the weights."""
+
+    widths: tuple[int, ...] = Field(
+        default=(32, 64, 96),
+        min_length=1,
+        max_length=6,
+        description="Channels at half the size, at a quarter, and so on; multiples of 8.",
+    )
+    layers: int = Field(default=1, ge=1, le=8, description="Residual blocks of a size.")
+    steps_of_all: int = Field(
+        default=50, ge=1, le=1000, description="Steps from noise to a picture, one of them taken."
+    )
+    features: NetworkConfig = NetworkConfig()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Small:
+    """UNet and ControlNet of diffusers."""
+
+    shape: SmallShape
+    unet: Any
+    controlnet: Any
+
+    @property
+    def parts(self) -> Mapping[str, Any]:
+        """By name, as in the file."""
+        return {"unet": self.unet, "controlnet": self.controlnet}
+
+    def tensors(self) -> Iterator[tuple[str, Tensor]]:
+        for part, module in self.parts.items():
+            for name, value in module.state_dict().items():
+                yield f"{part}.{name}", value
+
+
+def conditioning_channels(shape: SmallShape) -> int:
+    pictures = picture_count(shape.features)
+    return 3 * pictures + (pictures - 2) + MAPS
+
+
+def conditioning_of(features: Features) -> Float32[Tensor, "b c h w"]:
+    """All features, one above the other."""
+    return torch.cat([features.pictures.flatten(1, 2), features.valid, features.maps], 1)
+
+
+def new_small(shape: SmallShape, seed: int) -> Small:
+    """Untrained; it gives back nearly what it starts from."""
+    from diffusers.models.controlnets.controlnet import ControlNetModel
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+    channels = 3 * FACTOR**2
+    count = len(shape.widths)
+    common: dict[str, Any] = {
+        "in_channels": channels,
+        "block_out_channels": shape.widths,
+        "down_block_types": ("DownBlock2D",) * count,
+        "mid_block_type": "UNetMidBlock2D",
+        "layers_per_block": shape.layers,
+        "cross_attention_dim": NOTHING,
+        "attention_head_dim": NOTHING,
+        "norm_num_groups": 8,
+    }
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        unet = UNet2DConditionModel(
+            out_channels=channels, up_block_types=("UpBlock2D",) * count, **common
+        )
+        controlnet = ControlNetModel(
+            conditioning_channels=conditioning_channels(shape),
+            # One halving, as the UNet's squares are two pixels wide.
+            conditioning_embedding_out_channels=(shape.widths[0], shape.widths[0]),
+            **common,
+        )
+    torch.nn.init.zeros_(unet.conv_out.weight)
+    torch.nn.init.zeros_(unet.conv_out.bias)
+    return Small(shape=shape, unet=unet, controlnet=controlnet)
+
+
+def scheduler_for(shape: SmallShape) -> Any:
+    """Stable Diffusion's noise; the network predicts velocities (Salimans and Ho, ICLR 2022)."""
+    from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+
+    scheduler = DDIMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        prediction_type="v_prediction",
+        timestep_spacing="trailing",
+        clip_sample=False,
+    )
+    scheduler.set_timesteps(shape.steps_of_all)
+    return scheduler
+
+
+def small_checkpoint(small: Small, *, data: str) -> bytes:
+    """The content of a file with the model, its weights in half precision.
+
+    Args:
+        data: digest of what it was trained on.
+    """
+    weights = {
+        f"{part}.{name}": value.detach().half().cpu().contiguous()
+        for part, module in small.parts.items()
+        for name, value in module.state_dict().items()
+    }
+    described = {
+        "format": FORMAT,
+        "version": VERSION,
+        "shape": small.shape.model_dump(mode="json"),
+        "data": data,
+    }
+    # One entry: several would be written in an order that changes from run to run.
+    return save(weights, metadata={ENTRY: json.dumps(described)})
+
+
+def read_small(path: Path, *, digest: str | None = None) -> Small:
+    """The model in a file, in single precision on the CPU.
+
+    Args:
+        digest: sha256 that the file must have; None for any.
+
+    Raises:
+        InputError: the file cannot be read, is not the one of that digest, or holds no such model.
+    """
+    try:
+        content = path.read_bytes()
+        weights = load(content)
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        described = json.loads(header.get("__metadata__", {}).get(ENTRY, "{}"))
+    except (OSError, SafetensorError, ValueError) as error:
+        raise InputError(
+            f"the weights '{path}' cannot be read ({error}); check the path, or name another file"
+        ) from error
+    found = sha256(content).hexdigest()
+    if digest is not None and found != digest:
+        raise InputError(
+            f"the weights '{path}' changed while the scene ran (sha256 {digest[:12]} before, "
+            f"{found[:12]} now), so its result would be kept under a false name; run the scene "
+            "again"
+        )
+    if described.get("format") != FORMAT or described.get("version") != VERSION:
+        raise InputError(
+            f"'{path}' holds weights of format '{described.get('format')}' version "
+            f"{described.get('version')}, not of '{FORMAT}' version {VERSION}; train them with "
+            "this version, or name another file"
+        )
+    try:
+        small = new_small(SmallShape.model_validate(described.get("shape")), seed=0)
+        for part, module in small.parts.items():
+            own = {name: weights.pop(f"{part}.{name}").float() for name in module.state_dict()}
+            module.load_state_dict(own)
+    except (ValidationError, KeyError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"the weights in '{path}' are not those of the model it describes "
+            f"({type(error).__name__}: {reason}); name another file"
+        ) from error
+    if broken := [n for n, value in small.tensors() if not bool(torch.isfinite(value).all())]:
+        raise InputError(
+            f"{len(broken)} tensors in '{path}' hold values that are not finite (the first: "
+            f"'{broken[0]}'), so it repairs nothing; name another file"
+        )
+    return small
+
+
+def small_model(path: Path, *, digest: str | None = None, device: Device = "cpu") -> Model:
+    """The model in a file, ready to draw; in half precision on CUDA.
+
+    Raises:
+        InputError: as :func:`read_small`.
+    """
+    # Late: seconds to import.
+    from diffusers.pipelines.controlnet.pipeline_controlnet_img2img import (
+        StableDiffusionControlNetImg2ImgPipeline,
+    )
+
+    from tasks.refine.diffusion.pixels import PixelAutoencoder
+
+    small = read_small(path, digest=digest)
+    pipeline = StableDiffusionControlNetImg2ImgPipeline(
+        vae=PixelAutoencoder(FACTOR),
+        text_encoder=None,
+        tokenizer=None,
+        unet=small.unet.eval(),
+        controlnet=small.controlnet.eval(),
+        scheduler=scheduler_for(small.shape),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    return _Small(pipeline=ready(pipeline, device), shape=small.shape)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Small:
+    pipeline: Any
+    shape: SmallShape
+
+    def show(self, views: ViewBatch) -> tuple[Tensor, Seen]:
+        features = features_of(views, self.shape.features)
+        return features.pictures[:, START_PICTURE], [conditioning_of(features)]
+
+    def draw(self, start: Tensor, seen: Seen, numbers: Sequence[int]) -> Tensor:
+        nothing = words(self.pipeline, "", len(start))
+        clean = 2 * start.to(self.pipeline.unet.dtype) - 1
+        found = self.pipeline(
+            prompt_embeds=nothing,
+            negative_prompt_embeds=nothing,
+            image=start,
+            control_image=seen[0],
+            latents=self.pipeline.vae.encode(clean).latents,  # no noise is put on it
+            strength=min(1.0, 1.5 / self.shape.steps_of_all),  # one step
+            num_inference_steps=self.shape.steps_of_all,
+            guidance_scale=1.0,
+            controlnet_conditioning_scale=1.0,
+            output_type="pt",
+        )
+        return found.images.float()

@@ -1,0 +1,102 @@
+"""Stable Diffusion with ControlNets made by others, from folders or from the hub."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tasks.errors import InputError
+from tasks.refine.batch import ViewBatch
+from tasks.refine.diffusion.conditioning import pictures
+from tasks.refine.diffusion.config import StableDiffusion
+from tasks.refine.diffusion.hub import licence_of, reaching
+from tasks.refine.diffusion.model import Model, Seen, ready, words
+from tasks.site import Device, Progress, no_progress
+
+
+def stable_diffusion(
+    config: StableDiffusion, device: Device, progress: Progress = no_progress
+) -> Model:
+    """Read the models; in half precision on CUDA.
+
+    Args:
+        progress: is told which models are used, and their licences, before they are.
+
+    Raises:
+        InputError: one cannot be read, or a ControlNet takes no pictures.
+    """
+    return _Stable(pipeline=_pipeline(config, device, progress), config=config)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Stable:
+    pipeline: Any
+    config: StableDiffusion
+
+    def show(self, views: ViewBatch) -> tuple[Tensor, Seen]:
+        return views.render.permute(0, 3, 1, 2), pictures(views, self.config.sees)
+
+    def draw(self, start: Tensor, seen: Seen, numbers: Sequence[int]) -> Tensor:
+        config = self.config
+        # So many steps in all that those below the strength are as many as were asked for.
+        steps = round(config.steps / config.strength)
+        found = self.pipeline(
+            prompt_embeds=words(self.pipeline, config.prompt, len(start)),
+            negative_prompt_embeds=words(self.pipeline, "", len(start)),
+            image=start,
+            control_image=seen if len(seen) > 1 else seen[0],
+            strength=min(1.0, (config.steps + 0.5) / steps),
+            num_inference_steps=steps,
+            guidance_scale=config.guidance,
+            controlnet_conditioning_scale=1.0,
+            # Noise depends on the tile alone, not on what else is in its batch.
+            generator=[torch.Generator().manual_seed(config.seed + number) for number in numbers],
+            output_type="pt",
+        )
+        return found.images.float()
+
+
+def _pipeline(config: StableDiffusion, device: Device, progress: Progress) -> Any:
+    # Late: seconds to import.
+    from diffusers.models.controlnets.controlnet import ControlNetModel
+    from diffusers.pipelines.controlnet.pipeline_controlnet_img2img import (
+        StableDiffusionControlNetImg2ImgPipeline,
+    )
+    from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+
+    for model in (config.model, *config.controlnets):
+        progress(0.0, f"{model} is used under its own licence: {licence_of(model)}")
+    controlnets = []
+    for model in config.controlnets:
+        with reaching(model):
+            controlnet = ControlNetModel.from_pretrained(model)
+        channels = controlnet.config.conditioning_channels
+        if channels != 3:
+            raise InputError(
+                f"the ControlNet '{model}' takes {channels} channels and a picture has 3, so it "
+                "cannot be shown one; name one that takes pictures"
+            )
+        controlnets.append(controlnet)
+    with reaching(config.model):
+        parts = StableDiffusionControlNetImg2ImgPipeline.load_config(config.model)
+        absent = {
+            name: None
+            for name, part in parts.items()
+            if isinstance(part, list | tuple) and part[0] is None
+        }
+        given = {
+            "controlnet": controlnets if len(controlnets) > 1 else controlnets[0],
+            "safety_checker": None,
+            "requires_safety_checker": False,
+        }
+        pipeline = StableDiffusionControlNetImg2ImgPipeline.from_pretrained(
+            config.model, **(absent | given)
+        )
+    # With these, the last step ends at the clean image, and the first of those that are taken
+    # starts at its share of the noise.
+    pipeline.scheduler = DDIMScheduler.from_config(
+        pipeline.scheduler.config, timestep_spacing="trailing"
+    )
+    return ready(pipeline, device)

@@ -1,0 +1,131 @@
+"""A network in a file: safetensors, with its shape and what it learnt from beside the weights."""
+
+import json
+import math
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from tasks.errors import InputError
+from tasks.refine.residual.config import NetworkConfig
+from tasks.refine.residual.network import ResidualNetwork
+
+ENTRY = "unseen"
+"""Of the file's metadata."""
+FORMAT = "unseen residual refiner"
+VERSION = 1
+"""Of what the network is given and what its weights mean; weights of another are refused."""
+
+
+def checkpoint_of(network: ResidualNetwork, *, data: str) -> bytes:
+    """The content of a file with a network.
+
+    Args:
+        data: digest of what it was trained on.
+    """
+    weights = {
+        name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()
+    }
+    return save(
+        weights,
+        # One entry: several would be written in an order that changes from run to run.
+        metadata={
+            ENTRY: json.dumps(
+                {
+                    "format": FORMAT,
+                    "version": VERSION,
+                    "network": network.config.model_dump(mode="json"),
+                    "data": data,
+                }
+            )
+        },
+    )
+
+
+def read_checkpoint(path: Path, *, digest: str | None = None) -> ResidualNetwork:
+    """The network in a file, ready to repair views on the CPU.
+
+    Args:
+        digest: sha256 that the file must have; None for any.
+
+    Raises:
+        InputError: the file cannot be read, is not the one of that digest, or holds no such
+            network.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"the weights '{path}' cannot be read ({error.strerror or error}); check the path"
+        ) from error
+    found = sha256(content).hexdigest()
+    if digest is not None and found != digest:
+        raise InputError(
+            f"the weights '{path}' changed while the scene ran (sha256 {digest[:12]} before, "
+            f"{found[:12]} now), so its result would be kept under a false name; run the scene "
+            "again"
+        )
+    described, weights = _parsed(path, content)
+    if described.get("format") != FORMAT or described.get("version") != VERSION:
+        raise InputError(
+            f"'{path}' holds weights of format '{described.get('format')}' version "
+            f"{described.get('version')}, not of '{FORMAT}' version {VERSION}; train them with "
+            "this version, or name another file"
+        )
+    try:
+        network = ResidualNetwork(NetworkConfig.model_validate(described.get("network")))
+    except ValidationError as error:
+        raise InputError(
+            f"the description of the network in '{path}' has {error.error_count()} errors (the "
+            f"first: {error.errors()[0]['msg']}), so its weights have no place; name another file"
+        ) from error
+    _check(path, weights, network.state_dict())
+    network.load_state_dict(weights)
+    return network.eval()
+
+
+def _parsed(path: Path, content: bytes) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """
+    Raises:
+        InputError: it is no safetensors file.
+    """
+    try:
+        weights = load(content)
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        described = json.loads(header.get("__metadata__", {}).get(ENTRY, "{}"))
+        return described if isinstance(described, dict) else {}, weights
+    except (SafetensorError, ValueError) as error:
+        raise InputError(
+            f"'{path}' of {len(content)} bytes is not a whole safetensors file ({error}); fetch it "
+            "again, or name another file"
+        ) from error
+
+
+def _check(path: Path, weights: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
+    """
+    Raises:
+        InputError: tensors are missing, too many, of another shape, or not finite.
+    """
+    if faults := sorted(weights.keys() ^ expected.keys()):
+        raise InputError(
+            f"'{path}' holds {len(weights)} tensors where its network has {len(expected)} (the "
+            f"first that does not match: '{faults[0]}'); name another file"
+        )
+    for name, value in expected.items():
+        found = weights[name]
+        if found.shape != value.shape or found.dtype != value.dtype:
+            raise InputError(
+                f"'{name}' in '{path}' is {list(found.shape)} of {found.dtype} where its network "
+                f"has {list(value.shape)} of {value.dtype}; name another file"
+            )
+        if not bool(torch.isfinite(found).all()):
+            raise InputError(
+                f"'{name}' in '{path}' has {int((~torch.isfinite(found)).sum())} of "
+                f"{math.prod(found.shape)} values that are not finite, so it repairs nothing; name "
+                "another file"
+            )

@@ -1,0 +1,138 @@
+"""The network: pictures of a place in, a better one out, with the errors to expect.
+
+A U-Net without normalisation layers, over 2x2 pixels folded into channels. For each pixel it says
+how far the picture that `reproject` gives goes toward each of the others, and what is to be added:
+
+    image = R + sum_i a_i (P_i - R) + residual,
+
+and the logarithms of the mean absolute errors of that image and of the render. All of this begins
+as 0, so that an untrained network gives R.
+
+Source of the shape: Ronneberger et al., MICCAI 2015; of folding pixels: Shi et al., CVPR 2016; of
+errors as outputs: Kendall and Gal, NeurIPS 2017, sec. 2.2.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import interpolate, pad, pixel_shuffle, pixel_unshuffle, relu
+
+from tasks.refine.residual.config import NetworkConfig
+from tasks.refine.residual.features import MAPS, Features, picture_count
+
+FOLD = 2
+"""Edge of the square of pixels that become channels of one."""
+DIFFERENCE_SCALE = 4.0
+"""Differences of pictures are mostly small: so they are of the size of the other inputs."""
+TYPICAL_LOG_ERROR = -3.0
+"""What is predicted at first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Repaired:
+    """What the network makes of views."""
+
+    image: Float[Tensor, "b 3 h w"]
+    """Not bounded."""
+    log_error: Float[Tensor, "b h w"]
+    """Natural logarithm of the absolute error to expect of it, mean over channels."""
+    render_log_error: Float[Tensor, "b h w"]
+    """The same of the render."""
+
+
+def _silence(convolution: nn.Conv2d) -> None:
+    for weights in convolution.parameters():
+        nn.init.zeros_(weights)
+
+
+class _Block(nn.Module):
+    """Two convolutions whose result is added; nothing at first."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.second = nn.Conv2d(width, width, 3, padding=1)
+        _silence(self.second)
+
+    def forward(self, x: Tensor) -> Tensor:
+        added: Tensor = self.second(relu(self.first(relu(x))))
+        return x + added
+
+
+class ResidualNetwork(nn.Module):
+    """See the module. Takes views of any size."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        widths, blocks = config.widths, config.blocks
+        count = picture_count(config)
+        inputs = 3 * count + (count - 2) + MAPS
+        outputs = (count - 1) + 3 + 2
+        self.stem = nn.Conv2d(inputs * FOLD**2, widths[0], 3, padding=1)
+        self.down = nn.ModuleList(_blocks(width, blocks) for width in widths)
+        self.shrink = nn.ModuleList(
+            nn.Conv2d(wide, narrow, 2, stride=2) for wide, narrow in pairwise(widths)
+        )
+        self.grow = nn.ModuleList(nn.Conv2d(narrow, wide, 1) for wide, narrow in pairwise(widths))
+        self.up = nn.ModuleList(_blocks(width, blocks) for width in widths)
+        self.head = nn.Conv2d(widths[0], outputs * FOLD**2, 3, padding=1)
+        _silence(self.head)
+
+    @property
+    def stride(self) -> int:
+        """Pixels that become one at the smallest size; crops that start at a multiple of it give
+        what the whole gives."""
+        return int(FOLD * 2 ** (len(self.config.widths) - 1))
+
+    @property
+    def reach(self) -> int:
+        """A pixel of the result depends on none further away, px; a multiple of ``stride``."""
+        convolutions = 4 * self.config.blocks
+        sizes = [FOLD * 2**level for level in range(len(self.config.widths))]
+        exact = 2 * FOLD + sum((convolutions + 1) * size for size in sizes)
+        return -(-exact // self.stride) * self.stride
+
+    def forward(self, features: Features) -> Repaired:
+        pictures = features.pictures
+        height, width = pictures.shape[-2:]
+        render, repaired = pictures[:, 0], pictures[:, 1]
+        differences = DIFFERENCE_SCALE * (pictures[:, 1:] - render[:, None])
+        planes = torch.cat(
+            [2 * render - 1, differences.flatten(1, 2), 2 * features.valid - 1, features.maps], 1
+        )
+        missing = (0, -width % self.stride, 0, -height % self.stride)
+        planes = pad(planes, missing, mode="replicate")
+        planes = pixel_unshuffle(planes, FOLD).contiguous(memory_format=torch.channels_last)
+        found = pixel_shuffle(self._trunk(planes), FOLD).float()[..., :height, :width]
+        others = torch.cat([pictures[:, :1], pictures[:, 2:]], 1)
+        shares, residual, errors = torch.split(found, [others.shape[1], 3, 2], 1)
+        blend = (shares[:, :, None] * (others - repaired[:, None])).sum(1)
+        errors = TYPICAL_LOG_ERROR + errors
+        return Repaired(
+            image=repaired + blend + residual,
+            log_error=errors[:, 0],
+            render_log_error=errors[:, 1],
+        )
+
+    def _trunk(self, planes: Tensor) -> Tensor:
+        x = self.stem(planes)
+        kept = []
+        for level, down in enumerate(self.down):
+            x = down(x)
+            if level < len(self.shrink):
+                kept.append(x)
+                x = self.shrink[level](x)
+        for level in reversed(range(len(self.up))):
+            if level < len(self.grow):
+                x = kept[level] + interpolate(self.grow[level](x), scale_factor=2, mode="nearest")
+            x = self.up[level](x)
+        head: Tensor = self.head(relu(x))
+        return head
+
+
+def _blocks(width: int, count: int) -> nn.Sequential:
+    return nn.Sequential(*(_Block(width) for _ in range(count)))

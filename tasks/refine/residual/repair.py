@@ -1,0 +1,77 @@
+"""A network's repair of views, where it says that it makes them better."""
+
+import torch
+from torch import Tensor
+
+from tasks.refine.batch import Refinement, ViewBatch
+from tasks.refine.residual.features import Features, features_of
+from tasks.refine.residual.network import Repaired, ResidualNetwork
+
+SURE = 0.05
+"""Fall of the logarithm of the predicted error from which a repair is taken in full."""
+
+
+def repair(
+    network: ResidualNetwork, views: ViewBatch, *, tile_edge: int | None = None
+) -> Refinement:
+    """Repair views where the network expects to be nearer to the truth than the render is.
+
+    On CUDA the convolutions are taken in half precision.
+
+    Args:
+        views: on the network's device.
+        tile_edge: of the squares that are taken one at a time, px, for less memory; the result
+            does not depend on it.
+    """
+    with torch.inference_mode():
+        features = features_of(views, network.config)
+        half = torch.autocast("cuda", torch.float16, enabled=views.render.is_cuda)
+        with half:
+            found = network(features) if tile_edge is None else tiled(network, features, tile_edge)
+        fall = (found.render_log_error - found.log_error).clamp_min(0)
+        taken = (fall / SURE).clamp_max(1)[..., None]
+        image = found.image.permute(0, 2, 3, 1).clamp(0, 1)
+        return Refinement(
+            image=torch.lerp(views.render, image, taken),
+            # The share of the squared error that is expected to go: nothing where nothing was
+            # repaired, because that would hold a splat where it was rendered from.
+            weight=1 - torch.exp(-2 * fall),
+        )
+
+
+def tiled(network: ResidualNetwork, features: Features, edge: int) -> Repaired:
+    """What the network gives for the whole, a square at a time with all that it depends on."""
+    height, width = features.maps.shape[-2:]
+    step = max(1, edge // network.stride) * network.stride
+    rows = [
+        [
+            _tile(network, features, slice(top, top + step), slice(left, left + step))
+            for left in range(0, width, step)
+        ]
+        for top in range(0, height, step)
+    ]
+
+    def whole(name: str) -> Tensor:
+        return torch.cat([torch.cat([getattr(t, name) for t in row], -1) for row in rows], -2)
+
+    return Repaired(
+        image=whole("image"),
+        log_error=whole("log_error"),
+        render_log_error=whole("render_log_error"),
+    )
+
+
+def _tile(network: ResidualNetwork, features: Features, rows: slice, columns: slice) -> Repaired:
+    top, left = (max(0, side.start - network.reach) for side in (rows, columns))
+    bottom, right = rows.stop + network.reach, columns.stop + network.reach
+    found = network(features.map(lambda planes: planes[..., top:bottom, left:right]))
+    inner = (
+        ...,
+        slice(rows.start - top, rows.stop - top),
+        slice(columns.start - left, columns.stop - left),
+    )
+    return Repaired(
+        image=found.image[inner],
+        log_error=found.log_error[inner],
+        render_log_error=found.render_log_error[inner],
+    )

@@ -1,0 +1,39 @@
+"""A trained refiner as it lies in the store.
+
+Arrays: ``file`` (uint8, the bytes of the file with its weights), and the curve: ``curve_step`` and
+``curve_loss``. The attributes have the scores on validation scenes. There is no time among them:
+equal trainings have equal digests.
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from storage.arrays import NamedArray
+from storage.handles import ArrayHandle
+from tasks.refine.training.learnt import CurvePoint, Learnt, ValidationScore
+
+
+def arrays_of(learnt: Learnt) -> Iterator[NamedArray]:
+    content = np.frombuffer(learnt.content, dtype=np.uint8)
+    yield NamedArray(name="file", values=content, dims=("byte",))
+    for name, kind in (("step", np.int64), ("loss", np.float64)):
+        values = np.array([getattr(point, name) for point in learnt.curve], dtype=kind)
+        yield NamedArray(name=f"curve_{name}", values=values, dims=("curve_point",))
+
+
+def attributes_of(learnt: Learnt) -> dict[str, Any]:
+    """What the arrays do not say, JSON-able."""
+    return {"scores": [asdict(score) for score in learnt.scores]}
+
+
+def read_learnt(stored: ArrayHandle) -> Learnt:
+    """A stored refiner."""
+    columns = (stored.array(f"curve_{name}").tolist() for name in ("step", "loss"))
+    return Learnt(
+        content=stored.array("file").tobytes(),
+        curve=tuple(CurvePoint(step=step, loss=loss) for step, loss in zip(*columns, strict=True)),
+        scores=tuple(ValidationScore(**score) for score in stored.attributes["scores"]),
+    )

@@ -1,0 +1,88 @@
+"""The card of a trained refiner, from made-up figures."""
+
+from hashlib import sha256
+
+import yaml
+
+from flows.model_card import SceneSeen, Training, model_card
+from flows.refiner_config import RefinerConfig
+from tasks.refine.training.learnt import CurvePoint, Learnt, ValidationScore
+
+
+def score(step: int, scene: str, gain_db: float) -> ValidationScore:
+    return ValidationScore(step=step, scene=scene, views=4, gain_db=gain_db, share_worse=0.25)
+
+
+LEARNT = Learnt(
+    content=b"weights",
+    curve=(
+        CurvePoint(step=20, loss=0.5),
+        CurvePoint(step=400, loss=0.125),
+    ),
+    scores=(
+        score(200, "", 0.5),
+        score(200, "attic", 0.25),
+        score(400, "", 0.75),
+        score(400, "attic", 0.375),
+    ),
+)
+
+
+def seen(name: str, use: str, pairs: int) -> SceneSeen:
+    digest = sha256(name.encode()).hexdigest()
+    return SceneSeen(
+        name=name, use=use, photos=9, pairs=pairs, photos_digest=digest, pairs_digest=digest[::-1]
+    )
+
+
+def card(learnt: Learnt = LEARNT, *, is_ours: bool = True) -> str:
+    return model_card(
+        Training(
+            file="residual.safetensors",
+            command="unseen train-refiner scenes --out residual.safetensors",
+            is_ours=is_ours,
+            licence="CC-BY-4.0",
+            scenes=[
+                seen("hall | old", "training", 7),
+                seen("roof", "training", 5),
+                seen("attic", "validation", 3),
+            ],
+            left_out={"cellar": "it holds no photo"},
+            config=RefinerConfig().model_dump(mode="json"),
+            device="cpu",
+            learnt=learnt,
+        )
+    )
+
+
+def test_it_says_what_was_seen_and_what_was_left_out() -> None:
+    text = card()
+    assert "training: 12 pairs of 2 scenes with 18 photos" in text
+    assert "validation: 3 pairs of 1 scenes with 9 photos" in text
+    digest = sha256(b"attic").hexdigest()
+    assert f"| attic | validation | 9 | 3 | `{digest[:16]}` | `{digest[::-1][:16]}` |" in text
+    assert "hall \\| old" in text
+    assert "- cellar: it holds no photo" in text
+
+
+def test_it_says_what_came_of_it() -> None:
+    text = card()
+    assert "400 steps; the mean loss of the first 20 was 0.5, at the end 0.125." in text
+    assert "| 200 | all | 4 | +0.50 | 25% |" in text
+    assert "| 400 | attic | 4 | +0.38 | 25% |" in text
+    assert "| 200 | attic |" not in text  # in the end only
+    assert sha256(b"weights").hexdigest() in text
+    assert "Licence of the weights: CC-BY-4.0" in text
+
+
+def test_it_holds_the_command_and_the_whole_config() -> None:
+    text = card()
+    assert "$ unseen train-refiner scenes --out residual.safetensors\n" in text
+    config = text.split("```yaml\n")[1].split("```")[0]
+    assert RefinerConfig.model_validate(yaml.safe_load(config)) == RefinerConfig()
+    assert "residual.safetensors --config below.yaml\n" in card(is_ours=False)
+
+
+def test_without_validation_it_says_so() -> None:
+    text = card(Learnt(content=b"", curve=LEARNT.curve, scores=()))
+    assert "No scene was kept for validation" in text

@@ -1,0 +1,185 @@
+"""``unseen train-refiner`` as people run it, on tiny scenes."""
+
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from flows.train_refiner import with_given
+from flows.whole_file import check_file
+from storage.arrays import Store
+from storage.handles import ArrayHandle
+from storage.metrics import read_table
+from tasks.errors import InputError
+from tasks.procedural.scenes import orbit
+from tasks.procedural.write import write_scene
+from tasks.refine.pairs.artefact import StoredPairs
+from tasks.refine.residual.checkpoint import read_checkpoint
+from tasks.sfm.config import SfmConfig
+from tests.flows.conftest import ROOT, Command
+
+CONFIG = {
+    "sfm": {"threads": 1, "max_features": 2048},
+    "pairs": {
+        "subsets": 1,
+        "sizes": [4],
+        "runs": 1.0,
+        "shares": [1.0],
+        "noisy": 0,
+        "views": 2,
+        "min_seen": 0.1,
+        "splat": {"iterations": 60, "max_size": 120},
+    },
+    "validation": {"scenes": ["back"]},
+    "train": {
+        "length": {"kind": "steps", "count": 6},
+        "batch": 2,
+        "crop": 32,
+        "validations": 2,
+        "network": {"widths": [8, 8]},
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory: pytest.TempPathFactory, photographed: Path) -> Path:
+    """Two scenes with cameras, and one that has too few photos."""
+    folder = tmp_path_factory.mktemp("scenes")
+    shutil.copytree(photographed, folder / "front")
+    write_scene(orbit().excerpt("back", range(0, 7), (240, 180)), folder / "back", lambda *_: None)
+    (folder / "few").mkdir()
+    for photo in sorted((photographed / "images").iterdir())[:2]:
+        shutil.copy(photo, folder / "few")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("config") / "tiny.yaml"
+    file.write_text(yaml.safe_dump(CONFIG))
+    return file
+
+
+def stages_of(store: Path) -> dict[tuple[str, str], tuple[str, bool]]:
+    """Digest of each stage of each scene, and whether it was recalled, in the last run."""
+    rows = read_table(Store(root=str(store)), "stages")
+    rows = rows[rows["run"] == rows.loc[rows["written_at"].idxmax(), "run"]]
+    return {
+        (row["scene"], row["stage"]): (row["digest"], bool(row["cached"]))
+        for _, row in rows.iterrows()
+    }
+
+
+@pytest.mark.slow
+def test_scenes_become_weights_and_a_card_and_a_second_run_computes_nothing(
+    unseen: Command, api: str, scenes: Path, config: Path, tmp_path: Path
+) -> None:
+    store, out = tmp_path / "store", tmp_path / "weights" / "tiny.safetensors"
+    words = ("train-refiner", scenes, "--out", out, "--config", config, "--store", store)
+    said = unseen(*words)
+    assert said.returncode == 0, said.stderr
+    assert f"wrote {out}" in said.stdout
+    assert "few is left out" in said.stderr
+    read_checkpoint(out)
+
+    opened = Store(root=str(store))
+    rows = read_table(opened, "scenes").set_index("scene")
+    assert rows["state"].to_dict() == {"front": "completed", "back": "completed", "few": "failed"}
+    (pairs_of_front,) = (store / "scenes" / "front" / "pairs").iterdir()
+    first = stages_of(store)
+    handle = ArrayHandle(uri=str(pairs_of_front), kind="pairs", digest=first["front", "pairs"][0])
+    pairs = StoredPairs([handle])
+    assert pairs.scenes == ("front",) * 2
+    assert pairs[0].views.render.shape == (1, 90, 120, 3)
+    curve = read_table(opened, "training")
+    assert curve["stage"].unique().tolist() == ["train"]
+    assert curve["loss"].notna().any()
+    assert curve["held_out_gain_db"].notna().sum() == 2
+
+    card = out.with_suffix(".md").read_text()
+    assert re.search(r"\| front \| training \| 8 \| 2 \|", card)
+    assert re.search(r"\| back \| validation \| 7 \| \d \|", card)
+    assert re.search(r"- few: .*2 ", card)
+    assert "--config below.yaml" in card
+
+    weights = out.read_bytes()
+    out.unlink()
+    again = unseen(*words)
+    assert again.returncode == 0, again.stderr
+    assert out.read_bytes() == weights
+    second = stages_of(store)
+    assert {key: digest for key, (digest, _) in second.items() if digest} == {
+        key: digest for key, (digest, _) in first.items() if digest
+    }
+    assert all(cached for key, (_, cached) in second.items() if key[0] != "few")
+
+
+@pytest.mark.slow
+def test_a_killed_run_ends_as_one_that_was_not(
+    unseen: Command,
+    command_environment: dict[str, str],
+    api: str,
+    scenes: Path,
+    config: Path,
+    tmp_path: Path,
+) -> None:
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+
+    def words(store: Path) -> list[str]:
+        out = str(tmp_path / f"{store.name}.safetensors")
+        options = ["--out", out, "--config", str(config), "--store", str(store)]
+        return ["train-refiner", str(scenes), *options]
+
+    with subprocess.Popen(
+        [sys.executable, "-c", "from flows.cli import main; main()", *words(killed)],
+        env=command_environment | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        deadline = time.monotonic() + 300
+        while not list(killed.glob("scenes/*/pairs/*/manifest.json")):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+    assert not list(killed.glob("scenes/*/refiner"))
+
+    for store in (killed, whole):
+        said = unseen(*words(store))
+        assert said.returncode == 0, said.stderr
+    one, other = stages_of(killed), stages_of(whole)
+    stages = [("front", "pairs"), ("back", "pairs"), ("refiner", "train")]
+    assert [one[key][0] for key in stages] == [other[key][0] for key in stages]
+    assert [other[key][1] for key in stages] == [False, False, False]
+
+
+def test_a_file_that_cannot_be_written_is_refused_at_once(tmp_path: Path) -> None:
+    check_file(tmp_path / "new" / "weights.safetensors")
+    (tmp_path / "file").touch()
+    for place in (tmp_path, tmp_path / "file" / "weights.safetensors"):
+        with pytest.raises(InputError, match="could not be written when the training ends"):
+            check_file(place)
+
+
+@pytest.mark.parametrize(
+    ("came", "asked", "expected"),
+    [
+        ("sidecar", "auto", "given"),
+        (None, "auto", "auto"),
+        ("sidecar", "estimate", "estimate"),
+        (None, "given", "given"),
+    ],
+)
+def test_cameras_that_came_with_the_photos_are_taken(
+    tmp_path: Path, came: str | None, asked: str, expected: str
+) -> None:
+    store = Store(root=str(tmp_path))
+    photos = store.commit("hall", "photos", [], {"reference_kind": came})
+    config = SfmConfig.model_validate({"poses": asked})
+    assert with_given(config, photos).poses == expected

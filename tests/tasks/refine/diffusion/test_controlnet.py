@@ -1,0 +1,240 @@
+"""Refinement by models of random weights, against the same sums without a pipeline."""
+
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+from random_models import WORDS, write_controlnet, write_stable_diffusion
+from view_batches import HEIGHT, WIDTH, a_batch, noise
+
+from tasks.errors import InputError
+from tasks.refine.batch import ViewBatch
+from tasks.refine.config import ControlNet
+from tasks.refine.diffusion.config import StableDiffusion, TilesConfig
+from tasks.refine.diffusion.controlnet import controlnet_refiner
+from tasks.refine.diffusion.denoiser import denoiser_of
+from tasks.refine.diffusion.stable import stable_diffusion
+from tasks.refine.sync.sample import Denoiser
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    write_stable_diffusion(folder / "base", licence="creativeml-openrail-m")
+    write_controlnet(folder / "first", seed=1)
+    write_controlnet(folder / "second", seed=5)
+    return folder
+
+
+def weights(models: Path, *sees: str, **changes: Any) -> StableDiffusion:
+    nets = ("first", "second")[: len(sees)]
+    options = {
+        "model": str(models / "base"),
+        "controlnets": tuple(str(models / net) for net in nets),
+        "sees": sees,
+        "steps": 1,
+        "seed": 3,
+    }
+    return StableDiffusion.model_validate(options | changes)
+
+
+def refined(
+    config: StableDiffusion,
+    views: ViewBatch,
+    tiles: TilesConfig = TilesConfig(),
+    batch: int = 1,
+) -> torch.Tensor:
+    refiner = controlnet_refiner(ControlNet(weights=config, tiles=tiles, batch=batch))
+    return refiner(views).image
+
+
+def test_one_step_is_one_look_of_the_networks_at_the_noised_render(models: Path) -> None:
+    from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
+    from diffusers.models.controlnets.controlnet import ControlNetModel
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+    views = a_batch(confidence=torch.zeros(1, HEIGHT, WIDTH), render=noise(1, HEIGHT, WIDTH, 3))
+    found = refined(weights(models, "photo", strength=0.25), views)
+
+    vae = AutoencoderTiny.from_pretrained(models / "base" / "vae")
+    unet = UNet2DConditionModel.from_pretrained(models / "base" / "unet")
+    controlnet = ControlNetModel.from_pretrained(models / "first")
+    betas = np.linspace(1e-4**0.5, 0.02**0.5, 1000) ** 2
+    timestep = 249
+    signal = float(np.cumprod(1 - betas)[timestep])
+    words = torch.zeros(1, 1, WORDS)
+    with torch.no_grad():
+        clean = vae.encode(2 * views.render.permute(0, 3, 1, 2) - 1).latents
+        generator = torch.Generator().manual_seed(3)
+        drawn = torch.randn(clean.shape, generator=generator)
+        noisy = signal**0.5 * clean + (1 - signal) ** 0.5 * drawn
+        photo = views.swept[:, 0].permute(0, 3, 1, 2)
+        down, middle = controlnet(noisy, timestep, words, photo, return_dict=False)
+        predicted = unet(
+            noisy,
+            timestep,
+            words,
+            down_block_additional_residuals=down,
+            mid_block_additional_residual=middle,
+        ).sample
+        latents = (noisy - (1 - signal) ** 0.5 * predicted) / signal**0.5
+        image = (vae.decode(latents).sample / 2 + 0.5).clamp(0, 1)
+    np.testing.assert_allclose(found, image.permute(0, 2, 3, 1), atol=1e-4)
+    assert float(found.std()) > 0.01
+
+
+def test_each_controlnet_is_shown_what_the_config_names(models: Path) -> None:
+    views = a_batch()
+    other = noise(*views.swept.shape, seed=9)
+    first, second = views.swept.clone(), views.swept.clone()
+    first[:, 0], second[:, 1] = other[:, 0], other[:, 1]
+
+    def changes(config: StableDiffusion, changed: torch.Tensor) -> bool:
+        return not torch.equal(
+            refined(config, views), refined(config, replace(views, swept=changed))
+        )
+
+    one, two = weights(models, "photo"), weights(models, "photo", "photo")
+    assert changes(one, first)
+    assert not changes(one, second)
+    assert changes(two, first)
+    assert changes(two, second)
+    assert not changes(weights(models, "render", "depth"), first)
+
+
+def test_a_model_that_reads_is_told_the_prompt(models: Path, tmp_path: Path) -> None:
+    base = write_stable_diffusion(tmp_path / "base", reads=True)
+
+    def told(prompt: str, guidance: float = 1.0) -> torch.Tensor:
+        config = weights(models, "photo", model=base, prompt=prompt, guidance=guidance)
+        return refined(config, a_batch())
+
+    sharp = told("sharp")
+    assert not torch.equal(sharp, told("blurred"))
+    assert not torch.equal(sharp, told("sharp", guidance=7.0))
+    np.testing.assert_allclose(told("", guidance=7.0), told(""), atol=1e-4)  # nothing to go to
+
+
+def test_what_the_render_shows_surely_stays(models: Path) -> None:
+    confidence = torch.ones(1, HEIGHT, WIDTH)
+    confidence[..., 30:] = 0
+    views = a_batch(confidence=confidence)
+
+    found = refined(weights(models, "photo"), views)
+
+    np.testing.assert_array_equal(found[..., :30, :], views.render[..., :30, :])
+    assert not torch.equal(found[..., 30:, :], views.render[..., 30:, :])
+    assert found.min() >= 0
+    assert found.max() <= 1
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5])
+@pytest.mark.parametrize("strength", [0.1, 0.3, 1.0])
+def test_as_many_steps_are_taken_as_were_asked_for(
+    models: Path, monkeypatch: pytest.MonkeyPatch, steps: int, strength: float
+) -> None:
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+    seen: list[int] = []
+    forward = UNet2DConditionModel.forward
+
+    def counted(self: Any, sample: Any, timestep: Any, *args: Any, **named: Any) -> Any:
+        seen.append(int(timestep))
+        return forward(self, sample, timestep, *args, **named)
+
+    monkeypatch.setattr(UNet2DConditionModel, "forward", counted)
+    refined(weights(models, "photo", steps=steps, strength=strength), a_batch())
+    assert len(seen) == steps
+    assert seen == sorted(seen, reverse=True)
+    assert seen[0] / 1000 == pytest.approx(strength, abs=0.04)
+
+
+def cropped(views: ViewBatch, height: int, width: int) -> ViewBatch:
+    def cut(name: str) -> torch.Tensor:
+        coloured = name in ("render", "warped", "nearest", "swept")
+        rows = (..., slice(height), slice(width))
+        return getattr(views, name)[(*rows, slice(None)) if coloured else rows]
+
+    return ViewBatch(**{field.name: cut(field.name) for field in fields(views)})
+
+
+def test_sizes_that_no_network_takes_and_batches_of_tiles_are_no_trouble(models: Path) -> None:
+    odd = cropped(a_batch(count=2), 37, 51)
+    tiles = TilesConfig(longest=64, overlap=8)
+    small = TilesConfig.model_construct(longest=24, overlap=8)
+    assert refined(weights(models, "photo"), odd, tiles).shape == (2, 37, 51, 3)
+    one = refined(weights(models, "photo"), odd, small, batch=1)
+    many = refined(weights(models, "photo"), odd, small, batch=5)
+    np.testing.assert_allclose(one, many, atol=1e-5)
+
+
+def test_the_licence_of_each_model_is_said_first(models: Path) -> None:
+    said: list[str] = []
+    config = ControlNet(weights=weights(models, "photo"))
+    controlnet_refiner(config, progress=lambda share, doing: said.append(doing))
+    assert "creativeml-openrail-m" in said[0]
+    assert "no licence named" in said[1]
+
+
+@pytest.mark.parametrize("part", ["model", "controlnets"])
+@pytest.mark.parametrize("name", ["somebody/no-such-model", "./no/such/folder"])
+def test_a_model_out_of_reach_is_named_with_what_to_do(models: Path, part: str, name: str) -> None:
+    given: Any = (name,) if part == "controlnets" else name
+    with pytest.raises(InputError, match=f"'{name}'.*hf download {name}"):
+        stable_diffusion(weights(models, "photo", **{part: given}), "cpu")
+
+
+def test_a_controlnet_that_takes_no_pictures_is_refused(models: Path, tmp_path: Path) -> None:
+    odd = write_controlnet(tmp_path / "odd", channels=5)
+    with pytest.raises(InputError, match="takes 5 channels"):
+        stable_diffusion(weights(models, "photo", controlnets=(odd,)), "cpu")
+
+
+def test_each_controlnet_needs_something_to_see(models: Path) -> None:
+    with pytest.raises(ValidationError, match="name one for each"):
+        weights(models, "photo", sees=("photo", "depth"))
+
+
+@pytest.mark.parametrize("prediction", ["epsilon", "sample", "v_prediction"])
+def test_the_denoiser_predicts_what_the_scheduler_reads_as_clean(
+    tmp_path: Path, prediction: str
+) -> None:
+    base = write_stable_diffusion(tmp_path / "base", prediction=prediction)
+    nets = tuple(write_controlnet(tmp_path / str(seed), seed=seed) for seed in (1, 5))
+    config = StableDiffusion(model=base, controlnets=nets, sees=("photo", "depth"))
+    model, views = stable_diffusion(config, "cpu"), a_batch(count=2)
+    denoise = denoiser_of(model, views)
+    assert isinstance(denoise, Denoiser)
+    latents = denoise.encode(views.render)
+    noisy = torch.randn(latents.shape, generator=torch.Generator().manual_seed(0))
+
+    found = denoise(noisy, 499)
+
+    pipeline = model.pipeline
+    words = torch.zeros(2, 1, WORDS)
+    _, seen = model.show(views)
+    with torch.no_grad():
+        down, middle = pipeline.controlnet(noisy, 499, words, seen, [1.0, 1.0], return_dict=False)
+        predicted = pipeline.unet(
+            noisy,
+            499,
+            words,
+            down_block_additional_residuals=down,
+            mid_block_additional_residual=middle,
+        ).sample
+    pipeline.scheduler.set_timesteps(2)
+    wanted = pipeline.scheduler.step(predicted, 499, noisy).pred_original_sample
+    np.testing.assert_allclose(found, wanted, atol=1e-4)
+    images = denoise.decode(latents)
+    assert images.shape == views.render.shape
+    assert images.min() >= 0
+
+
+def test_views_that_are_no_whole_number_of_latents_are_refused(models: Path) -> None:
+    model = stable_diffusion(weights(models, "photo"), "cpu")
+    with pytest.raises(InputError, match="55x40 px"):
+        denoiser_of(model, cropped(a_batch(), 40, 55))

@@ -1,0 +1,91 @@
+"""A stand-in for Difix: a folder with weights and a pipeline of its own, loaded by diffusers."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from view_batches import HEIGHT, WIDTH, a_batch, noise
+
+from tasks.errors import InputError
+from tasks.refine.config import Difix
+from tasks.refine.diffusion.config import TilesConfig
+from tasks.refine.diffusion.difix import difix_refiner
+
+PIPELINE = '''
+from types import SimpleNamespace
+
+from diffusers import DiffusionPipeline
+
+
+class MixingPipeline(DiffusionPipeline):
+    """Half of the image and a quarter of the reference, where it is called as Difix is."""
+
+    vae_scale_factor = 8
+
+    def __init__(self, scheduler):
+        super().__init__()
+        self.register_modules(scheduler=scheduler)
+
+    def __call__(
+        self, prompt, image, ref_image=None, num_inference_steps=50, timesteps=None,
+        guidance_scale=7.5, output_type="pil",
+    ):
+        assert prompt == "remove degradation"
+        assert (num_inference_steps, timesteps, guidance_scale) == (1, [199], 0.0)
+        assert output_type == "pt" and image.shape[-1] % 8 == image.shape[-2] % 8 == 0
+        mixed = 0.5 * image
+        return SimpleNamespace(images=mixed if ref_image is None else mixed + 0.25 * ref_image)
+'''
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+
+    folder = tmp_path / "difix"
+    DDIMScheduler().save_pretrained(folder / "scheduler")
+    (folder / "pipeline.py").write_text(PIPELINE)
+    (folder / "model_index.json").write_text(
+        '{"_class_name": "MixingPipeline", "scheduler": ["diffusers", "DDIMScheduler"]}'
+    )
+    (folder / "README.md").write_text("---\nlicense: other\nlicense_name: nvidia\n---\n")
+    return folder
+
+
+def config_of(model: Path, **changes: object) -> Difix:
+    options = {"model": str(model), "pipeline": str(model), "trust_remote_code": True}
+    return Difix.model_validate(options | changes)
+
+
+@pytest.mark.parametrize("reference", [False, True])
+def test_it_is_called_as_its_authors_do_and_blended(model: Path, reference: bool) -> None:
+    confidence = noise(2, HEIGHT, WIDTH, seed=1)
+    render, nearest = (noise(2, HEIGHT, WIDTH, 3, seed=seed) for seed in (2, 3))
+    views = a_batch(count=2, confidence=confidence, render=render, nearest=nearest)
+    tiles = TilesConfig.model_construct(longest=32, overlap=8)
+
+    found = difix_refiner(config_of(model, reference=reference, tiles=tiles))(views)
+
+    drawn = 0.5 * render + (0.25 * nearest if reference else 0)
+    share = confidence[..., None]
+    np.testing.assert_allclose(found.image, share * render + (1 - share) * drawn, atol=1e-5)
+    np.testing.assert_allclose(found.weight, 1 - confidence)
+
+
+def test_its_code_is_not_run_unless_that_is_wished(model: Path) -> None:
+    (model / "pipeline.py").write_text("raise SystemExit('was run')")
+    with pytest.raises(InputError, match=r"trust_remote_code is false.*nvidia"):
+        difix_refiner(config_of(model, trust_remote_code=False))
+
+
+def test_its_licence_is_said_before_its_code_is_run(model: Path) -> None:
+    (model / "pipeline.py").write_text("raise OSError('was run')")
+    said: list[str] = []
+    with pytest.raises(InputError):
+        difix_refiner(config_of(model), progress=lambda share, doing: said.append(doing))
+    assert "nvidia" in said[0]
+
+
+def test_offline_it_says_how_to_get_it() -> None:
+    with pytest.raises(InputError, match="hf download nvidia/difix_ref"):
+        difix_refiner(Difix(trust_remote_code=True))

@@ -1,0 +1,156 @@
+"""The small model: what its file keeps, and what it draws before it has learnt anything."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save
+from view_batches import HEIGHT, WIDTH, a_batch, noise
+
+from tasks.errors import InputError
+from tasks.refine.batch import Refinement, ViewBatch
+from tasks.refine.config import ControlNet, RefineConfig
+from tasks.refine.diffusion.config import SmallModel, TilesConfig
+from tasks.refine.diffusion.denoiser import denoiser_of
+from tasks.refine.diffusion.small import (
+    Small,
+    SmallShape,
+    conditioning_channels,
+    conditioning_of,
+    new_small,
+    read_small,
+    small_checkpoint,
+    small_model,
+)
+from tasks.refine.reproject import reproject
+from tasks.refine.residual.config import NetworkConfig
+from tasks.refine.residual.features import features_of
+from tasks.refine.select import refiner_for
+from tasks.refine.weights import find_weights
+
+SHAPE = SmallShape(widths=(8, 16), features=NetworkConfig(photos=2))
+
+
+def disturbed(small: Small) -> Small:
+    """Random where untrained weights are zero."""
+    torch.manual_seed(7)
+    for module in (small.unet, small.controlnet):
+        for value in module.parameters():
+            torch.nn.init.normal_(value, std=0.05)
+    return small
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    found = tmp_path / "small.safetensors"
+    found.write_bytes(small_checkpoint(disturbed(new_small(SHAPE, seed=1)), data="none"))
+    return found
+
+
+def refined(file: Path, views: ViewBatch, **options: Any) -> Refinement:
+    folder = file.parent
+    config = RefineConfig(
+        refiner=ControlNet(weights=SmallModel(file=file.name), gate=None, **options)
+    )
+    return refiner_for(config, weights=find_weights(folder, config))(views)
+
+
+def test_the_file_keeps_shape_and_weights_in_half_precision(file: Path) -> None:
+    kept, made = read_small(file), disturbed(new_small(SHAPE, seed=1))
+    assert kept.shape == SHAPE
+    for part in ("unet", "controlnet"):
+        other = getattr(made, part).state_dict()
+        for name, value in getattr(kept, part).state_dict().items():
+            assert value.dtype == torch.float32
+            np.testing.assert_allclose(value, other[name], rtol=1e-3, atol=1e-6)
+
+
+def test_weights_depend_on_the_seed_alone() -> None:
+    torch.manual_seed(0)
+    one = new_small(SHAPE, seed=1).controlnet.state_dict()
+    torch.manual_seed(5)
+    drawn = torch.rand(1)
+    torch.manual_seed(5)
+    other = new_small(SHAPE, seed=1).controlnet.state_dict()
+    assert torch.equal(torch.rand(1), drawn)
+    assert all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+def test_untrained_it_gives_back_what_it_starts_from(tmp_path: Path) -> None:
+    file = tmp_path / "new.safetensors"
+    file.write_bytes(small_checkpoint(new_small(SHAPE, seed=1), data="none"))
+    views = a_batch(count=2, confidence=torch.zeros(2, HEIGHT, WIDTH))
+
+    found = refined(file, views)
+
+    # The signal after 20 of 1000 of Stable Diffusion's steps, which a velocity of 0 leaves.
+    betas = np.linspace(math.sqrt(0.00085), math.sqrt(0.012), 1000) ** 2
+    kept = math.sqrt(np.prod(1 - betas[:20]))
+    start = reproject(views, SHAPE.features.reproject).image
+    np.testing.assert_allclose(found.image, 0.5 + kept * (start - 0.5), atol=1e-5)
+
+
+def test_it_sees_every_feature(file: Path) -> None:
+    views = a_batch()
+    features = features_of(views, SHAPE.features)
+    assert conditioning_of(features).shape[1] == conditioning_channels(SHAPE)
+    model = small_model(file)
+    start, seen = model.show(views)
+    drawn = model.draw(start, seen, [0])
+    for channel in range(conditioning_channels(SHAPE)):
+        other = seen[0].clone()
+        other[:, channel] += noise(HEIGHT, WIDTH)
+        assert not torch.equal(model.draw(start, [other], [0]), drawn)
+
+
+def test_tiles_hardly_differ_from_the_whole(file: Path) -> None:
+    views = a_batch()
+    whole = refined(file, views).image
+    tiles = TilesConfig.model_construct(longest=48, overlap=16)
+    parts = refined(file, views, tiles=tiles, batch=2).image
+    assert float((parts - whole).abs().mean()) < 0.2 * float((whole - views.render).abs().mean())
+
+
+def test_without_weights_there_is_no_refiner() -> None:
+    with pytest.raises(InputError, match="untrained it repairs nothing"):
+        refiner_for(RefineConfig(refiner=ControlNet()))
+
+
+def test_the_denoiser_goes_to_pixels_and_back(file: Path) -> None:
+    views = a_batch(count=2)
+    denoise = denoiser_of(small_model(file), views)
+    latents = denoise.encode(views.swept[:, 0])
+    assert latents.shape == (2, 12, HEIGHT // 2, WIDTH // 2)
+    np.testing.assert_allclose(denoise.decode(latents), views.swept[:, 0], atol=1e-6)
+    assert denoise(latents, 500).shape == latents.shape
+
+
+def test_what_is_no_such_file_is_named(tmp_path: Path, file: Path) -> None:
+    with pytest.raises(InputError, match=r"absent\.safetensors' cannot be read"):
+        read_small(tmp_path / "absent.safetensors")
+    other = tmp_path / "other.safetensors"
+    other.write_bytes(b"no weights")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_small(other)
+    other.write_bytes(save({"weight": torch.ones(2)}))
+    with pytest.raises(InputError, match="format 'None' version None"):
+        read_small(other)
+    with pytest.raises(InputError, match="changed while the scene ran"):
+        read_small(file, digest="0" * 64)
+
+
+def test_weights_that_do_not_fit_or_are_not_finite_are_refused(tmp_path: Path) -> None:
+    small = new_small(SHAPE, seed=1)
+    wider = replace(small, shape=SHAPE.model_copy(update={"widths": (16, 16)}))
+    other = tmp_path / "other.safetensors"
+    other.write_bytes(small_checkpoint(wider, data="none"))
+    with pytest.raises(InputError, match="not those of the model"):
+        read_small(other)
+    torch.nn.init.constant_(small.unet.conv_out.bias, torch.nan)
+    other.write_bytes(small_checkpoint(small, data="none"))
+    with pytest.raises(InputError, match=r"1 tensors .* 'unet\.conv_out\.bias'"):
+        read_small(other)

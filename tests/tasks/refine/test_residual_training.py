@@ -1,0 +1,183 @@
+"""Training learns, ends, and goes on from where it was cut off."""
+
+import math
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from handmade_pairs import HandmadePairs, a_pair, pairs_of
+
+from storage.arrays import Store
+from storage.checkpoints import Checkpoint
+from tasks.errors import InputError, MachineError
+from tasks.refine.residual.config import Minutes, NetworkConfig, Steps, TrainConfig
+from tasks.refine.residual.train import (
+    Trained,
+    TrainingState,
+    ViewScore,
+    gains,
+    schedule,
+    spread,
+    train,
+)
+from tasks.splat.checkpoints import StoredCheckpoints
+
+NETWORK = NetworkConfig(widths=(8, 12))
+SHORT = TrainConfig(
+    network=NETWORK, length=Steps(count=25), batch=2, crop=16, crops=4, validations=5
+)
+NOTHING = HandmadePairs(pairs=[], scenes=[])
+
+
+def test_it_learns_one_pair_beyond_what_reproject_makes_of_it() -> None:
+    pair = HandmadePairs(
+        pairs=[a_pair(surface_error=torch.full((1, 40, 56), 0.01))], scenes=["room"]
+    )
+    config = TrainConfig(
+        network=NETWORK,
+        length=Steps(count=120),
+        batch=2,
+        crop=32,
+        crops=8,
+        learning_rate=5e-3,
+        averaging=0.9,
+        validations=2,
+    )
+
+    trained = train(pair, pair, config)
+
+    last = trained.validations[-1]
+    assert last.total.over_render_db > 3
+    assert last.total.over_reproject_db > 2
+    assert last.total.share_worse == 0
+    assert [scene.scene for scene in last.scenes] == ["room"]
+    assert trained.curve.loss[-1] < 0.5 * trained.curve.loss[0]
+
+
+def assert_same(found: Trained, expected: Trained) -> None:
+    for (name, one), other in zip(
+        found.network.state_dict().items(), expected.network.state_dict().values(), strict=True
+    ):
+        assert torch.equal(one, other), name
+    np.testing.assert_array_equal(found.curve.step, expected.curve.step)
+    np.testing.assert_array_equal(found.curve.loss, expected.curve.loss)
+    assert found.validations == expected.validations
+
+
+class CutOffError(Exception):
+    pass
+
+
+class CutOff(StoredCheckpoints[TrainingState]):
+    """Ends the training right after the state of one step was saved, as a kill would."""
+
+    cut_after: int
+
+    def due(self) -> bool:
+        return True
+
+    def save(self, state: TrainingState) -> None:
+        if state.iteration == self.cut_after:
+            super().save(state)
+            raise CutOffError
+
+
+@pytest.fixture(scope="module")
+def whole() -> Trained:
+    return train(pairs_of(3), pairs_of(2), SHORT)
+
+
+@pytest.mark.parametrize("step", [1, 6, 21])
+def test_a_training_that_was_cut_off_gives_the_same_bits(
+    tmp_path: Path, whole: Trained, step: int
+) -> None:
+    place = Checkpoint(store=Store(root=str(tmp_path)), key="training")
+    cut = CutOff(place=place, seconds=0.0, kind=TrainingState)
+    cut.cut_after = step
+    with pytest.raises(CutOffError):
+        train(pairs_of(3), pairs_of(2), SHORT, checkpoints=cut)
+    said: list[str] = []
+
+    again = train(
+        pairs_of(3),
+        pairs_of(2),
+        SHORT,
+        checkpoints=StoredCheckpoints(place=place, seconds=1000.0, kind=TrainingState),
+        progress=lambda share, doing: said.append(doing),
+    )
+
+    assert said[0] == f"resumed at iteration {step}"
+    assert_same(again, whole)
+
+
+def test_it_is_reproducible_and_another_seed_is_another_training(whole: Trained) -> None:
+    assert_same(train(pairs_of(3), pairs_of(2), SHORT), whole)
+    other = train(pairs_of(3), NOTHING, SHORT.model_copy(update={"seed": 1}))
+    assert not torch.equal(other.network.stem.weight, whole.network.stem.weight)
+
+
+def test_it_is_scored_as_often_as_asked_and_at_its_end(whole: Trained) -> None:
+    assert [one.step for one in whole.validations] == [5, 10, 15, 20, 25]
+    assert [one.total.views for one in whole.validations] == [2] * 5
+    assert [scene.scene for scene in whole.validations[0].scenes] == ["scene_0", "scene_1"]
+    assert whole.steps == whole.curve.step[-1] == 25
+
+
+def test_minutes_end_it() -> None:
+    config = SHORT.model_copy(update={"length": Minutes(minutes=0.01)})
+
+    trained = train(pairs_of(1), NOTHING, config)
+
+    assert trained.steps >= 1
+    assert trained.seconds >= 0.6
+    assert trained.validations == ()
+
+
+def test_without_pairs_there_is_nothing_to_learn_from() -> None:
+    with pytest.raises(InputError, match="there are 0 pairs"):
+        train(NOTHING, NOTHING, SHORT)
+
+
+def test_a_loss_that_is_not_finite_ends_it_and_its_checkpoint(tmp_path: Path) -> None:
+    pair = a_pair()
+    pair.target[5:9] = math.nan
+    place = Checkpoint(store=Store(root=str(tmp_path)), key="training")
+    kept = StoredCheckpoints(place=place, seconds=0.0, kind=TrainingState)
+
+    with pytest.raises(MachineError, match=r"smaller learning_rate than 0\.001"):
+        train(HandmadePairs(pairs=[pair], scenes=["s"]), NOTHING, SHORT, checkpoints=kept)
+
+    assert place.load() is None
+
+
+def test_the_rate_rises_and_falls() -> None:
+    assert schedule(0.0, 0.1) == 0
+    assert schedule(0.05, 0.1) == pytest.approx(0.5)
+    assert schedule(0.1, 0.1) == pytest.approx(1)
+    assert schedule(0.55, 0.1) == pytest.approx((1 + 0.01) / 2)
+    assert schedule(1.0, 0.1) == pytest.approx(0.01)
+    rates = [schedule(share, 0.0) for share in np.linspace(0, 1, 50)]
+    assert all(later < sooner for sooner, later in pairwise(rates))
+
+
+@pytest.mark.parametrize(("count", "most"), [(0, 4), (3, 4), (4, 4), (100, 4), (7, 3)])
+def test_views_to_score_are_spread_over_all(count: int, most: int) -> None:
+    found = spread(count, most)
+    assert len(found) == len(set(found)) == min(count, most)
+    assert all(0 <= index < count for index in found)
+    gaps = np.diff([*found, count])
+    assert not count or gaps.max() - gaps.min() <= 1
+
+
+def test_scenes_count_alike_and_views_that_lost_are_counted() -> None:
+    def one(scene: str, gain: float) -> ViewScore:
+        return ViewScore(scene=scene, render_db=20.0, reproject_db=20.5, refined_db=20 + gain)
+
+    found = gains([one("a", 1.0), one("a", 2.0), one("a", 3.0), one("b", -1.0)], "")
+
+    assert found.over_render_db == pytest.approx(0.5)
+    assert found.over_reproject_db == pytest.approx(0.0)
+    assert found.share_worse == pytest.approx(0.25)
+    assert found.views == 4
