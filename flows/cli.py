@@ -363,6 +363,40 @@ def demo(folder: tyro.conf.Positional[Path] = Path("unseen-demo"), at_once: AtOn
     _run_new(dataset, new_run_name(Path("demo")), (), demo_config(), at_once)
 
 
+def random_scenes(
+    folder: tyro.conf.Positional[Path],
+    count: int = 10,
+    first: int = 0,
+    max_size: int = 480,
+    effects: bool = True,
+) -> None:
+    """Render scenes drawn at random, as a dataset with exact cameras: to learn from, or to try on.
+
+    Args:
+        folder: Of the dataset; scenes that it has already are kept.
+        count: Of the scenes.
+        first: Seed of the first; the next one has the next.
+        max_size: Longest edge of a photo, px.
+        effects: Photos drift in exposure and colour, blur and have noise, as a camera's do.
+    """
+    from tasks.procedural.write_random import write_random_scenes
+    from tasks.progress_line import progress_line
+
+    show = progress_line("random scenes")
+    seeds = range(first, first + count)
+    done: dict[str, None] = {}
+
+    def tell(scene: str, photos: int, of: int) -> None:
+        done.setdefault(scene)
+        share = (len(done) - 1 + photos / of) / count
+        show(share, f"{scene}, {photos} of {of} photos")
+
+    for written in write_random_scenes(
+        folder, seeds, long_side=max_size, effects=effects, progress=tell
+    ):
+        print(f"wrote {written}")
+
+
 def doctor(store: StoreOption = None) -> None:
     """Say what this installation has, and what is missing."""
     from flows.doctor import examine
@@ -390,6 +424,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "export": export,
     "film": film,
     "train-refiner": train_refiner,
+    "random-scenes": random_scenes,
     "verify": verify,
     "gc": gc,
     "doctor": doctor,
