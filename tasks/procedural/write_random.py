@@ -17,8 +17,6 @@ GENERATION = 1
 
 MANIFEST = "dataset.yaml"
 
-_STRATA = 5  # a grain in soft shadows that textures hide, at a third of the demo's time
-
 
 def write_random_scenes(
     folder: Path,
@@ -83,7 +81,7 @@ def _write_one(
         scene,
         target,
         lambda done, total: progress(target.name, done, total),
-        strata=_STRATA,
+        strata=2 * scene.bounces + 2,  # the more of the light is indirect, the more its grain shows
         effects=draw_effects(seed, len(scene.cameras)) if effects else None,
         stamp=stamp,
     )

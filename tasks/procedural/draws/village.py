@@ -74,7 +74,8 @@ def village(draws: Draws) -> Place:
     """Blocks of houses and gardens between roads, from a drone that flies to and fro or round."""
     height = draws.uniform(22.0, 38.0)
     roof = surfaces.shingles(draws)
-    road, crossing = surfaces.asphalt(draws), draws.uniform(-9.0, 9.0)
+    road, cell = surfaces.asphalt(draws), draws.uniform(15.0, 19.0)
+    crossing = cell * draws.choice((-1.0, 0.0, 1.0))
     solids: list[Solid] = [
         box((0.0, 0.0, -0.3), (400.0, 400.0, 0.5), surfaces.meadow(draws)),
         box((0.0, 0.0, -0.02), (400.0, 6.0, 0.1), road),
@@ -84,15 +85,16 @@ def village(draws: Draws) -> Place:
     solids += [box((6.0 * i, 0.0, 0.035), (2.2, 0.16, 0.01), stripe) for i in range(-9, 10)]
     for side in (-1.0, 1.0):
         solids.append(box((0.0, side * 3.9, 0.0), (400.0, 1.8, 0.14), surfaces.paving(draws)))
-    cell = draws.uniform(15.0, 19.0)
     reach = 3
     for i in range(-reach, reach):
         for j in (-3, -2, -1, 1, 2, 3):
-            x, y = (i + 0.5) * cell, math.copysign(4.8 + (abs(j) - 0.5) * cell, j)
+            x = (i + 0.5) * cell
+            x += math.copysign(3.2, x - crossing)  # room for the road between the houses
+            y = math.copysign(4.8 + (abs(j) - 0.5) * cell, j)
             ground = draws.choice((surfaces.meadow, surfaces.meadow, surfaces.earth,
                                    surfaces.pavement))(draws)  # fmt: skip
             solids.append(box((x, y, -0.03), (cell, cell, 0.1), ground))
-            if abs(x - crossing) > 0.6 * cell and draws.chance(0.85):
+            if draws.chance(0.85):
                 own = roof if draws.chance(0.6) else surfaces.shingles(draws)
                 yaw = draws.choice((0.0, 0.0, 90.0)) + draws.normal(4.0)
                 solids += placed(_house(draws, own), x + draws.normal(0.6), y + draws.normal(0.6),
