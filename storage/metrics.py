@@ -45,6 +45,8 @@ COLUMNS: Mapping[str, Mapping[str, pa.DataType]] = {
         "refined_psnr_db": _FLOAT,
         "refined_ssim": _FLOAT,
         "refined_share_worse": _FLOAT,  # than the splat
+        "refined_views": _INT,
+        "refined_views_rejected": _INT,  # by the gate: given back as rendered
         "distilled_psnr_db": _FLOAT,
         "distilled_ssim": _FLOAT,
         "distilled_share_worse": _FLOAT,  # than the control
