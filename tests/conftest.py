@@ -2,6 +2,7 @@
 
 import signal
 
+from hypothesis import settings
 from jaxtyping import install_import_hook
 
 install_import_hook(["tasks", "storage"], "beartype.beartype")
@@ -10,3 +11,7 @@ install_import_hook(["tasks", "storage"], "beartype.beartype")
 # interrupt would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# A test that is slow now and then says that the machine is busy.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")

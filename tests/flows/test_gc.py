@@ -201,7 +201,7 @@ def test_leftovers_of_killed_writers_go_and_those_of_living_ones_stay(tmp_path: 
         assert len(list(store.staging.iterdir())) == 2  # the living writer's folder and lock
 
 
-@settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.too_slow])
 @given(
     values=st.lists(
         st.dictionaries(st.sampled_from("abc"), st.sampled_from([1.0, 2.0, 3.0]), min_size=1),

@@ -41,7 +41,7 @@ any_array = st.sampled_from(DTYPES).flatmap(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(first=any_array, second=any_array, chunk=st.sampled_from([1, 64, 1 << 20]))
 def test_any_array_comes_back_with_its_type_shape_and_bytes(
     first: np.ndarray, second: np.ndarray, chunk: int

@@ -28,7 +28,7 @@ def test_equal_images_have_no_error() -> None:
 
 
 @given(seed=st.integers(0, 10_000), height=st.integers(11, 40), width=st.integers(11, 40))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_agrees_with_scikit_image(seed: int, height: int, width: int) -> None:
     rendered, photo = pair(seed, height, width)
     expected = structural_similarity(

@@ -107,7 +107,7 @@ def test_every_lens_sees_what_pycolmap_sees(tmp_path: Path, model: str, text: bo
     )
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     model=st.sampled_from([name for name, _ in MODELS.values()]),
     x=st.floats(0.1, 4.0),
@@ -224,7 +224,7 @@ def test_the_digest_covers_cameras_and_images_and_not_points(modelled: Path) -> 
 
 
 @pytest.mark.parametrize("name", ["cameras.bin", "images.bin"])
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(share=st.floats(0.0, 0.999))
 def test_truncated_models_are_refused(
     tmp_path_factory: pytest.TempPathFactory, name: str, share: float
@@ -238,7 +238,7 @@ def test_truncated_models_are_refused(
 
 
 @pytest.mark.parametrize("name", ["cameras.bin", "images.bin", "cameras.txt", "images.txt"])
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(place=st.floats(0.0, 0.999), junk=st.binary(min_size=1, max_size=8))
 def test_a_damaged_model_is_refused_or_gives_finite_cameras(
     tmp_path_factory: pytest.TempPathFactory, name: str, place: float, junk: bytes

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -95,7 +95,6 @@ DAMAGE = st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(1, 25
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
-@settings(deadline=None)
 @given(damage=DAMAGE, kept=st.floats(0.01, 1))
 def test_damaged_bytes_give_a_photo_or_its_refusal_and_nothing_else(
     tmp_path_factory: pytest.TempPathFactory,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from PIL.ExifTags import GPS, IFD, Base
@@ -191,7 +191,6 @@ def test_an_implausible_equivalent_leaves_the_sensor_to_decide() -> None:
     assert focal_px(exif, (300, 200)) == pytest.approx(200.0)
 
 
-@settings(deadline=None)
 @given(
     latitude=st.floats(0.001, 89.9),
     longitude=st.floats(0.001, 179.9),
@@ -279,7 +278,6 @@ def test_a_photo_with_broken_exif_is_a_photo_without(
     assert (photo.focal_px, photo.gps, photo.camera) == (None, None, "|||||64x48")
 
 
-@settings(deadline=None)
 @given(cut=st.integers(0, 400), flip=st.integers(0, 399), bit=st.integers(0, 7))
 def test_damaged_exif_never_costs_the_photo(
     tmp_path_factory: pytest.TempPathFactory, cut: int, flip: int, bit: int

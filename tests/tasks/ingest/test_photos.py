@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -153,7 +153,6 @@ def test_pixels_without_a_defined_white_are_refused(tmp_path: Path, mode: str) -
         read(path)
 
 
-@settings(deadline=None)
 @given(width=st.integers(100, 300), height=st.integers(100, 300), max_size=st.integers(64, 256))
 def test_photos_are_reduced_to_the_longest_edge_and_never_enlarged(
     tmp_path_factory: pytest.TempPathFactory, width: int, height: int, max_size: int

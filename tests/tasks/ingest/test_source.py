@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tasks.errors import InputError
@@ -29,14 +29,12 @@ def digest_of(contents: dict[str, bytes], subfolder: str = "") -> str:
         return digest_source(Path(folder)).digest
 
 
-@settings(deadline=None)
 @given(PHOTOS)
 def test_equal_bytes_give_equal_digests_wherever_they_lie(photos: dict[str, bytes]) -> None:
     assert digest_of(photos) == digest_of(photos)
     assert digest_of(photos) == digest_of(photos, "images")
 
 
-@settings(deadline=None)
 @given(PHOTOS, st.data())
 def test_any_changed_byte_changes_the_digest(photos: dict[str, bytes], data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(sorted(photos)))
@@ -45,7 +43,6 @@ def test_any_changed_byte_changes_the_digest(photos: dict[str, bytes], data: st.
     assert digest_of(photos) != digest_of({**photos, name: bytes(content)})
 
 
-@settings(deadline=None)
 @given(PHOTOS, NAMES, st.data())
 def test_a_rename_a_removal_and_a_swap_change_the_digest(
     photos: dict[str, bytes], new_name: str, data: st.DataObject

@@ -103,7 +103,7 @@ def outside(scene: ProceduralScene) -> bool:
     return True
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(seed=st.integers(0, 10**6))
 def test_every_camera_stands_free_and_sees_what_is_near(seed: int) -> None:
     scene = small(seed, 96)
@@ -122,7 +122,7 @@ def test_every_camera_stands_free_and_sees_what_is_near(seed: int) -> None:
         assert overlap > LEAST_OVERLAP - 0.12
 
 
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=4)
 @given(seed=st.integers(0, 10**6))
 def test_photos_are_neither_dark_nor_burnt_out(seed: int) -> None:
     scene = small(seed, 96)

@@ -88,7 +88,7 @@ def test_a_hit_beyond_reach_is_no_hit() -> None:
     assert first_hit(solids, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 4.1, False)[1] == 0
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     shape=st.sampled_from(list(Shape)),
     face=st.integers(0, 5),

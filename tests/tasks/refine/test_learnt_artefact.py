@@ -20,9 +20,7 @@ SCORES = st.builds(
 )
 
 
-@settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=20
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)
 @given(
     content=st.binary(min_size=1, max_size=5000),
     curve=st.lists(POINTS, max_size=5),

@@ -148,7 +148,7 @@ def test_views_do_not_change_each_other() -> None:
     np.testing.assert_allclose(together.weight[1], alone.weight[0], atol=1e-6)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10_000), photos=st.integers(1, 4))
 def test_images_and_weights_stay_in_range(seed: int, photos: int) -> None:
     shape = (1, HEIGHT, WIDTH)

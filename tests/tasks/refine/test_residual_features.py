@@ -85,7 +85,7 @@ def test_the_size_of_the_world_does_not_matter() -> None:
     np.testing.assert_allclose(found.maps, expected.maps, atol=1e-6)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 10_000), photos=st.integers(1, 4))
 def test_all_of_it_is_bounded(seed: int, photos: int) -> None:
     found = features_of(noisy(seed, photos), NetworkConfig())

@@ -48,7 +48,7 @@ def observe(cameras: Cameras, points: np.ndarray, seen_by: list[list[int]]) -> O
     )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 10_000))
 def test_exact_tracks_of_any_length_give_back_their_points(seed: int) -> None:
     rng = np.random.default_rng(seed)

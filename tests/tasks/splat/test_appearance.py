@@ -3,7 +3,7 @@
 import numba
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.splat.appearance import affine_colours
@@ -21,7 +21,6 @@ def test_the_identity_gives_the_same_bits_back_and_their_gradient_too() -> None:
     assert torch.equal(rgb.grad, by_mapped)
 
 
-@settings(deadline=None)
 @given(height=st.integers(1, 9), width=st.integers(1, 9), seed=st.integers(0, 99))
 def test_values_and_gradients_are_those_of_the_formula(height: int, width: int, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)

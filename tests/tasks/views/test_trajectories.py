@@ -97,7 +97,7 @@ def test_nothing_lies_beyond_a_ring_or_a_single_place() -> None:
     assert len(beyond(cameras_at(np.zeros((3, 3)), turns))) == 0
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 2**32 - 1), count=st.integers(2, 9))
 def test_steps_beyond_are_short_and_leave_all_cameras_behind(seed: int, count: int) -> None:
     generator = np.random.default_rng(seed)

@@ -52,7 +52,7 @@ def test_weights_fade_without_steps() -> None:
     assert float(found.diff(dim=1).abs().max()) < 1.01 * slope
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(height=st.integers(1, 130), width=st.integers(1, 130), tiling=tilings)
 def test_tiles_left_as_they_are_give_the_image_back(
     height: int, width: int, tiling: Tiling

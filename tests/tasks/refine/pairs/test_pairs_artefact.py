@@ -62,9 +62,7 @@ def stored(folder: Path, scene: str, *some: Mined) -> ArrayHandle:
     return Store(root=str(folder)).commit(scene, "pairs", content, content.attributes)
 
 
-@settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=10
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=10)
 @given(seed=st.integers(0, 10**6), photos=st.integers(1, 8), unit=st.sampled_from([1e-4, 1.0, 1e5]))
 def test_a_pair_comes_back_within_its_bounds(
     tmp_path: Path, seed: int, photos: int, unit: float

@@ -529,7 +529,7 @@ def test_editing_the_image_in_place_does_not_pass_unnoticed() -> None:
 magnitude = st.floats(-12, 12).map(lambda power: 10.0**power)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     scales=st.tuples(magnitude, magnitude, magnitude),
     depth=magnitude,
@@ -580,7 +580,7 @@ def test_a_degenerate_gaussian_leaves_finite_numbers(
     assert all(torch.isfinite(tensor.grad).all() for tensor in (*inputs, pose))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 2**31),
     count=st.integers(0, 60),
