@@ -38,6 +38,8 @@ from tasks.evaluate.gains import clustered_interval
 
 SCENES = ("fountain_p11", "entry_p10", "castle_p19", "sceaux", "monstree")
 """That no shipped refiner was trained on."""
+PROTOCOL = {"splat": {"iterations": 1000, "max_size": 480}}
+"""What differs from the default config, unless another is given."""
 STEPS = {
     "control": ("splat", "control"),
     "refined": ("splat", "refine"),
@@ -271,7 +273,10 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--pictures", type=Path)
     options = parser.parse_args()
-    config = read_config(options.config) if options.config else SceneConfig()
+    if options.config:
+        config = read_config(options.config)
+    else:
+        config = overridden(SceneConfig(), PROTOCOL, where="this benchmark")
     os.environ["UNSEEN_STORE"] = options.store
     store = Settings().open_store()
     runs: list[Run] = []
