@@ -5,18 +5,14 @@ A UNet of diffusers on pixels, two by two, and a ControlNet that is shown the fe
 noise on it, as Difix takes a render (Wu et al., CVPR 2025), and one step takes it off.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import torch
 from jaxtyping import Float32
 from pydantic import Field, ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load, save
 from torch import Tensor
 
 from tasks.config import Config
@@ -25,10 +21,9 @@ from tasks.refine.batch import ViewBatch
 from tasks.refine.diffusion.model import Model, Seen, ready, words
 from tasks.refine.residual.config import NetworkConfig
 from tasks.refine.residual.features import MAPS, Features, features_of, picture_count
+from tasks.refine.training.weights_file import read_weights_file, weights_file
 from tasks.site import Device
 
-ENTRY = "unseen"
-"""Of the file's metadata."""
 FORMAT = "unseen controlnet refiner"
 VERSION = 1
 """Of what the networks are given and what their weights mean; others are refused."""
@@ -151,8 +146,7 @@ def small_checkpoint(small: Small, *, data: str) -> bytes:
         "shape": small.shape.model_dump(mode="json"),
         "data": data,
     }
-    # One entry: several would be written in an order that changes from run to run.
-    return save(weights, metadata={ENTRY: json.dumps(described)})
+    return weights_file(weights, described)
 
 
 def read_small(path: Path, *, digest: str | None = None) -> Small:
@@ -164,28 +158,7 @@ def read_small(path: Path, *, digest: str | None = None) -> Small:
     Raises:
         InputError: the file cannot be read, is not the one of that digest, or holds no such model.
     """
-    try:
-        content = path.read_bytes()
-        weights = load(content)
-        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-        described = json.loads(header.get("__metadata__", {}).get(ENTRY, "{}"))
-    except (OSError, SafetensorError, ValueError) as error:
-        raise InputError(
-            f"the weights '{path}' cannot be read ({error}); check the path, or name another file"
-        ) from error
-    found = sha256(content).hexdigest()
-    if digest is not None and found != digest:
-        raise InputError(
-            f"the weights '{path}' changed while the scene ran (sha256 {digest[:12]} before, "
-            f"{found[:12]} now), so its result would be kept under a false name; run the scene "
-            "again"
-        )
-    if described.get("format") != FORMAT or described.get("version") != VERSION:
-        raise InputError(
-            f"'{path}' holds weights of format '{described.get('format')}' version "
-            f"{described.get('version')}, not of '{FORMAT}' version {VERSION}; train them with "
-            "this version, or name another file"
-        )
+    described, weights = read_weights_file(path, form=FORMAT, version=VERSION, digest=digest)
     try:
         small = new_small(SmallShape.model_validate(described.get("shape")), seed=0)
         for part, module in small.parts.items():

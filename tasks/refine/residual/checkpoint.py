@@ -1,22 +1,16 @@
 """A network in a file: safetensors, with its shape and what it learnt from beside the weights."""
 
-import json
 import math
-from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import torch
 from pydantic import ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load, save
 
 from tasks.errors import InputError
 from tasks.refine.residual.config import NetworkConfig
 from tasks.refine.residual.network import ResidualNetwork
+from tasks.refine.training.weights_file import read_weights_file, weights_file
 
-ENTRY = "unseen"
-"""Of the file's metadata."""
 FORMAT = "unseen residual refiner"
 VERSION = 1
 """Of what the network is given and what its weights mean; weights of another are refused."""
@@ -31,18 +25,13 @@ def checkpoint_of(network: ResidualNetwork, *, data: str) -> bytes:
     weights = {
         name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()
     }
-    return save(
+    return weights_file(
         weights,
-        # One entry: several would be written in an order that changes from run to run.
-        metadata={
-            ENTRY: json.dumps(
-                {
-                    "format": FORMAT,
-                    "version": VERSION,
-                    "network": network.config.model_dump(mode="json"),
-                    "data": data,
-                }
-            )
+        {
+            "format": FORMAT,
+            "version": VERSION,
+            "network": network.config.model_dump(mode="json"),
+            "data": data,
         },
     )
 
@@ -57,26 +46,7 @@ def read_checkpoint(path: Path, *, digest: str | None = None) -> ResidualNetwork
         InputError: the file cannot be read, is not the one of that digest, or holds no such
             network.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(
-            f"the weights '{path}' cannot be read ({error.strerror or error}); check the path"
-        ) from error
-    found = sha256(content).hexdigest()
-    if digest is not None and found != digest:
-        raise InputError(
-            f"the weights '{path}' changed while the scene ran (sha256 {digest[:12]} before, "
-            f"{found[:12]} now), so its result would be kept under a false name; run the scene "
-            "again"
-        )
-    described, weights = _parsed(path, content)
-    if described.get("format") != FORMAT or described.get("version") != VERSION:
-        raise InputError(
-            f"'{path}' holds weights of format '{described.get('format')}' version "
-            f"{described.get('version')}, not of '{FORMAT}' version {VERSION}; train them with "
-            "this version, or name another file"
-        )
+    described, weights = read_weights_file(path, form=FORMAT, version=VERSION, digest=digest)
     try:
         network = ResidualNetwork(NetworkConfig.model_validate(described.get("network")))
     except ValidationError as error:
@@ -87,23 +57,6 @@ def read_checkpoint(path: Path, *, digest: str | None = None) -> ResidualNetwork
     _check(path, weights, network.state_dict())
     network.load_state_dict(weights)
     return network.eval()
-
-
-def _parsed(path: Path, content: bytes) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    """
-    Raises:
-        InputError: it is no safetensors file.
-    """
-    try:
-        weights = load(content)
-        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-        described = json.loads(header.get("__metadata__", {}).get(ENTRY, "{}"))
-        return described if isinstance(described, dict) else {}, weights
-    except (SafetensorError, ValueError) as error:
-        raise InputError(
-            f"'{path}' of {len(content)} bytes is not a whole safetensors file ({error}); fetch it "
-            "again, or name another file"
-        ) from error
 
 
 def _check(path: Path, weights: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
