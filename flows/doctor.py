@@ -49,6 +49,7 @@ def examine(settings: Settings) -> bool:
 
 def compile_kernels() -> None:
     """Compile the CPU kernels into numba's cache, saying so."""
+    from tasks.refine.warm_up import warm_up as warm_up_refiners
     from tasks.splat.dense.warm_up import warm_up as warm_up_dense
     from tasks.splat.rasterise.cpu.warm_up import warm_up as warm_up_rasteriser
     from tasks.views.warm_up import warm_up as warm_up_views
@@ -58,6 +59,7 @@ def compile_kernels() -> None:
     warm_up_rasteriser()
     warm_up_dense()
     warm_up_views()
+    warm_up_refiners()
     print(f"compiled in {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
 
 

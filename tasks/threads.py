@@ -19,10 +19,13 @@ def limit_threads(count: int) -> None:
 
 
 @contextlib.contextmanager
-def torch_threads(count: int) -> Iterator[None]:
-    """Give torch ``count`` CPU threads while a network runs, and no kernels of ours."""
+def torch_threads(count: int | None) -> Iterator[None]:
+    """Give torch ``count`` CPU threads while a network runs, and no kernels of ours.
+
+    Those it has already where that is None.
+    """
     before = torch.get_num_threads()
-    torch.set_num_threads(count)
+    torch.set_num_threads(before if count is None else count)
     try:
         yield
     finally:

@@ -41,6 +41,7 @@ def repair_with(
     weights: Source | None = None,
     masks: Sequence[Bool[np.ndarray, "_ _"] | None] | None = None,
     device: Device = "cpu",
+    threads: int | None = None,
 ) -> Repair:
     """The repair of one camera at a time, from the training photos alone.
 
@@ -49,11 +50,14 @@ def repair_with(
         longest_edge: of the renders, px.
         weights: of the refiner; None where it has learnt nothing.
         masks: of the photos, where they have one; False on pixels not to be used.
+        threads: CPU threads of the refiner's network; None for as many as torch takes.
     """
     observer = prepare(
         gaussians, training, photos, longest_edge=longest_edge, masks=masks, device=device
     )
-    refiner = None if refine is None else refiner_for(refine, device, weights=weights)
+    refiner = None
+    if refine is not None:
+        refiner = refiner_for(refine, device, weights=weights, threads=threads)
 
     def repair(camera: Cameras) -> Repaired:
         view = observe(observer, camera, views)

@@ -64,6 +64,7 @@ def evaluate_scene(
             longest_edge=longest_edge,
             masks=[stored.masks[index] for index in indices],
             device=site.device,
+            threads=site.threads,
         )
     content = EvaluationContent(
         Photos(photos),

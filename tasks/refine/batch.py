@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float32, UInt8
 
 from tasks.images import from_levels, resized
+from tasks.refine.colour import ColourChange
 from tasks.views.view import NovelView
 
 
@@ -48,6 +49,22 @@ class ViewBatch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class AlignedPhotos:
+    """What the swept photos of views say together, in the colours of the render."""
+
+    change: ColourChange
+    """That brings each photo, ``[b k]`` of them, to the render's colours."""
+    fused: Float32[torch.Tensor, "b h w 3"]
+    """Their mean, better ones counting more; black where none sees the pixel."""
+    agreed: Float32[torch.Tensor, "b h w"]
+    """1 where at least two see the pixel, so that they can agree, else 0."""
+    trust: Float32[torch.Tensor, "b h w"]
+    """How far they agree about the pixel, 0 to 1; 0 where fewer than two see it."""
+    detail_scale: float
+    """Disagreement at which that is 1 / e."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Refinement:
     """Repaired views, and how far they may be trusted as targets of an optimisation."""
 
@@ -56,6 +73,8 @@ class Refinement:
     """In [0, 1]."""
     rejected: Bool[torch.Tensor, " b"] | None = None
     """Which views a gate gave back as rendered; None where there was no gate."""
+    photos: AlignedPhotos | None = None
+    """Of the views, where the refiner aligned them: a gate then need not do so again."""
 
 
 @runtime_checkable

@@ -1,8 +1,12 @@
 """Colours of a warped photo brought to those of the render."""
 
-import torch
+from dataclasses import dataclass
+
 from jaxtyping import Float32
 from torch import Tensor
+
+from tasks.refine.cpu.arrays import array_of
+from tasks.refine.cpu.kernels import fit_colours
 
 ROUNDS = 3
 RESIDUAL_SCALE = 0.05
@@ -18,33 +22,99 @@ STRIDE = 2
 """Only every so many-th pixel of a row and of a column is fitted to; thousands are left."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ColourChange:
+    """A linear change of each channel of images."""
+
+    gain: Float32[Tensor, "*b 3"]
+    offset: Float32[Tensor, "*b 3"]
+
+    def apply(self, images: Float32[Tensor, "*b h w 3"]) -> Float32[Tensor, "*b h w 3"]:
+        """The images so changed, cut off at 0 and 1."""
+        gain, offset = self.gain[..., None, None, :], self.offset[..., None, None, :]
+        return (gain * images + offset).clamp(0, 1)
+
+
 def align_colours(
     photo: Float32[Tensor, "*b h w 3"],
     target: Float32[Tensor, "*b h w 3"],
     weight: Float32[Tensor, "*b h w"],
 ) -> Float32[Tensor, "*b h w 3"]:
-    """The photo with the gain and offset of each channel that bring it nearest to the target.
+    """The photo in the colours that bring it nearest to the target; see :func:`colour_change`."""
+    return colour_change(photo, target, weight).apply(photo)
+
+
+def colour_change(
+    photo: Float32[Tensor, "*b h w 3"],
+    target: Float32[Tensor, "*b h w 3"],
+    *weights: Tensor,
+) -> ColourChange:
+    """The gain and offset of each channel that bring a photo nearest to the target.
 
     Reweighted least squares with Cauchy weights and a prior for no change; the gain lies within
     1.25 of 1, the offset within 0.1 of 0.
 
     Args:
-        photo: in [0, 1]; so is the result.
+        photo: in [0, 1].
         target: as the photo should look.
-        weight: of each pixel, 0 to 1.
+        weights: of each pixel, 0 to 1, which are multiplied; ``[*b h w]``, or as broadcasts to it.
 
     Source: Holland and Welsch, Communications in Statistics 6(9), 1977, table 1 (Cauchy).
     """
+    prior = photo.new_ones(())
+    for weight in weights:
+        prior = weight[..., ::STRIDE, ::STRIDE] * prior
     source = photo[..., ::STRIDE, ::STRIDE, :]
-    wanted = target[..., ::STRIDE, ::STRIDE, :]
-    prior = weight[..., ::STRIDE, ::STRIDE, None].expand_as(source)
-    strength = PRIOR_SHARE * source.shape[-3] * source.shape[-2]
-    weights = prior
+    pixels = source.shape[-3] * source.shape[-2]
+    prior = prior.expand(source.shape[:-1]).reshape(-1, pixels)
+    fit = _fit_on_cpu if photo.device.type == "cpu" else fit_anywhere
+    gain, offset = fit(_planar(source), _planar(target[..., ::STRIDE, ::STRIDE, :]), prior)
+    batch = photo.shape[:-3]
+    return ColourChange(gain=gain.view(*batch, 3), offset=offset.view(*batch, 3))
+
+
+def _planar(images: Float32[Tensor, "*b h w 3"]) -> Float32[Tensor, "n 3 m"]:
+    height, width = images.shape[-3:-1]
+    return images.movedim(-1, -3).reshape(-1, 3, height * width)
+
+
+def _fit_on_cpu(
+    source: Float32[Tensor, "n 3 m"],
+    wanted: Float32[Tensor, "n 3 m"],
+    prior: Float32[Tensor, "n m"],
+) -> tuple[Float32[Tensor, "n 3"], Float32[Tensor, "n 3"]]:
+    gain, offset = source.new_empty(source.shape[:2]), source.new_empty(source.shape[:2])
+    strength = PRIOR_SHARE * source.shape[2]
+    fit_colours(
+        array_of(source),
+        array_of(wanted),
+        array_of(prior),
+        ROUNDS,
+        RESIDUAL_SCALE,
+        strength,
+        strength * PRIOR_VARIANCE,
+        MAX_GAIN,
+        MAX_OFFSET,
+        gain.numpy(),
+        offset.numpy(),
+    )
+    return gain, offset
+
+
+def fit_anywhere(
+    source: Float32[Tensor, "n 3 m"],
+    wanted: Float32[Tensor, "n 3 m"],
+    prior: Float32[Tensor, "n m"],
+) -> tuple[Float32[Tensor, "n 3"], Float32[Tensor, "n 3"]]:
+    """Gains and offsets as the kernel finds them on the CPU, on any device."""
+    weights = prior[:, None].expand_as(source)
+    strength = PRIOR_SHARE * source.shape[2]
+    anchor = strength * PRIOR_VARIANCE
 
     def total(values: Tensor) -> Tensor:
-        return values.sum((-3, -2), keepdim=True)
+        return values.sum(2, keepdim=True)
 
-    gain, offset = torch.ones(()), torch.zeros(())
+    gain, offset = source.new_ones(()), source.new_zeros(())
     for _ in range(ROUNDS):
         mass = total(weights)
         safe = mass.clamp_min(1e-6)
@@ -52,11 +122,10 @@ def align_colours(
         centred = source - mean
         covariance = total(weights * centred * (wanted - wanted_mean))
         variance = total(weights * centred**2)
-        anchor = strength * PRIOR_VARIANCE
         gain = (covariance + anchor) / (variance + anchor)
         gain = gain.clamp(1 / MAX_GAIN, MAX_GAIN)
         offset = mass * (wanted_mean - gain * mean) / (mass + strength)
         offset = offset.clamp(-MAX_OFFSET, MAX_OFFSET)
         residual = gain * source + offset - wanted
-        weights = prior / (1 + (residual / RESIDUAL_SCALE) ** 2)
-    return (gain * photo + offset).clamp(0, 1)
+        weights = prior[:, None] / (1 + (residual / RESIDUAL_SCALE) ** 2)
+    return gain[..., 0], offset[..., 0]

@@ -8,23 +8,31 @@ import torch
 from jaxtyping import Bool, Float32
 from torch import Tensor
 
-from tasks.refine.batch import Refinement, Refiner, ViewBatch
+from tasks.refine.batch import AlignedPhotos, Refinement, Refiner, ViewBatch
 from tasks.refine.config import Reproject
-from tasks.refine.reproject import align_swept, fuse, trusted
+from tasks.refine.cpu.arrays import array_of
+from tasks.refine.cpu.kernels import differ
+from tasks.refine.photos import align_photos
 
-WITNESS = Reproject()
+DETAIL_SCALE = Reproject().detail_scale
 """How agreement is told, and photos are brought to the colours of the render."""
 
 
-def disagreement(images: Float32[Tensor, "b h w 3"], views: ViewBatch) -> Float32[Tensor, " b"]:
+def disagreement(
+    images: Float32[Tensor, "b h w 3"], photos: AlignedPhotos
+) -> Float32[Tensor, " b"]:
     """Mean absolute difference of images from the photos, where those see a pixel and agree.
 
     Nothing where they nowhere do.
     """
-    weight = trusted(views, WITNESS)
-    photos = fuse(align_swept(views, WITNESS), views.swept_valid)
-    difference = (images - photos).abs().mean(3)
-    return (weight * difference).sum((1, 2)) / weight.sum((1, 2)).clamp_min(1e-9)
+    weight = photos.trust
+    if images.is_cpu:
+        sums = torch.empty(weight.shape[:2], dtype=torch.float64)
+        differ(array_of(images), array_of(photos.fused), array_of(weight), sums.numpy())
+        total = sums.sum(1).float()
+    else:
+        total = (weight * (images - photos.fused).abs().mean(3)).sum((1, 2))
+    return total / weight.sum((1, 2)).clamp_min(1e-9)
 
 
 def gated(views: ViewBatch, refined: Refinement, margin: float) -> Refinement:
@@ -35,7 +43,10 @@ def gated(views: ViewBatch, refined: Refinement, margin: float) -> Refinement:
     Args:
         margin: share of the render's disagreement by which it must fall.
     """
-    before, after = disagreement(views.render, views), disagreement(refined.image, views)
+    photos = refined.photos
+    if photos is None or photos.detail_scale != DETAIL_SCALE:
+        photos = align_photos(views, DETAIL_SCALE)
+    before, after = disagreement(views.render, photos), disagreement(refined.image, photos)
     rejected: Bool[Tensor, " b"] = ~(after < (1 - margin) * before)
     return Refinement(
         image=torch.where(rejected[:, None, None, None], views.render, refined.image),

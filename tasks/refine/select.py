@@ -19,12 +19,14 @@ def refiner_for(
     device: Device = "cpu",
     *,
     weights: Source | None = None,
+    threads: int | None = None,
     progress: Progress = no_progress,
 ) -> Refiner:
     """The refiner of ``config``, ready to run on ``device``.
 
     Args:
         weights: what :func:`tasks.refine.weights.find_weights` found for it.
+        threads: CPU threads of its network; None for as many as torch takes.
         progress: is told the licences of models of others before they are used.
 
     Raises:
@@ -33,7 +35,7 @@ def refiner_for(
     place = torch.device(device)
     if isinstance(config.refiner, Reproject):
         return partial(_reproject_on, place, config.refiner)
-    learned = _learned(config.refiner, device, weights, progress)
+    learned = _learned(config.refiner, device, weights, threads, progress)
     if config.refiner.gate is None:
         return learned
     return Gated(learned, config.refiner.gate, place)
@@ -47,21 +49,24 @@ def _learned(
     config: Residual | ControlNet | Difix,
     device: Device,
     weights: Source | None,
+    threads: int | None,
     progress: Progress,
 ) -> Refiner:
     # Late: seconds to import, for those who ask for it.
     if isinstance(config, ControlNet):
         from tasks.refine.diffusion.controlnet import controlnet_refiner
 
-        return controlnet_refiner(config, device, progress, weights=weights)
+        return controlnet_refiner(config, device, progress, weights=weights, threads=threads)
     if isinstance(config, Difix):
         from tasks.refine.diffusion.difix import difix_refiner
 
-        return difix_refiner(config, device, progress)
-    return _residual(config, torch.device(device), weights)
+        return difix_refiner(config, device, progress, threads=threads)
+    return _residual(config, torch.device(device), weights, threads)
 
 
-def _residual(config: Residual, device: torch.device, weights: Source | None) -> Refiner:
+def _residual(
+    config: Residual, device: torch.device, weights: Source | None, threads: int | None
+) -> Refiner:
     # Late: seconds to import, for those who ask for it.
     from tasks.refine.residual.checkpoint import read_checkpoint
     from tasks.refine.residual.repair import repair
@@ -74,6 +79,6 @@ def _residual(config: Residual, device: torch.device, weights: Source | None) ->
     network = read_checkpoint(Path(weights.folder), digest=weights.digest).to(device)
 
     def residual(views: ViewBatch) -> Refinement:
-        return repair(network, views.to(device), tile_edge=config.tile_edge)
+        return repair(network, views.to(device), tile_edge=config.tile_edge, threads=threads)
 
     return residual

@@ -30,7 +30,7 @@ def refine_views(
     from tasks.refine.artefact import RefinedContent
     from tasks.refine.select import refiner_for
     from tasks.sfm.artefact import Sparse
-    from tasks.threads import limit_threads, torch_threads
+    from tasks.threads import limit_threads
     from tasks.views.artefact import NovelViews
 
     limit_threads(site.threads)
@@ -39,9 +39,14 @@ def refine_views(
     content = RefinedContent(
         (seen.view(index) for index in range(len(seen))),
         lambda name: stored.photos[number_of[name]],
-        refiner_for(config, site.device, weights=weights, progress=stage_progress("refine")),
+        refiner_for(
+            config,
+            site.device,
+            weights=weights,
+            threads=site.threads,
+            progress=stage_progress("refine"),
+        ),
         count=len(seen),
         progress=stage_progress("refine"),
     )
-    with torch_threads(site.threads):
-        return site.store.commit(scene, "refined", content, content.attributes)
+    return site.store.commit(scene, "refined", content, content.attributes)

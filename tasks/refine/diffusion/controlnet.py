@@ -16,6 +16,7 @@ from tasks.refine.diffusion.small import small_model
 from tasks.refine.diffusion.stable import stable_diffusion
 from tasks.refine.diffusion.tiles import tiled, tiling_for
 from tasks.site import Device, Progress, no_progress
+from tasks.threads import torch_threads
 
 
 def controlnet_refiner(
@@ -24,12 +25,14 @@ def controlnet_refiner(
     progress: Progress = no_progress,
     *,
     weights: Source | None = None,
+    threads: int | None = None,
 ) -> Refiner:
     """The refiner of a model, read and ready to run; in half precision on CUDA.
 
     Args:
         progress: is told which models of others are used, and their licences, before they are.
         weights: of the small model, as :func:`tasks.refine.weights.find_weights` found them.
+        threads: CPU threads of the model; None for as many as torch takes.
 
     Raises:
         InputError: a model cannot be read, or is none that can be used so.
@@ -46,7 +49,9 @@ def controlnet_refiner(
             start, *seen = torch.split(tiles, channels, dim=1)
             return model.draw(start, seen, numbers)
 
-        return blended(views, tiled(on_tiles, torch.cat([start, *seen], 1), tiling))
+        with torch_threads(threads):
+            drawn = tiled(on_tiles, torch.cat([start, *seen], 1), tiling)
+        return blended(views, drawn)
 
     return refine
 

@@ -17,15 +17,21 @@ from tasks.refine.diffusion.hub import licence_of, reaching
 from tasks.refine.diffusion.model import ready
 from tasks.refine.diffusion.tiles import tiled, tiling_for
 from tasks.site import Device, Progress, no_progress
+from tasks.threads import torch_threads
 
 
 def difix_refiner(
-    config: Difix, device: Device = "cpu", progress: Progress = no_progress
+    config: Difix,
+    device: Device = "cpu",
+    progress: Progress = no_progress,
+    *,
+    threads: int | None = None,
 ) -> Refiner:
     """The refiner of the model, read and ready to run; in half precision on CUDA.
 
     Args:
         progress: is told the model and its licence before it is used.
+        threads: CPU threads of the model; None for as many as torch takes.
 
     Raises:
         InputError: its code may not be run, or it cannot be read.
@@ -55,7 +61,7 @@ def difix_refiner(
     def refine(views: ViewBatch) -> Refinement:
         views = views.to(torch.device(device))
         shown = torch.cat([views.render, views.nearest], -1).permute(0, 3, 1, 2)
-        with torch.no_grad():
+        with torch.no_grad(), torch_threads(threads):
             return blended(views, tiled(on_tiles, shown, tiling))
 
     return refine

@@ -14,6 +14,7 @@ from tasks.refine.pairs.pair import Pair, Pairs
 from tasks.refine.residual.config import TrainConfig
 from tasks.refine.residual.features import Features, features_of
 from tasks.refine.residual.loss import Truth
+from tasks.threads import limit_threads
 
 LEAST_GAIN = 0.7
 MOST_GAMMA = 1.25
@@ -45,8 +46,8 @@ def batches(pairs: Pairs, config: TrainConfig, *, start: int = 0) -> Generator[B
     the next ``config.crops`` steps.
     """
     first, skipped = divmod(start, config.crops)
-    # One torch thread for the reader: its own pool would wait for work on the cores that train.
-    with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as reader:
+    # One thread for the reader: its own pools would wait for work on the cores that train.
+    with ThreadPoolExecutor(1, initializer=limit_threads, initargs=(1,)) as reader:
         upcoming = reader.submit(read_round, pairs, config, first)
         number = first
         while True:

@@ -11,9 +11,12 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
-from tasks.refine.batch import ViewBatch
-from tasks.refine.colour import align_colours
-from tasks.refine.reproject import align_swept, reproject
+from tasks.refine.batch import AlignedPhotos, ViewBatch
+from tasks.refine.colour import ColourChange, colour_change
+from tasks.refine.cpu.arrays import array_of
+from tasks.refine.cpu.kernels import show
+from tasks.refine.photos import align_photos
+from tasks.refine.reproject import reproject
 from tasks.refine.residual.config import NetworkConfig
 
 MAPS = 8
@@ -52,25 +55,35 @@ def picture_count(config: NetworkConfig) -> int:
     return 3 + config.photos
 
 
-def features_of(views: ViewBatch, config: NetworkConfig) -> Features:
+def features_of(
+    views: ViewBatch, config: NetworkConfig, photos: AlignedPhotos | None = None
+) -> Features:
     """Prepare whole views: colours are aligned, and depths compared, over all of their pixels.
 
     Views of fewer photos than ``config.photos`` are filled up with invalid ones.
+
+    Args:
+        photos: of the views, where they were aligned before, by the scale of ``config.reproject``.
     """
-    repaired = reproject(views, config.reproject)
-    swept = align_swept(views, config.reproject)[:, : config.photos]
-    swept_valid = views.swept_valid[:, : config.photos]
-    warped = align_colours(views.warped, views.render, views.confidence * views.warped_valid)
-    photos = torch.cat([warped[:, None], swept], 1)
-    valid = torch.cat([views.warped_valid[:, None], swept_valid], 1)
-    missing = 1 + config.photos - photos.shape[1]
-    if missing > 0:
-        photos = torch.cat([photos, photos.new_zeros(len(photos), missing, *photos.shape[2:])], 1)
-        valid = torch.cat([valid, valid.new_zeros(len(valid), missing, *valid.shape[2:])], 1)
-    render = views.render[:, None]
-    pictures = torch.cat(
-        [render, repaired.image[:, None], torch.lerp(render, photos, valid[..., None])], 1
+    if photos is None:
+        photos = align_photos(views, config.reproject.detail_scale)
+    repaired = reproject(views, config.reproject, photos)
+    warped = views.warped[:, None]
+    change = colour_change(
+        warped, views.render[:, None], views.confidence[:, None], views.warped_valid[:, None]
     )
+    count = min(config.photos, views.swept.shape[1])
+    pictures = views.render.new_empty(
+        (len(views.render), picture_count(config), *views.render.shape[1:])
+    )
+    pictures[:, 0] = views.render
+    pictures[:, 1] = repaired.image
+    _show(pictures, 2, 1, warped, views.warped_valid[:, None], change)
+    _show(pictures, 3, count, views.swept, views.swept_valid, photos.change)
+    pictures[:, 3 + count :] = views.render[:, None]
+    valid = views.render.new_zeros((len(pictures), 1 + config.photos, *views.depth.shape[1:]))
+    valid[:, 0] = views.warped_valid
+    valid[:, 1 : 1 + count] = views.swept_valid[:, :count]
     typical = views.depth.flatten(1).median(1).values[:, None, None]
     maps = torch.stack(
         [
@@ -86,6 +99,31 @@ def features_of(views: ViewBatch, config: NetworkConfig) -> Features:
         1,
     )
     return Features(pictures=pictures.permute(0, 1, 4, 2, 3), valid=valid, maps=maps)
+
+
+def _show(
+    pictures: Float32[Tensor, "b n h w 3"],
+    first: int,
+    count: int,
+    photos: Float32[Tensor, "b k h w 3"],
+    valid: Float32[Tensor, "b k h w"],
+    change: ColourChange,
+) -> None:
+    """Put ``count`` photos, their colours changed, behind the ``first`` pictures: where they are
+    not valid, the render."""
+    if not pictures.is_cpu:
+        render, shown = pictures[:, :1], change.apply(photos)[:, :count]
+        pictures[:, first : first + count] = torch.lerp(render, shown, valid[:, :count, ..., None])
+        return
+    show(
+        array_of(photos),
+        array_of(valid),
+        array_of(change.gain),
+        array_of(change.offset),
+        pictures.numpy(),
+        first,
+        count,
+    )
 
 
 def _bounded(values: Tensor, scale: float) -> Tensor:

@@ -20,6 +20,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, pad, pixel_shuffle, pixel_unshuffle, relu
 
+from tasks.refine.cpu.arrays import array_of
+from tasks.refine.cpu.folding import fold, unfold
 from tasks.refine.residual.config import NetworkConfig
 from tasks.refine.residual.features import MAPS, Features, picture_count
 
@@ -58,8 +60,8 @@ class _Block(nn.Module):
         _silence(self.second)
 
     def forward(self, x: Tensor) -> Tensor:
-        added: Tensor = self.second(relu(self.first(relu(x))))
-        return x + added
+        added: Tensor = self.second(self.first(relu(x)).relu_())
+        return added.add_(x)
 
 
 class ResidualNetwork(nn.Module):
@@ -97,6 +99,8 @@ class ResidualNetwork(nn.Module):
         return -(-exact // self.stride) * self.stride
 
     def forward(self, features: Features) -> Repaired:
+        if features.pictures.device.type == "cpu" and not torch.is_grad_enabled():
+            return self._on_cpu(features)
         pictures = features.pictures
         height, width = pictures.shape[-2:]
         render, repaired = pictures[:, 0], pictures[:, 1]
@@ -118,6 +122,40 @@ class ResidualNetwork(nn.Module):
             render_log_error=errors[:, 1],
         )
 
+    def _on_cpu(self, features: Features) -> Repaired:
+        """The same without gradients, and with no copies on the way."""
+        pictures = features.pictures.permute(0, 1, 3, 4, 2)
+        views, count, height, width, _ = pictures.shape
+        channels = (3 * count + features.valid.shape[1] + features.maps.shape[1]) * FOLD**2
+        rows, columns = (-(-extent // self.stride) * self.stride for extent in (height, width))
+        planes = pictures.new_empty((views, rows // FOLD, columns // FOLD, channels))
+        seen = array_of(pictures)
+        fold(
+            seen,
+            array_of(features.valid),
+            array_of(features.maps),
+            DIFFERENCE_SCALE,
+            FOLD,
+            planes.numpy(),
+        )
+        found = self._trunk(planes.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        image = pictures.new_empty((views, height, width, 3))
+        log_error, render_log_error = image.new_empty((2, views, height, width))
+        unfold(
+            array_of(found),
+            seen,
+            TYPICAL_LOG_ERROR,
+            FOLD,
+            image.numpy(),
+            log_error.numpy(),
+            render_log_error.numpy(),
+        )
+        return Repaired(
+            image=image.permute(0, 3, 1, 2),
+            log_error=log_error,
+            render_log_error=render_log_error,
+        )
+
     def _trunk(self, planes: Tensor) -> Tensor:
         x = self.stem(planes)
         kept = []
@@ -128,9 +166,10 @@ class ResidualNetwork(nn.Module):
                 x = self.shrink[level](x)
         for level in reversed(range(len(self.up))):
             if level < len(self.grow):
-                x = kept[level] + interpolate(self.grow[level](x), scale_factor=2, mode="nearest")
+                x = interpolate(self.grow[level](x), scale_factor=2, mode="nearest")
+                x = x.add_(kept.pop())
             x = self.up[level](x)
-        head: Tensor = self.head(relu(x))
+        head: Tensor = self.head(x.relu_())
         return head
 
 

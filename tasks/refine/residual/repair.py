@@ -4,15 +4,23 @@ import torch
 from torch import Tensor
 
 from tasks.refine.batch import Refinement, ViewBatch
+from tasks.refine.cpu.arrays import array_of
+from tasks.refine.cpu.kernels import blend
+from tasks.refine.photos import align_photos
 from tasks.refine.residual.features import Features, features_of
 from tasks.refine.residual.network import Repaired, ResidualNetwork
+from tasks.threads import torch_threads
 
 SURE = 0.05
 """Fall of the logarithm of the predicted error from which a repair is taken in full."""
 
 
 def repair(
-    network: ResidualNetwork, views: ViewBatch, *, tile_edge: int | None = None
+    network: ResidualNetwork,
+    views: ViewBatch,
+    *,
+    tile_edge: int | None = None,
+    threads: int | None = None,
 ) -> Refinement:
     """Repair views where the network expects to be nearer to the truth than the render is.
 
@@ -22,21 +30,30 @@ def repair(
         views: on the network's device.
         tile_edge: of the squares that are taken one at a time, px, for less memory; the result
             does not depend on it.
+        threads: CPU threads of the network's convolutions; None for as many as torch takes.
     """
     with torch.inference_mode():
-        features = features_of(views, network.config)
+        photos = align_photos(views, network.config.reproject.detail_scale)
+        features = features_of(views, network.config, photos)
         half = torch.autocast("cuda", torch.float16, enabled=views.render.is_cuda)
-        with half:
+        with half, torch_threads(threads):
             found = network(features) if tile_edge is None else tiled(network, features, tile_edge)
         fall = (found.render_log_error - found.log_error).clamp_min(0)
-        taken = (fall / SURE).clamp_max(1)[..., None]
-        image = found.image.permute(0, 2, 3, 1).clamp(0, 1)
         return Refinement(
-            image=torch.lerp(views.render, image, taken),
+            image=_taken(views.render, found.image.permute(0, 2, 3, 1), (fall / SURE).clamp_max(1)),
             # The share of the squared error that is expected to go: nothing where nothing was
             # repaired, because that would hold a splat where it was rendered from.
             weight=1 - torch.exp(-2 * fall),
+            photos=photos,
         )
+
+
+def _taken(render: Tensor, image: Tensor, share: Tensor) -> Tensor:
+    if not render.is_cpu:
+        return torch.lerp(render, image.clamp(0, 1), share[..., None])
+    result = render.new_empty(render.shape)
+    blend(array_of(render), array_of(image), array_of(share), result.numpy())
+    return result
 
 
 def tiled(network: ResidualNetwork, features: Features, edge: int) -> Repaired:

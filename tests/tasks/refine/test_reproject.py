@@ -10,13 +10,20 @@ from hypothesis import strategies as st
 from scipy.ndimage import uniform_filter
 from view_batches import HEIGHT, WIDTH, a_batch, noise
 
+from tasks.refine.colour import ColourChange
 from tasks.refine.config import RefineConfig, Reproject
-from tasks.refine.reproject import box_mean, fuse, reproject
+from tasks.refine.means import box_mean
+from tasks.refine.photos import fuse
+from tasks.refine.reproject import reproject
 from tasks.refine.select import refiner_for
 
 
 def everywhere(value: float) -> torch.Tensor:
     return torch.full((1, HEIGHT, WIDTH), value)
+
+
+def unchanged(*batch: int) -> ColourChange:
+    return ColourChange(gain=torch.ones(*batch, 3), offset=torch.zeros(*batch, 3))
 
 
 def test_photos_that_agree_replace_a_render_that_is_wrong_in_them() -> None:
@@ -121,7 +128,7 @@ def test_the_best_photo_counts_most_and_an_outlier_hardly() -> None:
     photos[:, 2] = 0.95
     valid = torch.ones(1, 3, 9, 9)
 
-    fused = fuse(photos, valid)
+    fused = fuse(photos, valid, unchanged(1, 3))
 
     assert fused.min() > 0.4
     assert fused.max() < 0.43
@@ -132,7 +139,7 @@ def test_fusing_equal_photos_gives_that_photo() -> None:
     valid = torch.ones(2, 4, 12, 17)
     valid[:, 2, 3:6] = 0
 
-    fused = fuse(photo.expand(-1, 4, -1, -1, -1), valid)
+    fused = fuse(photo.expand(-1, 4, -1, -1, -1), valid, unchanged(2, 4))
 
     np.testing.assert_allclose(fused, photo[:, 0], atol=1e-6)
 

@@ -142,7 +142,8 @@ def test_views_of_a_batch_do_not_change_each_other() -> None:
 
     second = {name: getattr(views, name)[1:] for name in type(views).__slots__}
     alone = repair(network, replace(views, **second))
-    np.testing.assert_allclose(together.image[1], alone.image[0], atol=1e-5)
+    # The share that is taken is as steep as 20 a unit of what the network says.
+    np.testing.assert_allclose(together.image[1], alone.image[0], atol=1e-4)
     np.testing.assert_allclose(together.weight[1], alone.weight[0], atol=1e-5)
 
 
