@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from jaxtyping import Float32
 from torch import Tensor
 
-from tasks.refine.cpu.arrays import array_of
+from tasks.refine.cpu.arrays import run
 from tasks.refine.cpu.kernels import fit_colours
 
 ROUNDS = 3
@@ -85,18 +85,19 @@ def _fit_on_cpu(
 ) -> tuple[Float32[Tensor, "n 3"], Float32[Tensor, "n 3"]]:
     gain, offset = source.new_empty(source.shape[:2]), source.new_empty(source.shape[:2])
     strength = PRIOR_SHARE * source.shape[2]
-    fit_colours(
-        array_of(source),
-        array_of(wanted),
-        array_of(prior),
+    run(
+        fit_colours,
+        source,
+        wanted,
+        prior,
         ROUNDS,
         RESIDUAL_SCALE,
         strength,
         strength * PRIOR_VARIANCE,
         MAX_GAIN,
         MAX_OFFSET,
-        gain.numpy(),
-        offset.numpy(),
+        gain,
+        offset,
     )
     return gain, offset
 

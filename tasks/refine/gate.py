@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tasks.refine.batch import AlignedPhotos, Refinement, Refiner, ViewBatch
 from tasks.refine.config import Reproject
-from tasks.refine.cpu.arrays import array_of
+from tasks.refine.cpu.arrays import run
 from tasks.refine.cpu.kernels import differ
 from tasks.refine.photos import align_photos
 
@@ -28,7 +28,7 @@ def disagreement(
     weight = photos.trust
     if images.is_cpu:
         sums = torch.empty(weight.shape[:2], dtype=torch.float64)
-        differ(array_of(images), array_of(photos.fused), array_of(weight), sums.numpy())
+        run(differ, images, photos.fused, weight, sums)
         total = sums.sum(1).float()
     else:
         total = (weight * (images - photos.fused).abs().mean(3)).sum((1, 2))

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from tasks.refine.cpu import kernels
-from tasks.refine.cpu.arrays import array_of
+from tasks.refine.cpu.arrays import run
 
 
 def box_mean(images: Float32[Tensor, "b h w c"], radius: int) -> Float32[Tensor, "b h w c"]:
@@ -13,7 +13,7 @@ def box_mean(images: Float32[Tensor, "b h w c"], radius: int) -> Float32[Tensor,
     if images.device.type != "cpu":
         return box_mean_anywhere(images, radius)
     means = images.new_empty(images.shape)
-    kernels.box_mean(array_of(images.flatten(2)), images.shape[3], radius, means.flatten(2).numpy())
+    run(kernels.box_mean, images.flatten(2), images.shape[3], radius, means.flatten(2))
     return means
 
 

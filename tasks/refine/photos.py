@@ -1,6 +1,5 @@
 """The swept photos of a view, together: in the render's colours, and as one picture."""
 
-import numpy as np
 import torch
 from jaxtyping import Float32
 from torch import Tensor
@@ -8,7 +7,7 @@ from torch import Tensor
 from tasks.refine.batch import AlignedPhotos, ViewBatch
 from tasks.refine.colour import ColourChange, colour_change
 from tasks.refine.cpu import kernels
-from tasks.refine.cpu.arrays import array_of
+from tasks.refine.cpu.arrays import run
 from tasks.refine.means import box_mean_anywhere
 
 RANK_DECAY = 0.5
@@ -57,15 +56,16 @@ def fuse(
     if photos.device.type != "cpu":
         return fuse_anywhere(photos, valid, change)
     fused = photos.new_empty((len(photos), *photos.shape[2:]))
-    kernels.fuse(
-        array_of(photos),
-        array_of(valid),
-        array_of(change.gain),
-        array_of(change.offset),
-        RANK_DECAY ** np.arange(photos.shape[1], dtype=np.float32),
+    run(
+        kernels.fuse,
+        photos,
+        valid,
+        change.gain,
+        change.offset,
+        RANK_DECAY ** torch.arange(photos.shape[1], dtype=torch.float32),
         OUTLIER_RADIUS,
         OUTLIER_SCALE,
-        fused.numpy(),
+        fused,
     )
     return fused
 

@@ -33,7 +33,7 @@ from torch import Tensor
 from tasks.refine.batch import AlignedPhotos, Refinement, ViewBatch
 from tasks.refine.config import Reproject
 from tasks.refine.cpu import kernels
-from tasks.refine.cpu.arrays import array_of
+from tasks.refine.cpu.arrays import run
 from tasks.refine.means import box_mean, mean_map
 from tasks.refine.photos import align_photos
 
@@ -87,14 +87,15 @@ def _painted(
         )
         return (render + repair).clamp(0, 1)
     difference, image = render.new_empty(render.shape), render.new_empty(render.shape)
-    kernels.subtract(array_of(photos.fused), array_of(render), array_of(agreed), difference.numpy())
-    kernels.paint(
-        array_of(render),
-        array_of(difference),
-        array_of(box_mean(difference, radius)),
-        array_of(agreed),
-        array_of(colour_trust),
-        array_of(detail_trust),
-        image.numpy(),
+    run(kernels.subtract, photos.fused, render, agreed, difference)
+    run(
+        kernels.paint,
+        render,
+        difference,
+        box_mean(difference, radius),
+        agreed,
+        colour_trust,
+        detail_trust,
+        image,
     )
     return image

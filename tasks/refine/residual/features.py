@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tasks.refine.batch import AlignedPhotos, ViewBatch
 from tasks.refine.colour import ColourChange, colour_change
-from tasks.refine.cpu.arrays import array_of
+from tasks.refine.cpu.arrays import run
 from tasks.refine.cpu.kernels import show
 from tasks.refine.photos import align_photos
 from tasks.refine.reproject import reproject
@@ -115,12 +115,13 @@ def _show(
         render, shown = pictures[:, :1], change.apply(photos)[:, :count]
         pictures[:, first : first + count] = torch.lerp(render, shown, valid[:, :count, ..., None])
         return
-    show(
-        array_of(photos),
-        array_of(valid),
-        array_of(change.gain),
-        array_of(change.offset),
-        pictures.numpy(),
+    run(
+        show,
+        photos,
+        valid,
+        change.gain,
+        change.offset,
+        pictures,
         first,
         count,
     )

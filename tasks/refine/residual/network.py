@@ -20,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, pad, pixel_shuffle, pixel_unshuffle, relu
 
-from tasks.refine.cpu.arrays import array_of
+from tasks.refine.cpu.arrays import run
 from tasks.refine.cpu.folding import fold, unfold
 from tasks.refine.residual.config import NetworkConfig
 from tasks.refine.residual.features import MAPS, Features, picture_count
@@ -124,31 +124,32 @@ class ResidualNetwork(nn.Module):
 
     def _on_cpu(self, features: Features) -> Repaired:
         """The same without gradients, and with no copies on the way."""
-        pictures = features.pictures.permute(0, 1, 3, 4, 2)
+        pictures = features.pictures.permute(0, 1, 3, 4, 2).contiguous()
         views, count, height, width, _ = pictures.shape
         channels = (3 * count + features.valid.shape[1] + features.maps.shape[1]) * FOLD**2
         rows, columns = (-(-extent // self.stride) * self.stride for extent in (height, width))
         planes = pictures.new_empty((views, rows // FOLD, columns // FOLD, channels))
-        seen = array_of(pictures)
-        fold(
-            seen,
-            array_of(features.valid),
-            array_of(features.maps),
+        run(
+            fold,
+            pictures,
+            features.valid,
+            features.maps,
             DIFFERENCE_SCALE,
             FOLD,
-            planes.numpy(),
+            planes,
         )
         found = self._trunk(planes.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         image = pictures.new_empty((views, height, width, 3))
         log_error, render_log_error = image.new_empty((2, views, height, width))
-        unfold(
-            array_of(found),
-            seen,
+        run(
+            unfold,
+            found,
+            pictures,
             TYPICAL_LOG_ERROR,
             FOLD,
-            image.numpy(),
-            log_error.numpy(),
-            render_log_error.numpy(),
+            image,
+            log_error,
+            render_log_error,
         )
         return Repaired(
             image=image.permute(0, 3, 1, 2),

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from tasks.refine.batch import Refinement, ViewBatch
-from tasks.refine.cpu.arrays import array_of
+from tasks.refine.cpu.arrays import run
 from tasks.refine.cpu.kernels import blend
 from tasks.refine.photos import align_photos
 from tasks.refine.residual.features import Features, features_of
@@ -52,7 +52,7 @@ def _taken(render: Tensor, image: Tensor, share: Tensor) -> Tensor:
     if not render.is_cpu:
         return torch.lerp(render, image.clamp(0, 1), share[..., None])
     result = render.new_empty(render.shape)
-    blend(array_of(render), array_of(image), array_of(share), result.numpy())
+    run(blend, render, image, share, result)
     return result
 
 
