@@ -10,9 +10,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from tasks.errors import InputError
-
-ENTRY = "unseen"
-"""Of the file's metadata."""
+from tasks.refine.training.metadata import ENTRY, description_in
 
 
 def weights_file(weights: dict[str, Tensor], description: dict[str, Any]) -> bytes:
@@ -49,14 +47,12 @@ def read_weights_file(
         )
     try:
         weights = load(content)
-        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-        described = json.loads(header.get("__metadata__", {}).get(ENTRY, "{}"))
+        described = description_in(content)
     except (SafetensorError, ValueError) as error:
         raise InputError(
             f"'{path}' of {len(content)} bytes is not a whole safetensors file ({error}) and "
             "cannot be read; fetch it again, or name another file"
         ) from error
-    described = described if isinstance(described, dict) else {}
     if described.get("format") != form or described.get("version") != version:
         raise InputError(
             f"'{path}' holds weights of format '{described.get('format')}' version "
