@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from flows.runs import RunRecord, all_runs, remove_run
+from flows.runs import REFINER, STARTED, RunRecord, all_runs, remove_run
 from storage.arrays import Store, remove_abandoned_staging
 from storage.files import get, remove
 from storage.listing import StoredArtefact, StoredFile, artefact_key, artefacts_in, files_below
@@ -123,7 +123,8 @@ def _folder_bytes(folder: Path) -> int:
 
 
 def _runs(store: Store) -> Sequence[_Run]:
-    """All runs in the order in which they began, those included that lost their record."""
+    """All runs in the order in which they began, those included that lost their record, and
+    trainings of refiners, which have none."""
     rows = read_table(store, "scenes")
     stages = read_table(store, "stages")
     found = {}
@@ -131,11 +132,17 @@ def _runs(store: Store) -> Sequence[_Run]:
         of_run = rows[rows["run"] == record.run]
         states = dict(zip(of_run["scene"], of_run["state"], strict=True))
         found[record.run] = _recorded(record, states)
+    trainings = rows[rows["scene"] == REFINER].set_index("run")["state"].to_dict()
     for table in (rows, stages):
         for name, written_at in table.groupby("run")["written_at"].min().items():
-            began = written_at.to_pydatetime()
-            lost = _Run(name=str(name), began=began, ended=True, completed=True)
-            found.setdefault(lost.name, lost)
+            state = trainings.get(name, "completed")
+            unrecorded = _Run(
+                name=str(name),
+                began=written_at.to_pydatetime(),
+                ended=state != STARTED,
+                completed=state == "completed",
+            )
+            found.setdefault(unrecorded.name, unrecorded)
     return sorted(found.values(), key=lambda run: (run.began, run.name))
 
 

@@ -20,6 +20,10 @@ from tasks.errors import InputError
 
 DIGEST = "sha256"
 """Of the other fields of a record in its file."""
+REFINER = "refiner"
+"""Stands in tables and paths where a scene's name does, for the training of a refiner."""
+STARTED = "started"
+"""The state there of one that goes on or was killed: it has no record that would tell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,7 @@ _STRING, _INT, _FLOAT, _BOOL = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 
 COLUMNS: Mapping[str, Mapping[str, pa.DataType]] = {
     "scenes": {
-        "state": _STRING,  # completed, failed, crashed, cancelled
+        "state": _STRING,  # completed, failed, crashed, cancelled; of a training also started
         "error_type": _STRING,
         "error_message": _STRING,
         "photos": _INT,

@@ -17,7 +17,7 @@ from flows.runs import all_runs, load_run
 from storage.arrays import Store
 from storage.errors import IntegrityError
 from storage.files import put
-from storage.metrics import compact, read_table
+from storage.metrics import compact, read_table, write_rows
 from storage.staging import locked_folder
 from tasks.errors import InputError
 from tests.flows.stored_runs import cached, checkpoint, commit, ended, keys_in
@@ -178,6 +178,32 @@ def test_checkpoints_stay_for_runs_that_can_be_resumed_and_else_go(store: Store)
     ended(store, "first", {"a": 1.0})
     remove_all(store, garbage_in(store))
     assert not any(key.startswith("checkpoints/") for key in keys_in(store))
+
+
+@pytest.mark.parametrize("state", ["started", "failed"])
+def test_the_checkpoint_of_a_training_stays_until_it_has_completed_or_is_given_up(
+    store: Store, state: str
+) -> None:
+    """One that was killed is called started for ever."""
+
+    def told(run: str, state: str) -> None:
+        write_rows(store, "scenes", run=run, scene="refiner", rows=[{"state": state}])
+
+    ended(store, "scenes", {"a": 1.0})
+    told("first training", state)
+    checkpoint(store, "train-0-train")
+    assert garbage_in(store).checkpoints == ()
+    assert ("first training" in garbage_in(store, keep_runs=0).runs) == (state == "failed")
+    assert len(garbage_in(store, "first training").checkpoints) == 1
+    told("first training", "completed")
+    assert len(garbage_in(store).checkpoints) == 1
+
+
+def test_a_scene_that_failed_to_give_pairs_leaves_a_training_completed(store: Store) -> None:
+    for scene, state in (("few", "failed"), ("refiner", "completed")):
+        write_rows(store, "scenes", run="training", scene=scene, rows=[{"state": state}])
+    checkpoint(store, "train-0-train")
+    assert len(garbage_in(store).checkpoints) == 1
 
 
 def test_a_damaged_table_stops_all_because_references_are_unknown(store: Store) -> None:
