@@ -277,7 +277,7 @@ def train_refiner(
     Args:
         datasets: Folders with a sub-folder of photos for each scene, or manifests.
         out: File for the weights; what they saw and how they do is told beside it, in a `.md`.
-        licence: Of the weights, for that file.
+        licence: Of the weights; both files tell it.
     """
     from flows.refiner_scenes import scenes_of
     from flows.whole_file import check_file

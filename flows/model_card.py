@@ -5,15 +5,29 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from flows.report.table import escaped
 from tasks.refine.training.learnt import Learnt, ValidationScore
+from tasks.refine.weights import SHIPPED, SHIPPED_CONTROLNET
 
 PACKAGES = ("unseen", "torch", "numpy", "numba", "pycolmap")
 """Whose versions change numbers."""
+ARCHITECTURES: Mapping[str, str] = {
+    "residual": "a U-Net that blends the pictures of a view and adds what they lack, at once",
+    "controlnet": "a UNet of diffusers on pixels, and a ControlNet that is shown what is known of "
+    "a view; it takes off noise of any level",
+}
+"""By refiner."""
+PLACES: Mapping[str, tuple[Path, str]] = {
+    "residual": (SHIPPED, "refine.refiner.weights"),
+    "controlnet": (SHIPPED_CONTROLNET, "refine.refiner.weights.file"),
+}
+"""Where its weights ship, and the option that names others."""
+PROJECT = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +49,8 @@ class SceneSeen:
 class Training:
     """A finished training, as its card tells it."""
 
+    refiner: str
+    """Its kind in the config."""
     file: str
     """Its name."""
     command: str
@@ -54,11 +70,15 @@ def model_card(training: Training) -> str:
     """Markdown."""
     learnt = training.learnt
     digest = sha256(learnt.content).hexdigest()
+    place, option = PLACES[training.refiner]
     lines = [
         f"# {training.file}",
         "",
         "A refiner of novel views of Gaussian splats, trained by `unseen train-refiner`.",
         "",
+        f"- Refiner `{training.refiner}`: {ARCHITECTURES[training.refiner]}",
+        f"- Place in the project: `{place.relative_to(PROJECT).as_posix()}`; from elsewhere, "
+        f"`{option}` names it",
         f"- Licence of the weights: {training.licence}",
         f"- {len(learnt.content):,} bytes, sha256 `{digest}`",
         f"- Versions: {_versions()}, on {training.device}",

@@ -1,11 +1,14 @@
 """Everything that changes a trained refiner: for Prefect's form, ``--help`` and YAML files."""
 
+from typing import Annotated
+
 from pydantic import Field
 
 from tasks.config import Config
 from tasks.ingest.config import IngestConfig
+from tasks.refine.diffusion.training_config import TrainControlNet
 from tasks.refine.pairs.config import PairsConfig
-from tasks.refine.residual.config import TrainConfig
+from tasks.refine.residual.config import TrainResidual
 from tasks.sfm.config import SfmConfig
 
 
@@ -34,4 +37,4 @@ class RefinerConfig(Config):
     )
     pairs: PairsConfig = PairsConfig()
     validation: ValidationConfig = ValidationConfig()
-    train: TrainConfig = TrainConfig()
+    train: Annotated[TrainResidual | TrainControlNet, Field(discriminator="kind")] = TrainResidual()

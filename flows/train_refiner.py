@@ -1,10 +1,11 @@
 """Training a refiner: pairs mined from every scene of some datasets, and a network that learns."""
 
+import contextlib
 import shlex
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,14 @@ from typing import Any
 from prefect import flow, tags
 from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
+from prefect.tasks import Task
 
 from flows.manifest import SceneEntry
 from flows.model_card import SceneSeen, Training, model_card
 from flows.quiet import tell_errors_in_a_sentence
 from flows.refiner_config import RefinerConfig
 from flows.refiner_scenes import scenes_of, split_scenes
-from flows.runs import dataset_tag, tag_of
+from flows.runs import REFINER, STARTED, dataset_tag, tag_of
 from flows.scene import told
 from flows.settings import Settings
 from flows.stages import StageRunner
@@ -26,7 +28,7 @@ from flows.summary import summary_of
 from flows.tagging import tag_flow_run
 from flows.whole_file import check_file, write_whole
 from flows.worker import end_with_worker, show_life
-from storage.arrays import remove_abandoned_staging
+from storage.arrays import Store, remove_abandoned_staging
 from storage.handles import ArrayHandle
 from storage.metrics import write_rows
 from tasks.caching import stage_progress
@@ -34,16 +36,21 @@ from tasks.errors import InputError, TimeLimitError
 from tasks.ingest.confine import files_inside
 from tasks.ingest.source import digest_files
 from tasks.ingest.task import ingest_photos
+from tasks.refine.diffusion.task import train_controlnet
 from tasks.refine.pairs.task import mine_pairs
 from tasks.refine.residual.task import train_residual
 from tasks.refine.training.artefact import read_learnt
 from tasks.refine.training.learnt import Learnt
+from tasks.refine.training.metadata import licensed
 from tasks.sfm.config import SfmConfig
 from tasks.sfm.task import reconstruct_cameras
 from tasks.site import Site
 
-REFINER = "refiner"
-"""Stands in tables and paths where a scene's name does elsewhere."""
+TRAININGS: Mapping[str, Task[..., ArrayHandle]] = {
+    "residual": train_residual,
+    "controlnet": train_controlnet,
+}
+"""By the kind of what is trained."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +84,7 @@ def train_refiner(
         out: file for the weights; a card of the model comes beside it, named ``.md``.
         run: the name its rows are kept under; made from the time where absent.
         config: everything that changes the result.
-        licence: of the weights, for the card.
+        licence: of the weights, for their file and the card.
 
     Raises:
         InputError: there is no such dataset, no scene gave pairs, or ``out`` cannot be written.
@@ -93,20 +100,25 @@ def train_refiner(
     remove_abandoned_staging(site.store)
     entries = scenes_of(datasets, config, settings.roots())
     seen_as = (tag_of(run), *(dataset_tag(Path(one)) for one in datasets))
-    with end_with_worker(), tags(*tag_flow_run(*seen_as)):
+    with end_with_worker(), tags(*tag_flow_run(*seen_as)), _told_as_refiner(site.store, run):
         mined, left_out = _mine(entries, run, config, site, settings)
         split = split_scenes(tuple(mined), config.validation)
         refiner = _stages(site, run, REFINER, settings)(
-            train_residual,
+            TRAININGS[config.train.kind],
             training=tuple(mined[name].pairs for name in split.training),
             validation=tuple(mined[name].pairs for name in split.validation),
             config=config.train,
         )
     learnt = read_learnt(refiner)
+    # The stage knows no licence: another one is no reason to train again.
+    learnt = replace(learnt, content=licensed(learnt.content, licence))
     write_rows(site.store, "training", run=run, scene=REFINER, rows=_curve(learnt))
     card = Training(
+        refiner=config.train.kind,
         file=file.name,
-        command=shlex.join(["unseen", "train-refiner", *datasets, "--out", out]),
+        command=shlex.join(
+            ["unseen", "train-refiner", *datasets, "--out", out, "--licence", licence]
+        ),
         is_ours=config == RefinerConfig(),
         licence=licence,
         scenes=[
@@ -120,6 +132,27 @@ def train_refiner(
     )
     write_whole(file, learnt.content)
     write_whole(file.with_suffix(".md"), model_card(card).encode())
+
+
+@contextlib.contextmanager
+def _told_as_refiner(store: Store, run: str) -> Iterator[None]:
+    """A row in ``scenes`` that says how far the training came, a killed one's too.
+
+    By that row, until it has completed, its checkpoint is kept from removal.
+    """
+    started = time.monotonic()
+
+    def tell(state: str, **more: Any) -> None:
+        row = {"state": state, "seconds": time.monotonic() - started, **more}
+        write_rows(store, "scenes", run=run, scene=REFINER, rows=[row])
+
+    tell(STARTED)
+    try:
+        yield
+    except Exception as error:
+        tell("failed", **told(error))
+        raise
+    tell("completed")
 
 
 def _mine(

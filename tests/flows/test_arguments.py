@@ -13,6 +13,7 @@ from flows.cli import COMMANDS, main
 from flows.config import SceneConfig, read_config
 from flows.refiner_config import RefinerConfig, ValidationConfig
 from tasks.errors import InputError
+from tasks.refine.diffusion.training_config import SmallShape, TrainControlNet
 from tasks.splat.config import EveryNth, Mcmc, SplatConfig, TrainOn
 
 
@@ -92,6 +93,33 @@ def test_a_command_with_a_config_of_its_own_has_it_from_file_and_options(tmp_pat
     assert (config.pairs.views, config.pairs.sizes, config.train.batch) == (2, (3,), 5)
     assert config.validation == ValidationConfig(scenes=("hall",))
     assert arguments("train-refiner", "x", "--out", "z")["config"] == RefinerConfig()
+
+
+def test_a_file_switches_the_refiner_that_is_trained_and_options_change_it(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "refiner.yaml"
+    file.write_text("train: {kind: controlnet, batch: 5, shape: {widths: [16, 32]}}\n")
+    words = ("train-refiner", "x", "--out", "z", "--config", str(file))
+    found = arguments(*words, "--train.repair-share", "0.25")["config"].train
+    assert found == TrainControlNet(batch=5, repair_share=0.25, shape=SmallShape(widths=(16, 32)))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("{network: {blocks: 2}, kind: controlnet}", "there is no field 'train.network'"),
+        ("{repair_share: 0.5}", "there is no field 'train.repair_share'"),
+        ("{kind: gan}", "'train.kind' is 'gan'"),
+    ],
+)
+def test_options_of_the_other_refiner_cannot_be_set(
+    tmp_path: Path, text: str, expected: str
+) -> None:
+    file = tmp_path / "refiner.yaml"
+    file.write_text(f"train: {text}\n")
+    with pytest.raises(InputError, match=expected):
+        arguments("train-refiner", "x", "--out", "z", "--config", str(file))
 
 
 def test_one_call_leaves_nothing_for_the_next(tmp_path: Path) -> None:

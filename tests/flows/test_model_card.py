@@ -2,6 +2,7 @@
 
 from hashlib import sha256
 
+import pytest
 import yaml
 
 from flows.model_card import SceneSeen, Training, model_card
@@ -35,9 +36,10 @@ def seen(name: str, use: str, pairs: int) -> SceneSeen:
     )
 
 
-def card(learnt: Learnt = LEARNT, *, is_ours: bool = True) -> str:
+def card(learnt: Learnt = LEARNT, *, is_ours: bool = True, refiner: str = "residual") -> str:
     return model_card(
         Training(
+            refiner=refiner,
             file="residual.safetensors",
             command="unseen train-refiner scenes --out residual.safetensors",
             is_ours=is_ours,
@@ -63,6 +65,21 @@ def test_it_says_what_was_seen_and_what_was_left_out() -> None:
     assert f"| attic | validation | 9 | 3 | `{digest[:16]}` | `{digest[::-1][:16]}` |" in text
     assert "hall \\| old" in text
     assert "- cellar: it holds no photo" in text
+
+
+@pytest.mark.parametrize(
+    ("kind", "place", "option"),
+    [
+        ("residual", "tasks/refine/residual/residual.safetensors", "weights"),
+        ("controlnet", "tasks/refine/diffusion/controlnet.safetensors", "weights.file"),
+    ],
+)
+def test_it_says_what_was_trained_and_where_its_file_belongs(
+    kind: str, place: str, option: str
+) -> None:
+    text = card(refiner=kind)
+    assert f"Refiner `{kind}`: a U" in text
+    assert f"Place in the project: `{place}`; from elsewhere, `refine.refiner.{option}`" in text
 
 
 def test_it_says_what_came_of_it() -> None:

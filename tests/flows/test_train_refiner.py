@@ -1,15 +1,18 @@
 """``unseen train-refiner`` as people run it, on tiny scenes."""
 
+import json
 import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 import yaml
+from safetensors import safe_open
 
 from flows.train_refiner import with_given
 from flows.whole_file import check_file
@@ -19,6 +22,7 @@ from storage.metrics import read_table
 from tasks.errors import InputError
 from tasks.procedural.scenes import orbit
 from tasks.procedural.write import write_scene
+from tasks.refine.diffusion.small import read_small
 from tasks.refine.pairs.artefact import StoredPairs
 from tasks.refine.residual.checkpoint import read_checkpoint
 from tasks.sfm.config import SfmConfig
@@ -76,6 +80,13 @@ def stages_of(store: Path) -> dict[tuple[str, str], tuple[str, bool]]:
     }
 
 
+def state_of_training(store: Path) -> str:
+    """As the last row says."""
+    rows = read_table(Store(root=str(store)), "scenes")
+    rows = rows[rows["scene"] == "refiner"]
+    return rows.loc[rows["written_at"].idxmax(), "state"]
+
+
 @pytest.mark.slow
 def test_scenes_become_weights_and_a_card_and_a_second_run_computes_nothing(
     unseen: Command, api: str, scenes: Path, config: Path, tmp_path: Path
@@ -90,7 +101,12 @@ def test_scenes_become_weights_and_a_card_and_a_second_run_computes_nothing(
 
     opened = Store(root=str(store))
     rows = read_table(opened, "scenes").set_index("scene")
-    assert rows["state"].to_dict() == {"front": "completed", "back": "completed", "few": "failed"}
+    assert rows["state"].to_dict() == {
+        "front": "completed",
+        "back": "completed",
+        "few": "failed",
+        "refiner": "completed",
+    }
     (pairs_of_front,) = (store / "scenes" / "front" / "pairs").iterdir()
     first = stages_of(store)
     handle = ArrayHandle(uri=str(pairs_of_front), kind="pairs", digest=first["front", "pairs"][0])
@@ -118,6 +134,37 @@ def test_scenes_become_weights_and_a_card_and_a_second_run_computes_nothing(
         key: digest for key, (digest, _) in first.items() if digest
     }
     assert all(cached for key, (_, cached) in second.items() if key[0] != "few")
+
+
+@pytest.mark.slow
+def test_the_other_refiner_is_trained_by_another_kind_in_the_config(
+    unseen: Command, api: str, scenes: Path, tmp_path: Path
+) -> None:
+    config, out = tmp_path / "controlnet.yaml", tmp_path / "tiny.safetensors"
+    train = {
+        "kind": "controlnet",
+        "length": {"kind": "steps", "count": 3},
+        "batch": 2,
+        "crop": 32,
+        "shape": {"widths": [8, 16]},
+    }
+    config.write_text(yaml.safe_dump(CONFIG | {"train": train}))
+
+    said = unseen(
+        *("train-refiner", scenes, "--out", out, "--config", config),
+        *("--licence", "CC-BY-4.0", "--store", tmp_path / "store"),
+    )
+
+    assert said.returncode == 0, said.stderr
+    assert read_small(out).shape.widths == (8, 16)
+    with safe_open(out, framework="pt") as opened:
+        described = json.loads(opened.metadata()["unseen"])
+    assert described["licence"] == "CC-BY-4.0"
+    assert len(described["data"]) == 64
+    card = out.with_suffix(".md").read_text()
+    assert "tasks/refine/diffusion/controlnet.safetensors" in card
+    assert sha256(out.read_bytes()).hexdigest() in card
+    assert "--licence CC-BY-4.0" in card
 
 
 @pytest.mark.slow
@@ -149,10 +196,12 @@ def test_a_killed_run_ends_as_one_that_was_not(
             time.sleep(0.02)
         process.send_signal(signal.SIGKILL)
     assert not list(killed.glob("scenes/*/refiner"))
+    assert state_of_training(killed) == "started"
 
     for store in (killed, whole):
         said = unseen(*words(store))
         assert said.returncode == 0, said.stderr
+    assert state_of_training(killed) == "completed"
     one, other = stages_of(killed), stages_of(whole)
     stages = [("front", "pairs"), ("back", "pairs"), ("refiner", "train")]
     assert [one[key][0] for key in stages] == [other[key][0] for key in stages]

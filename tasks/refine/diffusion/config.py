@@ -34,6 +34,15 @@ class SmallModel(Alternative):
         min_length=1,
         description="Safetensors file, from the scene's folder on; empty for the one that ships.",
     )
+    steps: int = Field(
+        default=1,
+        ge=1,
+        le=1000,
+        description="That are taken, of those that the model has. One takes the view without "
+        "learning for a picture with little noise; for more, as much noise as they find is put on "
+        "it.",
+    )
+    seed: int = Field(default=0, ge=0, description="Of the noise.")
 
 
 class StableDiffusion(Alternative):

@@ -67,4 +67,4 @@ def _model(
             "untrained it repairs nothing; find them by find_weights, or set refine.refiner.kind "
             "to 'reproject'"
         )
-    return small_model(Path(weights.folder), digest=weights.digest, device=device)
+    return small_model(Path(weights.folder), config, digest=weights.digest, device=device)

@@ -2,7 +2,8 @@
 
 A UNet of diffusers on pixels, two by two, and a ControlNet that is shown the features of
 :mod:`tasks.refine.residual.features`. What it starts from is taken for a picture with a little
-noise on it, as Difix takes a render (Wu et al., CVPR 2025), and one step takes it off.
+noise on it, as Difix takes a render (Wu et al., CVPR 2025), and one step takes it off. More steps
+begin with noise of their own.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,20 +13,21 @@ from typing import Any
 
 import torch
 from jaxtyping import Float32
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 from torch import Tensor
+from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
-from tasks.config import Config
 from tasks.errors import InputError
 from tasks.refine.batch import ViewBatch
+from tasks.refine.diffusion.config import SmallModel
 from tasks.refine.diffusion.model import Model, Seen, ready, words
-from tasks.refine.residual.config import NetworkConfig
+from tasks.refine.diffusion.training_config import SmallShape
 from tasks.refine.residual.features import MAPS, Features, features_of, picture_count
 from tasks.refine.training.weights_file import read_weights_file, weights_file
 from tasks.site import Device
 
 FORMAT = "unseen controlnet refiner"
-VERSION = 1
+VERSION = 2
 """Of what the networks are given and what their weights mean; others are refused."""
 FACTOR = 2
 """Edge of the squares of pixels that are one place of the UNet."""
@@ -33,22 +35,6 @@ NOTHING = 8
 """Width of the words that it is not told."""
 START_PICTURE = 1
 """Of the features: what it starts from is the repair without learning."""
-
-
-class SmallShape(Config):
-    """The shape of the model; it travels with the weights."""
-
-    widths: tuple[int, ...] = Field(
-        default=(32, 64, 96),
-        min_length=1,
-        max_length=6,
-        description="Channels at half the size, at a quarter, and so on; multiples of 8.",
-    )
-    layers: int = Field(default=1, ge=1, le=8, description="Residual blocks of a size.")
-    steps_of_all: int = Field(
-        default=50, ge=1, le=1000, description="Steps from noise to a picture, one of them taken."
-    )
-    features: NetworkConfig = NetworkConfig()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -78,6 +64,15 @@ def conditioning_channels(shape: SmallShape) -> int:
 def conditioning_of(features: Features) -> Float32[Tensor, "b c h w"]:
     """All features, one above the other."""
     return torch.cat([features.pictures.flatten(1, 2), features.valid, features.maps], 1)
+
+
+def to_latents(images: Float32[Tensor, "b 3 h w"]) -> Float32[Tensor, "b c lh lw"]:
+    """Images in [0, 1] as the UNet sees them."""
+    return pixel_unshuffle(2 * images - 1, FACTOR)
+
+
+def from_latents(latents: Float32[Tensor, "b c lh lw"]) -> Float32[Tensor, "b 3 h w"]:
+    return pixel_shuffle(latents, FACTOR) / 2 + 0.5
 
 
 def new_small(shape: SmallShape, seed: int) -> Small:
@@ -178,8 +173,18 @@ def read_small(path: Path, *, digest: str | None = None) -> Small:
     return small
 
 
-def small_model(path: Path, *, digest: str | None = None, device: Device = "cpu") -> Model:
+def small_model(
+    path: Path,
+    config: SmallModel = SmallModel(),
+    *,
+    digest: str | None = None,
+    device: Device = "cpu",
+) -> Model:
     """The model in a file, ready to draw; in half precision on CUDA.
+
+    Args:
+        config: how it draws; its file is not looked at.
+        digest: sha256 that the file must have; None for any.
 
     Raises:
         InputError: as :func:`read_small`.
@@ -203,13 +208,14 @@ def small_model(path: Path, *, digest: str | None = None, device: Device = "cpu"
         feature_extractor=None,
         requires_safety_checker=False,
     )
-    return _Small(pipeline=ready(pipeline, device), shape=small.shape)
+    return _Small(pipeline=ready(pipeline, device), shape=small.shape, config=config)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Small:
     pipeline: Any
     shape: SmallShape
+    config: SmallModel
 
     def show(self, views: ViewBatch) -> tuple[Tensor, Seen]:
         features = features_of(views, self.shape.features)
@@ -217,17 +223,28 @@ class _Small:
 
     def draw(self, start: Tensor, seen: Seen, numbers: Sequence[int]) -> Tensor:
         nothing = words(self.pipeline, "", len(start))
-        clean = 2 * start.to(self.pipeline.unet.dtype) - 1
+        steps, of_all = min(self.config.steps, self.shape.steps_of_all), self.shape.steps_of_all
         found = self.pipeline(
             prompt_embeds=nothing,
             negative_prompt_embeds=nothing,
             image=start,
             control_image=seen[0],
-            latents=self.pipeline.vae.encode(clean).latents,  # no noise is put on it
-            strength=min(1.0, 1.5 / self.shape.steps_of_all),  # one step
-            num_inference_steps=self.shape.steps_of_all,
+            latents=self._noisy(start, numbers, steps).to(self.pipeline.unet.dtype),
+            strength=min(1.0, (steps + 0.5) / of_all),
+            num_inference_steps=of_all,
             guidance_scale=1.0,
             controlnet_conditioning_scale=1.0,
             output_type="pt",
         )
         return found.images.float()
+
+    def _noisy(self, start: Tensor, numbers: Sequence[int], steps: int) -> Tensor:
+        """What the first of so many steps is given."""
+        clean = to_latents(start)
+        if steps == 1:
+            return clean
+        # Noise depends on the tile alone, not on what else is in its batch.
+        generators = [torch.Generator().manual_seed(self.config.seed + one) for one in numbers]
+        noise = torch.stack([torch.randn(clean.shape[1:], generator=one) for one in generators])
+        scheduler = scheduler_for(self.shape)
+        return scheduler.add_noise(clean, noise.to(clean.device), scheduler.timesteps[-steps, None])

@@ -1,76 +1,118 @@
-"""Training of the small diffusion model, by what the residual network is trained by.
+"""Training of the small diffusion model, by the loop that trains the residual network.
 
-It learns the one step that it is used for: from the repair without learning to the photo, seen
-through the blend that keeps what the render shows surely.
+Some crops teach the one step that it is used for: from the repair without learning to the photo,
+seen through the blend that keeps what the render shows surely. The others are photos under as much
+noise as any step of a diffusion finds, and teach all steps: many of them draw views together.
 """
 
+from dataclasses import replace
+
+import numpy as np
 import torch
+from jaxtyping import Float32, Int64
 from torch import Tensor, nn
-from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 from tasks.refine.batch import Refinement, ViewBatch
 from tasks.refine.diffusion.blend import blended
 from tasks.refine.diffusion.small import (
-    FACTOR,
     NOTHING,
     START_PICTURE,
     Small,
-    SmallShape,
     conditioning_of,
+    from_latents,
     new_small,
     scheduler_for,
+    to_latents,
 )
 from tasks.refine.diffusion.tiles import Tiling, tiled
+from tasks.refine.diffusion.training_config import TrainControlNet
 from tasks.refine.pairs.pair import Pairs
-from tasks.refine.residual.config import TrainConfig
-from tasks.refine.residual.features import CONFIDENCE, Features, features_of
-from tasks.refine.residual.network import Repaired
+from tasks.refine.residual.crops import Batch
+from tasks.refine.residual.features import CONFIDENCE, features_of
+from tasks.refine.residual.loss import image_loss
 from tasks.refine.residual.train import Recipe, Trained, TrainingState, train_network
 from tasks.site import Device, Progress, no_progress
 from tasks.splat.checkpoints import NO_CHECKPOINTS, Checkpoints
 
 
 class SmallNetwork(nn.Module):
-    """The model's one step, as one network."""
+    """The model as one network, that predicts pictures behind noise of any level."""
 
     def __init__(self, small: Small) -> None:
         super().__init__()
         self.shape = small.shape
         self.unet, self.controlnet = small.unet, small.controlnet
         scheduler = scheduler_for(small.shape)
-        self.timestep = int(scheduler.timesteps[-1])
-        self.signal = float(scheduler.alphas_cumprod[self.timestep])
+        self.repair_timestep = int(scheduler.timesteps[-1])
+        self.signals: Tensor
+        """Cumulative products of the alphas, by timestep."""
+        self.register_buffer("signals", scheduler.alphas_cumprod, persistent=False)
 
     @property
     def small(self) -> Small:
         return Small(shape=self.shape, unet=self.unet, controlnet=self.controlnet)
 
-    def drawn(self, start: Tensor, seen: Tensor) -> Tensor:
-        """Images of the size of ``start`` [b 3 h w], which is a multiple of ``FACTOR``."""
-        noisy = pixel_unshuffle(2 * start - 1, FACTOR)
-        nothing = start.new_zeros(len(start), 1, NOTHING)
-        down, middle = self.controlnet(noisy, self.timestep, nothing, seen, return_dict=False)
+    def forward(
+        self,
+        noisy: Float32[Tensor, "b c lh lw"],
+        seen: Float32[Tensor, "b m h w"],
+        timesteps: Int64[Tensor, " b"],
+    ) -> Float32[Tensor, "b c lh lw"]:
+        """The clean latents that are expected behind noisy ones."""
+        nothing = noisy.new_zeros(len(noisy), 1, NOTHING)
+        down, middle = self.controlnet(noisy, timesteps, nothing, seen, return_dict=False)
         (velocity,) = self.unet(
             noisy,
-            self.timestep,
+            timesteps,
             nothing,
             down_block_additional_residuals=down,
             mid_block_additional_residual=middle,
             return_dict=False,
         )
-        clean = self.signal**0.5 * noisy - (1 - self.signal) ** 0.5 * velocity
-        return pixel_shuffle(clean, FACTOR) / 2 + 0.5
+        kept, noise = self.shares(timesteps)
+        return kept * noisy - noise * velocity
 
-    def forward(self, features: Features) -> Repaired:
-        """The blended image; no errors are predicted."""
-        drawn = self.drawn(features.pictures[:, START_PICTURE], conditioning_of(features))
-        share = (1 - features.maps[:, CONFIDENCE : CONFIDENCE + 1]) / 2
-        none = torch.zeros_like(features.maps[:, 0])
-        return Repaired(
-            image=torch.lerp(features.pictures[:, 0], drawn, share),
-            log_error=none,
-            render_log_error=none,
-        )
+    def shares(
+        self, timesteps: Int64[Tensor, " b"]
+    ) -> tuple[Float32[Tensor, "b 1 1 1"], Float32[Tensor, "b 1 1 1"]]:
+        """How much of clean latents and of unit noise noisy ones hold."""
+        signal = self.signals[timesteps][:, None, None, None]
+        return signal.sqrt(), (1 - signal).sqrt()
+
+    def repaired(
+        self, start: Float32[Tensor, "b 3 h w"], seen: Float32[Tensor, "b m h w"]
+    ) -> Float32[Tensor, "b 3 h w"]:
+        """The refiner's one step."""
+        timesteps = torch.full((len(start),), self.repair_timestep, device=start.device)
+        return from_latents(self(to_latents(start), seen, timesteps))
+
+
+def denoising_loss(
+    network: SmallNetwork, batch: Batch, step: int, config: TrainControlNet
+) -> Float32[Tensor, ""]:
+    """Of crops to repair and of noisy photos; which, and with how much noise, the step tells."""
+    random = np.random.default_rng([config.seed, 2, step])
+    features, truth = batch.features, batch.truth
+    device, count = truth.target.device, len(truth.target)
+    clean = to_latents(truth.target)
+    drawn = random.integers(len(network.signals), size=count)
+    noise = torch.from_numpy(random.standard_normal(clean.shape, np.float32)).to(device)
+    repairs = torch.from_numpy(random.random(count) < config.repair_share).to(device)
+    timesteps = torch.from_numpy(drawn).to(device).masked_fill(repairs, network.repair_timestep)
+    is_repair = repairs[:, None, None, None]
+    kept, share_of_noise = network.shares(timesteps)
+    noised = kept * clean + share_of_noise * noise
+    noisy = torch.where(is_repair, to_latents(features.pictures[:, START_PICTURE]), noised)
+    found = from_latents(network(noisy, conditioning_of(features), timesteps))
+    # A step among many has to draw the whole.
+    open_to_repair = (1 - features.maps[:, CONFIDENCE : CONFIDENCE + 1]) / 2
+    share = torch.where(is_repair, open_to_repair, 1.0)
+    image = torch.lerp(features.pictures[:, 0], found, share)
+    # Errors count relative to those before: of a noisy photo, those of no velocity. Relative to
+    # the repair's, great noise would drown what is to be repaired.
+    off = (from_latents(kept * noised) - truth.target).square().mean((1, 2, 3))
+    before = torch.where(repairs, truth.before, off)
+    return image_loss(image, replace(truth, before=before), detail_weight=config.detail_weight)
 
 
 def repair_by(network: SmallNetwork, views: ViewBatch) -> Refinement:
@@ -80,7 +122,7 @@ def repair_by(network: SmallNetwork, views: ViewBatch) -> Refinement:
     whole = Tiling(longest=max(shown.shape[-2:]) + 8, overlap=0)
 
     def on_tiles(tiles: Tensor, numbers: list[int]) -> Tensor:
-        return network.drawn(tiles[:, :3], tiles[:, 3:]).clamp(0, 1)
+        return network.repaired(tiles[:, :3], tiles[:, 3:]).clamp(0, 1)
 
     with torch.inference_mode():
         return blended(views, tiled(on_tiles, shown, whole))
@@ -89,8 +131,7 @@ def repair_by(network: SmallNetwork, views: ViewBatch) -> Refinement:
 def train_small(
     pairs: Pairs,
     validation: Pairs,
-    config: TrainConfig,
-    shape: SmallShape = SmallShape(),
+    config: TrainControlNet,
     *,
     device: Device = "cpu",
     progress: Progress = no_progress,
@@ -99,23 +140,24 @@ def train_small(
     """See :func:`tasks.refine.residual.train.train_network`.
 
     Args:
-        config: its ``network`` says what the model sees; crops should be multiples of 8 px.
-        shape: of the model, but for what it sees.
+        config: crops should be multiples of 8 px.
 
     Raises:
         InputError: there are no pairs.
         MachineError: the loss stopped being finite.
     """
 
-    def untrained(config: TrainConfig) -> SmallNetwork:
-        seeing = shape.model_copy(update={"features": config.network})
-        return SmallNetwork(new_small(seeing, config.seed))
+    def untrained() -> SmallNetwork:
+        return SmallNetwork(new_small(config.shape, config.seed))
+
+    def loss(network: SmallNetwork, batch: Batch, step: int) -> Tensor:
+        return denoising_loss(network, batch, step, config)
 
     return train_network(
-        Recipe(make=untrained, repair=repair_by),
+        Recipe(make=untrained, loss=loss, repair=repair_by),
         pairs,
         validation,
-        config.model_copy(update={"error_weight": 0.0}),
+        config,
         device=device,
         progress=progress,
         checkpoints=checkpoints,

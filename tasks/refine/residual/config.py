@@ -1,5 +1,6 @@
-"""What changes a residual refiner: its shape, and how it is trained."""
+"""What changes a refiner that learns: what it sees, how it is trained, the residual one's shape."""
 
+from abc import abstractmethod
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -8,12 +9,18 @@ from tasks.config import Alternative, Config
 from tasks.refine.config import Reproject
 
 
-class NetworkConfig(Config):
-    """The shape of the network; it travels with the weights."""
+class FeaturesConfig(Config):
+    """What a network sees of a view."""
 
     photos: int = Field(
         default=3, ge=1, le=8, description="Swept photos that the network sees; others are left."
     )
+    reproject: Reproject = Reproject()
+
+
+class NetworkConfig(FeaturesConfig):
+    """The shape of the residual network; it travels with the weights."""
+
     widths: tuple[int, ...] = Field(
         default=(32, 64, 96, 128),
         min_length=1,
@@ -23,7 +30,6 @@ class NetworkConfig(Config):
     blocks: int = Field(
         default=1, ge=1, le=8, description="Residual blocks of a size, on the way down and up."
     )
-    reproject: Reproject = Reproject()
 
 
 class Steps(Alternative):
@@ -40,10 +46,9 @@ class Minutes(Alternative):
     minutes: float = Field(default=80.0, gt=0, le=100_000)
 
 
-class TrainConfig(Config):
-    """How a residual refiner is trained."""
+class TrainConfig(Alternative):
+    """What the trainings of all refiners have in common."""
 
-    network: NetworkConfig = NetworkConfig()
     length: Annotated[Steps | Minutes, Field(discriminator="kind")] = Minutes()
     batch: int = Field(default=8, ge=1, le=1024, description="Crops of a step, each of a view.")
     crop: int = Field(default=128, ge=16, le=4096, description="Edge of a crop, px.")
@@ -61,9 +66,6 @@ class TrainConfig(Config):
     detail_weight: float = Field(
         default=0.1, ge=0, description="Of the difference of gradients, beside squared errors."
     )
-    error_weight: float = Field(
-        default=0.05, ge=0, description="Of the likelihood of the predicted errors."
-    )
     averaging: float = Field(
         default=0.998, ge=0, lt=1, description="Share of the averaged weights kept in a step."
     )
@@ -74,3 +76,22 @@ class TrainConfig(Config):
         default=32, ge=1, le=100_000, description="Most views that are scored each time."
     )
     seed: int = Field(default=0, ge=0, description="Of first weights, crops and augmentation.")
+
+    @property
+    @abstractmethod
+    def features(self) -> FeaturesConfig:
+        """What the network is shown."""
+
+
+class TrainResidual(TrainConfig):
+    """The refiner `residual`: a small network that repairs views at once."""
+
+    kind: Literal["residual"] = "residual"
+    network: NetworkConfig = NetworkConfig()
+    error_weight: float = Field(
+        default=0.05, ge=0, description="Of the likelihood of the predicted errors."
+    )
+
+    @property
+    def features(self) -> FeaturesConfig:
+        return self.network

@@ -76,7 +76,7 @@ def _turns(count: int, config: TrainConfig, number: int) -> Iterator[tuple[int, 
 
 
 def _crops_of_view(pair: Pair, config: TrainConfig, random: np.random.Generator) -> list[Batch]:
-    features = features_of(pair.views, config.network)
+    features = features_of(pair.views, config.features)
     before = mean_squared_error(features.pictures[0, 1], pair)
     whole = _filled_up(
         Batch(

@@ -17,7 +17,7 @@ from tasks.refine.cpu.arrays import run
 from tasks.refine.cpu.kernels import show
 from tasks.refine.photos import align_photos
 from tasks.refine.reproject import reproject
-from tasks.refine.residual.config import NetworkConfig
+from tasks.refine.residual.config import FeaturesConfig
 
 MAPS = 8
 CONFIDENCE = 0
@@ -51,12 +51,12 @@ class Features:
         )
 
 
-def picture_count(config: NetworkConfig) -> int:
+def picture_count(config: FeaturesConfig) -> int:
     return 3 + config.photos
 
 
 def features_of(
-    views: ViewBatch, config: NetworkConfig, photos: AlignedPhotos | None = None
+    views: ViewBatch, config: FeaturesConfig, photos: AlignedPhotos | None = None
 ) -> Features:
     """Prepare whole views: colours are aligned, and depths compared, over all of their pixels.
 

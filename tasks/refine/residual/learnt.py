@@ -1,18 +1,17 @@
 """A trained network as every training of a refiner gives it."""
 
-from tasks.refine.residual.checkpoint import checkpoint_of
-from tasks.refine.residual.train import Trained
+from tasks.refine.residual.train import N, Trained
 from tasks.refine.training.learnt import CurvePoint, Learnt, ValidationScore
 
 
-def learnt_of(trained: Trained, *, data: str) -> Learnt:
+def learnt_of(trained: Trained[N], content: bytes) -> Learnt:
     """
     Args:
-        data: digest of what it was trained on.
+        content: of the file with its network.
     """
     curve = trained.curve
     return Learnt(
-        content=checkpoint_of(trained.network, data=data),
+        content=content,
         curve=tuple(
             CurvePoint(step=step, loss=loss)
             for step, loss in zip(curve.step.tolist(), curve.loss.tolist(), strict=True)

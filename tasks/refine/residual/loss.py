@@ -38,14 +38,20 @@ def training_loss(
     detail_weight: float,
     error_weight: float,
 ) -> Float[Tensor, ""]:
-    """Squared errors, differences of gradients and the likelihood of predicted errors."""
-    before = truth.before.clamp_min(LEAST_ERROR)
-    wrong = (found.image - truth.target) * truth.counts[:, None]
-    loss = (wrong.square().mean((1, 2, 3)) / before).mean()
-    loss = loss + detail_weight * (_roughness(wrong) / before.sqrt()).mean()
+    """That of the image, and the likelihood of predicted errors."""
     predicted = _negative_log_likelihood(found.log_error, found.image, truth)
     predicted = predicted + _negative_log_likelihood(found.render_log_error, render, truth)
-    return loss + error_weight * predicted
+    return image_loss(found.image, truth, detail_weight=detail_weight) + error_weight * predicted
+
+
+def image_loss(
+    image: Float[Tensor, "b 3 h w"], truth: Truth, *, detail_weight: float
+) -> Float[Tensor, ""]:
+    """Squared errors, and differences of gradients."""
+    before = truth.before.clamp_min(LEAST_ERROR)
+    wrong = (image - truth.target) * truth.counts[:, None]
+    loss = (wrong.square().mean((1, 2, 3)) / before).mean()
+    return loss + detail_weight * (_roughness(wrong) / before.sqrt()).mean()
 
 
 def _roughness(images: Tensor) -> Tensor:

@@ -2,7 +2,7 @@ from prefect import task
 
 from storage.handles import ArrayHandle
 from tasks.caching import running_stage_key, stage_cache, stage_progress
-from tasks.refine.residual.config import TrainConfig
+from tasks.refine.residual.config import TrainResidual
 from tasks.site import Site
 
 
@@ -16,7 +16,7 @@ def train_residual(
     *,
     training: tuple[ArrayHandle, ...],
     validation: tuple[ArrayHandle, ...],
-    config: TrainConfig,
+    config: TrainResidual,
     site: Site,
 ) -> ArrayHandle:
     """See :func:`tasks.refine.residual.train.train`.
@@ -28,6 +28,7 @@ def train_residual(
     """
     # Late: seconds to import, and a recalled stage needs none of it.
     from tasks.refine.pairs.artefact import StoredPairs, digest_of
+    from tasks.refine.residual.checkpoint import checkpoint_of
     from tasks.refine.residual.learnt import learnt_of
     from tasks.refine.residual.train import TrainingState, train
     from tasks.refine.training.artefact import arrays_of, attributes_of
@@ -47,5 +48,6 @@ def train_residual(
             progress=stage_progress("train"),
             checkpoints=checkpoints("train"),
         )
-        learnt = learnt_of(trained, data=digest_of(training))
+        content = checkpoint_of(trained.network, data=digest_of(training))
+        learnt = learnt_of(trained, content)
         return site.store.commit(scene, "refiner", arrays_of(learnt), attributes_of(learnt))

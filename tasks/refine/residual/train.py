@@ -20,7 +20,7 @@ from tasks.refine.batch import Refinement, Refiner, ViewBatch
 from tasks.refine.config import Reproject
 from tasks.refine.pairs.pair import Pair, Pairs
 from tasks.refine.reproject import reproject
-from tasks.refine.residual.config import Steps, TrainConfig
+from tasks.refine.residual.config import Steps, TrainConfig, TrainResidual
 from tasks.refine.residual.crops import Batch, batches, mean_squared_error
 from tasks.refine.residual.loss import training_loss
 from tasks.refine.residual.network import ResidualNetwork
@@ -85,10 +85,12 @@ N = TypeVar("N", bound=nn.Module, default=ResidualNetwork)
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Recipe(Generic[N]):
-    """A network that is trained, and what it makes of views."""
+    """A network that is trained, how, and what it makes of views."""
 
-    make: Callable[[TrainConfig], N]
+    make: Callable[[], N]
     """Untrained; draws its weights from torch's global generator."""
+    loss: Callable[[N, Batch, int], Float32[Tensor, ""]]
+    """Of a batch, on the network's device, in a step; all that is drawn depends on the step."""
     repair: Callable[[N, ViewBatch], Refinement]
 
 
@@ -125,14 +127,24 @@ class TrainingState(KeptState):
 def train(
     pairs: Pairs,
     validation: Pairs,
-    config: TrainConfig,
+    config: TrainResidual,
     *,
     device: Device = "cpu",
     progress: Progress = no_progress,
     checkpoints: Checkpoints[TrainingState] = NO_CHECKPOINTS,
 ) -> Trained:
     """Train a residual network; see :func:`train_network`."""
-    recipe = Recipe(make=lambda config: ResidualNetwork(config.network), repair=repair)
+
+    def loss(network: ResidualNetwork, batch: Batch, step: int) -> Tensor:
+        return training_loss(
+            network(batch.features),
+            batch.features.pictures[:, 0],
+            batch.truth,
+            detail_weight=config.detail_weight,
+            error_weight=config.error_weight,
+        )
+
+    recipe = Recipe(make=lambda: ResidualNetwork(config.network), loss=loss, repair=repair)
     return train_network(
         recipe,
         pairs,
@@ -208,7 +220,7 @@ class _Training(Generic[N]):
         self.device = torch.device(device)
         with torch.random.fork_rng():
             torch.manual_seed(config.seed)
-            network = recipe.make(config)
+            network = recipe.make()
         self.network = network.to(self.device)
         self.averaged = copy.deepcopy(self.network).requires_grad_(False)
         self.optimiser = torch.optim.AdamW(
@@ -243,14 +255,7 @@ class _Training(Generic[N]):
         rate = self.config.learning_rate * schedule(self.share(), self.config.warm_up)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        batch = batch.to(self.device)
-        loss = training_loss(
-            self.network(batch.features),
-            batch.features.pictures[:, 0],
-            batch.truth,
-            detail_weight=self.config.detail_weight,
-            error_weight=self.config.error_weight,
-        )
+        loss = self.recipe.loss(self.network, batch.to(self.device), self.step)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), LARGEST_GRADIENT)
@@ -287,7 +292,7 @@ class _Training(Generic[N]):
                 pairs[index],
                 pairs.scenes[index],
                 self.device,
-                arm=self.config.network.reproject,
+                arm=self.config.features.reproject,
             )
             for index in spread(len(pairs), self.config.validation_views)
         )

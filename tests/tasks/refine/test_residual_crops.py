@@ -11,10 +11,10 @@ from handmade_pairs import HandmadePairs, a_pair, pairs_of
 from view_batches import HEIGHT, WIDTH, a_batch, noise
 
 from tasks.refine.pairs.pair import Pair
-from tasks.refine.residual.config import NetworkConfig, TrainConfig
+from tasks.refine.residual.config import NetworkConfig, TrainResidual
 from tasks.refine.residual.crops import Batch, batches, read_round
 
-CONFIG = TrainConfig(batch=2, crop=16, crops=3, network=NetworkConfig(widths=(4, 4)))
+CONFIG = TrainResidual(batch=2, crop=16, crops=3, network=NetworkConfig(widths=(4, 4)))
 
 
 class Watched(HandmadePairs):

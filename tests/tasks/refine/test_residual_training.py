@@ -12,7 +12,7 @@ from handmade_pairs import HandmadePairs, a_pair, pairs_of
 from storage.arrays import Store
 from storage.checkpoints import Checkpoint
 from tasks.errors import InputError, MachineError
-from tasks.refine.residual.config import Minutes, NetworkConfig, Steps, TrainConfig
+from tasks.refine.residual.config import Minutes, NetworkConfig, Steps, TrainResidual
 from tasks.refine.residual.train import (
     Trained,
     TrainingState,
@@ -25,7 +25,7 @@ from tasks.refine.residual.train import (
 from tasks.splat.checkpoints import StoredCheckpoints
 
 NETWORK = NetworkConfig(widths=(8, 12))
-SHORT = TrainConfig(
+SHORT = TrainResidual(
     network=NETWORK, length=Steps(count=25), batch=2, crop=16, crops=4, validations=5
 )
 NOTHING = HandmadePairs(pairs=[], scenes=[])
@@ -35,7 +35,7 @@ def test_it_learns_one_pair_beyond_what_reproject_makes_of_it() -> None:
     pair = HandmadePairs(
         pairs=[a_pair(surface_error=torch.full((1, 40, 56), 0.01))], scenes=["room"]
     )
-    config = TrainConfig(
+    config = TrainResidual(
         network=NETWORK,
         length=Steps(count=120),
         batch=2,

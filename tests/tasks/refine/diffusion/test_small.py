@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from safetensors.torch import save
+from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 from view_batches import HEIGHT, WIDTH, a_batch, noise
 
 from tasks.errors import InputError
@@ -18,7 +20,6 @@ from tasks.refine.diffusion.config import SmallModel, TilesConfig
 from tasks.refine.diffusion.denoiser import denoiser_of
 from tasks.refine.diffusion.small import (
     Small,
-    SmallShape,
     conditioning_channels,
     conditioning_of,
     new_small,
@@ -26,13 +27,14 @@ from tasks.refine.diffusion.small import (
     small_checkpoint,
     small_model,
 )
+from tasks.refine.diffusion.training_config import SmallShape
 from tasks.refine.reproject import reproject
-from tasks.refine.residual.config import NetworkConfig
+from tasks.refine.residual.config import FeaturesConfig
 from tasks.refine.residual.features import features_of
 from tasks.refine.select import refiner_for
 from tasks.refine.weights import find_weights
 
-SHAPE = SmallShape(widths=(8, 16), features=NetworkConfig(photos=2))
+SHAPE = SmallShape(widths=(8, 16), features=FeaturesConfig(photos=2))
 
 
 def disturbed(small: Small) -> Small:
@@ -51,11 +53,10 @@ def file(tmp_path: Path) -> Path:
     return found
 
 
-def refined(file: Path, views: ViewBatch, **options: Any) -> Refinement:
+def refined(file: Path, views: ViewBatch, *, steps: int = 1, **options: Any) -> Refinement:
     folder = file.parent
-    config = RefineConfig(
-        refiner=ControlNet(weights=SmallModel(file=file.name), gate=None, **options)
-    )
+    weights = SmallModel(file=file.name, steps=steps)
+    config = RefineConfig(refiner=ControlNet(weights=weights, gate=None, **options))
     return refiner_for(config, weights=find_weights(folder, config))(views)
 
 
@@ -92,6 +93,54 @@ def test_untrained_it_gives_back_what_it_starts_from(tmp_path: Path) -> None:
     kept = math.sqrt(np.prod(1 - betas[:20]))
     start = reproject(views, SHAPE.features.reproject).image
     np.testing.assert_allclose(found.image, 0.5 + kept * (start - 0.5), atol=1e-5)
+
+
+def test_the_one_that_ships_may_have_eight_megabytes() -> None:
+    assert len(small_checkpoint(new_small(SmallShape(), seed=0), data="0" * 64)) < 8e6
+
+
+@torch.no_grad()
+def test_several_steps_are_those_of_the_scheduler_from_a_noisy_start(file: Path) -> None:
+    views = a_batch(confidence=torch.zeros(1, HEIGHT, WIDTH))
+    found = refined(file, views, steps=3).image[0]
+
+    small, features = read_small(file), features_of(views, SHAPE.features)
+    scheduler = DDIMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        prediction_type="v_prediction",
+        timestep_spacing="trailing",
+        clip_sample=False,
+    )
+    scheduler.set_timesteps(50)
+    steps = scheduler.timesteps[-3:]
+    assert steps.tolist() == [59, 39, 19]
+    start = pixel_unshuffle(2 * features.pictures[:, 1] - 1, 2)
+    noise = torch.randn(start.shape, generator=torch.Generator().manual_seed(0))
+    noisy = scheduler.add_noise(start, noise, steps[:1])
+    words = torch.zeros(1, 1, 8)
+    for step in steps:
+        down, middle = small.controlnet(
+            noisy, step, words, conditioning_of(features), return_dict=False
+        )
+        velocity = small.unet(
+            noisy,
+            step,
+            words,
+            down_block_additional_residuals=down,
+            mid_block_additional_residual=middle,
+        ).sample
+        noisy = scheduler.step(velocity, step, noisy).prev_sample
+    wanted = (pixel_shuffle(noisy, 2)[0].permute(1, 2, 0) / 2 + 0.5).clamp(0, 1)
+    np.testing.assert_allclose(found, wanted, atol=1e-4)
+
+
+def test_noise_is_that_of_the_tile_whatever_comes_with_it(file: Path) -> None:
+    views = a_batch(count=3)
+    assert not torch.equal(refined(file, views, steps=2).image, refined(file, views).image)
+    one_by_one, together = (refined(file, views, steps=2, batch=batch).image for batch in (1, 3))
+    np.testing.assert_allclose(one_by_one, together, atol=1e-4)
 
 
 def test_it_sees_every_feature(file: Path) -> None:
