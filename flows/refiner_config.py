@@ -36,5 +36,15 @@ class RefinerConfig(Config):
         "of cameras_gt.json too.",
     )
     pairs: PairsConfig = PairsConfig()
+    subsets: dict[str, Annotated[int, Field(ge=1, le=1000)]] = Field(
+        default={},
+        description="Subsets of some scenes, by name, instead of 'pairs.subsets': real scenes are "
+        "few, and give the more of them.",
+    )
     validation: ValidationConfig = ValidationConfig()
     train: Annotated[TrainResidual | TrainControlNet, Field(discriminator="kind")] = TrainResidual()
+
+    def pairs_of(self, scene: str) -> PairsConfig:
+        """What changes the pairs of a scene."""
+        subsets = self.subsets.get(scene, self.pairs.subsets)
+        return self.pairs.model_copy(update={"subsets": subsets})

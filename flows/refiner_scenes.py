@@ -26,7 +26,7 @@ def scenes_of(
 
     Raises:
         InputError: none is given, one is no dataset, two have scenes of one name, or a scene that
-            is named for validation is in none.
+            the config names is in none.
     """
     if not datasets:
         raise InputError(
@@ -43,11 +43,15 @@ def scenes_of(
                     "name in a manifest"
                 )
             entries[entry.name] = entry
-    if unknown := sorted(set(config.validation.scenes) - set(entries)):
-        raise InputError(
-            f"'validation.scenes' names {', '.join(map(repr, unknown))}, and the {len(entries)} "
-            f"scenes are: {', '.join(sorted(entries))}; mend the name"
-        )
+    for option, named in (
+        ("validation.scenes", config.validation.scenes),
+        ("subsets", tuple(config.subsets)),
+    ):
+        if unknown := sorted(set(named) - set(entries)):
+            raise InputError(
+                f"'{option}' names {', '.join(map(repr, unknown))}, and the {len(entries)} "
+                f"scenes are: {', '.join(sorted(entries))}; mend the name"
+            )
     return tuple(entries.values())
 
 

@@ -199,7 +199,7 @@ def _mined(
     source = digest_files(files_inside(Path(entry.folder), settings.roots()))
     photos = stages(ingest_photos, source=source, config=entry.config.ingest)
     sparse = stages(reconstruct_cameras, photos, config=with_given(entry.config.sfm, photos))
-    pairs = stages(mine_pairs, sparse, config=config.pairs)
+    pairs = stages(mine_pairs, sparse, config=config.pairs_of(entry.name))
     return MinedScene(photos=photos, sparse=sparse, pairs=pairs)
 
 

@@ -30,11 +30,11 @@ class NoiseConfig(Config):
 class PairsConfig(Config):
     """Which splats are fitted to a few of a scene's photos, and which others they are shown at.
 
-    By default a scene of 20 photos gives 36 pairs of three fits.
+    By default a scene of 20 photos gives 40 pairs of two fits.
     """
 
     subsets: int = Field(
-        default=3, ge=1, le=1000, description="Splats fitted, each to a few photos of the scene."
+        default=2, ge=1, le=1000, description="Splats fitted, each to a few photos of the scene."
     )
     sizes: tuple[Size, ...] = Field(
         default=(3, 4, 6, 9),
@@ -59,7 +59,7 @@ class PairsConfig(Config):
     )
     noise: NoiseConfig = NoiseConfig()
     views: int = Field(
-        default=3,
+        default=5,
         ge=1,
         le=1000,
         description="Withheld photos, at most, that each of those splats is shown at.",
