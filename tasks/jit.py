@@ -21,8 +21,8 @@ Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
 # The layer that is in every numba wheel, leaves idle cores asleep instead of spinning beside
-# torch's OpenMP threads, and survives a fork. It cannot serve two Python threads at once; ours
-# never ask it to, since the kernels hold the GIL.
+# torch's OpenMP threads, and survives a fork. It aborts the process when two Python threads ask it
+# at once: where kernels are called by several, they are called by turns.
 if numba.config.THREADING_LAYER == "default":
     numba.config.THREADING_LAYER = "workqueue"
 
