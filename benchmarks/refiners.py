@@ -34,7 +34,7 @@ from torch.nn.modules.module import (
 
 from tasks.ingest.source import Source
 from tasks.refine.batch import Refiner, ViewBatch
-from tasks.refine.config import ControlNet, RefineConfig, Reproject, Residual
+from tasks.refine.config import ControlNet, GateConfig, RefineConfig, Reproject, Residual
 from tasks.refine.diffusion.small import SmallShape, new_small, small_checkpoint
 from tasks.refine.gate import gated
 from tasks.refine.photos import align_photos
@@ -47,7 +47,7 @@ from tasks.refine.residual.repair import repair
 from tasks.refine.select import refiner_for
 from tasks.threads import limit_threads, torch_threads
 
-MARGIN = 0.03
+GATE = GateConfig()
 COPIED_BYTES = 2**28
 MATRIX = 1536
 """Edge of the matrices of the large product."""
@@ -154,7 +154,7 @@ class ResidualArm:
         )
 
     def refiner(self, threads: int) -> Refiner:
-        config = RefineConfig(refiner=Residual(gate=MARGIN))
+        config = RefineConfig(refiner=Residual(gate=GATE))
         return refiner_for(config, weights=self._weights, threads=threads)
 
     def parts(self, threads: int) -> dict[str, float]:
@@ -171,7 +171,7 @@ class ResidualArm:
                 found["network_ms"] = timed_ms(lambda: network(features))
             found["of_it_convolutions_ms"] = 1e3 * convolutions.seconds
             refined = repair(network, views, threads=threads)
-            found["gate_ms"] = timed_ms(lambda: gated(views, refined, MARGIN))
+            found["gate_ms"] = timed_ms(lambda: gated(views, refined, GATE))
         return found
 
 
@@ -186,7 +186,7 @@ class ControlNetArm:
         self._weights = _kept(folder / "controlnet.safetensors", content)
 
     def refiner(self, threads: int) -> Refiner:
-        config = RefineConfig(refiner=ControlNet(gate=MARGIN))
+        config = RefineConfig(refiner=ControlNet(gate=GATE))
         return refiner_for(config, weights=self._weights, threads=threads)
 
     def parts(self, threads: int) -> dict[str, float]:
@@ -194,7 +194,7 @@ class ControlNetArm:
         repaired = reproject(views, self._shape.reproject)
         return {
             "features_ms": timed_ms(lambda: features_of(views, self._shape)),
-            "gate_ms": timed_ms(lambda: gated(views, repaired, MARGIN)),
+            "gate_ms": timed_ms(lambda: gated(views, repaired, GATE)),
         }
 
 

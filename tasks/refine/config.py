@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tasks.config import Alternative, Config
 from tasks.refine.diffusion.config import SmallModel, StableDiffusion, TilesConfig
@@ -48,15 +48,35 @@ class Reproject(Alternative):
     )
 
 
+class GateConfig(Config):
+    """How far a repair is taken, by the share of a view's difference from the photos that it ends.
+
+    By default as it was best on views of real scenes that a refiner had not seen: against taking
+    all repairs in full, 0.01 dB less on the whole and 10 % of the views worse for 23 %.
+    """
+
+    least: float = Field(
+        default=0.2, ge=0, lt=1, description="Up to this share the view is left as rendered."
+    )
+    full: float = Field(
+        default=0.5, ge=0, le=1, description="From this share on the repair is taken in full."
+    )
+
+    @model_validator(mode="after")
+    def _full_is_not_below_least(self) -> "GateConfig":
+        if self.full < self.least:
+            raise ValueError(
+                f"full ({self.full:g}) should be at least as large as least ({self.least:g}): a "
+                "repair is taken the further the more it does"
+            )
+        return self
+
+
 class Learned(Alternative):
     """What all refiners that learnt have in common."""
 
-    gate: float | None = Field(
-        default=0.03,
-        ge=0,
-        lt=1,
-        description="Share by which the difference of a view from the photos must fall, else the "
-        "render is kept; empty for no gate.",
+    gate: GateConfig | None = Field(
+        default=GateConfig(), description="How far repairs are taken; empty for all in full."
     )
 
 

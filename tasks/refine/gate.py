@@ -1,21 +1,24 @@
-"""Whether a repaired view fits the photos better than the render that it was made from.
+"""How much better than the render a repaired view fits the photos, and so how far it is taken.
 
 Where at least two photos show a pixel and agree about it, they are a witness, if one that the
 refiner knew: a picture that they contradict more than they contradicted the render was made up.
 """
 
 import torch
-from jaxtyping import Bool, Float32
+from jaxtyping import Float32
 from torch import Tensor
 
 from tasks.refine.batch import AlignedPhotos, Refinement, Refiner, ViewBatch
-from tasks.refine.config import Reproject
+from tasks.refine.config import GateConfig, Reproject
 from tasks.refine.cpu.arrays import run
 from tasks.refine.cpu.kernels import differ
 from tasks.refine.photos import align_photos
 
 DETAIL_SCALE = Reproject().detail_scale
 """How agreement is told, and photos are brought to the colours of the render."""
+LEAST_DISAGREEMENT = 1e-9
+LEAST_RAMP = 1e-6
+"""Of the share between nothing and all; where both are one, it is a step."""
 
 
 def disagreement(
@@ -35,32 +38,44 @@ def disagreement(
     return total / weight.sum((1, 2)).clamp_min(1e-9)
 
 
-def gated(views: ViewBatch, refined: Refinement, margin: float) -> Refinement:
-    """Give back as rendered the views that do not fit the photos better by a margin.
+def gated(views: ViewBatch, refined: Refinement, config: GateConfig) -> Refinement:
+    """Take each repair as far as it brings its view nearer to the photos.
 
-    So are those that no photos speak for.
-
-    Args:
-        margin: share of the render's disagreement by which it must fall.
+    Views that it does not, or that no photos speak for, are given back as rendered.
     """
     photos = refined.photos
     if photos is None or photos.detail_scale != DETAIL_SCALE:
         photos = align_photos(views, DETAIL_SCALE)
     before, after = disagreement(views.render, photos), disagreement(refined.image, photos)
-    rejected: Bool[Tensor, " b"] = ~(after < (1 - margin) * before)
+    taken = shares_taken(before, after, config)
     return Refinement(
-        image=torch.where(rejected[:, None, None, None], views.render, refined.image),
-        weight=torch.where(rejected[:, None, None], 0.0, refined.weight),
-        rejected=rejected,
+        image=torch.lerp(views.render, refined.image, taken[:, None, None, None]),
+        weight=refined.weight * taken[:, None, None],
+        rejected=taken == 0,
     )
 
 
-class Gated:
-    """A refiner whose repairs pass the gate or are left."""
+def shares_taken(
+    before: Float32[Tensor, " b"], after: Float32[Tensor, " b"], config: GateConfig
+) -> Float32[Tensor, " b"]:
+    """How far each repair is taken: 0 not at all, 1 in full.
 
-    def __init__(self, refiner: Refiner, margin: float, device: torch.device) -> None:
-        self._refiner, self._margin, self._device = refiner, margin, device
+    Args:
+        before: how far renders are from the photos, not negative.
+        after: how far repairs are.
+    """
+    fall = (before - after) / before.clamp_min(LEAST_DISAGREEMENT)
+    ramp = (fall - config.least) / max(config.full - config.least, LEAST_RAMP)
+    # Nothing is taken of a repair that brings nothing, even where no least share is asked for.
+    return torch.where(fall > 0, ramp.clamp(0, 1), 0.0)
+
+
+class Gated:
+    """A refiner whose repairs are taken as far as the gate lets them."""
+
+    def __init__(self, refiner: Refiner, config: GateConfig, device: torch.device) -> None:
+        self._refiner, self._config, self._device = refiner, config, device
 
     def __call__(self, views: ViewBatch) -> Refinement:
         views = views.to(self._device)
-        return gated(views, self._refiner(views), self._margin)
+        return gated(views, self._refiner(views), self._config)

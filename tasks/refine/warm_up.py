@@ -3,6 +3,7 @@
 import torch
 
 from tasks.refine.batch import ViewBatch
+from tasks.refine.config import GateConfig
 from tasks.refine.gate import gated
 from tasks.refine.residual.config import NetworkConfig
 from tasks.refine.residual.network import ResidualNetwork
@@ -30,4 +31,4 @@ def warm_up() -> None:
         surface_gap=ones,
         surface_error=ones,
     )
-    gated(views, repair(ResidualNetwork(NetworkConfig(widths=(8,))), views), margin=0.0)
+    gated(views, repair(ResidualNetwork(NetworkConfig(widths=(8,))), views), GateConfig())

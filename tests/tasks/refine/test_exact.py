@@ -17,7 +17,7 @@ import tasks.refine.cpu.folding
 import tasks.refine.cpu.kernels
 from tasks.refine.batch import ViewBatch
 from tasks.refine.colour import ColourChange, colour_change, fit_anywhere
-from tasks.refine.config import Reproject
+from tasks.refine.config import GateConfig, Reproject
 from tasks.refine.gate import disagreement, gated
 from tasks.refine.means import box_mean, box_mean_anywhere
 from tasks.refine.photos import align_photos, fuse, fuse_anywhere
@@ -248,6 +248,6 @@ def test_kernels_that_were_warmed_up_are_all_that_is_needed() -> None:
     assert all(known)
 
     views = random_views(23, count=2, photos=5)
-    gated(views, repair(a_network(), views, tile_edge=16), margin=0.03)
+    gated(views, repair(a_network(), views, tile_edge=16), GateConfig())
 
     assert [list(kernel.signatures) for kernel in kernels] == known

@@ -1,14 +1,16 @@
-"""Repairs that the photos contradict are left."""
+"""Repairs are taken as far as the photos speak for them."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from view_batches import HEIGHT, WIDTH, a_batch
 
 from tasks.refine.batch import Refinement, ViewBatch
-from tasks.refine.gate import DETAIL_SCALE, Gated, disagreement, gated
+from tasks.refine.config import GateConfig
+from tasks.refine.gate import DETAIL_SCALE, Gated, disagreement, gated, shares_taken
 from tasks.refine.photos import align_photos
 
 
@@ -56,25 +58,61 @@ def test_pixels_about_which_photos_disagree_count_less() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "kept"),
-    # The render differs by 0.2, so less than 0.18 is kept.
-    [(0.5, True), (0.33, True), (0.315, False), (0.3, False), (0.1, False), (0.8, False)],
+    ("value", "taken"),
+    # The render differs by 0.2: of that a tenth must go, and from the half on all is taken.
+    [
+        (0.5, 1.0),
+        (0.42, 1.0),
+        (0.36, 0.5),
+        (0.38, 0.75),
+        (0.31, 0.0),
+        (0.3, 0.0),
+        (0.1, 0.0),
+        (0.8, 0.0),
+    ],
 )
-def test_a_view_is_kept_where_it_fits_the_photos_better_by_the_margin(
-    value: float, kept: bool
-) -> None:
+def test_a_repair_is_taken_as_far_as_it_fits_the_photos_better(value: float, taken: float) -> None:
     views = views_of()
 
-    found = gated(views, all_of(views, value), margin=0.1)
+    found = gated(views, all_of(views, value), GateConfig(least=0.1, full=0.5))
 
-    assert found.rejected.tolist() == [not kept]
-    np.testing.assert_array_equal(found.image, all_of(views, value).image if kept else views.render)
-    np.testing.assert_allclose(found.weight, 0.7 if kept else 0.0)
+    assert found.rejected.tolist() == [taken == 0]
+    np.testing.assert_allclose(found.image, 0.3 + taken * (value - 0.3), atol=1e-6)
+    np.testing.assert_allclose(found.weight, 0.7 * taken, atol=1e-6)
+
+
+@pytest.mark.parametrize("taken", [0.0, 1.0])
+def test_what_is_taken_not_at_all_or_in_full_is_not_rounded(taken: float) -> None:
+    views = views_of()
+    refined = all_of(views, 0.5 if taken else 0.2)
+    found = gated(views, refined, GateConfig())
+    np.testing.assert_array_equal(found.image, refined.image if taken else views.render)
+
+
+def test_where_nothing_and_all_are_one_share_it_is_a_step() -> None:
+    shares = shares_taken(
+        torch.full((4,), 0.2),
+        torch.tensor([0.19, 0.161, 0.159, 0.0]),
+        GateConfig(least=0.2, full=0.2),
+    )
+    assert shares.tolist() == [0, 0, 1, 1]
+
+
+def test_a_gate_that_asks_for_nothing_leaves_what_does_not_fit_better() -> None:
+    before = torch.tensor([0.2, 0.2, 0.0])
+    after = torch.tensor([0.2, 0.3, 0.0])
+    shares = shares_taken(before, after, GateConfig(least=0, full=0))
+    assert shares.tolist() == [0, 0, 0]
+
+
+def test_a_gate_that_takes_all_before_it_takes_anything_is_refused() -> None:
+    with pytest.raises(ValidationError, match=r"full \(0.1\) should be at least .* least \(0.3\)"):
+        GateConfig(least=0.3, full=0.1)
 
 
 def test_a_view_that_no_photos_speak_for_is_left() -> None:
     views = views_of(swept_valid=torch.zeros(1, 3, HEIGHT, WIDTH))
-    found = gated(views, all_of(views, 0.5), margin=0.0)
+    found = gated(views, all_of(views, 0.5), GateConfig(least=0, full=0))
     assert found.rejected.tolist() == [True]
     np.testing.assert_array_equal(found.image, views.render)
 
@@ -84,7 +122,7 @@ def test_each_view_of_a_batch_is_judged_by_itself() -> None:
     refined = all_of(views, 0.5)
     refined.image[0] = 0.0
 
-    found = Gated(lambda given: refined, 0.03, torch.device("cpu"))(views)
+    found = Gated(lambda given: refined, GateConfig(), torch.device("cpu"))(views)
 
     assert found.rejected.tolist() == [True, False]
     np.testing.assert_array_equal(found.image[0], views.render[0])
