@@ -255,7 +255,9 @@ class _Training(Generic[N]):
         rate = self.config.learning_rate * schedule(self.share(), self.config.warm_up)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        loss = self.recipe.loss(self.network, batch.to(self.device), self.step)
+        fewer_bits = self.config.precision == "bfloat16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=fewer_bits):
+            loss = self.recipe.loss(self.network, batch.to(self.device), self.step)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), LARGEST_GRADIENT)

@@ -3,6 +3,7 @@
 import math
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -31,7 +32,10 @@ SHORT = TrainResidual(
 NOTHING = HandmadePairs(pairs=[], scenes=[])
 
 
-def test_it_learns_one_pair_beyond_what_reproject_makes_of_it() -> None:
+@pytest.mark.parametrize("precision", ["single", "bfloat16"])
+def test_it_learns_one_pair_beyond_what_reproject_makes_of_it(
+    precision: Literal["single", "bfloat16"],
+) -> None:
     pair = HandmadePairs(
         pairs=[a_pair(surface_error=torch.full((1, 40, 56), 0.01))], scenes=["room"]
     )
@@ -41,6 +45,7 @@ def test_it_learns_one_pair_beyond_what_reproject_makes_of_it() -> None:
         batch=2,
         crop=32,
         crops=8,
+        precision=precision,
         learning_rate=5e-3,
         averaging=0.9,
         validations=2,
@@ -54,6 +59,15 @@ def test_it_learns_one_pair_beyond_what_reproject_makes_of_it() -> None:
     assert last.total.share_worse == 0
     assert [scene.scene for scene in last.scenes] == ["room"]
     assert trained.curve.loss[-1] < 0.5 * trained.curve.loss[0]
+    assert {weights.dtype for weights in trained.network.state_dict().values()} == {torch.float32}
+
+
+def test_fewer_bits_give_other_weights() -> None:
+    pairs = pairs_of(3)
+    few = SHORT.model_copy(update={"precision": "bfloat16"})
+    one, other = train(pairs, NOTHING, SHORT), train(pairs, NOTHING, few)
+    assert other.curve.loss[-1] == pytest.approx(one.curve.loss[-1], rel=0.1)
+    assert not np.array_equal(one.curve.loss, other.curve.loss)
 
 
 def assert_same(found: Trained, expected: Trained) -> None:
