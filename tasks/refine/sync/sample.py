@@ -21,22 +21,27 @@ from tasks.refine.sync.config import SyncConfig
 from tasks.refine.sync.schedule import Level
 from tasks.site import Progress, no_progress
 
+Image = Float[Tensor, "_ _ 3"]
+Latents = Float[Tensor, "..."]
+"""One view as it is denoised."""
+
 
 @runtime_checkable
 class Denoiser(Protocol):
-    """Predicts views of some places from noisy ones; what else it knows of them is its own."""
+    """Predicts views of some places from noisy ones; what else it knows of them is its own.
 
-    def __call__(
-        self, noisy: Float[Tensor, "n *latent"], timestep: int
-    ) -> Float[Tensor, "n *latent"]:
+    Views may differ in size, and are given and taken one by one in the order of the places.
+    """
+
+    def __call__(self, noisy: Sequence[Latents], timestep: int) -> Sequence[Latents]:
         """The clean views that are expected behind noisy ones."""
         ...
 
-    def encode(self, images: Float[Tensor, "n h w 3"]) -> Float[Tensor, "n *latent"]:
+    def encode(self, images: Sequence[Image]) -> Sequence[Latents]:
         """Images in [0, 1] as they are denoised."""
         ...
 
-    def decode(self, latents: Float[Tensor, "n *latent"]) -> Float[Tensor, "n h w 3"]: ...
+    def decode(self, latents: Sequence[Latents]) -> Sequence[Image]: ...
 
 
 S = TypeVar("S", bound="Scene")
@@ -46,18 +51,18 @@ S = TypeVar("S", bound="Scene")
 class Scene(Protocol):
     """What can be fitted to views of the places, and shows them."""
 
-    def fitted(self: S, images: Float[Tensor, "n h w 3"]) -> S:
+    def fitted(self: S, images: Sequence[Image]) -> S:
         """A scene that shows the images, and the photos it knows, as well as one scene can."""
         ...
 
-    def render(self) -> Float[Tensor, "n h w 3"]: ...
+    def render(self) -> Sequence[Image]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Together(Generic[S]):
     """Views of one scene, and that scene."""
 
-    views: Float[Tensor, "n h w 3"]
+    views: Sequence[Image]
     """As the denoiser drew them last, sharper than the scene that was fitted to them."""
     scene: S
 
@@ -80,17 +85,25 @@ def sample_together(
     generator = torch.Generator().manual_seed(config.seed)
     shown = denoise.encode(scene.render())
 
-    def noise() -> Tensor:
-        return torch.randn(shown.shape, generator=generator, dtype=shown.dtype).to(shown.device)
+    def noise() -> list[Tensor]:
+        return [
+            torch.randn(one.shape, generator=generator, dtype=one.dtype).to(one.device)
+            for one in shown
+        ]
 
     taken = levels[len(levels) - max(1, round(config.strength * len(levels))) :]
-    noisy = noise() if len(taken) == len(levels) else taken[0].noised(shown, noise())
-    views = noisy
+    noisy = noise()
+    if len(taken) < len(levels):
+        noisy = [taken[0].noised(*one) for one in zip(shown, noisy, strict=True)]
+    views: Sequence[Tensor] = noisy
     for done, level in enumerate(taken, start=1):
         views = clean = denoise(noisy, level.timestep)
         if done % config.fit_every == 0 or done == len(taken):
             scene = scene.fitted(denoise.decode(clean))
             clean = denoise.encode(scene.render())
-        noisy = level.stepped(noisy, clean, noise(), config.fresh_noise)
+        noisy = [
+            level.stepped(*one, config.fresh_noise)
+            for one in zip(noisy, clean, noise(), strict=True)
+        ]
         progress(done / len(taken), f"denoised {len(shown)} views together, step {done}")
     return Together(views=denoise.decode(views), scene=scene)

@@ -31,17 +31,17 @@ class Level:
     """After it; 1 where no noise is left."""
 
     def noised(
-        self, clean: Float[Tensor, "n *latent"], noise: Float[Tensor, "n *latent"]
-    ) -> Float[Tensor, "n *latent"]:
+        self, clean: Float[Tensor, "*latent"], noise: Float[Tensor, "*latent"]
+    ) -> Float[Tensor, "*latent"]:
         return math.sqrt(self.signal) * clean + math.sqrt(1 - self.signal) * noise
 
     def stepped(
         self,
-        noisy: Float[Tensor, "n *latent"],
-        clean: Float[Tensor, "n *latent"],
-        fresh: Float[Tensor, "n *latent"],
+        noisy: Float[Tensor, "*latent"],
+        clean: Float[Tensor, "*latent"],
+        fresh: Float[Tensor, "*latent"],
         fresh_noise: float,
-    ) -> Float[Tensor, "n *latent"]:
+    ) -> Float[Tensor, "*latent"]:
         """What the views are after the step, if ``clean`` is what they are without noise.
 
         Args:

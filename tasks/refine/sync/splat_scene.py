@@ -1,9 +1,8 @@
 """A splat as the scene between views that are denoised together."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-import torch
 from jaxtyping import Float32
 from torch import Tensor
 
@@ -28,14 +27,13 @@ class SplatScene:
     gaussians: Gaussians
     photos: tuple[View, ...]
     places: Cameras
-    """Of one size."""
-    behind: tuple[Float32[Tensor, "h w 3"] | None, ...]
+    behind: tuple[Float32[Tensor, "_ _ 3"] | None, ...]
     """What each place sees of the backdrop, which does not move."""
     descent: Descent
     view_weight: float
     device: Device
 
-    def fitted(self, images: Float32[Tensor, "n h w 3"]) -> "SplatScene":
+    def fitted(self, images: Sequence[Float32[Tensor, "_ _ 3"]]) -> "SplatScene":
         """Goes on from these Gaussians; a photo is looked at before every image.
 
         Raises:
@@ -46,27 +44,25 @@ class SplatScene:
         descent = replace(self.descent, seed=self.descent.seed + 2)
         return replace(self, gaussians=moved.gaussians, descent=descent)
 
-    def render(self) -> Float32[Tensor, "n h w 3"]:
+    def render(self) -> list[Float32[Tensor, "_ _ 3"]]:
         """From the places, in [0, 1], on the device."""
-        shown = [
+        return [
             render(self.gaussians, self.places, index, device=self.device).rgb.clamp(0, 1)
             for index in range(len(self.places))
         ]
-        return torch.stack(shown)
 
-    def _steps(self, images: Float32[Tensor, "n h w 3"]) -> Iterator[Step]:
+    def _steps(self, images: Sequence[Tensor]) -> Iterator[Step]:
         degree = self.gaussians.sh_degree
-        width, height = self.places.size(0)
         targets = [
             View(
-                target=prepare_target(image),
+                target=prepare_target(image.to(self.device).clamp(0, 1)),
                 camera_from_world=self.places.camera_from_world[index],
                 intrinsics=self.places.intrinsics[index],
-                width=width,
-                height=height,
+                width=image.shape[1],
+                height=image.shape[0],
                 behind=self.behind[index],
             )
-            for index, image in enumerate(images.to(self.device).clamp(0, 1))
+            for index, image in enumerate(images)
         ]
         seed = self.descent.seed
         turns = zip(
@@ -90,7 +86,7 @@ def splat_scene(
 
     Args:
         training: the photos it was fitted to, at that size.
-        places: where views are drawn, at least one, of one size.
+        places: where views are drawn, at least one.
         splat_config: how the splat was fitted; its loss is kept, Gaussians do not multiply.
     """
     background = gaussians.background

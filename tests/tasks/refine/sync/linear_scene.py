@@ -27,14 +27,14 @@ class LinearScene:
     numbers: Tensor
     """[d 3]."""
 
-    def fitted(self, images: Tensor) -> "LinearScene":
+    def fitted(self, images: Sequence[Tensor]) -> "LinearScene":
         seen = torch.cat([self.sees, self.photographed]).flatten(0, 1)
-        values = torch.cat([images[:, 0], self.photos]).flatten(0, 1)
+        values = torch.cat([torch.cat(list(images)), self.photos]).flatten(0, 1)
         return replace(self, numbers=torch.linalg.lstsq(seen, values).solution)
 
-    def render(self) -> Tensor:
+    def render(self) -> list[Tensor]:
         """Images of one row."""
-        return (self.sees @ self.numbers)[:, None]
+        return list((self.sees @ self.numbers)[:, None])
 
 
 class Mixture:
@@ -43,19 +43,19 @@ class Mixture:
     def __init__(self, means: Tensor, levels: Sequence[Level]) -> None:
         self.means, self.levels = means, levels
 
-    def encode(self, images: Tensor) -> Tensor:
+    def encode(self, images: Sequence[Tensor]) -> Sequence[Tensor]:
         return images
 
-    def decode(self, latents: Tensor) -> Tensor:
+    def decode(self, latents: Sequence[Tensor]) -> Sequence[Tensor]:
         return latents
 
-    def __call__(self, noisy: Tensor, timestep: int) -> Tensor:
+    def __call__(self, noisy: Sequence[Tensor], timestep: int) -> list[Tensor]:
         signal = self.levels[timestep].signal
-        off = noisy[:, None] - math.sqrt(signal) * self.means
+        off = torch.stack(list(noisy))[:, None] - math.sqrt(signal) * self.means
         variance = signal * SPREAD**2 + 1 - signal
         of_mode = torch.softmax(-off.square().flatten(2).sum(-1) / (2 * variance), 1)
         clean = self.means + math.sqrt(signal) * SPREAD**2 / variance * off
-        return (of_mode[..., None, None, None] * clean).sum(1)
+        return list((of_mode[..., None, None, None] * clean).sum(1))
 
 
 def levels(count: int) -> tuple[Level, ...]:

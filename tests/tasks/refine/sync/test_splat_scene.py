@@ -1,11 +1,14 @@
 """A splat between views whose denoiser knows the painted plane."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeAlias
 
 import numpy as np
 import pytest
 import torch
 from painted_plane import DISTANCE, FOCAL, HEIGHT, WIDTH, paint, photograph
+from torch.nn.functional import avg_pool2d
 
 from tasks.cameras import Cameras
 from tasks.gaussians import Gaussians
@@ -26,21 +29,22 @@ LEVELS = tuple(
     Level(timestep=index, signal=signal, next_signal=after)
     for index, (signal, after) in enumerate([(0.1, 0.4), (0.4, 0.7), (0.7, 0.9), (0.9, 1.0)])
 )
+Views: TypeAlias = Sequence[torch.Tensor]
 
 
 class Knowing:
     """A denoiser that is sure of some images, whatever it is shown."""
 
-    def __init__(self, images: torch.Tensor) -> None:
+    def __init__(self, images: Views) -> None:
         self.images = images
 
-    def __call__(self, noisy: torch.Tensor, timestep: int) -> torch.Tensor:
+    def __call__(self, noisy: Views, timestep: int) -> Views:
         return self.images
 
-    def encode(self, images: torch.Tensor) -> torch.Tensor:
+    def encode(self, images: Views) -> Views:
         return images
 
-    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+    def decode(self, latents: Views) -> Views:
         return latents
 
 
@@ -56,11 +60,11 @@ def cameras_at(places: tuple[float, ...]) -> Cameras:
     )
 
 
-def truth() -> torch.Tensor:
+def truth() -> list[torch.Tensor]:
     columns, rows = np.meshgrid(np.arange(WIDTH) + 0.5, np.arange(HEIGHT) + 0.5)
     y = (rows - HEIGHT / 2) / FOCAL * DISTANCE
     views = [paint((columns - WIDTH / 2) / FOCAL * DISTANCE + x, y) for x in PLACES]
-    return torch.from_numpy(np.stack(views).astype(np.float32))
+    return [torch.from_numpy(view.astype(np.float32)) for view in views]
 
 
 @pytest.fixture(scope="module")
@@ -76,14 +80,15 @@ def scene(base: tuple[Gaussians, SizedPhotos]) -> SplatScene:
     return splat_scene(*base, cameras_at(PLACES), SPLAT, CONFIG)
 
 
-def error(scene: SplatScene, wanted: torch.Tensor) -> float:
-    return float((scene.render() - wanted).abs().mean())
+def error(scene: SplatScene, wanted: Views) -> float:
+    shown = zip(scene.render(), wanted, strict=True)
+    return float(np.mean([(one - other).abs().mean() for one, other in shown]))
 
 
 def test_it_is_what_sampling_asks_for(scene: SplatScene) -> None:
     assert isinstance(scene, Scene)
     assert isinstance(Knowing(truth()), Denoiser)
-    assert scene.render().shape == (3, HEIGHT, WIDTH, 3)
+    assert [one.shape for one in scene.render()] == 3 * [(HEIGHT, WIDTH, 3)]
 
 
 def test_the_scene_comes_to_show_what_the_denoiser_is_sure_of(scene: SplatScene) -> None:
@@ -91,22 +96,35 @@ def test_the_scene_comes_to_show_what_the_denoiser_is_sure_of(scene: SplatScene)
     found = sample_together(
         Knowing(truth()), scene, LEVELS, CONFIG, progress=lambda share, doing: told.append(share)
     )
-    assert torch.equal(found.views, truth())
+    assert all(torch.equal(one, other) for one, other in zip(found.views, truth(), strict=True))
     assert error(found.scene, truth()) < 0.7 * error(scene, truth())
     assert told == [0.25, 0.5, 0.75, 1.0]
 
 
 def test_photos_hold_against_images_of_something_else(scene: SplatScene) -> None:
-    black = torch.zeros(3, HEIGHT, WIDTH, 3)
+    black = 3 * [torch.zeros(HEIGHT, WIDTH, 3)]
     strong, weak = scene.fitted(black), replace(scene, view_weight=1e-6).fitted(black)
     assert error(strong, truth()) > error(scene, truth())
     assert error(weak, truth()) < 1.1 * error(scene, truth())
 
 
 def test_a_fit_leaves_the_scene_that_it_was_asked_of_and_repeats_itself(scene: SplatScene) -> None:
-    before = scene.render()
+    before = torch.stack(scene.render())
     one, other = scene.fitted(truth()), scene.fitted(truth())
-    assert torch.equal(scene.render(), before)
-    assert torch.equal(one.render(), other.render())
+    assert torch.equal(torch.stack(scene.render()), before)
+    assert torch.equal(torch.stack(one.render()), torch.stack(other.render()))
     assert len(one.gaussians) == len(scene.gaussians)
     assert one.descent.seed != scene.descent.seed
+
+
+def test_places_of_several_sizes_are_fitted_and_shown_together(
+    base: tuple[Gaussians, SizedPhotos],
+) -> None:
+    places = cameras_at(PLACES)
+    sizes = np.array([[WIDTH, HEIGHT], [WIDTH // 2, HEIGHT // 2], [WIDTH, HEIGHT]])
+    several = splat_scene(*base, places.resized(sizes), SPLAT, CONFIG)
+    small = splat_scene(*base, cameras_at(PLACES[1:2]).resized(sizes[1:2]), SPLAT, CONFIG)
+    assert torch.equal(several.render()[1], small.render()[0])
+    wanted = truth()
+    wanted[1] = avg_pool2d(wanted[1].permute(2, 0, 1)[None], 2)[0].permute(1, 2, 0)
+    assert error(several.fitted(wanted), wanted) < 0.9 * error(several, wanted)
