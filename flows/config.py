@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
+from types import NoneType
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
@@ -153,6 +154,8 @@ def _place(location: tuple[int | str, ...], whole: type[Config]) -> tuple[str, A
         parent = model
         field = getattr(model, "model_fields", {}).get(part)
         model = field.annotation if field else None
+        present = [one for one in get_args(model) if one is not NoneType]
+        model = present[0] if len(present) == 1 else model
     return ".".join(names), parent
 
 

@@ -65,6 +65,12 @@ def _fitted_pixels(config: SceneConfig) -> float:
     return config.splat.max_size**2
 
 
+def _looks_at_views(config: SceneConfig) -> float:
+    """Of a refiner, at each; most take one."""
+    together = config.refine.together
+    return together.strength * together.steps if together else 1
+
+
 WORK: Mapping[Stage, Callable[[int, SceneConfig], float]] = {
     "ingest": lambda photos, config: photos,
     "sfm": lambda photos, config: photos,
@@ -72,7 +78,9 @@ WORK: Mapping[Stage, Callable[[int, SceneConfig], float]] = {
         config.splat.iterations * config.splat.batch * _fitted_pixels(config)
     ),
     "views": lambda photos, config: config.views.count * _fitted_pixels(config),
-    "refine": lambda photos, config: config.views.count * _fitted_pixels(config),
+    "refine": lambda photos, config: (
+        config.views.count * _fitted_pixels(config) * _looks_at_views(config)
+    ),
     "distil": lambda photos, config: config.distil.iterations * _fitted_pixels(config),
     "evaluate": lambda photos, config: photos * _fitted_pixels(config),
 }

@@ -32,7 +32,7 @@ from tasks.evaluate.task import evaluate_scene
 from tasks.ingest.confine import files_inside
 from tasks.ingest.source import digest_files
 from tasks.ingest.task import ingest_photos
-from tasks.refine.task import refine_views
+from tasks.refine.task import refine_views, refine_views_together
 from tasks.refine.weights import find_weights
 from tasks.sfm.task import reconstruct_cameras
 from tasks.splat.start_file import find_start
@@ -136,9 +136,19 @@ def run_stages(
     if runs("views"):
         made["views"] = stages(observe_views, made["sparse"], made["splat"], config=config.views)
     if runs("refine"):
-        made["refined"] = stages(
-            refine_views, made["sparse"], made["views"], weights=weights, config=config.refine
-        )
+        if config.refine.together is None:
+            made["refined"] = stages(
+                refine_views, made["sparse"], made["views"], weights=weights, config=config.refine
+            )
+        else:
+            inputs = (made[name] for name in ("sparse", "splat", "views"))
+            made["refined"] = stages(
+                refine_views_together,
+                *inputs,
+                splat_config=config.splat,
+                weights=weights,
+                config=config.refine,
+            )
     if runs("distil"):
         inputs = (made[name] for name in ("sparse", "splat", "views", "refined"))
         made["distilled"] = stages(

@@ -45,6 +45,9 @@ def repair_with(
 ) -> Repair:
     """The repair of one camera at a time, from the training photos alone.
 
+    Views that ``refine`` draws together are novel ones, which splats learn from; that of a held-out
+    photo is none of them, and is drawn for itself by the same model.
+
     Args:
         photos: of ``training``, undistorted, in its order.
         longest_edge: of the renders, px.

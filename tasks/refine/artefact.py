@@ -26,7 +26,7 @@ class RefinedContent:
         self,
         views: Iterable[NovelView],
         photo: Callable[[str], UInt8[np.ndarray, "_ _ 3"]],
-        refiner: Refiner,
+        refiners: Iterable[Refiner],
         *,
         count: int,
         progress: Progress = no_progress,
@@ -34,17 +34,19 @@ class RefinedContent:
         """
         Args:
             photo: of a name; asked for the nearest photo of each view.
+            refiners: of each view; the same one or, where views were drawn together, its own.
             count: of the views.
         """
-        self._views, self._photo, self._refiner = views, photo, refiner
+        self._views, self._photo, self._refiners = views, photo, refiners
         self._count, self._progress = count, progress
         self._names: list[str] = []
         self._rejected: list[str] = []
 
     def __iter__(self) -> Iterator[NamedArray]:
-        for index, view in enumerate(self._views):
+        # Refiners may go on without end.
+        for index, (view, refine) in enumerate(zip(self._views, self._refiners, strict=False)):
             (name,) = view.camera.names
-            refined = self._refiner(batch_of([view], [self._photo(view.nearest)]))
+            refined = refine(batch_of([view], [self._photo(view.nearest)]))
             self._names.append(name)
             if refined.rejected is not None and bool(refined.rejected[0]):
                 self._rejected.append(name)

@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from tasks.config import Alternative, Config
 from tasks.refine.diffusion.config import SmallModel, StableDiffusion, TilesConfig
+from tasks.refine.sync.config import SyncConfig
 
 
 class Reproject(Alternative):
@@ -104,6 +105,13 @@ class ControlNet(Learned):
     weights: Annotated[SmallModel | StableDiffusion, Field(discriminator="kind")] = SmallModel()
     tiles: TilesConfig = TilesConfig()
     batch: int = Field(default=1, ge=1, le=1024, description="Tiles that are worked on at once.")
+    together: SyncConfig | None = Field(
+        default=None,
+        description="Draw all novel views of a scene together, kept to one splat at each step; its "
+        "steps count then, and not those of the weights, and views are drawn whole and one at a "
+        "time. Views of single places, as held-out photos show them, are drawn as without it. "
+        "Empty draws each view for itself.",
+    )
 
 
 class Difix(Learned):
@@ -138,3 +146,8 @@ class RefineConfig(Config):
     refiner: Annotated[Reproject | Residual | ControlNet | Difix, Field(discriminator="kind")] = (
         Reproject()
     )
+
+    @property
+    def together(self) -> SyncConfig | None:
+        """How the novel views are drawn together; None where each is repaired for itself."""
+        return self.refiner.together if isinstance(self.refiner, ControlNet) else None

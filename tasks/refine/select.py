@@ -1,16 +1,20 @@
 """Which refiner a config asks for."""
 
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from tasks.errors import InputError
 from tasks.ingest.source import Source
 from tasks.refine.batch import Refinement, Refiner, ViewBatch
-from tasks.refine.config import ControlNet, Difix, RefineConfig, Reproject, Residual
+from tasks.refine.config import ControlNet, Difix, Learned, RefineConfig, Reproject, Residual
 from tasks.refine.gate import Gated
 from tasks.refine.reproject import reproject
+from tasks.refine.sync.config import SyncConfig
+from tasks.refine.sync.sample import Scene
 from tasks.site import Device, Progress, no_progress
 
 
@@ -36,9 +40,59 @@ def refiner_for(
     if isinstance(config.refiner, Reproject):
         return partial(_reproject_on, place, config.refiner)
     learned = _learned(config.refiner, device, weights, threads, progress)
-    if config.refiner.gate is None:
-        return learned
-    return Gated(learned, config.refiner.gate, place)
+    return _gated(learned, config.refiner, place)
+
+
+def refiners_together(
+    config: RefineConfig,
+    views: Iterable[ViewBatch],
+    scene: Callable[[SyncConfig], Scene],
+    device: Device = "cpu",
+    *,
+    weights: Source | None = None,
+    threads: int | None = None,
+    progress: Progress = no_progress,
+) -> list[Refiner]:
+    """Draw views together; for each of them, in their order, what repairs that view alone.
+
+    What was drawn is blended, trusted and judged as what is drawn of one view.
+
+    Args:
+        config: with ``together``.
+        views: of one each, of any sizes; taken one at a time.
+        scene: of the places of the views, in their order, and how it is fitted.
+        weights: as :func:`refiner_for` takes them, and the rest.
+
+    Raises:
+        InputError: as :func:`refiner_for`.
+        MachineError: a fit of the scene diverged.
+    """
+    # Late: seconds to import, for those who ask for it.
+    from tasks.refine.diffusion.blend import blended
+    from tasks.refine.diffusion.together import draw_together
+
+    refiner, place = config.refiner, torch.device(device)
+    assert isinstance(refiner, ControlNet)
+    assert refiner.together is not None
+
+    def repair(drawn: Tensor, views: ViewBatch) -> Refinement:
+        return blended(views.to(place), drawn.permute(2, 0, 1)[None])
+
+    images = draw_together(
+        refiner.weights,
+        refiner.together,
+        views,
+        scene(refiner.together),
+        device,
+        progress,
+        weights=weights,
+        threads=threads,
+    )
+    return [_gated(partial(repair, image), refiner, place) for image in images]
+
+
+def _gated(refiner: Refiner, config: Learned, device: torch.device) -> Refiner:
+    return refiner if config.gate is None else Gated(refiner, config.gate, device)
 
 
 def _reproject_on(device: torch.device, config: Reproject, views: ViewBatch) -> Refinement:

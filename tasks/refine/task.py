@@ -5,6 +5,10 @@ from tasks.caching import stage_cache, stage_progress
 from tasks.ingest.source import Source
 from tasks.refine.config import RefineConfig
 from tasks.site import Site
+from tasks.splat.config import SplatConfig
+
+DRAWING = 0.95
+"""Share of the time in which views are drawn together; then they are blended and kept."""
 
 
 @task(
@@ -27,6 +31,9 @@ def refine_views(
         weights: of the refiner; None where it has learnt nothing.
     """
     # Late: seconds to import, and a recalled stage needs none of it.
+    from itertools import repeat
+
+    from tasks.lazy import Lazy
     from tasks.refine.artefact import RefinedContent
     from tasks.refine.select import refiner_for
     from tasks.sfm.artefact import Sparse
@@ -34,19 +41,89 @@ def refine_views(
     from tasks.views.artefact import NovelViews
 
     limit_threads(site.threads)
-    stored, seen = Sparse(sparse), NovelViews(views)
-    number_of = {name: index for index, name in enumerate(stored.cameras.names)}
+    stored, seen, progress = Sparse(sparse), NovelViews(views), stage_progress("refine")
+    refiner = refiner_for(
+        config, site.device, weights=weights, threads=site.threads, progress=progress
+    )
     content = RefinedContent(
-        (seen.view(index) for index in range(len(seen))),
-        lambda name: stored.photos[number_of[name]],
-        refiner_for(
-            config,
-            site.device,
-            weights=weights,
-            threads=site.threads,
-            progress=stage_progress("refine"),
-        ),
+        Lazy(len(seen), seen.view),
+        stored.photo,
+        repeat(refiner),
         count=len(seen),
-        progress=stage_progress("refine"),
+        progress=progress,
+    )
+    return site.store.commit(scene, "refined", content, content.attributes)
+
+
+@task(
+    name="refine",
+    task_run_name="refine/{scene}",
+    **stage_cache("refine.together", version=1, numbers_depend_on_device=True),
+)
+def refine_views_together(
+    scene: str,
+    sparse: ArrayHandle,
+    splat: ArrayHandle,
+    views: ArrayHandle,
+    *,
+    splat_config: SplatConfig,
+    weights: Source | None,
+    config: RefineConfig,
+    site: Site,
+) -> ArrayHandle:
+    """The same stage where ``config`` draws views together; see :mod:`tasks.refine.sync.sample`.
+
+    A task of its own: what others make depends neither on the splat nor on how it was fitted.
+
+    Args:
+        splat_config: how the splat was fitted.
+        weights: of the model; None where it has a name.
+    """
+    # Late: seconds to import, and a recalled stage needs none of it.
+    from functools import partial
+
+    from tasks.lazy import Lazy
+    from tasks.refine.artefact import RefinedContent
+    from tasks.refine.batch import batch_of
+    from tasks.refine.select import refiners_together
+    from tasks.refine.sync.splat_scene import splat_scene
+    from tasks.sfm.artefact import Sparse
+    from tasks.splat.artefact import read_gaussians
+    from tasks.splat.sized_photos import sized_photos
+    from tasks.threads import limit_threads
+    from tasks.views.artefact import NovelViews
+
+    limit_threads(site.threads)
+    stored, seen, progress = Sparse(sparse), NovelViews(views), stage_progress("refine")
+    training = sized_photos(
+        stored.cameras,
+        stored.photos,
+        stored.cameras.indices_of(splat.attributes["training"]),
+        splat.attributes["longest_edge"],
+        masks=stored.masks,
+    )
+    each = Lazy(len(seen), seen.view)
+    refiners = refiners_together(
+        config,
+        (batch_of([view], [stored.photo(view.nearest)]) for view in each),
+        partial(
+            splat_scene,
+            read_gaussians(splat),
+            training,
+            seen.cameras,
+            splat_config,
+            device=site.device,
+        ),
+        site.device,
+        weights=weights,
+        threads=site.threads,
+        progress=lambda share, doing: progress(DRAWING * share, doing),
+    )
+    content = RefinedContent(
+        each,
+        stored.photo,
+        refiners,
+        count=len(seen),
+        progress=lambda share, doing: progress(DRAWING + (1 - DRAWING) * share, doing),
     )
     return site.store.commit(scene, "refined", content, content.attributes)

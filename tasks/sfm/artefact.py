@@ -108,3 +108,6 @@ class Sparse:
             lambda index: stored.array(f"mask_{index:04d}") if index in masked else None,
         )
         """Of ``photos``: true where they may be used; None = everywhere."""
+
+    def photo(self, name: str) -> UInt8[np.ndarray, "_ _ 3"]:
+        return self.photos[self.cameras.names.index(name)]

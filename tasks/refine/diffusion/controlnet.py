@@ -29,6 +29,9 @@ def controlnet_refiner(
 ) -> Refiner:
     """The refiner of a model, read and ready to run; in half precision on CUDA.
 
+    It draws each view for itself, whatever ``config.together`` says; see
+    :func:`tasks.refine.diffusion.together.draw_together`.
+
     Args:
         progress: is told which models of others are used, and their licences, before they are.
         weights: of the small model, as :func:`tasks.refine.weights.find_weights` found them.
@@ -37,7 +40,7 @@ def controlnet_refiner(
     Raises:
         InputError: a model cannot be read, or is none that can be used so.
     """
-    model = _model(config.weights, device, progress, weights)
+    model = model_of(config.weights, device, progress, weights=weights)
     tiling = tiling_for(config.tiles, model.pipeline.vae_scale_factor, config.batch)
 
     def refine(views: ViewBatch) -> Refinement:
@@ -56,9 +59,14 @@ def controlnet_refiner(
     return refine
 
 
-def _model(
-    config: SmallModel | StableDiffusion, device: Device, progress: Progress, weights: Source | None
+def model_of(
+    config: SmallModel | StableDiffusion,
+    device: Device = "cpu",
+    progress: Progress = no_progress,
+    *,
+    weights: Source | None = None,
 ) -> Model:
+    """The model, read and ready to draw; the arguments and errors of :func:`controlnet_refiner`."""
     if isinstance(config, StableDiffusion):
         return stable_diffusion(config, device, progress)
     if weights is None:

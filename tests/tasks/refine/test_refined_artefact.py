@@ -1,6 +1,7 @@
 """Views through a refiner into the store and back."""
 
 from dataclasses import replace
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -88,7 +89,7 @@ def test_refined_views_come_back_as_they_were_made(tmp_path: Path) -> None:
     content = RefinedContent(
         iter(views),
         PHOTOS.__getitem__,
-        darken,
+        repeat(darken),
         count=2,
         progress=lambda share, doing: said.append(share),
     )
@@ -108,7 +109,9 @@ def test_views_that_a_gate_rejected_are_named(tmp_path: Path) -> None:
         return replace(darken(views), rejected=torch.tensor([rejected]))
 
     first, second = a_view(0, "a.png"), a_view(1, "b.png")
-    content = RefinedContent(iter([first, second]), PHOTOS.__getitem__, reject_the_second, count=2)
+    content = RefinedContent(
+        iter([first, second]), PHOTOS.__getitem__, repeat(reject_the_second), count=2
+    )
     handle = Store(root=str(tmp_path)).commit("s", "refined", content, content.attributes)
 
     assert RefinedViews(handle).rejected == ("view_1",)
