@@ -154,8 +154,8 @@ def _place(location: tuple[int | str, ...], whole: type[Config]) -> tuple[str, A
         parent = model
         field = getattr(model, "model_fields", {}).get(part)
         model = field.annotation if field else None
-        present = [one for one in get_args(model) if one is not NoneType]
-        model = present[0] if len(present) == 1 else model
+        if NoneType in get_args(model):
+            model = next(one for one in get_args(model) if one is not NoneType)
     return ".".join(names), parent
 
 

@@ -99,7 +99,10 @@ class Residual(Learned):
 
 
 class ControlNet(Learned):
-    """Diffusion from the render, conditioned on render, warped photos, depth and confidence."""
+    """Diffusion from the render, conditioned on render, warped photos, depth and confidence.
+
+    'together: {}' in a config file draws all novel views of a scene together.
+    """
 
     kind: Literal["controlnet"] = "controlnet"
     weights: Annotated[SmallModel | StableDiffusion, Field(discriminator="kind")] = SmallModel()
@@ -107,10 +110,10 @@ class ControlNet(Learned):
     batch: int = Field(default=1, ge=1, le=1024, description="Tiles that are worked on at once.")
     together: SyncConfig | None = Field(
         default=None,
-        description="Draw all novel views of a scene together, kept to one splat at each step; its "
-        "steps count then, and not those of the weights, and views are drawn whole and one at a "
-        "time. Views of single places, as held-out photos show them, are drawn as without it. "
-        "Empty draws each view for itself.",
+        description="Draw all novel views of a scene together, kept to one splat at each step: its "
+        "steps, strength and seed count then, not those of the weights, and views are not cut into "
+        "tiles. Held-out views are drawn each for itself all the same. Empty draws every view for "
+        "itself.",
     )
 
 

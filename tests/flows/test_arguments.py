@@ -14,6 +14,7 @@ from flows.config import SceneConfig, read_config
 from flows.refiner_config import RefinerConfig, ValidationConfig
 from tasks.errors import InputError
 from tasks.refine.diffusion.training_config import SmallShape, TrainControlNet
+from tasks.refine.sync.config import SyncConfig
 from tasks.splat.config import EveryNth, Mcmc, SplatConfig, TrainOn
 
 
@@ -81,6 +82,13 @@ def test_a_file_switches_the_kind_of_densification_and_options_change_it(tmp_pat
     file.write_text("splat: {densify: {kind: mcmc, every: 7}}\n")
     words = ("run", "x", "--config", str(file), "--splat.densify.noise", "3")
     assert arguments(*words)["config"].splat.densify == Mcmc(every=7, noise=3)
+
+
+def test_a_file_has_views_drawn_together_and_options_change_how(tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text("refine: {refiner: {kind: controlnet, together: {}}}\n")
+    words = ("run", "x", "--config", str(file), "--refine.refiner.together.steps", "7")
+    assert arguments(*words)["config"].refine.together == SyncConfig(steps=7)
 
 
 def test_a_command_with_a_config_of_its_own_has_it_from_file_and_options(tmp_path: Path) -> None:

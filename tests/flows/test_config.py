@@ -103,6 +103,18 @@ def test_densification_keeps_its_kind_unless_another_is_named(tmp_path: Path) ->
         ("splat: {iterations: 0}", "'splat.iterations' is 0: input should be greater than"),
         ("splat: {iterations: many}", "'splat.iterations' is 'many': input should be a valid int"),
         ("splat: 5", "'splat' is 5: "),
+        (
+            "refine: {refiner: {kind: controlnet, together: {step: 5}}}",
+            "there is no field 'refine.refiner.together.step', did you mean 'steps'?",
+        ),
+        (
+            "refine: {refiner: {kind: controlnet, together: {strength: 0}}}",
+            "'refine.refiner.together.strength' is 0: input should be greater than 0",
+        ),
+        (
+            "refine: {refiner: {kind: residual, together: {}}}",
+            "there is no field 'refine.refiner.together'",
+        ),
         ("sfm: {camera_model: pinhole}", "'SIMPLE_PINHOLE'"),
         ("[1, 2]", "is a list, but fields by name are needed"),
         ("splat: {", "is not YAML"),

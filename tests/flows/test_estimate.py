@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from flows.config import SceneConfig, StagesConfig
+from flows.config import SceneConfig, StagesConfig, overridden
 from flows.estimate import SECONDS_BESIDE, Estimate, estimate, rates_of, told
 from flows.manifest import SceneEntry, find_scenes
 from flows.runs import RunRecord, save_run
@@ -65,6 +65,25 @@ def test_time_is_that_of_earlier_runs_in_proportion(tmp_path: Path) -> None:
     longer = UNTIL_SPLAT.model_copy(update={"splat": SplatConfig(iterations=3000, max_size=800)})
     more = estimate(entries(tmp_path / "photos", longer), rates, at_once=1)
     assert more.seconds == pytest.approx(66 + 2 * 100 * 3 * 4 + 2 * SECONDS_BESIDE)
+
+
+def test_views_drawn_together_are_looked_at_in_every_step(tmp_path: Path) -> None:
+    photograph(tmp_path / "a", 8)
+    rates = {"ingest": 0.0, "sfm": 0.0, "splat": 0.0, "views": 0.0, "refine": 1.0}
+
+    def seconds(**options: Any) -> float:
+        changes = {"kind": "controlnet", "together": options or None}
+        config = overridden(
+            SceneConfig(stages=StagesConfig(until="refine"), splat=SplatConfig(max_size=10)),
+            {"refine": {"refiner": changes}},
+            where="it",
+        )
+        found = estimate(entries(tmp_path, config), rates, at_once=1).seconds
+        assert found is not None
+        return found - SECONDS_BESIDE
+
+    assert seconds() == pytest.approx(24 * 100)
+    assert seconds(steps=20, strength=0.5) == pytest.approx(10 * 24 * 100)
 
 
 def test_scenes_at_once_share_the_time_but_none_is_faster_than_it_is(tmp_path: Path) -> None:

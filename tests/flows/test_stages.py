@@ -1,19 +1,26 @@
 """One stage of a scene, started where the server has much else to do."""
 
+import json
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
+from prefect import Task
 from prefect.client.schemas.objects import State
 from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
 from prefect.logging import disable_run_logger
 from prefect.states import Completed
 
 from flows import stages
+from flows.config import SceneConfig, overridden
+from flows.scene import run_stages
 from flows.stages import StageRunner
 from storage.arrays import Store
 from storage.handles import ArrayHandle
 from storage.metrics import read_table
+from tasks.caching import key_of
+from tasks.refine.config import RefineConfig
 from tasks.site import Site
 
 HANDLE = ArrayHandle(uri="nowhere", kind="photos", digest="0" * 64)
@@ -70,3 +77,52 @@ def test_a_server_that_never_answers_is_not_waited_for_without_end(
     monkeypatch.setattr(stages, "SECONDS_OF_PATIENCE", 0.5)
     with pytest.raises(ConcurrencySlotAcquisitionError, match="503"):
         run(Refused(times=10**9), tmp_path)
+
+
+def refine_key(folder: Path, changes: dict[str, Any]) -> str | None:
+    """That the stage has in a scene whose artefacts are what they are, whatever made them."""
+    config = overridden(SceneConfig(), {"stages": {"until": "refine"}} | changes, where="it")
+    keys: dict[str, str | None] = {}
+
+    def look_up(
+        stage: Task[..., ArrayHandle], *inputs: ArrayHandle, **parameters: Any
+    ) -> ArrayHandle:
+        site = Site(store=Store(root=str(folder / "store")))
+        keys[stage.name] = key_of(stage, "hall", *inputs, site=site, **parameters)
+        return ArrayHandle(uri="nowhere", kind=stage.name, digest=64 * stage.name[0])
+
+    run_stages(look_up, str(folder), config, ())
+    return keys["refine"]
+
+
+def test_a_refinement_depends_on_the_splat_only_where_views_are_drawn_together(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"photo")
+    (tmp_path / "small.safetensors").write_bytes(b"weights")
+    weights = {"kind": "small", "file": "small.safetensors"}
+    alone = {"refine": {"refiner": {"kind": "controlnet", "weights": weights}}}
+    together = {"refine": {"refiner": {**alone["refine"]["refiner"], "together": {}}}}
+    other = {"refine": {"refiner": {**alone["refine"]["refiner"], "together": {"steps": 5}}}}
+    longer = {"splat": {"iterations": 5}}
+
+    assert refine_key(tmp_path, alone) == refine_key(tmp_path, alone | longer)
+    keys = [refine_key(tmp_path, one) for one in (alone, together, other, together | longer)]
+    assert None not in keys
+    assert len(set(keys)) == 4
+
+
+def test_the_key_of_a_refinement_of_single_views_holds_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"photo")
+    parts = {
+        "stage": "refine",
+        "version": 4,
+        "device": "cpu",
+        "parameter scene": "hall",
+        "parameter sparse": {"kind": "sfm", "digest": 64 * "s"},
+        "parameter views": {"kind": "views", "digest": 64 * "v"},
+        "parameter weights": None,
+        "parameter config": RefineConfig().model_dump(mode="json"),
+    }
+    digest = sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    assert refine_key(tmp_path, {}) == f"refine-{digest}"

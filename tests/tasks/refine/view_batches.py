@@ -1,6 +1,6 @@
 """Batches of made-up views."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import torch
 
@@ -36,3 +36,23 @@ def a_batch(count: int = 1, photos: int = 3, **changes: torch.Tensor) -> ViewBat
         surface_error=flat,
     )
     return replace(batch, **changes)
+
+
+def cropped(views: ViewBatch, height: int, width: int) -> ViewBatch:
+    """The upper left of all."""
+
+    def cut(name: str) -> torch.Tensor:
+        coloured = name in ("render", "warped", "nearest", "swept")
+        rows = (..., slice(height), slice(width))
+        return getattr(views, name)[(*rows, slice(None)) if coloured else rows]
+
+    return ViewBatch(**{field.name: cut(field.name) for field in fields(views)})
+
+
+def one_by_one(views: ViewBatch) -> list[ViewBatch]:
+    return [
+        ViewBatch(
+            **{field.name: getattr(views, field.name)[index : index + 1] for field in fields(views)}
+        )
+        for index in range(len(views.depth))
+    ]

@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from safetensors.torch import save
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
-from view_batches import HEIGHT, WIDTH, a_batch, noise
+from view_batches import HEIGHT, WIDTH, a_batch, cropped, noise
 
 from tasks.errors import InputError
 from tasks.refine.batch import Refinement, ViewBatch
@@ -35,6 +36,8 @@ from tasks.refine.select import refiner_for
 from tasks.refine.weights import find_weights
 
 SHAPE = SmallShape(widths=(8, 16), features=FeaturesConfig(photos=2))
+SIGNALS = np.cumprod(1 - np.linspace(math.sqrt(0.00085), math.sqrt(0.012), 1000) ** 2)
+"""Of Stable Diffusion's schedule."""
 
 
 def disturbed(small: Small) -> Small:
@@ -89,8 +92,7 @@ def test_untrained_it_gives_back_what_it_starts_from(tmp_path: Path) -> None:
     found = refined(file, views)
 
     # The signal after 20 of 1000 of Stable Diffusion's steps, which a velocity of 0 leaves.
-    betas = np.linspace(math.sqrt(0.00085), math.sqrt(0.012), 1000) ** 2
-    kept = math.sqrt(np.prod(1 - betas[:20]))
+    kept = math.sqrt(SIGNALS[19])
     start = reproject(views, SHAPE.features.reproject).image
     np.testing.assert_allclose(found.image, 0.5 + kept * (start - 0.5), atol=1e-5)
 
@@ -170,12 +172,58 @@ def test_without_weights_there_is_no_refiner() -> None:
 
 
 def test_the_denoiser_goes_to_pixels_and_back(file: Path) -> None:
-    views = a_batch(count=2)
+    views = [a_batch(), cropped(a_batch(), 33, 47)]  # which no network takes
+    images = [one.swept[0, 0] for one in views]
     denoise = denoiser_of(small_model(file), views)
-    latents = denoise.encode(views.swept[:, 0])
-    assert latents.shape == (2, 12, HEIGHT // 2, WIDTH // 2)
-    np.testing.assert_allclose(denoise.decode(latents), views.swept[:, 0], atol=1e-6)
-    assert denoise(latents, 500).shape == latents.shape
+    latents = denoise.encode(images)
+    assert latents[0].shape == (12, HEIGHT // 2, WIDTH // 2)
+    for image, found in zip(images, denoise.decode(latents), strict=True):
+        np.testing.assert_allclose(found, image, atol=1e-6)
+
+
+class KnowsVelocity(torch.nn.Module):
+    """A network that knows the clean latents, and answers as it was trained to."""
+
+    dtype = torch.float32
+
+    def __init__(self, clean: torch.Tensor) -> None:
+        super().__init__()
+        self.clean = clean
+
+    def forward(self, noisy: torch.Tensor, timestep: int, **_: Any) -> tuple[torch.Tensor]:
+        # v = sqrt(a) noise - sqrt(1 - a) clean, noisy = sqrt(a) clean + sqrt(1 - a) noise.
+        noise = (noisy - SIGNALS[timestep] ** 0.5 * self.clean) / (1 - SIGNALS[timestep]) ** 0.5
+        velocity = SIGNALS[timestep] ** 0.5 * noise - (1 - SIGNALS[timestep]) ** 0.5 * self.clean
+        return (velocity,)
+
+
+@pytest.mark.parametrize("timestep", [19, 500, 999])
+def test_a_known_velocity_gives_the_clean_latents_behind_any_noise(
+    file: Path, timestep: int
+) -> None:
+    views = a_batch()
+    denoise = denoiser_of(small_model(file), [views])
+    (clean,) = denoise.encode([views.nearest[0]])
+    known = SimpleNamespace(
+        **{name: getattr(denoise.pipeline, name) for name in ("vae", "scheduler", "controlnet")},
+        unet=KnowsVelocity(clean),
+    )
+    drawn = torch.randn(clean.shape, generator=torch.Generator().manual_seed(2))
+    noisy = SIGNALS[timestep] ** 0.5 * clean + (1 - SIGNALS[timestep]) ** 0.5 * drawn
+
+    (found,) = replace(denoise, pipeline=known)([noisy], timestep)
+
+    np.testing.assert_allclose(found, clean, atol=1e-4)
+
+
+def test_each_view_is_denoised_by_what_is_seen_of_itself(file: Path) -> None:
+    model = small_model(file)
+    views = [a_batch(), cropped(a_batch(swept=noise(1, 3, HEIGHT, WIDTH, 3, seed=4)), 32, 48)]
+    denoise = denoiser_of(model, views)
+    latents = denoise.encode([one.render[0] for one in views])
+    for view, one, found in zip(views, latents, denoise(latents, 500), strict=True):
+        (alone,) = denoiser_of(model, [view])([one], 500)
+        np.testing.assert_allclose(found, alone, atol=1e-6)
 
 
 def test_what_is_no_such_file_is_named(tmp_path: Path, file: Path) -> None:

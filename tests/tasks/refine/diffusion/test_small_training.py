@@ -96,11 +96,12 @@ def test_from_noise_alone_it_draws_the_view_better_than_untrained(folder: Path) 
 
     def drawn(file: Path) -> Tensor:
         model = small_model(file)
-        denoise = denoiser_of(model, PAIR.views)
-        noisy = torch.randn(1, 12, 20, 28, generator=torch.Generator().manual_seed(0))
+        denoise = denoiser_of(model, [PAIR.views])
+        noisy = torch.randn(12, 20, 28, generator=torch.Generator().manual_seed(0))
         for level in levels_of(model.pipeline.scheduler, 10):
-            noisy = level.stepped(noisy, denoise(noisy, level.timestep), noisy, 0.0)
-        return denoise.decode(noisy)[0]
+            (clean,) = denoise([noisy], level.timestep)
+            noisy = level.stepped(noisy, clean, noisy, 0.0)
+        return denoise.decode([noisy])[0]
 
     untrained = folder / "untrained.safetensors"
     untrained.write_bytes(small_checkpoint(new_small(CONFIG.shape, seed=CONFIG.seed), data=""))
