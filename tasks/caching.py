@@ -41,7 +41,7 @@ def stage_cache(
         numbers_depend_on_device: cpu and cuda are then cached apart.
     """
 
-    def key(context: TaskRunContext, parameters: dict[str, Any]) -> str:
+    def key(context: TaskRunContext | None, parameters: dict[str, Any]) -> str:
         found = stage_key(name, version, parameters, device_counts=numbers_depend_on_device)
         # Prefect reads the record next, and would unpickle it if the record says so.
         if isinstance(site := parameters.get("site"), Site):

@@ -74,7 +74,7 @@ def test_views_drawn_together_are_looked_at_in_every_step(tmp_path: Path) -> Non
     def seconds(**options: Any) -> float:
         changes = {"kind": "controlnet", "together": options or None}
         config = overridden(
-            SceneConfig(stages=StagesConfig(until="refine"), splat=SplatConfig(max_size=10)),
+            SceneConfig(stages=StagesConfig(until="refine"), splat=SplatConfig(max_size=20)),
             {"refine": {"refiner": changes}},
             where="it",
         )
@@ -82,8 +82,8 @@ def test_views_drawn_together_are_looked_at_in_every_step(tmp_path: Path) -> Non
         assert found is not None
         return found - SECONDS_BESIDE
 
-    assert seconds() == pytest.approx(24 * 100)
-    assert seconds(steps=20, strength=0.5) == pytest.approx(10 * 24 * 100)
+    assert seconds() == pytest.approx(24 * 400)
+    assert seconds(steps=20, strength=0.5) == pytest.approx(10 * 24 * 400)
 
 
 def test_scenes_at_once_share_the_time_but_none_is_faster_than_it_is(tmp_path: Path) -> None:
