@@ -10,7 +10,7 @@ from prefect import flow
 from storage.arrays import Store
 from storage.handles import ArrayHandle
 from tasks.refine.artefact import RefinedViews
-from tasks.refine.config import ControlNet, RefineConfig
+from tasks.refine.config import ControlNet, GateConfig, RefineConfig
 from tasks.refine.diffusion.config import SmallModel
 from tasks.refine.diffusion.small import new_small, small_checkpoint
 from tasks.refine.diffusion.training_config import SmallShape
@@ -89,7 +89,8 @@ def test_views_drawn_together_are_what_distillation_reads(
     sync = SyncConfig(steps=3, fit_iterations=4)
     alone = RefineConfig(refiner=ControlNet(weights=weights, gate=None))
     together = RefineConfig(refiner=ControlNet(weights=weights, gate=None, together=sync))
-    gated = RefineConfig(refiner=ControlNet(weights=weights, gate=0.9, together=sync))
+    gate = GateConfig(least=0.99, full=1.0)
+    gated = RefineConfig(refiner=ControlNet(weights=weights, gate=gate, together=sync))
     found = find_weights(tmp_path, together)
 
     @flow

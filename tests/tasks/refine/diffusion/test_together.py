@@ -14,7 +14,7 @@ from view_batches import HEIGHT, WIDTH, a_batch, cropped, noise
 from tasks.errors import InputError
 from tasks.ingest.source import Source
 from tasks.refine.batch import Refinement, ViewBatch
-from tasks.refine.config import ControlNet, RefineConfig
+from tasks.refine.config import ControlNet, GateConfig, RefineConfig
 from tasks.refine.diffusion.config import SmallModel, StableDiffusion
 from tasks.refine.diffusion.controlnet import model_of
 from tasks.refine.diffusion.model import words
@@ -97,7 +97,7 @@ def drawn(
     *,
     seen: Sequence[ViewBatch] | None = None,
     scene: Scene | None = None,
-    gate: float | None = None,
+    gate: GateConfig | None = None,
     **options: Any,
 ) -> list[Refinement]:
     seen = views() if seen is None else seen
@@ -183,7 +183,7 @@ def test_the_render_stays_where_it_is_sure_and_weighs_nothing(small: Model) -> N
 def test_what_the_photos_contradict_is_rejected(small: Model) -> None:
     seen = views()
     # What a model that has learnt nothing makes of noise.
-    for one, view in zip(drawn(small, seen=seen, gate=0.03), seen, strict=True):
+    for one, view in zip(drawn(small, seen=seen, gate=GateConfig()), seen, strict=True):
         assert one.rejected is not None
         assert one.rejected.tolist() == [True]
         assert torch.equal(one.image, view.render)
