@@ -50,7 +50,8 @@ def gated(views: ViewBatch, refined: Refinement, config: GateConfig) -> Refineme
     taken = shares_taken(before, after, config)
     return Refinement(
         image=torch.lerp(views.render, refined.image, taken[:, None, None, None]),
-        weight=refined.weight * taken[:, None, None],
+        # What is taken in part is as good a target as what is taken in full.
+        weight=torch.where(taken[:, None, None] > 0, refined.weight, 0.0),
         rejected=taken == 0,
     )
 

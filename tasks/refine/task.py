@@ -14,7 +14,7 @@ DRAWING = 0.95
 @task(
     name="refine",
     task_run_name="refine/{scene}",
-    **stage_cache("refine", version=4, numbers_depend_on_device=True),
+    **stage_cache("refine", version=5, numbers_depend_on_device=True),
 )
 def refine_views(
     scene: str,

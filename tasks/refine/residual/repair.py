@@ -38,12 +38,12 @@ def repair(
         half = torch.autocast("cuda", torch.float16, enabled=views.render.is_cuda)
         with half, torch_threads(threads):
             found = network(features) if tile_edge is None else tiled(network, features, tile_edge)
-        fall = (found.render_log_error - found.log_error).clamp_min(0)
+        share = ((found.render_log_error - found.log_error) / SURE).clamp(0, 1)
         return Refinement(
-            image=_taken(views.render, found.image.permute(0, 2, 3, 1), (fall / SURE).clamp_max(1)),
-            # The share of the squared error that is expected to go: nothing where nothing was
-            # repaired, because that would hold a splat where it was rendered from.
-            weight=1 - torch.exp(-2 * fall),
+            image=_taken(views.render, found.image.permute(0, 2, 3, 1), share),
+            # Nothing where nothing was repaired: that would hold a splat where it was rendered
+            # from. But what was counts as much as a photo's pixel, however little better it is.
+            weight=share,
             photos=photos,
         )
 
