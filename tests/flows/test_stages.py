@@ -116,7 +116,7 @@ def test_the_key_of_a_refinement_of_single_views_holds_nothing_else(tmp_path: Pa
     (tmp_path / "a.jpg").write_bytes(b"photo")
     parts = {
         "stage": "refine",
-        "version": 4,
+        "version": 5,
         "device": "cpu",
         "parameter scene": "hall",
         "parameter sparse": {"kind": "sfm", "digest": 64 * "s"},

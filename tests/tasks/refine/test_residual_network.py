@@ -144,7 +144,7 @@ def test_views_of_a_batch_do_not_change_each_other() -> None:
     alone = repair(network, replace(views, **second))
     # The share that is taken is as steep as 20 a unit of what the network says.
     np.testing.assert_allclose(together.image[1], alone.image[0], atol=1e-4)
-    np.testing.assert_allclose(together.weight[1], alone.weight[0], atol=1e-5)
+    np.testing.assert_allclose(together.weight[1], alone.weight[0], atol=1e-3)
 
 
 def test_images_and_weights_stay_in_range() -> None:
