@@ -9,10 +9,10 @@ class DistilConfig(Config):
     """How a splat's optimisation goes on with refined views beside the photos."""
 
     iterations: int = Field(
-        default=600, ge=1, le=1_000_000, description="Steps, a photo or a refined view each."
+        default=1200, ge=1, le=1_000_000, description="Steps, a photo or a refined view each."
     )
     probability: float = Field(
-        default=0.3, ge=0, le=1, description="Of a step to take a refined view, not a photo."
+        default=0.5, ge=0, le=1, description="Of a step to take a refined view, not a photo."
     )
     weight: float = Field(
         default=1.0, ge=0, description="Of a refined view's loss; a photo's has weight 1."
