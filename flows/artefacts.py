@@ -14,6 +14,7 @@ KINDS = {
     "splat": "splat",
     "views": "views",
     "refine": "refined",
+    "control": "control",
     "distil": "distilled",
     "evaluate": "evaluation",
 }

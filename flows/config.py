@@ -19,11 +19,11 @@ from tasks.sfm.config import SfmConfig
 from tasks.splat.config import EveryNth, SplatConfig, TrainOn
 from tasks.views.config import ViewsConfig
 
-Stage = Literal["ingest", "sfm", "splat", "views", "refine", "distil", "evaluate"]
+Stage = Literal["ingest", "sfm", "splat", "views", "refine", "control", "distil", "evaluate"]
 """In the order in which they run."""
 
-NEEDS: Mapping[Stage, Stage] = {"refine": "views", "distil": "refine"}
-"""Stages that cannot run where another is left out."""
+NEEDS: Mapping[Stage, Stage] = {"refine": "views", "control": "refine", "distil": "control"}
+"""Stages that are of no use where another is left out."""
 
 
 class StagesConfig(Config):

@@ -81,6 +81,7 @@ WORK: Mapping[Stage, Callable[[int, SceneConfig], float]] = {
     "refine": lambda photos, config: (
         config.views.count * _fitted_pixels(config) * _looks_at_views(config)
     ),
+    "control": lambda photos, config: config.distil.iterations * _fitted_pixels(config),
     "distil": lambda photos, config: config.distil.iterations * _fitted_pixels(config),
     "evaluate": lambda photos, config: photos * _fitted_pixels(config),
 }
@@ -92,7 +93,8 @@ SECONDS_ON_TWO_CORES: Mapping[Stage, float] = {
     "splat": 1e-7,
     "views": 1.3e-6,
     "refine": 9e-7,
-    "distil": 2.8e-7,
+    "control": 1.4e-7,
+    "distil": 1.4e-7,
     "evaluate": 7e-7,
 }
 """For one unit of work."""
@@ -243,7 +245,7 @@ def _size(scene: _Scene) -> int:
         held_out = scene.photos - len(config.split.photos)
     return round(
         scene.photos * photo * BYTES_OF_PHOTO
-        + splat * (runs("splat") + 2 * runs("distil"))
+        + splat * (runs("splat") + runs("control") + runs("distil"))
         + config.views.count * fitted * BYTES_OF_VIEW * runs("views")
         + held_out * photo * BYTES_OF_SCORED * runs("evaluate")
     )

@@ -26,7 +26,7 @@ from flows.worker import end_with_worker, is_retry, show_life
 from storage.errors import UnseenError
 from storage.handles import ArrayHandle
 from storage.metrics import write_rows
-from tasks.distil.task import distil_views
+from tasks.distil.task import distil_views, fit_control
 from tasks.errors import TimeLimitError
 from tasks.evaluate.task import evaluate_scene
 from tasks.ingest.confine import files_inside
@@ -149,13 +149,25 @@ def run_stages(
                 weights=weights,
                 config=config.refine,
             )
+    if runs("control"):
+        made["control"] = stages(
+            fit_control,
+            made["sparse"],
+            made["splat"],
+            splat_config=config.splat,
+            config=config.distil.control,
+        )
     if runs("distil"):
-        inputs = (made[name] for name in ("sparse", "splat", "views", "refined"))
+        inputs = (made[name] for name in ("sparse", "splat", "views", "refined", "control"))
         made["distilled"] = stages(
             distil_views, *inputs, splat_config=config.splat, config=config.distil
         )
     if runs("evaluate"):
-        inputs = (made[name] for name in ("photos", "sparse", "splat", "distilled") if name in made)
+        inputs = (
+            made[name]
+            for name in ("photos", "sparse", "splat", "control", "distilled")
+            if name in made
+        )
         made["evaluation"] = stages(
             evaluate_scene,
             *inputs,

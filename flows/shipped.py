@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 from storage.handles import ArrayHandle
-from tasks.distil.artefact import read_gaussians as read_distilled
 from tasks.gaussians import Gaussians
 from tasks.splat.artefact import read_gaussians
 
@@ -14,6 +13,7 @@ def shipped_splat(artefacts: Mapping[str, ArrayHandle]) -> Gaussians:
     Args:
         artefacts: of a scene that has finished the stage splat, by stage.
     """
-    if "distil" in artefacts:
-        return read_distilled(artefacts["distil"], "shipped")
-    return read_gaussians(artefacts["splat"])
+    stage = "splat"
+    if distilled := artefacts.get("distil"):
+        stage = "control" if distilled.attributes["shipped"] == "control" else "distil"
+    return read_gaussians(artefacts[stage])

@@ -28,12 +28,10 @@ def rows_of(artefacts: Artefacts) -> dict[str, list[Row]]:
 
 
 def _curves(artefacts: Artefacts) -> Iterator[Row]:
-    curves = [("splat", "splat", ""), ("distilled", "control", "control_")]
-    curves.append(("distilled", "distil", "distilled_"))
-    for artefact, stage, prefix in curves:
+    for artefact, stage in (("splat", "splat"), ("control", "control"), ("distilled", "distil")):
         if artefact in artefacts:
             names = ("iteration", "loss", "gaussians", "held_out_psnr_db")
-            stored = [artefacts[artefact].array(f"{prefix}curve_{name}").tolist() for name in names]
+            stored = [artefacts[artefact].array(f"curve_{name}").tolist() for name in names]
             for point in zip(*stored, strict=True):
                 row = {"stage": stage, **dict(zip(names, point, strict=True))}
                 yield {name: None if value != value else value for name, value in row.items()}

@@ -1,50 +1,33 @@
-"""How a continued splat lies in the store, and how later stages read it.
+"""What a distilled splat's artefact says beside the splat.
 
-Arrays: those of a splat (see :mod:`tasks.splat.artefact`), twice: with the prefixes ``control_``
-and ``distilled_``.
+Arrays: those of a splat (see :mod:`tasks.splat.artefact`). The control is such an artefact too.
 """
 
-from collections.abc import Iterator
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any
 
-from storage.arrays import NamedArray
-from storage.handles import ArrayHandle
-from tasks.distil.distil import Distilled
-from tasks.gaussians import Gaussians
-from tasks.splat.artefact import arrays_of as arrays_of_splat
-from tasks.splat.artefact import read_gaussians as read_splat
+from tasks.distil.distil import Choice
+from tasks.splat.optimise import Fitted
 
 
-def arrays_of(found: Distilled) -> Iterator[NamedArray]:
-    yield from arrays_of_splat(found.control, prefix="control_")
-    yield from arrays_of_splat(found.distilled, prefix="distilled_")
-
-
-def attributes_of(found: Distilled, *, refined_views: int, guard: list[str]) -> dict[str, Any]:
+def attributes_of(
+    distilled: Fitted, choice: Choice, *, refined_views: int, guard: Sequence[str]
+) -> dict[str, Any]:
     """What the arrays do not say, JSON-able.
 
     Args:
         guard: names of the guard photos, in the order of their scores.
     """
     return {
-        "shipped": found.shipped,
-        "backdrop": found.control.gaussians.backdrop,
+        "shipped": choice.shipped,
+        "backdrop": distilled.gaussians.backdrop,
         "refined_views": refined_views,
-        "control_gaussians": len(found.control.gaussians),
-        "distilled_gaussians": len(found.distilled.gaussians),
+        "gaussians": len(distilled.gaussians),
         "guarded": bool(guard),
         "guard": [
             {"view": name, "control_psnr_db": control, "distilled_psnr_db": distilled}
             for name, control, distilled in zip(
-                guard, found.control_guard_psnr_db, found.distilled_guard_psnr_db, strict=True
+                guard, choice.control_psnr_db, choice.distilled_psnr_db, strict=True
             )
         ],
     }
-
-
-def read_gaussians(
-    stored: ArrayHandle, which: Literal["control", "distilled", "shipped"] = "shipped"
-) -> Gaussians:
-    """The Gaussians of one of the two splats; ``shipped`` is the one that the guard chose."""
-    chosen = stored.attributes["shipped"] if which == "shipped" else which
-    return read_splat(stored, prefix=f"{chosen}_")

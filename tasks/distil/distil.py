@@ -1,6 +1,6 @@
-"""Optimisation of a splat continued with refined views, beside a control that goes on without."""
+"""A splat's optimisation continued: with refined views, and without, as their control."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float32
 
 from tasks.cameras import Cameras
-from tasks.distil.config import DistilConfig
+from tasks.distil.config import ControlConfig, DistilConfig
 from tasks.gaussians import Gaussians
 from tasks.site import Device, Progress, no_progress
 from tasks.splat.backdrop import behind
@@ -46,58 +46,112 @@ class RefinedTarget:
     """How far each pixel may be trusted, 0..1."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Distilled:
-    """Two continuations of one splat, of equal length, and the better by the guard photos."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """The better of two continuations by the guard photos."""
 
-    control: Fitted
-    """Went on with the photos alone."""
-    distilled: Fitted
-    """Went on with photos and refined views."""
-    control_guard_psnr_db: tuple[float, ...]
+    control_psnr_db: tuple[float, ...]
     """On each guard photo."""
-    distilled_guard_psnr_db: tuple[float, ...]
+    distilled_psnr_db: tuple[float, ...]
+    """On each guard photo."""
     shipped: Shipped
+
+
+def fit_on(
+    base: Gaussians,
+    training: SizedPhotos,
+    splat_config: SplatConfig,
+    config: ControlConfig,
+    *,
+    device: Device = "cpu",
+    progress: Progress = no_progress,
+    checkpoints: Checkpoints[DescentState] = NO_CHECKPOINTS,
+) -> Fitted:
+    """Continue a splat with its photos alone: the control of what refined views are worth.
+
+    Args:
+        base: the splat, fitted to ``training``.
+        training: the photos it was fitted to, at that size.
+        splat_config: how the splat was fitted; its loss is kept.
+        checkpoints: of these very arguments.
+
+    Raises:
+        MachineError: the optimisation diverged.
+    """
+    photos = _photos(base, training, device)
+    return descend(
+        base,
+        (Step(views=(photos[turn],), sh_degree=base.sh_degree) for turn in _turns(photos, config)),
+        _descent(training, splat_config, config),
+        device=device,
+        progress=progress,
+        checkpoints=checkpoints,
+    )
 
 
 def distil(
     base: Gaussians,
     training: SizedPhotos,
-    guard: SizedPhotos,
     refined: Sequence[RefinedTarget],
     splat_config: SplatConfig,
     config: DistilConfig,
     *,
     device: Device = "cpu",
     progress: Progress = no_progress,
-    checkpoints: Callable[[str], Checkpoints[DescentState]] = lambda part: NO_CHECKPOINTS,
-) -> Distilled:
-    """Continue a splat twice, with refined views and without, and choose by the guard photos.
+    checkpoints: Checkpoints[DescentState] = NO_CHECKPOINTS,
+) -> Fitted:
+    """Continue a splat with refined views beside its photos.
 
-    Both take the photos in the same order; with refined views, some photos' turns go to them.
+    The photos come in the same order as in :func:`fit_on`; some of their turns go to refined views.
 
     Args:
-        base: the splat, fitted to ``training``.
-        training: the photos it was fitted to, at that size.
-        guard: photos that it was not fitted to; may be none, and then nothing guards.
-        refined: may be none: both continuations are then the same, and the control ships.
-        splat_config: how the splat was fitted; its loss is kept.
-        checkpoints: of these very arguments, by the name of the continuation.
+        refined: may be none: it is then the control once more.
 
-    Raises:
-        MachineError: the optimisation diverged.
-
-    Source of mixing refined views in by chance and weight: Wu et al., Difix3D+, CVPR 2025.
+    The others, and what is raised, are those of :func:`fit_on`. Source of mixing refined views in
+    by chance and weight: Wu et al., Difix3D+, CVPR 2025.
     """
-    photos = views_of(
+    photos = _photos(base, training, device)
+    targets = [_view(target, base, config, device) for target in refined]
+    return descend(
+        base,
+        _steps(photos, targets, base.sh_degree, config),
+        _descent(training, splat_config, config),
+        device=device,
+        progress=progress,
+        checkpoints=checkpoints,
+    )
+
+
+def choose(
+    control: Gaussians, distilled: Gaussians, guard: SizedPhotos, *, device: Device = "cpu"
+) -> Choice:
+    """The distilled splat, unless the control shows the guard photos better.
+
+    Args:
+        guard: photos that neither was fitted to; may be none, and then nothing guards.
+    """
+    control_psnr_db = psnr_db_on(control, guard, device)
+    distilled_psnr_db = psnr_db_on(distilled, guard, device)
+    better = sum(distilled_psnr_db) >= sum(control_psnr_db)
+    return Choice(
+        control_psnr_db=control_psnr_db,
+        distilled_psnr_db=distilled_psnr_db,
+        shipped="distilled" if better else "control",
+    )
+
+
+def _photos(base: Gaussians, training: SizedPhotos, device: Device) -> list[View]:
+    return views_of(
         training.photos,
         training.cameras,
         weights=training.weights,
         background=base.background,
         device=device,
     )
-    targets = [_view(target, base, config, device) for target in refined]
-    descent = Descent(
+
+
+def _descent(training: SizedPhotos, splat_config: SplatConfig, config: ControlConfig) -> Descent:
+    return Descent(
         iterations=config.iterations,
         extent=scene_extent(training.cameras),
         densify=splat_config.densify.model_copy(update={"start": 0}) if config.densify else None,
@@ -112,36 +166,15 @@ def distil(
         seed=config.seed,
     )
 
-    def continued(which: Shipped, targets: list[View], done: float, doing: str) -> Fitted:
-        return descend(
-            base,
-            _steps(photos, targets, base.sh_degree, config),
-            descent,
-            device=device,
-            progress=lambda share, what: progress(done + share / 2, f"{doing}, {what}"),
-            checkpoints=checkpoints(which),
-        )
 
-    control = continued("control", [], 0.0, "photos alone")
-    distilled = continued("distilled", targets, 0.5, "with refined views") if targets else control
-    control_psnr_db = psnr_db_on(control.gaussians, guard, device)
-    distilled_psnr_db = psnr_db_on(distilled.gaussians, guard, device)
-    progress(1.0, f"continued with {len(targets)} refined views")
-    return Distilled(
-        control=control,
-        distilled=distilled,
-        control_guard_psnr_db=control_psnr_db,
-        distilled_guard_psnr_db=distilled_psnr_db,
-        shipped="distilled"
-        if targets and sum(distilled_psnr_db) >= sum(control_psnr_db)
-        else "control",
-    )
+def _turns(photos: Sequence[View], config: ControlConfig) -> Iterator[int]:
+    return photo_order(len(photos), config.seed)
 
 
 def _steps(
     photos: Sequence[View], targets: Sequence[View], sh_degree: int, config: DistilConfig
 ) -> Iterator[Step]:
-    photo = photo_order(len(photos), config.seed)
+    photo = _turns(photos, config)
     target = photo_order(len(targets), config.seed + 1)
     dice = np.random.default_rng([config.seed, 2])
     while True:

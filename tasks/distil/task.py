@@ -1,16 +1,56 @@
+"""A splat fitted on, in two stages: with photos alone, and with refined views beside them."""
+
 from prefect import task
 
 from storage.handles import ArrayHandle
 from tasks.caching import running_stage_key, stage_cache, stage_progress
-from tasks.distil.config import DistilConfig
+from tasks.distil.config import ControlConfig, DistilConfig
 from tasks.site import Site
 from tasks.splat.config import SplatConfig
+
+# Imports of the stages are late: they take seconds, and a recalled stage needs none of it.
+
+
+@task(
+    name="control",
+    task_run_name="control/{scene}",
+    **stage_cache("control", version=1, numbers_depend_on_device=True),
+)
+def fit_control(
+    scene: str,
+    sparse: ArrayHandle,
+    splat: ArrayHandle,
+    *,
+    splat_config: SplatConfig,
+    config: ControlConfig,
+    site: Site,
+) -> ArrayHandle:
+    """See :func:`tasks.distil.distil.fit_on`."""
+    from tasks.distil.distil import fit_on
+    from tasks.distil.photos import photos_of
+    from tasks.splat.artefact import arrays_of, read_gaussians
+    from tasks.splat.checkpoints import DescentState, checkpoints_of
+    from tasks.threads import limit_threads
+
+    limit_threads(site.threads)
+    with checkpoints_of(site, running_stage_key(), DescentState) as checkpoints:
+        fitted = fit_on(
+            read_gaussians(splat),
+            photos_of(sparse, splat, "training"),
+            splat_config,
+            config,
+            device=site.device,
+            progress=stage_progress("control"),
+            checkpoints=checkpoints("control"),
+        )
+        attributes = {"backdrop": fitted.gaussians.backdrop, "gaussians": len(fitted.gaussians)}
+        return site.store.commit(scene, "control", arrays_of(fitted), attributes)
 
 
 @task(
     name="distil",
     task_run_name="distil/{scene}",
-    **stage_cache("distil", version=3, numbers_depend_on_device=True),
+    **stage_cache("distil", version=4, numbers_depend_on_device=True),
 )
 def distil_views(
     scene: str,
@@ -18,41 +58,28 @@ def distil_views(
     splat: ArrayHandle,
     views: ArrayHandle,
     refined: ArrayHandle,
+    control: ArrayHandle,
     *,
     splat_config: SplatConfig,
     config: DistilConfig,
     site: Site,
 ) -> ArrayHandle:
-    """See :func:`tasks.distil.distil.distil`."""
-    # Late: seconds to import, and a recalled stage needs none of it.
-    from tasks.distil.artefact import arrays_of, attributes_of
-    from tasks.distil.distil import RefinedTarget, distil
+    """See :func:`tasks.distil.distil.distil`, and :func:`tasks.distil.distil.choose`."""
+    from tasks.distil.artefact import attributes_of
+    from tasks.distil.distil import RefinedTarget, choose, distil
+    from tasks.distil.photos import photos_of
     from tasks.refine.artefact import RefinedViews
-    from tasks.sfm.artefact import Sparse
-    from tasks.splat.artefact import read_gaussians
+    from tasks.splat.artefact import arrays_of, read_gaussians
     from tasks.splat.checkpoints import DescentState, checkpoints_of
-    from tasks.splat.sized_photos import sized_photos
     from tasks.threads import limit_threads
     from tasks.views.artefact import NovelViews
 
     limit_threads(site.threads)
-    stored, names = Sparse(sparse), splat.attributes
-    training, guard = (
-        sized_photos(
-            stored.cameras,
-            stored.photos,
-            stored.cameras.indices_of(names[side]),
-            names["longest_edge"],
-            masks=stored.masks,
-        )
-        for side in ("training", "guard")
-    )
     cameras, made = NovelViews(views).cameras, RefinedViews(refined)
     with checkpoints_of(site, running_stage_key(), DescentState) as checkpoints:
-        found = distil(
+        fitted = distil(
             read_gaussians(splat),
-            training,
-            guard,
+            photos_of(sparse, splat, "training"),
             [
                 RefinedTarget(
                     camera=cameras.select([index]),
@@ -65,7 +92,11 @@ def distil_views(
             config,
             device=site.device,
             progress=stage_progress("distil"),
-            checkpoints=checkpoints,
+            checkpoints=checkpoints("distilled"),
         )
-        attributes = attributes_of(found, refined_views=len(cameras), guard=names["guard"])
-        return site.store.commit(scene, "distilled", arrays_of(found), attributes)
+        guard = photos_of(sparse, splat, "guard")
+        choice = choose(read_gaussians(control), fitted.gaussians, guard, device=site.device)
+        attributes = attributes_of(
+            fitted, choice, refined_views=len(cameras), guard=guard.cameras.names
+        )
+        return site.store.commit(scene, "distilled", arrays_of(fitted), attributes)

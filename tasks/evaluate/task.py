@@ -11,13 +11,14 @@ from tasks.views.config import ViewsConfig
 @task(
     name="evaluate",
     task_run_name="evaluate/{scene}",
-    **stage_cache("evaluate", version=3, numbers_depend_on_device=True),
+    **stage_cache("evaluate", version=4, numbers_depend_on_device=True),
 )
 def evaluate_scene(
     scene: str,
     photos: ArrayHandle,
     sparse: ArrayHandle,
     splat: ArrayHandle,
+    control: ArrayHandle | None = None,
     distilled: ArrayHandle | None = None,
     *,
     views: ViewsConfig | None,
@@ -28,13 +29,12 @@ def evaluate_scene(
     """See :mod:`tasks.evaluate.artefact`.
 
     Args:
-        distilled: absent where that stage did not run.
+        control, distilled: absent where these stages did not run.
         views: absent where that stage is off; its confidence is then not scored.
         refine: absent where that stage is off.
         weights: of its refiner; None where it has learnt nothing.
     """
     # Late: seconds to import, and a recalled stage needs none of it.
-    from tasks.distil.artefact import read_gaussians as read_distilled
     from tasks.evaluate.artefact import EvaluationContent
     from tasks.evaluate.repair import repair_with
     from tasks.ingest.artefact import Photos
@@ -46,9 +46,9 @@ def evaluate_scene(
     stored = Sparse(sparse)
     gaussians = read_gaussians(splat)
     splats = {"splat": gaussians}
-    if distilled is not None:
-        splats["control"] = read_distilled(distilled, "control")
-        splats["distil"] = read_distilled(distilled, "distilled")
+    for stage, fitted_on in (("control", control), ("distil", distilled)):
+        if fitted_on is not None:
+            splats[stage] = read_gaussians(fitted_on)
     training = splat.attributes["training"]
     longest_edge = splat.attributes["longest_edge"]
     repair = None

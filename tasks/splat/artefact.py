@@ -14,7 +14,7 @@ from tasks.splat.optimise import Fitted
 from tasks.splat.pose_corrections import sizes_of
 
 
-def arrays_of(fitted: Fitted, *, prefix: str = "") -> Iterator[NamedArray]:
+def arrays_of(fitted: Fitted) -> Iterator[NamedArray]:
     """The parameters of the Gaussians, and the training curve; its scores are NaN but for some.
 
     If they were fitted, ``photo_colours`` and ``photo_moves`` too, of the training photos.
@@ -31,15 +31,13 @@ def arrays_of(fitted: Fitted, *, prefix: str = "") -> Iterator[NamedArray]:
         ("curve_gaussians", curve.gaussians, ("curve_point",)),
         ("curve_held_out_psnr_db", curve.score, ("curve_point",)),
     ):
-        # Splats of different sizes may lie in one group, where a dimension has one length.
-        own = tuple(prefix + dim if dim in ("gaussian", "curve_point") else dim for dim in dims)
-        yield NamedArray(name=prefix + name, values=values, dims=own)
+        yield NamedArray(name=name, values=values, dims=dims)
     if photos.colours is not None:
         dims = ("training_photo", "channel", "rgb1")
-        yield NamedArray(name=prefix + "photo_colours", values=photos.colours, dims=dims)
+        yield NamedArray(name="photo_colours", values=photos.colours, dims=dims)
     if photos.moves is not None:
         dims = ("training_photo", "rotation_shift")
-        yield NamedArray(name=prefix + "photo_moves", values=photos.moves, dims=dims)
+        yield NamedArray(name="photo_moves", values=photos.moves, dims=dims)
 
 
 def attributes_of(splat: Splat) -> dict[str, Any]:
@@ -59,7 +57,7 @@ def attributes_of(splat: Splat) -> dict[str, Any]:
     }
 
 
-def read_gaussians(stored: ArrayHandle, *, prefix: str = "") -> Gaussians:
+def read_gaussians(stored: ArrayHandle) -> Gaussians:
     """The Gaussians of a stored splat."""
-    tensors = {name: torch.from_numpy(stored.array(prefix + name)) for name in TENSORS}
+    tensors = {name: torch.from_numpy(stored.array(name)) for name in TENSORS}
     return Gaussians(**tensors, backdrop=stored.attributes["backdrop"])

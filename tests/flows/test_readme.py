@@ -88,7 +88,7 @@ def test_the_commands_in_their_order_on_a_small_dataset(
     store = Store(root=str(tmp_path / "unseen-store"))
     rows = read_table(store, "scenes").set_index("run")
     assert rows["state"].tolist() == ["completed", "completed"]
-    assert sorted(rows["stages_cached"]) == [0, 7]  # the second run computed nothing
+    assert sorted(rows["stages_cached"]) == [0, 8]  # the second run computed nothing
     assert "| attic | completed |" in (tmp_path / "report.md").read_text(encoding="utf-8")
     assert_what_comes_out(tmp_path)
 
@@ -97,7 +97,7 @@ def assert_what_comes_out(root: Path) -> None:
     """The table of the store's folders, and the snippet that reads it."""
     documented = re.findall(r"^\| `([^|]*)` \|", README, re.MULTILINE)
     store = root / "unseen-store"
-    kinds = ("photos", "sparse", "splat", "views", "refined", "distilled", "evaluation")
+    kinds = ("photos", "sparse", "splat", "views", "refined", "control", "distilled", "evaluation")
     for kind in kinds:
         assert len(list((store / "scenes" / "attic" / kind).glob("*.zarr"))) == 1
         assert f"`{kind}`" in README or kind == "photos"

@@ -45,10 +45,9 @@ def test_without_distillation_the_fitted_splat_ships(artefacts: dict[str, ArrayH
 def test_after_distillation_the_guard_has_chosen(
     artefacts: dict[str, ArrayHandle], tmp_path: Path, shipped: str, count: int
 ) -> None:
-    arrays = [
-        *arrays_of(fitted(2), prefix="control_"),
-        *arrays_of(fitted(3), prefix="distilled_"),
-    ]
-    store = Store(root=str(tmp_path))
-    distilled = store.commit("attic", "distilled", arrays, {"shipped": shipped, "backdrop": 0})
-    assert len(shipped_splat({**artefacts, "distil": distilled})) == count
+    store, plain = Store(root=str(tmp_path)), {"backdrop": 0}
+    control = store.commit("attic", "control", arrays_of(fitted(2)), plain)
+    distilled = store.commit(
+        "attic", "distilled", arrays_of(fitted(3)), {"shipped": shipped, **plain}
+    )
+    assert len(shipped_splat({**artefacts, "control": control, "distil": distilled})) == count

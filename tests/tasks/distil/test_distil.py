@@ -1,6 +1,6 @@
 """Distillation on a scene whose true views are formulas, so that perfect refined views exist."""
 
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +11,15 @@ from painted_plane import DISTANCE, FOCAL, HEIGHT, WIDTH, Photographed, paint, p
 from storage.arrays import Store
 from storage.checkpoints import Checkpoint
 from tasks.cameras import Cameras
-from tasks.distil.artefact import arrays_of, attributes_of, read_gaussians
+from tasks.distil.artefact import attributes_of
 from tasks.distil.config import DistilConfig
-from tasks.distil.distil import Distilled, RefinedTarget, distil
+from tasks.distil.distil import Choice, RefinedTarget, choose, distil, fit_on
 from tasks.gaussians import Gaussians
+from tasks.splat.artefact import arrays_of, read_gaussians
 from tasks.splat.checkpoints import DescentState, StoredCheckpoints
 from tasks.splat.config import Default, SplatConfig, TrainOn
 from tasks.splat.fit import SizedPhotos, fit, sized_photos
+from tasks.splat.optimise import Fitted
 from tasks.splat.render import render
 
 SPLAT = SplatConfig(
@@ -86,20 +88,30 @@ def photos_of(scene: Photographed, chosen: tuple[int, ...]) -> SizedPhotos:
     return sized_photos(scene.cameras, scene.photos, chosen, WIDTH)
 
 
-def distilled(
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Both:
+    control: Fitted
+    distilled: Fitted
+    choice: Choice
+
+
+def continued(
     scene: Photographed,
     base: Gaussians,
     refined: list[RefinedTarget],
     config: DistilConfig = CONFIG,
     guard: tuple[int, ...] = GUARD,
-) -> Distilled:
+) -> Both:
     training = photos_of(scene, TRAINING)
-    return distil(base, training, photos_of(scene, guard), refined, SPLAT, config)
+    control = fit_on(base, training, SPLAT, config.control)
+    distilled = distil(base, training, refined, SPLAT, config)
+    choice = choose(control.gaussians, distilled.gaussians, photos_of(scene, guard))
+    return Both(control=control, distilled=distilled, choice=choice)
 
 
 @pytest.fixture(scope="module")
-def found(scene: Photographed, base: Gaussians) -> Distilled:
-    return distilled(scene, base, targets())
+def found(scene: Photographed, base: Gaussians) -> Both:
+    return continued(scene, base, targets())
 
 
 @pytest.mark.parametrize("blend", [False, True])
@@ -107,46 +119,34 @@ def test_true_views_make_the_splat_better_where_no_photo_was(
     scene: Photographed, base: Gaussians, blend: bool
 ) -> None:
     config = CONFIG.model_copy(update={"confidence_blend": blend})
-    found = distilled(scene, base, targets(), config)
-    assert found.shipped == "distilled"
-    assert np.mean(found.distilled_guard_psnr_db) > np.mean(found.control_guard_psnr_db)
+    found = continued(scene, base, targets(), config)
+    assert found.choice.shipped == "distilled"
+    assert np.mean(found.choice.distilled_psnr_db) > np.mean(found.choice.control_psnr_db)
     for x in (-0.27, 0.17):
         assert error(found.distilled.gaussians, x) < 0.9 * error(found.control.gaussians, x)
 
 
 def test_the_guard_keeps_bad_views_out(scene: Photographed, base: Gaussians) -> None:
-    found = distilled(scene, base, targets(noise_at))
-    assert found.shipped == "control"
-    assert found.distilled_guard_psnr_db[0] < found.control_guard_psnr_db[0]
+    found = continued(scene, base, targets(noise_at))
+    assert found.choice.shipped == "control"
+    assert found.choice.distilled_psnr_db[0] < found.choice.control_psnr_db[0]
 
 
 def test_without_guard_photos_the_distilled_ships(scene: Photographed, base: Gaussians) -> None:
-    found = distilled(scene, base, targets(noise_at), guard=())
-    assert found.shipped == "distilled"
-    assert found.control_guard_psnr_db == found.distilled_guard_psnr_db == ()
+    found = continued(scene, base, targets(noise_at), guard=())
+    assert found.choice.shipped == "distilled"
+    assert found.choice.control_psnr_db == found.choice.distilled_psnr_db == ()
 
 
-def test_without_refined_views_the_control_is_all_there_is(
+def test_without_refined_views_it_is_the_control_once_more(
     scene: Photographed, base: Gaussians
 ) -> None:
-    found = distilled(scene, base, [], guard=())
-    assert found.shipped == "control"
+    found = continued(scene, base, [])
     assert equal(found.control.gaussians, found.distilled.gaussians)
 
 
-def test_refined_views_and_guard_photos_do_not_touch_the_control(
-    scene: Photographed, base: Gaussians, found: Distilled
-) -> None:
-    other = distilled(scene, base, targets(noise_at), guard=(3, 5))
-    assert equal(found.control.gaussians, other.control.gaussians)
+def test_both_take_as_many_steps(found: Both) -> None:
     assert found.control.curve.iteration[-1] == found.distilled.curve.iteration[-1] == 100
-
-
-def test_guard_photos_change_neither_splat(
-    scene: Photographed, base: Gaussians, found: Distilled
-) -> None:
-    other = distilled(scene, base, targets(), guard=())
-    assert equal(found.distilled.gaussians, other.distilled.gaussians)
 
 
 @pytest.mark.parametrize("blend", [False, True])
@@ -154,31 +154,29 @@ def test_pixels_without_trust_lend_nothing(
     scene: Photographed, base: Gaussians, blend: bool
 ) -> None:
     config = CONFIG.model_copy(update={"confidence_blend": blend})
-    one = distilled(scene, base, targets(truth_at, weight=0.0), config)
-    other = distilled(scene, base, targets(noise_at, weight=0.0), config)
+    one = continued(scene, base, targets(truth_at, weight=0.0), config)
+    other = continued(scene, base, targets(noise_at, weight=0.0), config)
     assert equal(one.distilled.gaussians, other.distilled.gaussians)
 
 
 def test_with_probability_0_both_are_the_same(scene: Photographed, base: Gaussians) -> None:
-    found = distilled(scene, base, targets(), CONFIG.model_copy(update={"probability": 0.0}))
+    found = continued(scene, base, targets(), CONFIG.model_copy(update={"probability": 0.0}))
     assert equal(found.control.gaussians, found.distilled.gaussians)
-    assert found.shipped == "distilled"  # no worse
+    assert found.choice.shipped == "distilled"  # no worse
 
 
 def test_gaussians_multiply_only_if_the_config_says_so(
-    scene: Photographed, base: Gaussians, found: Distilled
+    scene: Photographed, base: Gaussians, found: Both
 ) -> None:
     assert len(found.control.gaussians) == len(found.distilled.gaussians) == len(base)
     config = CONFIG.model_copy(update={"densify": True, "iterations": 120})
-    growing = distilled(scene, base, targets(), config)
+    growing = continued(scene, base, targets(), config)
     assert len(growing.control.gaussians) > len(base)
     assert len(growing.distilled.gaussians) > len(base)
 
 
-def test_equal_input_gives_equal_bits(
-    scene: Photographed, base: Gaussians, found: Distilled
-) -> None:
-    again = distilled(scene, base, targets())
+def test_equal_input_gives_equal_bits(scene: Photographed, base: Gaussians, found: Both) -> None:
+    again = continued(scene, base, targets())
     assert equal(found.distilled.gaussians, again.distilled.gaussians)
 
 
@@ -186,83 +184,66 @@ def test_guard_scores_are_psnr_of_the_used_pixels(scene: Photographed, base: Gau
     mask = np.zeros((HEIGHT, WIDTH), dtype=bool)
     mask[10:30, 5:50] = True
     guard = sized_photos(scene.cameras, scene.photos, GUARD, WIDTH, masks=[mask] * 8)
-    found = distil(base, photos_of(scene, TRAINING), guard, [], SPLAT, CONFIG)
-    shown = render(found.control.gaussians, scene.cameras, GUARD[0]).rgb.clamp(0, 1).double()
+    (found,) = choose(base, base, guard).control_psnr_db
+    shown = render(base, scene.cameras, GUARD[0]).rgb.clamp(0, 1).double()
     squared = (shown.numpy() - scene.photos[GUARD[0]] / 255.0)[mask] ** 2
-    assert found.control_guard_psnr_db[0] == pytest.approx(-10 * np.log10(squared.mean()), abs=1e-3)
+    assert found == pytest.approx(-10 * np.log10(squared.mean()), abs=1e-3)
 
 
-def test_the_store_gives_back_both_splats_and_the_choice(tmp_path: Path, found: Distilled) -> None:
-    attributes = attributes_of(found, refined_views=len(PLACES), guard=["4.png"])
-    handle = Store(root=str(tmp_path)).commit("plane", "distilled", arrays_of(found), attributes)
-
-    assert equal(read_gaussians(handle, "control"), found.control.gaussians)
-    assert equal(read_gaussians(handle, "distilled"), found.distilled.gaussians)
-    assert equal(read_gaussians(handle, "shipped"), found.distilled.gaussians)
-    assert handle.attributes["guard"][0]["view"] == "4.png"
-    assert handle.attributes["refined_views"] == 6
-    np.testing.assert_array_equal(handle.array("control_curve_loss"), found.control.curve.loss)
-
-
-def test_progress_covers_both(scene: Photographed, base: Gaussians) -> None:
-    shares: list[float] = []
-    distil(
-        base,
-        photos_of(scene, TRAINING),
-        photos_of(scene, ()),
-        targets(),
-        SPLAT,
-        CONFIG,
-        progress=lambda share, doing: shares.append(share),
+def test_the_store_gives_back_the_splat_and_the_choice(tmp_path: Path, found: Both) -> None:
+    attributes = attributes_of(
+        found.distilled, found.choice, refined_views=len(PLACES), guard=["4.png"]
     )
-    assert shares == sorted(shares)
-    assert shares[-1] == 1.0
+    arrays = arrays_of(found.distilled)
+    handle = Store(root=str(tmp_path)).commit("plane", "distilled", arrays, attributes)
+
+    assert equal(read_gaussians(handle), found.distilled.gaussians)
+    assert handle.attributes["shipped"] == "distilled"
+    assert handle.attributes["guard"] == [
+        {
+            "view": "4.png",
+            "control_psnr_db": found.choice.control_psnr_db[0],
+            "distilled_psnr_db": found.choice.distilled_psnr_db[0],
+        }
+    ]
+    assert handle.attributes["refined_views"] == 6
 
 
-@pytest.mark.parametrize(
-    ("which", "iteration"), [("control", 60), ("distilled", 30), ("distilled", 100)]
-)
+@pytest.mark.parametrize("which", ["control", "distilled"])
+@pytest.mark.parametrize("iteration", [30, 100])
 def test_either_continuation_goes_on_after_a_break_to_the_same_bits(
-    tmp_path: Path,
-    scene: Photographed,
-    base: Gaussians,
-    found: Distilled,
-    which: str,
-    iteration: int,
+    tmp_path: Path, scene: Photographed, base: Gaussians, found: Both, which: str, iteration: int
 ) -> None:
     class CutOffError(Exception):
         pass
 
-    class Cut(StoredCheckpoints):
+    class Cut(StoredCheckpoints[DescentState]):
         def due(self) -> bool:
             return True
 
         def save(self, state: DescentState) -> None:
             super().save(state)
-            if self.place.key == which and state.iteration == iteration:
+            if state.iteration == iteration:
                 raise CutOffError
 
-    def place(part: str) -> Checkpoint:
-        return Checkpoint(store=Store(root=str(tmp_path)), key=part)
+    place = Checkpoint(store=Store(root=str(tmp_path)), key="one")
+    told: list[str] = []
 
-    def run(checkpoints: Callable[[str], StoredCheckpoints], what: list[str]) -> Distilled:
-        return distil(
-            base,
-            photos_of(scene, TRAINING),
-            photos_of(scene, GUARD),
-            targets(),
-            SPLAT,
-            CONFIG,
-            progress=lambda share, doing: what.append(doing),
-            checkpoints=checkpoints,
-        )
+    def run(checkpoints: StoredCheckpoints[DescentState]) -> Fitted:
+        def tell(share: float, doing: str) -> None:
+            told.append(doing)
+
+        training, more = photos_of(scene, TRAINING), {"progress": tell, "checkpoints": checkpoints}
+        if which == "control":
+            return fit_on(base, training, SPLAT, CONFIG.control, **more)
+        return distil(base, training, targets(), SPLAT, CONFIG, **more)
 
     with pytest.raises(CutOffError):
-        run(lambda part: Cut(place=place(part), seconds=0.0), [])
-    told: list[str] = []
-    again = run(lambda part: StoredCheckpoints(place=place(part), seconds=1000.0), told)
+        run(Cut(place=place, seconds=0.0, kind=DescentState))
+    told.clear()
+    again = run(StoredCheckpoints(place=place, seconds=1000.0, kind=DescentState))
 
     assert f"resumed at iteration {iteration}" in " ".join(told)
-    assert equal(again.control.gaussians, found.control.gaussians)
-    assert equal(again.distilled.gaussians, found.distilled.gaussians)
-    np.testing.assert_array_equal(again.distilled.curve.loss, found.distilled.curve.loss)
+    whole: Fitted = getattr(found, which)
+    assert equal(again.gaussians, whole.gaussians)
+    np.testing.assert_array_equal(again.curve.loss, whole.curve.loss)
