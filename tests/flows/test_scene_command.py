@@ -358,3 +358,18 @@ def cameras_of(store: Path) -> dict[str, np.ndarray]:
     sparse = ArrayHandle(uri=row["uri"], kind="sparse", digest=row["digest"])
     names = [Path(name).stem for name in sparse.attributes["names"]]
     return dict(zip(names, sparse.array("camera_from_world"), strict=True))
+
+
+@pytest.mark.parametrize("kind", ["residual", "controlnet"])
+def test_refiners_that_learnt_need_no_more_than_their_name(
+    finished: tuple[Said, Path], unseen: Command, tmp_path: Path, kind: str
+) -> None:
+    """Their weights ship, and make even a small splat's views better."""
+    _, root = finished
+    config = tmp_path / "run.yaml"
+    config.write_text(f"refine: {{refiner: {{kind: {kind}}}}}\nstages: {{without: [distil]}}\n")
+    said = unseen("scene", "front [red]", *FAST, "--config", config, cwd=root)
+    assert said.returncode == 0, said.stderr
+    row = read_table(Store(root=str(root / "unseen-store")), "scenes").sort_values("written_at")
+    assert (row["refined_psnr_db"] - row["psnr_db"]).iloc[-1] > 0
+    assert row["refined_share_worse"].iloc[-1] == 0

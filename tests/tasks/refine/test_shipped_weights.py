@@ -1,0 +1,38 @@
+"""The weights that ship: how large they are, and what they and their cards say of what they saw."""
+
+import re
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from tasks.refine.training.metadata import description_in
+from tasks.refine.weights import SHIPPED, SHIPPED_CONTROLNET
+
+FILES = pytest.mark.parametrize("file", [SHIPPED, SHIPPED_CONTROLNET], ids=lambda file: file.stem)
+MOST_BYTES = 8_000_000
+REAL_SCENES = {"hololens_a", "banana", "brighton_drone"}
+"""Whose licences allow it; the others are for evaluation only."""
+
+
+@FILES
+def test_weights_are_small(file: Path) -> None:
+    assert file.stat().st_size <= MOST_BYTES
+
+
+@FILES
+def test_a_card_is_of_these_very_weights(file: Path) -> None:
+    content, card = file.read_bytes(), file.with_suffix(".md").read_text(encoding="utf-8")
+    assert sha256(content).hexdigest() in card
+    assert description_in(content)["licence"] == "Apache-2.0"
+    assert "Licence of the weights: Apache-2.0" in card
+    assert f"$ unseen train-refiner random real --out {file.name}" in card
+
+
+@FILES
+def test_they_saw_only_what_may_be_shipped(file: Path) -> None:
+    card = file.with_suffix(".md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\w+) \| (training|validation) \|", card, re.MULTILINE)
+    learnt_from = {name for name, use in rows if use == "training"}
+    assert REAL_SCENES < learnt_from
+    assert all(re.fullmatch(r"random_\d{6}", name) for name in learnt_from - REAL_SCENES)
