@@ -22,8 +22,8 @@ from tasks.views.config import ViewsConfig
 Stage = Literal["ingest", "sfm", "splat", "views", "refine", "control", "distil", "evaluate"]
 """In the order in which they run."""
 
-NEEDS: Mapping[Stage, Stage] = {"refine": "views", "control": "refine", "distil": "control"}
-"""Stages that are of no use where another is left out."""
+NEEDS: Mapping[Stage, Stage] = {"refine": "views", "distil": "refine", "control": "distil"}
+"""Stages that cannot run, or are of no use, where another is left out."""
 
 
 class StagesConfig(Config):
@@ -36,9 +36,10 @@ class StagesConfig(Config):
 
     def runs(self, stage: Stage) -> bool:
         order = get_args(Stage)
-        if stage in self.without or order.index(stage) > order.index(self.until):
-            return False
-        return stage not in NEEDS or self.runs(NEEDS[stage])
+        return order.index(stage) <= order.index(self.until) and not self._leaves_out(stage)
+
+    def _leaves_out(self, stage: Stage) -> bool:
+        return stage in self.without or (stage in NEEDS and self._leaves_out(NEEDS[stage]))
 
 
 class SceneConfig(Config):

@@ -1,13 +1,14 @@
 """A scene's config from YAML: what is left out, what is wrong, and how that is said."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flows.config import SceneConfig, overridden, read_config
+from flows.config import SceneConfig, Stage, StagesConfig, overridden, read_config
 from tasks.errors import InputError
 from tasks.splat.config import Absgrad, EveryNth, Mcmc, SplatConfig, TrainOn
 
@@ -37,6 +38,24 @@ def test_a_config_written_as_yaml_comes_back_equal(
     found = read_config(written(tmp_path, text))
     assert found == config
     assert hash(found) == hash(config)
+
+
+@pytest.mark.parametrize(
+    ("config", "ran"),
+    [
+        ({}, "ingest sfm splat views refine control distil evaluate"),
+        ({"without": ("evaluate",)}, "ingest sfm splat views refine control distil"),
+        # A control is of use beside the distilled splat alone.
+        ({"without": ("distil",)}, "ingest sfm splat views refine evaluate"),
+        ({"without": ("views",)}, "ingest sfm splat evaluate"),
+        ({"until": "refine"}, "ingest sfm splat views refine"),
+        ({"until": "control"}, "ingest sfm splat views refine control"),
+        ({"until": "control", "without": ("refine",)}, "ingest sfm splat views"),
+    ],
+)
+def test_stages_that_run(config: dict[str, str], ran: str) -> None:
+    stages = StagesConfig(**config)
+    assert [stage for stage in get_args(Stage) if stages.runs(stage)] == ran.split()
 
 
 def test_what_the_file_leaves_out_stays(tmp_path: Path) -> None:
