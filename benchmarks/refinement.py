@@ -132,8 +132,11 @@ def scores_of(store: Store, runs: Sequence[Run]) -> pd.DataFrame:
 
 
 def gains_of(scores: pd.DataFrame, step: str, metric: str) -> "pd.Series[float]":
-    """Of every held-out photo that both stages show; for LPIPS, too, more is better."""
+    """Of every held-out photo that both stages show, which may be none; for LPIPS, too, more is
+    better."""
     before, after = STEPS[step]
+    if not {(metric, before), (metric, after)} <= set(scores.columns):
+        return pd.Series(dtype=float)
     sign = -1 if metric == "lpips" else 1
     return (sign * (scores[metric, after] - scores[metric, before])).dropna()
 
