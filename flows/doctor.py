@@ -1,6 +1,8 @@
 """What this installation has, and what is missing."""
 
+import importlib
 import importlib.metadata
+import multiprocessing
 import platform
 import re
 import shutil
@@ -9,6 +11,7 @@ import sys
 import sysconfig
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,6 +21,14 @@ from rich.console import Console
 from flows.settings import Settings, usable_cores
 from storage.errors import UnseenError
 from tasks.errors import MachineError
+
+WARM_UPS = (
+    "tasks.splat.rasterise.cpu.warm_up",
+    "tasks.splat.dense.warm_up",
+    "tasks.refine.warm_up",
+    "tasks.views.warm_up",
+)
+"""Modules whose ``warm_up`` compiles what they need; the longest first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,19 +59,19 @@ def examine(settings: Settings) -> bool:
 
 
 def compile_kernels() -> None:
-    """Compile the CPU kernels into numba's cache, saying so."""
-    from tasks.refine.warm_up import warm_up as warm_up_refiners
-    from tasks.splat.dense.warm_up import warm_up as warm_up_dense
-    from tasks.splat.rasterise.cpu.warm_up import warm_up as warm_up_rasteriser
-    from tasks.views.warm_up import warm_up as warm_up_views
-
+    """Compile the CPU kernels into numba's cache, saying so; its parts side by side."""
     started = time.monotonic()
-    print("compiling the CPU kernels (less than a minute, once) ...", file=sys.stderr, flush=True)
-    warm_up_rasteriser()
-    warm_up_dense()
-    warm_up_views()
-    warm_up_refiners()
+    print("compiling the CPU kernels (a minute or two, once) ...", file=sys.stderr, flush=True)
+    # In processes, because numba compiles one kernel of a process at a time.
+    spawned = multiprocessing.get_context("spawn")
+    cores = min(len(WARM_UPS), usable_cores())
+    with ProcessPoolExecutor(max_workers=cores, mp_context=spawned) as pool:
+        list(pool.map(_warm_up, WARM_UPS))
     print(f"compiled in {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+
+
+def _warm_up(module: str) -> None:
+    importlib.import_module(module).warm_up()
 
 
 def _findings(settings: Settings) -> Iterator[Finding]:

@@ -122,7 +122,7 @@ def _stamped_cache() -> Iterator[None]:
     except RuntimeError as error:
         raise MachineError(
             f"none of the 3 places for compiled kernels can be written to ({error}), so every "
-            "process would compile for half a minute; set NUMBA_CACHE_DIR to a writable folder"
+            "process would compile for a minute or two; set NUMBA_CACHE_DIR to a writable folder"
         ) from error
     finally:
         numba.config.CACHE_LOCATOR_CLASSES = before

@@ -26,7 +26,7 @@ def warm_up(progress: Callable[[int, int, str], None] | None = None) -> float:
         progress: called with what is done, the total and what comes next.
 
     Returns:
-        Seconds it took: some 20 the first time on a machine, less than one afterwards.
+        Seconds it took: 20 to 90 the first time on a machine, less than one afterwards.
     """
     start_s = time.perf_counter()
     steps: dict[str, Callable[[], object]] = {
@@ -54,7 +54,7 @@ def compile_if_new(progress: Progress) -> None:
     def say(done: int, total: int, name: str) -> None:
         if done < total:
             doing = f"compiling for this processor ({done + 1} of {total}: {name})"
-            progress(0.0, f"{doing}, about half a minute this first time, kept for later runs")
+            progress(0.0, f"{doing}, a minute or so this first time, kept for later runs")
 
     warm_up(say)
 
