@@ -155,7 +155,9 @@ def shared_cores(threads: int, at_once: int) -> tuple[int, int]:
 
 
 def quiet_prefect() -> None:
-    """Send nothing to anybody, and log warnings only; call before Prefect is imported."""
+    """Send nothing to anybody, log warnings only, be patient; call before Prefect is imported."""
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+    # Where all cores are busy a server takes longer to start than Prefect's 20 s.
+    os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "180")
     os.environ.setdefault("DO_NOT_TRACK", "1")
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
