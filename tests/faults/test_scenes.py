@@ -40,7 +40,7 @@ ENDS = {
     "full disk": ("failed", "NoResult", "No space left on device"),
     "read-only folder": ("failed", "StoreError", "Permission denied"),
     "numbers lost": ("failed", "InputError", "are not finite"),
-    "hang": ("failed", "TimeLimitError", "the stage sfm has gone on for 3 s"),
+    "hang": ("failed", "TimeLimitError", "the stage sfm has gone on for 8 s"),
     "native hang": ("crashed", "TimeLimitError", "status code: -14"),
     "mapper killed": ("failed", "MachineError", "probably because the machine ran out of memory"),
     "flipped byte": ("failed", "IntegrityError", "expected sha256"),

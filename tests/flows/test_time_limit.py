@@ -10,7 +10,8 @@ import pytest
 
 from storage.arrays import Store
 from storage.metrics import read_table
-from tests.flows.conftest import ROOT, Command
+from tests.conftest import ROOT
+from tests.flows.conftest import Command
 
 LIMITED = """
 import itertools, signal, time
@@ -69,7 +70,8 @@ def test_a_stage_past_its_limit_is_named_in_the_tables(
     tmp_path: Path,
 ) -> None:
     short = command_environment | {"UNSEEN_STAGE_SECONDS": "0.001"}
-    said = unseen("scene", photographed, "--store", tmp_path / "store", environment=short)
+    words = ("--store", tmp_path / "store", "--stages.until", "ingest")
+    said = unseen("scene", photographed, *words, environment=short)
     assert said.returncode == 1
     assert "the stage ingest has gone on for 0.001 s, its limit" in said.stderr
     store = Store(root=str(tmp_path / "store"))
