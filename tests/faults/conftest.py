@@ -12,9 +12,7 @@ import pytest
 
 from storage.arrays import Store
 from storage.metrics import read_table
-from tests.flows.conftest import ROOT, api, command_environment, photographed
-
-__all__ = ["api", "command_environment", "photographed"]
+from tests.conftest import ROOT
 
 FAST = (
     *("--sfm.max-features", "2048", "--sfm.threads", "1"),

@@ -12,7 +12,7 @@ from flows.verify import verify
 from storage.arrays import NamedArray, Store
 from storage.files import get, put
 from tasks.site import no_progress
-from tests.flows.conftest import ROOT
+from tests.conftest import ROOT
 from tests.flows.stored_runs import ended
 
 VALUES = np.arange(1000.0)

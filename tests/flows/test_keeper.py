@@ -13,7 +13,7 @@ import pytest
 
 from flows import keeper
 from flows.keeper import kept_running
-from tests.flows.conftest import ROOT
+from tests.conftest import ROOT
 
 STARTED = "import os, time; open({file!r}, 'a').write(f'{{os.getpid()}}\\n'); "
 

@@ -16,7 +16,8 @@ import pytest
 
 from storage.arrays import Store
 from storage.metrics import read_table
-from tests.flows.conftest import FAST, ROOT, Command
+from tests.conftest import ROOT
+from tests.flows.conftest import FAST, Command
 
 pytestmark = pytest.mark.slow
 

@@ -12,7 +12,8 @@ import pytest
 
 from storage.arrays import Store
 from storage.metrics import read_table
-from tests.flows.conftest import ROOT, Command
+from tests.conftest import ROOT
+from tests.flows.conftest import Command
 
 pytestmark = pytest.mark.slow
 

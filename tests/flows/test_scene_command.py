@@ -19,7 +19,8 @@ from storage.handles import ArrayHandle
 from storage.metrics import read_table
 from tasks.splat.export.ply import read_ply
 from tasks.splat.export.spz import read_spz
-from tests.flows.conftest import FAST, SECRET, Command
+from tests.conftest import SECRET
+from tests.flows.conftest import FAST, Command
 
 Said: TypeAlias = "subprocess.CompletedProcess[str]"
 

@@ -26,7 +26,8 @@ from tasks.refine.diffusion.small import read_small
 from tasks.refine.pairs.artefact import StoredPairs
 from tasks.refine.residual.checkpoint import read_checkpoint
 from tasks.sfm.config import SfmConfig
-from tests.flows.conftest import ROOT, Command
+from tests.conftest import ROOT
+from tests.flows.conftest import Command
 
 CONFIG = {
     "sfm": {"threads": 1, "max_features": 2048},

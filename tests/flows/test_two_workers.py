@@ -7,7 +7,7 @@ import psutil
 import pytest
 
 from tests.commands import script
-from tests.flows.conftest import ROOT
+from tests.conftest import ROOT
 
 TWO_WORKERS = script("two_workers")
 
