@@ -3,6 +3,8 @@
 import contextlib
 import http.server
 import importlib.util
+import os
+import socket
 import subprocess
 import sys
 import threading
@@ -38,6 +40,19 @@ def output_of(*command: str | Path, cwd: Path, environment: Mapping[str, str] | 
     )
     assert ended.returncode == 0, ended.stdout
     return ended.stdout
+
+
+def free_port() -> int:
+    """On loopback; nobody listens there now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def environment_of(home: Path, port: int) -> dict[str, str]:
+    """Ours, but that Prefect has this home, its server this port, and nothing else is set of it."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    return kept | {"PREFECT_HOME": str(home), "PREFECT_SERVER_API_PORT": str(port)}
 
 
 @contextlib.contextmanager

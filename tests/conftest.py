@@ -3,9 +3,7 @@
 The test run checks every shape annotation, so the hook comes before any import of ours.
 """
 
-import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -15,6 +13,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 from jaxtyping import install_import_hook
+
+from tests.commands import environment_of, free_port
 
 install_import_hook(["tasks", "storage"], "beartype.beartype")
 
@@ -47,14 +47,7 @@ def own_temporary_folder() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def command_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """Variables under which the command finds a server of ours or starts one, and no other."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")
-    }
-    environment["PREFECT_HOME"] = str(tmp_path_factory.mktemp("prefect"))
-    environment["PREFECT_SERVER_API_PORT"] = str(port)
+    environment = environment_of(tmp_path_factory.mktemp("prefect"), free_port())
     environment["UNSEEN_THREADS"] = "1"
     environment["AWS_SECRET_ACCESS_KEY"] = SECRET
     yield environment

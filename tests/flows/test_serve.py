@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import pandas as pd
 import psutil
@@ -20,6 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from prefect.client.base import PrefectHttpxSyncClient
 
 from flows.config import SceneConfig
 from flows.deploy import Scheduled
@@ -27,9 +27,8 @@ from flows.serve import check_datasets, plan_workers
 from storage.arrays import Store
 from storage.metrics import read_table
 from tasks.errors import InputError
-from tests.commands import script
+from tests.commands import environment_of, free_port, script
 from tests.conftest import ROOT
-from tests.flows.test_server import environment_of, free_port
 
 screenshots = script("screenshots")
 
@@ -134,17 +133,8 @@ class Machine:
         """What Prefect's API answers to a request, such as ``GET`` of ``/flow_runs/...``."""
         api = f"http://127.0.0.1:{self.environment['PREFECT_SERVER_API_PORT']}/api"
         asked = body if method == "POST" else None
-
-        def answer() -> httpx.Response:
-            return httpx.request(method, f"{api}{place}", json=asked, timeout=60)
-
-        found = answer()
-        deadline = time.monotonic() + 60
-        while found.status_code == httpx.codes.SERVICE_UNAVAILABLE and time.monotonic() < deadline:
-            time.sleep(1)  # its database is busy: Prefect's own client asks again, too
-            found = answer()
-        found.raise_for_status()
-        return found.json()
+        with PrefectHttpxSyncClient(base_url=api, timeout=60) as client:
+            return client.request(method, place, json=asked).json()
 
     def find(self, kind: str, **wanted: Any) -> list[dict[str, Any]]:
         """Flow runs, task runs, artifacts or logs, as Prefect's API filters them."""

@@ -5,7 +5,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -27,15 +26,9 @@ from prefect.settings import (
 
 from flows import server
 from tasks.errors import InputError, MachineError
-from tests.commands import http_program
+from tests.commands import environment_of, free_port, http_program
 
 ROOT = Path(__file__).parents[2]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager
@@ -258,11 +251,6 @@ def python(code: str, environment: dict[str, str]) -> "subprocess.Popen[str]":
         text=True,
         start_new_session=True,
     )
-
-
-def environment_of(home: Path, port: int) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-    return kept | {"PREFECT_HOME": str(home), "PREFECT_SERVER_API_PORT": str(port)}
 
 
 HOLD = "from flows.server import lock\nwith lock('it'):\n    print('held', flush=True); input()"
