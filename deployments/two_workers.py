@@ -154,7 +154,7 @@ def rehearse(folder: Path, photos: Path, postgres: Postgres) -> Outcome:
         return Outcome(
             scenes=_table("scenes", keys),
             scenes_by_worker={
-                name: log.read_text(errors="replace").count("submitting flow run")
+                name: log.read_text(errors="replace").count("submitted to infrastructure")
                 for name, log in logs.items()
             },
             flow_runs_in_postgres=asyncio.run(_count_flow_runs(database)),
