@@ -1,12 +1,12 @@
 """A splat's optimisation continued: with refined views, and without, as their control."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float32
+from jaxtyping import Float32, Float64
 
 from tasks.cameras import Cameras
 from tasks.distil.config import ControlConfig, DistilConfig
@@ -18,6 +18,7 @@ from tasks.splat.checkpoints import NO_CHECKPOINTS, Checkpoints, DescentState
 from tasks.splat.config import SplatConfig
 from tasks.splat.densify.limit import most_gaussians
 from tasks.splat.fit import psnr_db_on
+from tasks.splat.floaters import cleared
 from tasks.splat.loss import prepare_target
 from tasks.splat.optimise import (
     Descent,
@@ -32,6 +33,7 @@ from tasks.splat.render import render
 from tasks.splat.sized_photos import SizedPhotos
 
 Shipped = Literal["distilled", "control"]
+Begins = Float64[np.ndarray, " t"] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -63,6 +65,7 @@ def fit_on(
     splat_config: SplatConfig,
     config: ControlConfig,
     *,
+    begins: Begins = None,
     device: Device = "cpu",
     progress: Progress = no_progress,
     checkpoints: Checkpoints[DescentState] = NO_CHECKPOINTS,
@@ -73,13 +76,15 @@ def fit_on(
         base: the splat, fitted to ``training``.
         training: the photos it was fitted to, at that size.
         splat_config: how the splat was fitted; its loss is kept.
+        begins: depth at which the scene begins before each photo, see
+            :func:`tasks.splat.floaters.scene_begins`; None clears nothing there.
         checkpoints: of these very arguments.
 
     Raises:
         MachineError: the optimisation diverged.
     """
     photos = _photos(base, training, device)
-    return descend(
+    fitted = descend(
         base,
         (Step(views=(photos[turn],), sh_degree=base.sh_degree) for turn in _turns(photos, config)),
         _descent(training, splat_config, config),
@@ -87,6 +92,7 @@ def fit_on(
         progress=progress,
         checkpoints=checkpoints,
     )
+    return _cleared(fitted, training, begins, splat_config)
 
 
 def distil(
@@ -96,6 +102,7 @@ def distil(
     splat_config: SplatConfig,
     config: DistilConfig,
     *,
+    begins: Begins = None,
     device: Device = "cpu",
     progress: Progress = no_progress,
     checkpoints: Checkpoints[DescentState] = NO_CHECKPOINTS,
@@ -112,7 +119,7 @@ def distil(
     """
     photos = _photos(base, training, device)
     targets = [_view(target, base, config, device) for target in refined]
-    return descend(
+    fitted = descend(
         base,
         _steps(photos, targets, base.sh_degree, config),
         _descent(training, splat_config, config),
@@ -120,6 +127,7 @@ def distil(
         progress=progress,
         checkpoints=checkpoints,
     )
+    return _cleared(fitted, training, begins, splat_config)
 
 
 def choose(
@@ -138,6 +146,13 @@ def choose(
         distilled_psnr_db=distilled_psnr_db,
         shipped="distilled" if better else "control",
     )
+
+
+def _cleared(
+    fitted: Fitted, training: SizedPhotos, begins: Begins, splat_config: SplatConfig
+) -> Fitted:
+    kept = cleared(fitted.gaussians, training.cameras, begins, splat_config.clearance)
+    return replace(fitted, gaussians=kept)
 
 
 def _photos(base: Gaussians, training: SizedPhotos, device: Device) -> list[View]:

@@ -14,7 +14,7 @@ from tasks.splat.config import SplatConfig
 @task(
     name="control",
     task_run_name="control/{scene}",
-    **stage_cache("control", version=1, numbers_depend_on_device=True),
+    **stage_cache("control", version=2, numbers_depend_on_device=True),
 )
 def fit_control(
     scene: str,
@@ -28,7 +28,7 @@ def fit_control(
     """See :func:`tasks.distil.distil.fit_on`."""
     from tasks.distil.distil import fit_on
     from tasks.distil.photos import photos_of
-    from tasks.splat.artefact import arrays_of, read_gaussians
+    from tasks.splat.artefact import arrays_of, begins_of, read_gaussians
     from tasks.splat.checkpoints import DescentState, checkpoints_of
     from tasks.threads import limit_threads
 
@@ -39,6 +39,7 @@ def fit_control(
             photos_of(sparse, splat, "training"),
             splat_config,
             config,
+            begins=begins_of(splat),
             device=site.device,
             progress=stage_progress("control"),
             checkpoints=checkpoints("control"),
@@ -50,7 +51,7 @@ def fit_control(
 @task(
     name="distil",
     task_run_name="distil/{scene}",
-    **stage_cache("distil", version=4, numbers_depend_on_device=True),
+    **stage_cache("distil", version=5, numbers_depend_on_device=True),
 )
 def distil_views(
     scene: str,
@@ -69,7 +70,7 @@ def distil_views(
     from tasks.distil.distil import RefinedTarget, choose, distil
     from tasks.distil.photos import photos_of
     from tasks.refine.artefact import RefinedViews
-    from tasks.splat.artefact import arrays_of, read_gaussians
+    from tasks.splat.artefact import arrays_of, begins_of, read_gaussians
     from tasks.splat.checkpoints import DescentState, checkpoints_of
     from tasks.threads import limit_threads
     from tasks.views.artefact import NovelViews
@@ -90,6 +91,7 @@ def distil_views(
             ],
             splat_config,
             config,
+            begins=begins_of(splat),
             device=site.device,
             progress=stage_progress("distil"),
             checkpoints=checkpoints("distilled"),

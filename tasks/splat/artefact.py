@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
 import torch
+from jaxtyping import Float64
 
 from storage.arrays import NamedArray
 from storage.handles import ArrayHandle
@@ -52,6 +54,7 @@ def attributes_of(splat: Splat) -> dict[str, Any]:
         "longest_edge": splat.longest_edge,
         "backdrop": splat.fitted.gaussians.backdrop,
         "initial_points": splat.initial_points,
+        "begins": None if splat.begins is None else splat.begins.tolist(),
         "at_limit": splat.fitted.at_limit,
         "pose_corrections": None if moves is None else asdict(sizes_of(moves)),
     }
@@ -61,3 +64,9 @@ def read_gaussians(stored: ArrayHandle) -> Gaussians:
     """The Gaussians of a stored splat."""
     tensors = {name: torch.from_numpy(stored.array(name)) for name in TENSORS}
     return Gaussians(**tensors, backdrop=stored.attributes["backdrop"])
+
+
+def begins_of(stored: ArrayHandle) -> Float64[np.ndarray, " t"] | None:
+    """Depth at which the scene begins before each training photo, world units, if it is known."""
+    begins = stored.attributes["begins"]
+    return None if begins is None else np.array(begins, dtype=np.float64)

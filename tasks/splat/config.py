@@ -156,6 +156,13 @@ class SplatConfig(Config):
         description="Largest standard deviation of a Gaussian, in distances to the nearest camera; "
         "null = any.",
     )
+    clearance: float | None = Field(
+        default=0.8,
+        gt=0,
+        description="Share of the depth at which a photo's points begin: a Gaussian that no "
+        "training photo shows, and that is nearer than that to the camera of the nearest, hangs "
+        "there as fog and is dropped at the end; null = none is.",
+    )
     backdrop: bool = Field(
         default=True,
         description="A sphere of fixed, wide Gaussians far behind everything, in the photos' "

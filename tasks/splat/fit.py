@@ -1,10 +1,10 @@
 """The splat stage: from a reconstruction to Gaussians fitted to its training photos."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Float64, UInt8
 
 from tasks.cameras import Cameras
 from tasks.evaluate.images import psnr_db
@@ -16,6 +16,7 @@ from tasks.splat.begin import Beginning, begin
 from tasks.splat.checkpoints import NO_CHECKPOINTS, Checkpoints, DescentState
 from tasks.splat.config import EveryNth, SplatConfig, TrainOn
 from tasks.splat.densify.limit import most_gaussians
+from tasks.splat.floaters import cleared, scene_begins
 from tasks.splat.optimise import Fitted, Score, Watch, nobody, optimise
 from tasks.splat.render import render
 from tasks.splat.sized_photos import SizedPhotos, sized_photos
@@ -43,6 +44,9 @@ class Splat:
     """Of the photos fitted to, px."""
     initial_points: int
     """Gaussians that it started from, but for the backdrop."""
+    begins: Float64[np.ndarray, " t"] | None
+    """Depth at which the scene begins before each training photo, world units; None of a fit that
+    started from a splat, which knows no points."""
 
 
 def fit(
@@ -79,6 +83,7 @@ def fit(
     """
     chosen = split_photos(cameras.names, split)
     training = sized_photos(cameras, photos, chosen.training, config.max_size, masks=masks)
+    begins = None
     if start is None:
         found = triangulate_tracks(cameras, observations, photos=chosen.training)
         beginning = begin(
@@ -90,6 +95,7 @@ def fit(
             config,
             progress=lambda share, doing: progress(BEGINNING * share, doing),
         )
+        begins = scene_begins(training.cameras, found.points)
     else:
         beginning = Beginning(gaussians=start)
     held_out = chosen.held_out if start is None else ()
@@ -114,14 +120,16 @@ def fit(
         progress=lambda share, doing: progress(BEGINNING + (1 - BEGINNING) * share, doing),
         checkpoints=checkpoints,
     )
+    gaussians = cleared(fitted.gaussians, training.cameras, begins, config.clearance)
     return Splat(
-        fitted=fitted,
+        fitted=replace(fitted, gaussians=gaussians),
         training=training.cameras.names,
         guard=cameras.select(chosen.guard).names,
         held_out=cameras.select(held_out).names,
         not_fitted=cameras.select(not_fitted).names,
         longest_edge=config.max_size,
         initial_points=len(beginning.gaussians.foreground),
+        begins=begins,
     )
 
 

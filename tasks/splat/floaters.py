@@ -1,8 +1,17 @@
 """Gaussians that hang before the cameras, where few photos see anything else."""
 
+from dataclasses import replace
+
+import numpy as np
 import torch
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32, Float64
 from torch import Tensor
+
+from tasks.cameras import Cameras
+from tasks.gaussians import TENSORS, Gaussians
+
+FIRST_POINTS = 2.0
+"""Percentage of a photo's points, the nearest, before which its scene is said to begin."""
 
 
 @torch.no_grad()
@@ -28,3 +37,68 @@ def limit_widths(
     for centre in centres:
         torch.minimum(nearest, (means - centre).norm(dim=1), out=nearest)
     log_scales.clamp_(max=torch.log(widest * nearest + 1e-12)[:, None])
+
+
+def scene_begins(cameras: Cameras, points: Float64[np.ndarray, "m 3"]) -> Float64[np.ndarray, " c"]:
+    """Depth at which the scene begins before each camera, world units.
+
+    Args:
+        points: of the scene, world units; those in a camera's frame are asked, and 0 is said of a
+            camera that has none.
+    """
+    begins = np.zeros(len(cameras))
+    for index in range(len(cameras)):
+        depths, shown = _shown_by(cameras, index, points)
+        if shown.any():
+            begins[index] = np.percentile(depths[shown], FIRST_POINTS)
+    return begins
+
+
+@torch.no_grad()
+def cleared(
+    gaussians: Gaussians,
+    cameras: Cameras,
+    begins: Float64[np.ndarray, " c"] | None,
+    clearance: float | None,
+) -> Gaussians:
+    """Without those that no camera shows and that are nearer to one than its scene begins.
+
+    Nothing holds such a Gaussian: it was pushed out of every frame, and hangs as fog before whoever
+    steps aside. One that is shown is held by a photo, and what is unseen and as far as the scene
+    may be a part of it, as a floor that only reaches into the frames.
+
+    Args:
+        cameras: of the photos that were fitted to.
+        begins: of :func:`scene_begins`, of those cameras; None drops nothing.
+        clearance: share of that depth, of the nearest camera, which is cleared; None drops nothing.
+    """
+    if begins is None or clearance is None:
+        return gaussians
+    means = gaussians.means.double().numpy()
+    nearest, limit = np.full(len(means), np.inf), np.zeros(len(means))
+    for centre, begin in zip(cameras.centres, begins, strict=True):
+        distance = np.linalg.norm(means - centre, axis=1)
+        closer = distance < nearest
+        nearest[closer], limit[closer] = distance[closer], clearance * begin
+    dropped = nearest < limit
+    dropped[: gaussians.backdrop] = False
+    for index in range(len(cameras)):
+        candidates = dropped.nonzero()[0]
+        _, shown = _shown_by(cameras, index, means[candidates])
+        dropped[candidates[shown]] = False
+    kept = torch.from_numpy(~dropped)
+    return replace(gaussians, **{name: getattr(gaussians, name)[kept] for name in TENSORS})
+
+
+def _shown_by(
+    cameras: Cameras, index: int, points: Float64[np.ndarray, "m 3"]
+) -> tuple[Float64[np.ndarray, " m"], Bool[np.ndarray, " m"]]:
+    """Depth of each point before a camera, and whether it is in its frame."""
+    pose = cameras.camera_from_world[index]
+    seen = points @ pose[:3, :3].T + pose[:3, 3]
+    depths = seen[:, 2]
+    before = depths > 0
+    pixels = seen @ cameras.intrinsics[index].T
+    pixels = pixels[:, :2] / np.where(before, depths, 1.0)[:, None]
+    inside = ((pixels >= 0) & (pixels < cameras.sizes[index])).all(1)
+    return depths, before & inside

@@ -10,7 +10,7 @@ from tasks.splat.config import EveryNth, SplatConfig, TrainOn
 @task(
     name="splat",
     task_run_name="splat/{scene}",
-    **stage_cache("splat", version=4, numbers_depend_on_device=True),
+    **stage_cache("splat", version=5, numbers_depend_on_device=True),
 )
 def fit_splat(
     scene: str,

@@ -14,7 +14,7 @@ from tasks.cameras import Cameras
 from tasks.distil.artefact import attributes_of
 from tasks.distil.config import DistilConfig
 from tasks.distil.distil import Choice, RefinedTarget, choose, distil, fit_on
-from tasks.gaussians import Gaussians
+from tasks.gaussians import Gaussians, joined
 from tasks.splat.artefact import arrays_of, read_gaussians
 from tasks.splat.checkpoints import DescentState, StoredCheckpoints
 from tasks.splat.config import Default, SplatConfig, TrainOn
@@ -173,6 +173,30 @@ def test_gaussians_multiply_only_if_the_config_says_so(
     growing = continued(scene, base, targets(), config)
     assert len(growing.control.gaussians) > len(base)
     assert len(growing.distilled.gaussians) > len(base)
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_fog_before_the_photos_does_not_stay(
+    scene: Photographed, base: Gaussians, known: bool
+) -> None:
+    training = photos_of(scene, TRAINING)
+    beside = torch.from_numpy(training.cameras.centres[:1]).float() + torch.tensor([0.0, 0.5, 0.0])
+    fog = Gaussians(
+        means=beside,
+        quats=torch.tensor([[1.0, 0, 0, 0]]),
+        log_scales=torch.full((1, 3), -2.0),
+        logit_opacities=torch.zeros(1),
+        sh=torch.zeros(1, 4, 3),
+    )
+    begins = np.full(len(TRAINING), DISTANCE) if known else None
+
+    control = fit_on(joined([base, fog]), training, SPLAT, CONFIG.control, begins=begins)
+    distilled = distil(joined([base, fog]), training, targets(), SPLAT, CONFIG, begins=begins)
+
+    for found in (control, distilled):
+        distance = (found.gaussians.means[base.backdrop :] - beside).norm(dim=1)
+        assert len(found.gaussians) == len(base) + (not known)
+        assert (distance.min() < 0.1) == (not known)
 
 
 def test_equal_input_gives_equal_bits(scene: Photographed, base: Gaussians, found: Both) -> None:

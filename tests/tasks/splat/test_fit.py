@@ -1,15 +1,18 @@
 """The splat stage on a scene whose every colour and depth is a formula."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from painted_plane import DISTANCE, HEIGHT, WIDTH, Photographed, photograph
 
+from storage.arrays import Store
 from tasks.evaluate.images import psnr_db
 from tasks.gaussians import Gaussians
 from tasks.sfm.triangulate import Observations
+from tasks.splat.artefact import arrays_of, attributes_of, begins_of
 from tasks.splat.backdrop import COUNT
 from tasks.splat.config import Default, EveryNth, SplatConfig, TrainOn
 from tasks.splat.fit import Splat, fit
@@ -129,6 +132,15 @@ def test_what_a_mask_leaves_out_changes_nothing(
     else:
         for one, other in zip(tensors(ours), tensors(theirs), strict=True):
             assert torch.equal(one, other)
+
+
+def test_where_the_scene_begins_is_stored_with_the_splat(tmp_path: Path, splat: Splat) -> None:
+    handle = Store(root=str(tmp_path)).commit(
+        "plane", "splat", arrays_of(splat.fitted), attributes_of(splat)
+    )
+    begins = begins_of(handle)
+    assert begins is not None
+    np.testing.assert_allclose(begins, np.full(len(splat.training), DISTANCE), rtol=1e-3)
 
 
 def test_opacities_and_scales_are_pulled_down(scene: Photographed, splat: Splat) -> None:

@@ -91,6 +91,7 @@ def test_photos_that_the_file_may_know_are_not_held_out(scene: Photographed, spl
     assert np.isnan(again.fitted.curve.score).all()
     attributes = attributes_of(again)
     assert (attributes["held_out"], attributes["not_fitted"]) == ([], ["1.png", "5.png"])
+    assert again.begins is attributes["begins"] is None  # no points are known
 
 
 def test_a_start_with_more_gaussians_than_there_may_be_is_refused(
