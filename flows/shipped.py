@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from storage.handles import ArrayHandle
+from tasks.errors import InputError
 from tasks.gaussians import Gaussians
 from tasks.splat.artefact import read_gaussians
 
@@ -12,8 +13,17 @@ def shipped_splat(artefacts: Mapping[str, ArrayHandle]) -> Gaussians:
 
     Args:
         artefacts: of a scene that has finished the stage splat, by stage.
+
+    Raises:
+        InputError: an older version distilled it, when the control was no stage of its own.
     """
     stage = "splat"
     if distilled := artefacts.get("distil"):
         stage = "control" if distilled.attributes["shipped"] == "control" else "distil"
+    if stage not in artefacts:
+        raise InputError(
+            f"by {artefacts['distil'].uri} the splat fitted on without refined views is the better "
+            "one, and the older version that wrote it kept that elsewhere; have it made anew by "
+            "'unseen resume --scenes' and the scene's name"
+        )
     return read_gaussians(artefacts[stage])

@@ -9,6 +9,7 @@ import torch
 from flows.shipped import shipped_splat
 from storage.arrays import Store
 from storage.handles import ArrayHandle
+from tasks.errors import InputError
 from tasks.gaussians import Gaussians
 from tasks.splat.artefact import arrays_of
 from tasks.splat.optimise import Curve, Fitted
@@ -51,3 +52,12 @@ def test_after_distillation_the_guard_has_chosen(
         "attic", "distilled", arrays_of(fitted(3)), {"shipped": shipped, **plain}
     )
     assert len(shipped_splat({**artefacts, "control": control, "distil": distilled})) == count
+
+
+def test_a_run_of_before_the_control_was_a_stage_is_named(
+    artefacts: dict[str, ArrayHandle], tmp_path: Path
+) -> None:
+    store, attributes = Store(root=str(tmp_path)), {"shipped": "control", "backdrop": 0}
+    distilled = store.commit("attic", "distilled", arrays_of(fitted(3)), attributes)
+    with pytest.raises(InputError, match=r"attic.*'unseen resume --scenes'"):
+        shipped_splat({**artefacts, "distil": distilled})
