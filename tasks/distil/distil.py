@@ -84,15 +84,12 @@ def fit_on(
         MachineError: the optimisation diverged.
     """
     photos = _photos(base, training, device)
-    fitted = descend(
-        base,
-        (Step(views=(photos[turn],), sh_degree=base.sh_degree) for turn in _turns(photos, config)),
-        _descent(training, splat_config, config),
-        device=device,
-        progress=progress,
-        checkpoints=checkpoints,
+    steps = (
+        Step(views=(photos[turn],), sh_degree=base.sh_degree) for turn in _turns(photos, config)
     )
-    return _cleared(fitted, training, begins, splat_config)
+    return _fitted_on(
+        base, training, steps, splat_config, config, begins, device, progress, checkpoints
+    )
 
 
 def distil(
@@ -119,15 +116,10 @@ def distil(
     """
     photos = _photos(base, training, device)
     targets = [_view(target, base, config, device) for target in refined]
-    fitted = descend(
-        base,
-        _steps(photos, targets, base.sh_degree, config),
-        _descent(training, splat_config, config),
-        device=device,
-        progress=progress,
-        checkpoints=checkpoints,
+    steps = _steps(photos, targets, base.sh_degree, config)
+    return _fitted_on(
+        base, training, steps, splat_config, config, begins, device, progress, checkpoints
     )
-    return _cleared(fitted, training, begins, splat_config)
 
 
 def choose(
@@ -148,9 +140,21 @@ def choose(
     )
 
 
-def _cleared(
-    fitted: Fitted, training: SizedPhotos, begins: Begins, splat_config: SplatConfig
+def _fitted_on(
+    base: Gaussians,
+    training: SizedPhotos,
+    steps: Iterator[Step],
+    splat_config: SplatConfig,
+    config: ControlConfig,
+    begins: Begins,
+    device: Device,
+    progress: Progress,
+    checkpoints: Checkpoints[DescentState],
 ) -> Fitted:
+    descent = _descent(training, splat_config, config)
+    fitted = descend(
+        base, steps, descent, device=device, progress=progress, checkpoints=checkpoints
+    )
     kept = cleared(fitted.gaussians, training.cameras, begins, splat_config.clearance)
     return replace(fitted, gaussians=kept)
 

@@ -138,6 +138,21 @@ def test_without_guard_photos_the_distilled_ships(scene: Photographed, base: Gau
     assert found.choice.control_psnr_db == found.choice.distilled_psnr_db == ()
 
 
+@pytest.mark.parametrize("which", ["control", "distilled"])
+def test_progress_reaches_the_end(scene: Photographed, base: Gaussians, which: str) -> None:
+    shares: list[float] = []
+
+    def note(share: float, doing: str) -> None:
+        shares.append(share)
+
+    if which == "control":
+        fit_on(base, photos_of(scene, TRAINING), SPLAT, CONFIG.control, progress=note)
+    else:
+        distil(base, photos_of(scene, TRAINING), targets(), SPLAT, CONFIG, progress=note)
+    assert shares[-1] == 1.0
+    assert shares == sorted(shares)
+
+
 def test_without_refined_views_it_is_the_control_once_more(
     scene: Photographed, base: Gaussians
 ) -> None:
