@@ -11,9 +11,10 @@ its views once a subset, the refiner, distillation and the scores once an arm. A
 ``refine.refiner``, with ``=WEIGHTS`` after it where it takes a file.
 
 Compared in pairs, photo by photo: the render and its repair; the splat fitted on without refined
-views (the control) and with them (distilled). A scene's gain is the mean over its held-out photos
-and subsets; the mean and its 95 % interval are over scenes, by a bootstrap that draws scenes and,
-of each scene drawn, its subsets. Runs that a store holds already are recalled.
+views (the control) and with them (distilled), which is compared with the splat, too (overall), as
+the control may be worse than that. A scene's gain is the mean over its held-out photos and subsets;
+the mean and its 95 % interval are over scenes, by a bootstrap that draws scenes and, of each scene
+drawn, its subsets. Runs that a store holds already are recalled.
 """
 
 import argparse
@@ -44,6 +45,7 @@ STEPS = {
     "control": ("splat", "control"),
     "refined": ("splat", "refine"),
     "distilled": ("control", "distil"),
+    "overall": ("splat", "distil"),
 }
 """What is compared: the stage before, and after."""
 PICTURE_HEIGHT = 240
