@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Bool, Float64, Int64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -54,6 +54,17 @@ class Cameras:
             intrinsics=self.intrinsics[chosen],
             sizes=self.sizes[chosen],
         )
+
+    def in_frame(
+        self, index: int, points: Float64[np.ndarray, "p 3"]
+    ) -> tuple[Float64[np.ndarray, " p"], Bool[np.ndarray, " p"]]:
+        """Depths of points before one camera, and which of them lie in its frame; world units."""
+        pose = self.camera_from_world[index]
+        in_camera = points @ pose[:3, :3].T + pose[:3, 3]
+        depth = in_camera[:, 2]
+        pixels = in_camera @ self.intrinsics[index].T
+        xy = pixels[:, :2] / np.where(depth > 0, depth, 1)[:, None]
+        return depth, (depth > 0) & ((xy >= 0) & (xy <= self.sizes[index])).all(1)
 
     def resized(self, sizes: Int64[np.ndarray, "n 2"]) -> "Cameras":
         """The same cameras for photos resampled to ``sizes`` (width, height; pixels)."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32
 
 TENSORS = ("means", "quats", "log_scales", "logit_opacities", "sh")
 
@@ -37,6 +37,11 @@ class Gaussians:
         """The backdrop alone."""
         kept = {name: getattr(self, name)[: self.backdrop] for name in TENSORS}
         return Gaussians(**kept, backdrop=self.backdrop)
+
+    def kept(self, rows: Bool[torch.Tensor, " n"]) -> "Gaussians":
+        """Those that ``rows`` is true for."""
+        kept = {name: getattr(self, name)[rows] for name in TENSORS}
+        return Gaussians(**kept, backdrop=int(rows[: self.backdrop].sum()))
 
     def __len__(self) -> int:
         return len(self.means)

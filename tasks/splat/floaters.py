@@ -1,14 +1,12 @@
 """Gaussians that hang before the cameras, where few photos see anything else."""
 
-from dataclasses import replace
-
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32, Float64
+from jaxtyping import Float32, Float64
 from torch import Tensor
 
 from tasks.cameras import Cameras
-from tasks.gaussians import TENSORS, Gaussians
+from tasks.gaussians import Gaussians
 
 FIRST_POINTS = 2.0
 """Percentage of a photo's points, the nearest, before which its scene is said to begin."""
@@ -48,7 +46,7 @@ def scene_begins(cameras: Cameras, points: Float64[np.ndarray, "m 3"]) -> Float6
     """
     begins = np.zeros(len(cameras))
     for index in range(len(cameras)):
-        depths, shown = _shown_by(cameras, index, points)
+        depths, shown = cameras.in_frame(index, points)
         if shown.any():
             begins[index] = np.percentile(depths[shown], FIRST_POINTS)
     return begins
@@ -84,21 +82,6 @@ def cleared(
     dropped[: gaussians.backdrop] = False
     for index in range(len(cameras)):
         candidates = dropped.nonzero()[0]
-        _, shown = _shown_by(cameras, index, means[candidates])
+        _, shown = cameras.in_frame(index, means[candidates])
         dropped[candidates[shown]] = False
-    kept = torch.from_numpy(~dropped)
-    return replace(gaussians, **{name: getattr(gaussians, name)[kept] for name in TENSORS})
-
-
-def _shown_by(
-    cameras: Cameras, index: int, points: Float64[np.ndarray, "m 3"]
-) -> tuple[Float64[np.ndarray, " m"], Bool[np.ndarray, " m"]]:
-    """Depth of each point before a camera, and whether it is in its frame."""
-    pose = cameras.camera_from_world[index]
-    seen = points @ pose[:3, :3].T + pose[:3, 3]
-    depths = seen[:, 2]
-    before = depths > 0
-    pixels = seen @ cameras.intrinsics[index].T
-    pixels = pixels[:, :2] / np.where(before, depths, 1.0)[:, None]
-    inside = ((pixels >= 0) & (pixels < cameras.sizes[index])).all(1)
-    return depths, before & inside
+    return gaussians.kept(torch.from_numpy(~dropped))

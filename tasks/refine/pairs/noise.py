@@ -5,7 +5,7 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
-from tasks.gaussians import TENSORS, Gaussians, joined
+from tasks.gaussians import Gaussians, joined
 from tasks.refine.pairs.config import NoiseConfig
 
 
@@ -31,6 +31,4 @@ def perturbed(splat: Gaussians, config: NoiseConfig, dice: np.random.Generator) 
         sh=front.sh,
     )
     kept = torch.from_numpy(dice.random(count) >= amount * config.dropped)
-    return joined(
-        [splat.background, Gaussians(**{name: getattr(moved, name)[kept] for name in TENSORS})]
-    )
+    return joined([splat.background, moved.kept(kept)])

@@ -133,12 +133,7 @@ def _neighbourhood(
     chosen = tuple(int(j) for j in np.argsort(-score, kind="stable")[:most] if score[j] > 0)
     if not chosen:
         return nothing
-    pose, (width, height) = cameras.camera_from_world[index], cameras.size(index)
-    in_camera = points @ pose[:3, :3].T + pose[:3, 3]
-    depth = in_camera[:, 2]
-    pixels = in_camera @ cameras.intrinsics[index].T
-    xy = pixels[:, :2] / np.where(depth > 0, depth, 1)[:, None]
-    inside = (depth > 0) & ((xy >= 0) & (xy <= [width, height])).all(1)
+    depth, inside = cameras.in_frame(index, points)
     # What the neighbours see inside the frame is likely to be seen here too, matched or not.
     inverse = 1 / depth[inside & (mine | seen[list(chosen)].any(0))]
     if len(inverse) < MIN_SHARED:
