@@ -21,7 +21,16 @@ class DistilConfig(ControlConfig):
     """How a splat's optimisation goes on with refined views beside the photos."""
 
     probability: float = Field(
-        default=0.5, ge=0, le=1, description="Of a step to take a refined view, not a photo."
+        default=0.5,
+        ge=0,
+        le=1,
+        description="Of a step to take a refined view, not a photo, where photos are few.",
+    )
+    few: int = Field(
+        default=6,
+        ge=1,
+        description="So many photos at most are few; beside twice as many, refined views are taken "
+        "half as often, and so on: the more photos there are, the less do none of them show.",
     )
     weight: float = Field(
         default=1.0, ge=0, description="Of a refined view's loss; a photo's has weight 1."
@@ -31,6 +40,10 @@ class DistilConfig(ControlConfig):
         description="Blend each refined view into what the splat shows there, by the trust in each "
         "pixel, and let all pixels count alike; otherwise the trust weighs the pixels.",
     )
+
+    def probability_beside(self, photos: int) -> float:
+        """Of a step to take a refined view where so many photos are fitted to."""
+        return self.probability * min(1.0, self.few / photos)
 
     @property
     def control(self) -> ControlConfig:

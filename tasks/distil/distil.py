@@ -196,9 +196,10 @@ def _steps(
     photo = _turns(photos, config)
     target = photo_order(len(targets), config.seed + 1)
     dice = np.random.default_rng([config.seed, 2])
+    probability = config.probability_beside(len(photos))
     while True:
         turn = next(photo)  # passed over where a refined view comes: the control keeps in step
-        if targets and dice.random() < config.probability:
+        if targets and dice.random() < probability:
             yield Step(views=(targets[next(target)],), sh_degree=sh_degree, weight=config.weight)
         else:
             yield Step(views=(photos[turn],), sh_degree=sh_degree)

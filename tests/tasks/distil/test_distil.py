@@ -180,6 +180,22 @@ def test_with_probability_0_both_are_the_same(scene: Photographed, base: Gaussia
     assert found.choice.shipped == "distilled"  # no worse
 
 
+@pytest.mark.parametrize(("photos", "expected"), [(1, 0.5), (6, 0.5), (12, 0.25), (60, 0.05)])
+def test_the_more_photos_the_fewer_refined_views(photos: int, expected: float) -> None:
+    assert DistilConfig(probability=0.5, few=6).probability_beside(photos) == expected
+
+
+def test_beside_twice_the_few_photos_refined_views_are_taken_half_as_often(
+    scene: Photographed, base: Gaussians
+) -> None:
+    assert len(TRAINING) == 2
+    half, often = (
+        continued(scene, base, targets(), CONFIG.model_copy(update={"probability": p, "few": few}))
+        for p, few in ((0.25, 2), (0.5, 1))
+    )
+    assert equal(half.distilled.gaussians, often.distilled.gaussians)
+
+
 def test_gaussians_multiply_only_if_the_config_says_so(
     scene: Photographed, base: Gaussians, found: Both
 ) -> None:
