@@ -26,7 +26,7 @@ from tasks.cameras import Cameras
 from tasks.gaussians import Gaussians
 from tasks.images import from_levels, levels
 from tasks.refine.batch import batch_of
-from tasks.refine.config import RefineConfig
+from tasks.refine.config import RefineConfig, Reproject
 from tasks.refine.select import refiner_for
 from tasks.splat.render import render
 from tasks.threads import limit_threads
@@ -86,7 +86,7 @@ class Workload:
         ]
         self.training = training
         self.observer = prepare(splat, training, self.photos, longest_edge=longest_edge)
-        self.refiner = refiner_for(RefineConfig())
+        self.refiner = refiner_for(RefineConfig(refiner=Reproject()))
 
     def measure(self) -> dict[str, float]:
         """Milliseconds of each part of one view."""

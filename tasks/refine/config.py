@@ -148,7 +148,7 @@ class RefineConfig(Config):
     """How novel views are repaired."""
 
     refiner: Annotated[Reproject | Residual | ControlNet | Difix, Field(discriminator="kind")] = (
-        Reproject()
+        Residual()
     )
 
     @property

@@ -20,7 +20,7 @@ from storage.arrays import Store
 from storage.handles import ArrayHandle
 from storage.metrics import read_table
 from tasks.caching import key_of
-from tasks.refine.config import RefineConfig
+from tasks.refine.config import RefineConfig, Reproject
 from tasks.site import Site
 
 HANDLE = ArrayHandle(uri="nowhere", kind="photos", digest="0" * 64)
@@ -122,7 +122,8 @@ def test_the_key_of_a_refinement_of_single_views_holds_nothing_else(tmp_path: Pa
         "parameter sparse": {"kind": "sfm", "digest": 64 * "s"},
         "parameter views": {"kind": "views", "digest": 64 * "v"},
         "parameter weights": None,
-        "parameter config": RefineConfig().model_dump(mode="json"),
+        "parameter config": RefineConfig(refiner=Reproject()).model_dump(mode="json"),
     }
     digest = sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-    assert refine_key(tmp_path, {}) == f"refine-{digest}"
+    changes = {"refine": {"refiner": {"kind": "reproject"}}}
+    assert refine_key(tmp_path, changes) == f"refine-{digest}"

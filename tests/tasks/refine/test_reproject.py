@@ -203,9 +203,10 @@ def test_the_refiner_of_a_config_is_the_one_it_names() -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_cuda_gives_what_the_cpu_gives() -> None:
     views = a_batch(count=2, swept_cost=0.1 * noise(2, HEIGHT, WIDTH, seed=3))
+    config = RefineConfig(refiner=Reproject())
 
-    on_cuda = refiner_for(RefineConfig(), "cuda")(views)
+    on_cuda = refiner_for(config, "cuda")(views)
 
-    on_cpu = refiner_for(RefineConfig(), "cpu")(views)
+    on_cpu = refiner_for(config, "cpu")(views)
     assert on_cuda.image.device.type == "cuda"
     np.testing.assert_allclose(on_cuda.image.cpu(), on_cpu.image, atol=1e-5)

@@ -8,14 +8,14 @@ import pytest
 from tasks.caching import stage_key
 from tasks.errors import InputError
 from tasks.refine import weights
-from tasks.refine.config import RefineConfig, Residual
+from tasks.refine.config import RefineConfig, Reproject, Residual
 from tasks.refine.weights import find_weights
 
 NAMED = RefineConfig(refiner=Residual(weights="mine.safetensors"))
 
 
 def test_reproject_needs_none(tmp_path: Path) -> None:
-    assert find_weights(tmp_path, RefineConfig()) is None
+    assert find_weights(tmp_path, RefineConfig(refiner=Reproject())) is None
 
 
 def test_weights_are_found_by_their_content(tmp_path: Path) -> None:
