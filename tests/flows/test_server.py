@@ -234,8 +234,12 @@ def test_the_pid_file_of_a_dead_server_is_removed(home: Path) -> None:
 
 
 def test_the_pid_file_of_a_living_server_stays(home: Path) -> None:
-    words = [sys.executable, "-c", "input()", "prefect.server.api.server:create_app"]
-    with subprocess.Popen(words, stdin=subprocess.PIPE) as process:
+    words = [sys.executable, "-c", "input('runs')", "prefect.server.api.server:create_app"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(words, stdin=pipe, stdout=pipe) as process:
+        # Linux shows no command line of a process until some time after Popen has returned.
+        assert process.stdout is not None
+        assert process.stdout.read(4) == b"runs"
         (home / "server.pid").write_text(str(process.pid))
         server._forget_dead_server()
         assert (home / "server.pid").exists()
