@@ -30,7 +30,7 @@ class DistilConfig(ControlConfig):
         default=6,
         ge=1,
         description="So many photos at most are few; beside twice as many, refined views are taken "
-        "half as often, and so on: the more photos there are, the less do none of them show.",
+        "half as often, and so on: the more photos there are, the less is left that none shows.",
     )
     weight: float = Field(
         default=1.0, ge=0, description="Of a refined view's loss; a photo's has weight 1."
