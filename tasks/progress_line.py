@@ -1,23 +1,41 @@
-"""Progress of a stage on one line of a terminal."""
+"""Progress of a stage, for people who look at a terminal or at what a command left in a log."""
 
 import shutil
 import sys
+import time
 
-from tasks.site import Progress, no_progress
+from tasks.site import Progress
 
 BAR = 24
+SECONDS_BETWEEN_LINES = 60.0
+"""In a log: it stays readable, and a stage of hours is seen to go on."""
 
 
 def progress_line(stage: str) -> Progress:
-    """A line that is written over again; nothing where standard error is no terminal."""
-    if not sys.stderr.isatty():
-        return no_progress
+    """A line that is written over again; where standard error is no terminal, a new one each
+    minute."""
+    return _over_again(stage) if sys.stderr.isatty() else _each_minute(stage)
 
+
+def _over_again(stage: str) -> Progress:
     def report(share: float, doing: str) -> None:
         done = round(BAR * share)
         line = f"{stage:>9} {'█' * done}{'░' * (BAR - done)} {share:4.0%} {doing}"
         width = shutil.get_terminal_size().columns - 1
         sys.stderr.write("\r\x1b[K" + line[:width] + ("\n" if share >= 1.0 else ""))
         sys.stderr.flush()
+
+    return report
+
+
+def _each_minute(stage: str) -> Progress:
+    told_at = time.monotonic()
+
+    def report(share: float, doing: str) -> None:
+        nonlocal told_at
+        now = time.monotonic()
+        if now - told_at >= SECONDS_BETWEEN_LINES:
+            told_at = now
+            print(f"{stage}: {share:.0%} {doing}", file=sys.stderr, flush=True)
 
     return report
