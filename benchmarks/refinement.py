@@ -1,6 +1,6 @@
 """What repaired views are worth where photos are few, by refiner: before and after distillation.
 
-    python benchmarks/refinement.py DATASET --store STORE [--arms reproject residual]
+    python benchmarks/refinement.py DATASET --store STORE [--arms reproject residual controlnet]
                                     [--scenes A B] [--photos 4 6] [--subsets 3]
                                     [--config CONFIG.yaml] [--markdown TABLE.md]
                                     [--json FIGURES.json] [--pictures FOLDER]
@@ -269,7 +269,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--store", required=True)
-    parser.add_argument("--arms", nargs="+", default=["reproject"])
+    parser.add_argument("--arms", nargs="+", default=["reproject", "residual", "controlnet"])
     parser.add_argument("--scenes", nargs="+", default=SCENES)
     parser.add_argument("--photos", nargs="+", type=int, default=[4, 6])
     parser.add_argument("--subsets", type=int, default=3)
