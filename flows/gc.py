@@ -201,8 +201,9 @@ def _target(store: Store, record: StoredFile) -> str:
 def _stale(store: Store, kept: Sequence[_Run]) -> Sequence[StoredFile]:
     """Checkpoints that no kept run will go on from.
 
-    Their keys do not tell whose they are. Those of finished stages are done with, and the others
-    belong to runs with scenes that have not completed, and were written since these began.
+    Their keys are those of their stages, and do not tell whose they are. Those of finished stages
+    are done with, and the others belong to runs with scenes that have not completed, and were
+    written since these began.
     """
     finished = {record.key.removeprefix(f"{RECORDS}/") for record in files_below(store, RECORDS)}
     open_since = min((run.began for run in kept if not run.completed), default=None)
@@ -211,5 +212,5 @@ def _stale(store: Store, kept: Sequence[_Run]) -> Sequence[StoredFile]:
         for one in files_below(store, CHECKPOINTS)
         if open_since is None
         or one.modified < open_since
-        or one.key.removeprefix(f"{CHECKPOINTS}/").rsplit("-", 1)[0] in finished
+        or one.key.removeprefix(f"{CHECKPOINTS}/") in finished
     ]

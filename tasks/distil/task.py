@@ -42,7 +42,7 @@ def fit_control(
             begins=begins_of(splat),
             device=site.device,
             progress=stage_progress("control"),
-            checkpoints=checkpoints("control"),
+            checkpoints=checkpoints,
         )
         attributes = {"backdrop": fitted.gaussians.backdrop, "gaussians": len(fitted.gaussians)}
         return site.store.commit(scene, "control", arrays_of(fitted), attributes)
@@ -94,7 +94,7 @@ def distil_views(
             begins=begins_of(splat),
             device=site.device,
             progress=stage_progress("distil"),
-            checkpoints=checkpoints("distilled"),
+            checkpoints=checkpoints,
         )
         guard = photos_of(sparse, splat, "guard")
         choice = choose(read_gaussians(control), fitted.gaussians, guard, device=site.device)

@@ -3,7 +3,7 @@
 import contextlib
 import io
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import Any, BinaryIO, Generic, TypeVar
@@ -127,25 +127,22 @@ class StoredCheckpoints(Checkpoints[State]):
 @contextlib.contextmanager
 def checkpoints_of(
     site: Site, stage_key: str | None, kind: type[State]
-) -> Iterator[Callable[[str], Checkpoints[State]]]:
-    """Gives the checkpoints of a stage's parts by name; they go when the block ends well.
+) -> Iterator[Checkpoints[State]]:
+    """The checkpoints of a stage, which go when the block ends well.
 
     Args:
-        kind: of their states.
+        kind: of its states.
         stage_key: tells all that changes the stage's result; None keeps nothing.
     """
-    given: list[Checkpoints[State]] = []
-
-    def of_part(name: str) -> Checkpoints[State]:
-        if stage_key is None or site.checkpoint_seconds == 0:
-            return NO_CHECKPOINTS
-        place = Checkpoint(store=site.store, key=f"{stage_key}-{name}")
-        given.append(StoredCheckpoints(place=place, seconds=site.checkpoint_seconds, kind=kind))
-        return given[-1]
-
-    yield of_part
-    for checkpoints in given:
-        checkpoints.discard()
+    if stage_key is None or site.checkpoint_seconds == 0:
+        yield NO_CHECKPOINTS
+        return
+    place = Checkpoint(store=site.store, key=stage_key)
+    kept: StoredCheckpoints[State] = StoredCheckpoints(
+        place=place, seconds=site.checkpoint_seconds, kind=kind
+    )
+    yield kept
+    kept.discard()
 
 
 def write_state(state: KeptState, file: BinaryIO) -> None:

@@ -47,7 +47,7 @@ def fit_splat(
             masks=stored.masks,
             device=site.device,
             progress=stage_progress("splat"),
-            checkpoints=checkpoints("fit"),
+            checkpoints=checkpoints,
         )
         log_notes(notes_on(splat, config))
         return site.store.commit(scene, "splat", arrays_of(splat.fitted), attributes_of(splat))

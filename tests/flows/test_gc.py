@@ -136,7 +136,7 @@ def test_what_cannot_be_dropped_is_refused_and_nothing_is_removed(store: Store) 
 def test_what_is_young_is_left_for_a_scene_that_goes_on(store: Store) -> None:
     orphan = commit(store, "a", "splat", 7.0)
     cached(store, "splat", orphan)
-    checkpoint(store, "splat-0-splat")
+    checkpoint(store, "splat-0")
     garbage = garbage_in(store, age=timedelta(minutes=5))
     assert (garbage.artefacts, garbage.records, garbage.checkpoints) == ((), (), ())
     assert len(garbage_in(store).artefacts) == 1
@@ -168,12 +168,12 @@ def test_a_half_written_artefact_goes(store: Store) -> None:
 
 
 def test_checkpoints_stay_for_runs_that_can_be_resumed_and_else_go(store: Store) -> None:
-    checkpoint(store, "splat-0-splat")
+    checkpoint(store, "splat-0")
     assert len(garbage_in(store).checkpoints) == 1
     handle = ended(store, "first", {"a": 1.0}, state="failed")["a"]["splat"]
     assert garbage_in(store).checkpoints == ()
     done = cached(store, "splat", handle).removeprefix("cache/")
-    checkpoint(store, f"{done}-splat")
+    checkpoint(store, done)
     assert len(garbage_in(store).checkpoints) == 1
     ended(store, "first", {"a": 1.0})
     remove_all(store, garbage_in(store))
@@ -191,7 +191,7 @@ def test_the_checkpoint_of_a_training_stays_until_it_has_completed_or_is_given_u
 
     ended(store, "scenes", {"a": 1.0})
     told("first training", state)
-    checkpoint(store, "train-0-train")
+    checkpoint(store, "train-0")
     assert garbage_in(store).checkpoints == ()
     assert ("first training" in garbage_in(store, keep_runs=0).runs) == (state == "failed")
     assert len(garbage_in(store, "first training").checkpoints) == 1
@@ -202,7 +202,7 @@ def test_the_checkpoint_of_a_training_stays_until_it_has_completed_or_is_given_u
 def test_a_scene_that_failed_to_give_pairs_leaves_a_training_completed(store: Store) -> None:
     for scene, state in (("few", "failed"), ("refiner", "completed")):
         write_rows(store, "scenes", run="training", scene=scene, rows=[{"state": state}])
-    checkpoint(store, "train-0-train")
+    checkpoint(store, "train-0")
     assert len(garbage_in(store).checkpoints) == 1
 
 

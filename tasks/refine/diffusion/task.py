@@ -47,7 +47,7 @@ def train_controlnet(
             config,
             device=site.device,
             progress=stage_progress("train"),
-            checkpoints=checkpoints("train"),
+            checkpoints=checkpoints,
         )
         content = small_checkpoint(trained.network.small, data=digest_of(training))
         learnt = learnt_of(trained, content)

@@ -46,7 +46,7 @@ def train_residual(
             config,
             device=site.device,
             progress=stage_progress("train"),
-            checkpoints=checkpoints("train"),
+            checkpoints=checkpoints,
         )
         content = checkpoint_of(trained.network, data=digest_of(training))
         learnt = learnt_of(trained, content)

@@ -403,21 +403,19 @@ def test_checkpoints_are_due_after_their_seconds_and_never_cost_over_a_hundredth
     assert kept.due()
 
 
-def test_the_parts_of_a_stage_are_kept_until_it_ends_well(store: Store) -> None:
+def test_the_checkpoint_of_a_stage_is_kept_until_it_ends_well(store: Store) -> None:
     def names() -> list[str]:
-        return sorted(path.name for path in (Path(store.root) / "checkpoints").iterdir())
+        return [path.name for path in (Path(store.root) / "checkpoints").iterdir()]
 
     def stage(fails: bool) -> None:
-        with checkpoints_of(Site(store=store), "distil-1", DescentState) as of_part:
-            for part in ("control", "distilled"):
-                place = of_part(part).place  # type: ignore[attr-defined]
-                place.save(lambda file: file.write(b"state"))
+        with checkpoints_of(Site(store=store), "distil-1", DescentState) as kept:
+            kept.place.save(lambda file: file.write(b"state"))  # type: ignore[attr-defined]
             if fails:
                 raise CutOffError
 
     with pytest.raises(CutOffError):
         stage(fails=True)
-    assert names() == ["distil-1-control", "distil-1-distilled"]
+    assert names() == ["distil-1"]
     stage(fails=False)
     assert names() == []
 
@@ -428,5 +426,5 @@ def test_nothing_is_kept_where_it_is_not_wanted_or_nothing_tells_the_work(
 ) -> None:
     with checkpoints_of(
         Site(store=store, checkpoint_seconds=seconds), key, DescentState
-    ) as of_part:
-        assert of_part("fit") is NO_CHECKPOINTS
+    ) as checkpoints:
+        assert checkpoints is NO_CHECKPOINTS
