@@ -223,7 +223,9 @@ def stage_progress(stage: str) -> Progress:
     """
     key = f"progress-{stage}".replace(".", "-")  # Prefect takes no dots
     artifact: UUID | None = None
-    show_in_terminal = progress_line(stage)
+    context = TaskRunContext.get()
+    # Of a run, "splat/attic": a worker's log has lines of many scenes.
+    show_line = progress_line(stage, in_logs=context.task_run.name if context else None)
     updated_at = -math.inf
     time_left = TimeLeft()
 
@@ -233,7 +235,7 @@ def stage_progress(stage: str) -> Progress:
         left = time_left.seconds(share, now)
         if left is not None and share < 1.0:
             doing = f"{in_words(left)} left, {doing}"
-        show_in_terminal(share, doing)
+        show_line(share, doing)
         if now - updated_at < SECONDS_BETWEEN_UPDATES and share < 1.0:
             return
         updated_at = now

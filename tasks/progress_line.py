@@ -11,10 +11,14 @@ SECONDS_BETWEEN_LINES = 60.0
 """In a log: it stays readable, and a stage of hours is seen to go on."""
 
 
-def progress_line(stage: str) -> Progress:
+def progress_line(stage: str, in_logs: str | None = None) -> Progress:
     """A line that is written over again; where standard error is no terminal, a new one each
-    minute."""
-    return _over_again(stage) if sys.stderr.isatty() else _each_minute(stage)
+    minute.
+
+    Args:
+        in_logs: a fuller name for them, as several stages may write one log; None for the same.
+    """
+    return _over_again(stage) if sys.stderr.isatty() else _each_minute(in_logs or stage)
 
 
 def _over_again(stage: str) -> Progress:
@@ -28,7 +32,7 @@ def _over_again(stage: str) -> Progress:
     return report
 
 
-def _each_minute(stage: str) -> Progress:
+def _each_minute(name: str) -> Progress:
     told_at = time.monotonic()
 
     def report(share: float, doing: str) -> None:
@@ -36,6 +40,6 @@ def _each_minute(stage: str) -> Progress:
         now = time.monotonic()
         if now - told_at >= SECONDS_BETWEEN_LINES:
             told_at = now
-            print(f"{stage}: {share:.0%} {doing}", file=sys.stderr, flush=True)
+            print(f"{name}: {share:.0%} {doing}", file=sys.stderr, flush=True)
 
     return report

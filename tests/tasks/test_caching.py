@@ -9,6 +9,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +27,7 @@ from prefect.tasks import Task
 from storage.arrays import NamedArray, Store
 from storage.errors import IntegrityError, StoreError, UnseenError
 from storage.handles import ArrayHandle
-from tasks import caching
+from tasks import caching, progress_line
 from tasks.caching import running_stage_key, stage_cache, stage_key, stage_progress
 from tasks.config import Config
 from tasks.errors import DegenerateGeometryError, InputError, MachineError
@@ -310,6 +311,26 @@ def test_progress_is_told_under_a_name_that_prefect_takes(site: Site) -> None:
     assert artifact is not None
     assert artifact.data == 100.0
     assert artifact.description == "done"
+
+
+@task(
+    name="goes on",
+    task_run_name="goes on/{scene}",
+    **stage_cache("goes on", version=1),
+)
+def goes_on(scene: str, *, site: Site) -> ArrayHandle:
+    told = stage_progress("goes on")
+    time.sleep(0.01)
+    told(0.5, "half way")
+    return site.store.commit(scene, "key", [], {})
+
+
+def test_a_log_says_of_which_scene_the_progress_is(
+    site: Site, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress_line, "SECONDS_BETWEEN_LINES", 0.001)
+    assert run(goes_on, site).is_completed()
+    assert "\ngoes on/hall: 50% half way\n" in "\n" + capfd.readouterr().err
 
 
 @task(name="asks for its key", **stage_cache("asks", version=3, numbers_depend_on_device=True))

@@ -14,11 +14,11 @@ def test_a_log_gets_a_line_each_minute(
 ) -> None:
     seconds = 0.0
     monkeypatch.setattr("tasks.progress_line.time.monotonic", lambda: seconds)
-    report = progress_line("train")
+    report = progress_line("train", in_logs="train/attic")
     for second in range(151):
         seconds = float(second)
         report(second / 150, f"step {second}")
-    assert capsys.readouterr().err == "train: 40% step 60\ntrain: 80% step 120\n"
+    assert capsys.readouterr().err == "train/attic: 40% step 60\ntrain/attic: 80% step 120\n"
 
 
 def test_a_terminal_gets_one_line_that_is_written_over(monkeypatch: pytest.MonkeyPatch) -> None:
