@@ -36,12 +36,12 @@ from tasks.ingest.source import Source
 from tasks.refine.batch import Refiner, ViewBatch
 from tasks.refine.config import ControlNet, GateConfig, RefineConfig, Reproject, Residual
 from tasks.refine.diffusion.small import SmallShape, new_small, small_checkpoint
+from tasks.refine.features import features_of
 from tasks.refine.gate import gated
 from tasks.refine.photos import align_photos
 from tasks.refine.reproject import reproject
 from tasks.refine.residual.checkpoint import checkpoint_of
 from tasks.refine.residual.config import NetworkConfig
-from tasks.refine.residual.features import features_of
 from tasks.refine.residual.network import ResidualNetwork
 from tasks.refine.residual.repair import repair
 from tasks.refine.select import refiner_for

@@ -49,6 +49,15 @@ class Reproject(Alternative):
     )
 
 
+class FeaturesConfig(Config):
+    """What a network sees of a view."""
+
+    photos: int = Field(
+        default=3, ge=1, le=8, description="Swept photos that the network sees; others are left."
+    )
+    reproject: Reproject = Reproject()
+
+
 class GateConfig(Config):
     """How far a repair is taken, by the share of a view's difference from the photos that it ends.
 

@@ -1,7 +1,7 @@
 """A small diffusion model that sees all there is of a view, and the file it lies in.
 
 A UNet of diffusers on pixels, two by two, and a ControlNet that is shown the features of
-:mod:`tasks.refine.residual.features`. What it starts from is taken for a picture with a little
+:mod:`tasks.refine.features`. What it starts from is taken for a picture with a little
 noise on it, as Difix takes a render (Wu et al., CVPR 2025), and one step takes it off. More steps
 begin with noise of their own.
 """
@@ -22,7 +22,7 @@ from tasks.refine.batch import ViewBatch
 from tasks.refine.diffusion.config import SmallModel
 from tasks.refine.diffusion.model import Model, Seen, ready, words
 from tasks.refine.diffusion.training_config import SmallShape
-from tasks.refine.residual.features import MAPS, Features, features_of, picture_count
+from tasks.refine.features import MAPS, Features, features_of, picture_count
 from tasks.refine.training.weights_file import read_weights_file, weights_file
 from tasks.site import Device
 

@@ -1,7 +1,9 @@
+from functools import partial
+
 from prefect import task
 
 from storage.handles import ArrayHandle
-from tasks.caching import running_stage_key, stage_cache, stage_progress
+from tasks.caching import stage_cache
 from tasks.refine.diffusion.training_config import TrainControlNet
 from tasks.site import Site
 
@@ -27,28 +29,9 @@ def train_controlnet(
         validation: pairs of other scenes.
     """
     # Late: seconds to import, and a recalled stage needs none of it.
-    from tasks.refine.diffusion.small import small_checkpoint
-    from tasks.refine.diffusion.train import train_small
-    from tasks.refine.pairs.artefact import StoredPairs, digest_of
-    from tasks.refine.residual.learnt import learnt_of
-    from tasks.refine.residual.train import TrainingState
-    from tasks.refine.training.artefact import arrays_of, attributes_of
-    from tasks.splat.checkpoints import checkpoints_of
-    from tasks.threads import limit_threads, torch_threads
+    from tasks.refine.diffusion.train import train_small, trained_checkpoint
+    from tasks.refine.training.stage import trained_refiner
 
-    limit_threads(site.threads)
-    with (
-        torch_threads(site.threads),
-        checkpoints_of(site, running_stage_key(), TrainingState) as checkpoints,
-    ):
-        trained = train_small(
-            StoredPairs(training),
-            StoredPairs(validation),
-            config,
-            device=site.device,
-            progress=stage_progress("train"),
-            checkpoints=checkpoints,
-        )
-        content = small_checkpoint(trained.network.small, data=digest_of(training))
-        learnt = learnt_of(trained, content)
-        return site.store.commit(scene, "refiner", arrays_of(learnt), attributes_of(learnt))
+    return trained_refiner(
+        scene, training, validation, partial(train_small, config=config), trained_checkpoint, site
+    )

@@ -1,4 +1,4 @@
-"""Training of the small diffusion model, by the loop that trains the residual network.
+"""Training of the small diffusion model.
 
 Some crops teach the one step that it is used for: from the repair without learning to the photo,
 seen through the blend that keeps what the render shows surely. The others are photos under as much
@@ -22,15 +22,16 @@ from tasks.refine.diffusion.small import (
     from_latents,
     new_small,
     scheduler_for,
+    small_checkpoint,
     to_latents,
 )
 from tasks.refine.diffusion.tiles import Tiling, tiled
 from tasks.refine.diffusion.training_config import TrainControlNet
+from tasks.refine.features import CONFIDENCE, features_of
 from tasks.refine.pairs.pair import Pairs
-from tasks.refine.residual.crops import Batch
-from tasks.refine.residual.features import CONFIDENCE, features_of
-from tasks.refine.residual.loss import image_loss
-from tasks.refine.residual.train import Recipe, Trained, TrainingState, train_network
+from tasks.refine.training.crops import Batch
+from tasks.refine.training.loop import Recipe, Trained, TrainingState, train_network
+from tasks.refine.training.loss import image_loss
 from tasks.site import Device, Progress, no_progress
 from tasks.splat.checkpoints import NO_CHECKPOINTS, Checkpoints
 
@@ -137,7 +138,7 @@ def train_small(
     progress: Progress = no_progress,
     checkpoints: Checkpoints[TrainingState] = NO_CHECKPOINTS,
 ) -> Trained[SmallNetwork]:
-    """See :func:`tasks.refine.residual.train.train_network`.
+    """See :func:`tasks.refine.training.loop.train_network`.
 
     Args:
         config: crops should be multiples of 8 px.
@@ -162,3 +163,8 @@ def train_small(
         progress=progress,
         checkpoints=checkpoints,
     )
+
+
+def trained_checkpoint(network: SmallNetwork, data: str) -> bytes:
+    """See :func:`tasks.refine.diffusion.small.small_checkpoint`."""
+    return small_checkpoint(network.small, data=data)

@@ -5,7 +5,8 @@ from typing import Literal
 from pydantic import Field
 
 from tasks.config import Config
-from tasks.refine.residual.config import FeaturesConfig, TrainConfig
+from tasks.refine.config import FeaturesConfig
+from tasks.refine.training.config import TrainConfig
 
 
 class SmallShape(Config):

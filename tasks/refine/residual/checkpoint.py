@@ -16,7 +16,7 @@ VERSION = 1
 """Of what the network is given and what its weights mean; weights of another are refused."""
 
 
-def checkpoint_of(network: ResidualNetwork, *, data: str) -> bytes:
+def checkpoint_of(network: ResidualNetwork, data: str) -> bytes:
     """The content of a file with a network.
 
     Args:

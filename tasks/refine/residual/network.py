@@ -22,8 +22,8 @@ from torch.nn.functional import interpolate, pad, pixel_shuffle, pixel_unshuffle
 
 from tasks.refine.cpu.arrays import run
 from tasks.refine.cpu.folding import fold, unfold
+from tasks.refine.features import MAPS, Features, picture_count
 from tasks.refine.residual.config import NetworkConfig
-from tasks.refine.residual.features import MAPS, Features, picture_count
 
 FOLD = 2
 """Edge of the square of pixels that become channels of one."""

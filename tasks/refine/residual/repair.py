@@ -6,8 +6,8 @@ from torch import Tensor
 from tasks.refine.batch import Refinement, ViewBatch
 from tasks.refine.cpu.arrays import run
 from tasks.refine.cpu.kernels import blend
+from tasks.refine.features import Features, features_of
 from tasks.refine.photos import align_photos
-from tasks.refine.residual.features import Features, features_of
 from tasks.refine.residual.network import Repaired, ResidualNetwork
 from tasks.threads import torch_threads
 

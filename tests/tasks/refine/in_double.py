@@ -9,7 +9,7 @@ from torch.nn.functional import conv2d, pad, pixel_shuffle, pixel_unshuffle
 
 from tasks.refine.batch import ViewBatch
 from tasks.refine.config import Reproject
-from tasks.refine.residual.features import Features
+from tasks.refine.features import Features
 from tasks.refine.residual.network import ResidualNetwork
 
 

@@ -10,11 +10,10 @@ from prefect import flow
 from storage.arrays import Store
 from storage.handles import ArrayHandle
 from tasks.refine.artefact import RefinedViews
-from tasks.refine.config import ControlNet, GateConfig, RefineConfig
+from tasks.refine.config import ControlNet, FeaturesConfig, GateConfig, RefineConfig
 from tasks.refine.diffusion.config import SmallModel
 from tasks.refine.diffusion.small import new_small, small_checkpoint
 from tasks.refine.diffusion.training_config import SmallShape
-from tasks.refine.residual.config import FeaturesConfig
 from tasks.refine.sync.config import SyncConfig
 from tasks.refine.task import refine_views, refine_views_together
 from tasks.refine.weights import find_weights

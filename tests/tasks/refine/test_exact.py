@@ -18,12 +18,12 @@ import tasks.refine.cpu.kernels
 from tasks.refine.batch import ViewBatch
 from tasks.refine.colour import ColourChange, colour_change, fit_anywhere
 from tasks.refine.config import GateConfig, Reproject
+from tasks.refine.features import features_of
 from tasks.refine.gate import disagreement, gated
 from tasks.refine.means import box_mean, box_mean_anywhere
 from tasks.refine.photos import align_photos, fuse, fuse_anywhere
 from tasks.refine.reproject import reproject
 from tasks.refine.residual.config import NetworkConfig
-from tasks.refine.residual.features import features_of
 from tasks.refine.residual.network import ResidualNetwork
 from tasks.refine.residual.repair import repair
 from tasks.refine.warm_up import warm_up

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from tasks.refine.residual.loss import LEAST_PIXEL_ERROR, Truth, training_loss
+from tasks.refine.residual.loss import LEAST_PIXEL_ERROR, training_loss
 from tasks.refine.residual.network import Repaired
+from tasks.refine.training.loss import Truth
 
 
 def double(*shape: int, seed: int) -> torch.Tensor:

@@ -8,9 +8,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from view_batches import a_batch, noise
 
+from tasks.refine.features import MAPS, Features, features_of
 from tasks.refine.reproject import reproject
 from tasks.refine.residual.config import NetworkConfig
-from tasks.refine.residual.features import MAPS, Features, features_of
 from tasks.refine.residual.network import ResidualNetwork
 from tasks.refine.residual.repair import repair, tiled
 

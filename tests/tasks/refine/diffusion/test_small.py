@@ -16,7 +16,7 @@ from view_batches import HEIGHT, WIDTH, a_batch, cropped, noise
 
 from tasks.errors import InputError
 from tasks.refine.batch import Refinement, ViewBatch
-from tasks.refine.config import ControlNet, RefineConfig
+from tasks.refine.config import ControlNet, FeaturesConfig, RefineConfig
 from tasks.refine.diffusion.config import SmallModel, TilesConfig
 from tasks.refine.diffusion.denoiser import denoiser_of
 from tasks.refine.diffusion.small import (
@@ -29,9 +29,8 @@ from tasks.refine.diffusion.small import (
     small_model,
 )
 from tasks.refine.diffusion.training_config import SmallShape
+from tasks.refine.features import features_of
 from tasks.refine.reproject import reproject
-from tasks.refine.residual.config import FeaturesConfig
-from tasks.refine.residual.features import features_of
 from tasks.refine.select import refiner_for
 from tasks.refine.weights import find_weights
 

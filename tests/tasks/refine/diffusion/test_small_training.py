@@ -13,17 +13,17 @@ from torch.nn.functional import pixel_unshuffle
 
 from storage.arrays import Store
 from storage.checkpoints import Checkpoint
-from tasks.refine.config import ControlNet, RefineConfig
+from tasks.refine.config import ControlNet, FeaturesConfig, RefineConfig
 from tasks.refine.diffusion.config import SmallModel
 from tasks.refine.diffusion.denoiser import denoiser_of
 from tasks.refine.diffusion.small import new_small, small_checkpoint, small_model
 from tasks.refine.diffusion.train import SmallNetwork, denoising_loss, train_small
 from tasks.refine.diffusion.training_config import SmallShape, TrainControlNet
-from tasks.refine.residual.config import FeaturesConfig, Steps
-from tasks.refine.residual.crops import Batch, read_round
-from tasks.refine.residual.train import Trained, TrainingState
 from tasks.refine.select import refiner_for
 from tasks.refine.sync.schedule import levels_of
+from tasks.refine.training.config import Steps
+from tasks.refine.training.crops import Batch, read_round
+from tasks.refine.training.loop import Trained, TrainingState
 from tasks.refine.weights import find_weights
 from tasks.splat.checkpoints import StoredCheckpoints
 

@@ -14,13 +14,12 @@ from view_batches import HEIGHT, WIDTH, a_batch, cropped, noise
 from tasks.errors import InputError
 from tasks.ingest.source import Source
 from tasks.refine.batch import Refinement, ViewBatch
-from tasks.refine.config import ControlNet, GateConfig, RefineConfig
+from tasks.refine.config import ControlNet, FeaturesConfig, GateConfig, RefineConfig
 from tasks.refine.diffusion.config import SmallModel, StableDiffusion
 from tasks.refine.diffusion.controlnet import model_of
 from tasks.refine.diffusion.model import words
 from tasks.refine.diffusion.small import new_small, small_checkpoint
 from tasks.refine.diffusion.training_config import SmallShape
-from tasks.refine.residual.config import FeaturesConfig
 from tasks.refine.select import refiners_together
 from tasks.refine.sync.config import SyncConfig
 from tasks.refine.sync.sample import Scene

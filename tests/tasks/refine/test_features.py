@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from view_batches import HEIGHT, WIDTH, a_batch, noise
 
 from tasks.refine.batch import ViewBatch
+from tasks.refine.features import MAPS, features_of
 from tasks.refine.reproject import reproject
 from tasks.refine.residual.config import NetworkConfig
-from tasks.refine.residual.features import MAPS, features_of
 
 SHAPE = (1, HEIGHT, WIDTH)
 

@@ -13,16 +13,11 @@ from handmade_pairs import HandmadePairs, a_pair, pairs_of
 from storage.arrays import Store
 from storage.checkpoints import Checkpoint
 from tasks.errors import InputError, MachineError
-from tasks.refine.residual.config import Minutes, NetworkConfig, Steps, TrainResidual
-from tasks.refine.residual.train import (
-    Trained,
-    TrainingState,
-    ViewScore,
-    gains,
-    schedule,
-    spread,
-    train,
-)
+from tasks.refine.residual.config import NetworkConfig, TrainResidual
+from tasks.refine.residual.train import train
+from tasks.refine.training.config import Minutes, Steps
+from tasks.refine.training.loop import Trained, TrainingState, schedule, spread
+from tasks.refine.training.scores import ViewScore, gains
 from tasks.splat.checkpoints import StoredCheckpoints
 
 NETWORK = NetworkConfig(widths=(8, 12))

@@ -12,7 +12,7 @@ from view_batches import HEIGHT, WIDTH, a_batch, noise
 
 from tasks.refine.pairs.pair import Pair
 from tasks.refine.residual.config import NetworkConfig, TrainResidual
-from tasks.refine.residual.crops import Batch, batches, read_round
+from tasks.refine.training.crops import Batch, batches, read_round
 
 CONFIG = TrainResidual(batch=2, crop=16, crops=3, network=NetworkConfig(widths=(4, 4)))
 

@@ -1,4 +1,4 @@
-"""What the network sees of a view: pictures of the same place, and how they came about.
+"""What a network sees of a view: pictures of the same place, and how they came about.
 
 Nothing depends on the scale of the world or of its errors: depths are taken relative to rendered
 ones, and costs, gaps and errors x as x / (x + s).
@@ -13,11 +13,11 @@ from torch import Tensor
 
 from tasks.refine.batch import AlignedPhotos, ViewBatch
 from tasks.refine.colour import ColourChange, colour_change
+from tasks.refine.config import FeaturesConfig
 from tasks.refine.cpu.arrays import run
 from tasks.refine.cpu.kernels import show
 from tasks.refine.photos import align_photos
 from tasks.refine.reproject import reproject
-from tasks.refine.residual.config import FeaturesConfig
 
 MAPS = 8
 CONFIDENCE = 0
