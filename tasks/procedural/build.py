@@ -25,19 +25,17 @@ class ProceduralScene:
     """Edge of a texel of indirect light."""
     bounces: int
     cameras: Cameras
-    training_names: tuple[str, ...] | None
-    """The photos to train on; None leaves the choice to the splat stage."""
     texture_seed: int = 1
 
     def excerpt(self, name: str, photos: range, size: tuple[int, int]) -> "ProceduralScene":
-        """Some of its photos alone, ``size`` (width, height) pixels large, none chosen to train on.
+        """Some of its photos alone, ``size`` (width, height) pixels large.
 
         Args:
             photos: their indices.
         """
         cameras = self.cameras.select(photos)
         sizes = np.tile(np.array(size, dtype=np.int64), (len(cameras), 1))
-        return replace(self, name=name, cameras=cameras.resized(sizes), training_names=None)
+        return replace(self, name=name, cameras=cameras.resized(sizes))
 
 
 Point = tuple[float, float, float]

@@ -282,5 +282,4 @@ def facade() -> ProceduralScene:
         texel_m=0.14,
         bounces=2,
         cameras=cameras,
-        training_names=tuple(cameras.names[i] for i in (1, 5, 10, 14, 18, 22)),
     )

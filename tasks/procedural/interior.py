@@ -345,5 +345,4 @@ def interior() -> ProceduralScene:
         texel_m=0.09,
         bounces=4,
         cameras=path(eyes, targets, focal_px=345.0),
-        training_names=None,
     )

@@ -244,5 +244,4 @@ def orbit() -> ProceduralScene:
         texel_m=0.12,
         bounces=2,
         cameras=path(eyes, targets, focal_px=420.0),
-        training_names=None,
     )

@@ -58,7 +58,6 @@ def random_scene(seed: int) -> ProceduralScene:
         texel_m=place.texel_m,
         bounces=place.bounces,
         cameras=place.cameras,
-        training_names=None,
         texture_seed=texture_seed,
     )
     exposure = metered(scene)

@@ -51,7 +51,6 @@ def scene(solids: list[Solid], cameras: Cameras, lit: Light) -> ProceduralScene:
         texel_m=0.5,
         bounces=1,
         cameras=cameras,
-        training_names=None,
     )
 
 
