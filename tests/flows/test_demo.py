@@ -1,6 +1,7 @@
 """The demo's dataset, its photos a tenth of the size."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from flows import demo
 from flows.demo import demo_config, render_demo
 from flows.manifest import find_scenes
 from tasks.procedural.build import PHOTO_COUNT, ProceduralScene
+from tasks.procedural.write import write_scene
 from tasks.splat.config import EveryNth, TrainOn
 
 
@@ -25,6 +27,7 @@ def test_its_scenes_are_found_each_with_the_photos_to_train_on(
 ) -> None:
     for name in ("facade", "interior", "orbit"):
         monkeypatch.setattr(demo, name, small(getattr(demo, name)))
+    monkeypatch.setattr(demo, "write_scene", partial(write_scene, strata=1))
     dataset = render_demo(tmp_path)
     assert "rendering orbit" in capsys.readouterr().err
     trained_on: dict[str, int] = {}
