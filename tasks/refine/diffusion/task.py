@@ -1,5 +1,3 @@
-from functools import partial
-
 from prefect import task
 
 from storage.handles import ArrayHandle
@@ -21,7 +19,7 @@ def train_controlnet(
     config: TrainControlNet,
     site: Site,
 ) -> ArrayHandle:
-    """See :func:`tasks.refine.diffusion.train.train_small`.
+    """See :func:`tasks.refine.training.loop.train_network`.
 
     Args:
         scene: what the refiner is kept under, where others are kept under a scene's name.
@@ -29,9 +27,9 @@ def train_controlnet(
         validation: pairs of other scenes.
     """
     # Late: seconds to import, and a recalled stage needs none of it.
-    from tasks.refine.diffusion.train import train_small, trained_checkpoint
+    from tasks.refine.diffusion.train import small_recipe, trained_checkpoint
     from tasks.refine.training.stage import trained_refiner
 
     return trained_refiner(
-        scene, training, validation, partial(train_small, config=config), trained_checkpoint, site
+        scene, training, validation, small_recipe(config), trained_checkpoint, site
     )

@@ -28,12 +28,9 @@ from tasks.refine.diffusion.small import (
 from tasks.refine.diffusion.tiles import Tiling, tiled
 from tasks.refine.diffusion.training_config import TrainControlNet
 from tasks.refine.features import CONFIDENCE, features_of
-from tasks.refine.pairs.pair import Pairs
 from tasks.refine.training.crops import Batch
-from tasks.refine.training.loop import Recipe, Trained, TrainingState, train_network
+from tasks.refine.training.loop import Recipe
 from tasks.refine.training.loss import image_loss
-from tasks.site import Device, Progress, no_progress
-from tasks.splat.checkpoints import NO_CHECKPOINTS, Checkpoints
 
 
 class SmallNetwork(nn.Module):
@@ -129,23 +126,11 @@ def repair_by(network: SmallNetwork, views: ViewBatch) -> Refinement:
         return blended(views, tiled(on_tiles, shown, whole))
 
 
-def train_small(
-    pairs: Pairs,
-    validation: Pairs,
-    config: TrainControlNet,
-    *,
-    device: Device = "cpu",
-    progress: Progress = no_progress,
-    checkpoints: Checkpoints[TrainingState] = NO_CHECKPOINTS,
-) -> Trained[SmallNetwork]:
-    """See :func:`tasks.refine.training.loop.train_network`.
+def small_recipe(config: TrainControlNet) -> Recipe[SmallNetwork]:
+    """How :func:`tasks.refine.training.loop.train_network` trains the model.
 
     Args:
         config: crops should be multiples of 8 px.
-
-    Raises:
-        InputError: there are no pairs.
-        MachineError: the loss stopped being finite.
     """
 
     def untrained() -> SmallNetwork:
@@ -154,15 +139,7 @@ def train_small(
     def loss(network: SmallNetwork, batch: Batch, step: int) -> Tensor:
         return denoising_loss(network, batch, step, config)
 
-    return train_network(
-        Recipe(make=untrained, loss=loss, repair=repair_by),
-        pairs,
-        validation,
-        config,
-        device=device,
-        progress=progress,
-        checkpoints=checkpoints,
-    )
+    return Recipe(config=config, make=untrained, loss=loss, repair=repair_by)
 
 
 def trained_checkpoint(network: SmallNetwork, data: str) -> bytes:

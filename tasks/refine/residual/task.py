@@ -1,5 +1,3 @@
-from functools import partial
-
 from prefect import task
 
 from storage.handles import ArrayHandle
@@ -21,7 +19,7 @@ def train_residual(
     config: TrainResidual,
     site: Site,
 ) -> ArrayHandle:
-    """See :func:`tasks.refine.residual.train.train`.
+    """See :func:`tasks.refine.training.loop.train_network`.
 
     Args:
         scene: what the refiner is kept under, where others are kept under a scene's name.
@@ -30,9 +28,9 @@ def train_residual(
     """
     # Late: seconds to import, and a recalled stage needs none of it.
     from tasks.refine.residual.checkpoint import checkpoint_of
-    from tasks.refine.residual.train import train
+    from tasks.refine.residual.train import residual_recipe
     from tasks.refine.training.stage import trained_refiner
 
     return trained_refiner(
-        scene, training, validation, partial(train, config=config), checkpoint_of, site
+        scene, training, validation, residual_recipe(config), checkpoint_of, site
     )

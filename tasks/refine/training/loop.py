@@ -57,6 +57,7 @@ N = TypeVar("N", bound=nn.Module)
 class Recipe(Generic[N]):
     """A network that is trained, how, and what it makes of views."""
 
+    config: TrainConfig
     make: Callable[[], N]
     """Untrained; draws its weights from torch's global generator."""
     loss: Callable[[N, Batch, int], Float32[Tensor, ""]]
@@ -98,7 +99,6 @@ def train_network(
     recipe: Recipe[N],
     pairs: Pairs,
     validation: Pairs,
-    config: TrainConfig,
     *,
     device: Device = "cpu",
     progress: Progress = no_progress,
@@ -127,7 +127,7 @@ def train_network(
             "there are 0 pairs, so a refiner has nothing to learn from; give scenes with enough "
             "photos to keep some from the fits"
         )
-    training = _Training(recipe, config, device)
+    training = _Training(recipe, device)
     kept = checkpoints.load()
     if kept is not None:
         training.go_on_from(kept)
@@ -135,7 +135,7 @@ def train_network(
     if checkpoints.note:
         progress(training.share(), checkpoints.note)
     try:
-        with contextlib.closing(batches(pairs, config, start=training.step)) as stream:
+        with contextlib.closing(batches(pairs, recipe.config, start=training.step)) as stream:
             while training.share() < 1:
                 training.take(next(stream))
                 if training.validation_is_due():
@@ -152,9 +152,9 @@ def train_network(
 class _Training(Generic[N]):
     """What changes from one step to the next."""
 
-    def __init__(self, recipe: Recipe[N], config: TrainConfig, device: Device) -> None:
+    def __init__(self, recipe: Recipe[N], device: Device) -> None:
         self.recipe = recipe
-        self.config = config
+        self.config = config = recipe.config
         self.device = torch.device(device)
         with torch.random.fork_rng():
             torch.manual_seed(config.seed)

@@ -1,43 +1,23 @@
 """What the stages that train refiners share: stored pairs, a checkpoint, the refiner kept."""
 
 from collections.abc import Callable
-from typing import Protocol, TypeVar
-
-from torch import nn
 
 from storage.handles import ArrayHandle
 from tasks.caching import running_stage_key, stage_progress
 from tasks.refine.pairs.artefact import StoredPairs, digest_of
-from tasks.refine.pairs.pair import Pairs
 from tasks.refine.training.artefact import arrays_of, attributes_of
 from tasks.refine.training.learnt import CurvePoint, Learnt, ValidationScore
-from tasks.refine.training.loop import Trained, TrainingState
-from tasks.site import Device, Progress, Site
-from tasks.splat.checkpoints import Checkpoints, checkpoints_of
+from tasks.refine.training.loop import N, Recipe, Trained, TrainingState, train_network
+from tasks.site import Site
+from tasks.splat.checkpoints import checkpoints_of
 from tasks.threads import limit_threads, torch_threads
-
-N = TypeVar("N", bound=nn.Module)
-
-
-class Training(Protocol[N]):
-    """A training whose config is settled."""
-
-    def __call__(
-        self,
-        pairs: Pairs,
-        validation: Pairs,
-        *,
-        device: Device,
-        progress: Progress,
-        checkpoints: Checkpoints[TrainingState],
-    ) -> Trained[N]: ...
 
 
 def trained_refiner(
     scene: str,
     training: tuple[ArrayHandle, ...],
     validation: tuple[ArrayHandle, ...],
-    train: Training[N],
+    recipe: Recipe[N],
     content_of: Callable[[N, str], bytes],
     site: Site,
 ) -> ArrayHandle:
@@ -52,7 +32,8 @@ def trained_refiner(
         torch_threads(site.threads),
         checkpoints_of(site, running_stage_key(), TrainingState) as checkpoints,
     ):
-        trained = train(
+        trained = train_network(
+            recipe,
             StoredPairs(training),
             StoredPairs(validation),
             device=site.device,

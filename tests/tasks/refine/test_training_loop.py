@@ -14,9 +14,9 @@ from storage.arrays import Store
 from storage.checkpoints import Checkpoint
 from tasks.errors import InputError, MachineError
 from tasks.refine.residual.config import NetworkConfig, TrainResidual
-from tasks.refine.residual.train import train
+from tasks.refine.residual.train import residual_recipe
 from tasks.refine.training.config import Minutes, Steps
-from tasks.refine.training.loop import Trained, TrainingState, schedule, spread
+from tasks.refine.training.loop import Trained, TrainingState, schedule, spread, train_network
 from tasks.refine.training.scores import ViewScore, gains
 from tasks.splat.checkpoints import StoredCheckpoints
 
@@ -46,7 +46,7 @@ def test_it_learns_one_pair_beyond_what_reproject_makes_of_it(
         validations=2,
     )
 
-    trained = train(pair, pair, config)
+    trained = train_network(residual_recipe(config), pair, pair)
 
     last = trained.validations[-1]
     assert last.total.over_render_db > 3
@@ -60,7 +60,7 @@ def test_it_learns_one_pair_beyond_what_reproject_makes_of_it(
 def test_fewer_bits_give_other_weights() -> None:
     pairs = pairs_of(3)
     few = SHORT.model_copy(update={"precision": "bfloat16"})
-    one, other = train(pairs, NOTHING, SHORT), train(pairs, NOTHING, few)
+    one, other = (train_network(residual_recipe(config), pairs, NOTHING) for config in (SHORT, few))
     assert other.curve.loss[-1] == pytest.approx(one.curve.loss[-1], rel=0.1)
     assert not np.array_equal(one.curve.loss, other.curve.loss)
 
@@ -95,7 +95,7 @@ class CutOff(StoredCheckpoints[TrainingState]):
 
 @pytest.fixture(scope="module")
 def whole() -> Trained:
-    return train(pairs_of(3), pairs_of(2), SHORT)
+    return train_network(residual_recipe(SHORT), pairs_of(3), pairs_of(2))
 
 
 @pytest.mark.parametrize("step", [1, 6, 21])
@@ -106,13 +106,13 @@ def test_a_training_that_was_cut_off_gives_the_same_bits(
     cut = CutOff(place=place, seconds=0.0, kind=TrainingState)
     cut.cut_after = step
     with pytest.raises(CutOffError):
-        train(pairs_of(3), pairs_of(2), SHORT, checkpoints=cut)
+        train_network(residual_recipe(SHORT), pairs_of(3), pairs_of(2), checkpoints=cut)
     said: list[str] = []
 
-    again = train(
+    again = train_network(
+        residual_recipe(SHORT),
         pairs_of(3),
         pairs_of(2),
-        SHORT,
         checkpoints=StoredCheckpoints(place=place, seconds=1000.0, kind=TrainingState),
         progress=lambda share, doing: said.append(doing),
     )
@@ -122,8 +122,10 @@ def test_a_training_that_was_cut_off_gives_the_same_bits(
 
 
 def test_it_is_reproducible_and_another_seed_is_another_training(whole: Trained) -> None:
-    assert_same(train(pairs_of(3), pairs_of(2), SHORT), whole)
-    other = train(pairs_of(3), NOTHING, SHORT.model_copy(update={"seed": 1}))
+    assert_same(train_network(residual_recipe(SHORT), pairs_of(3), pairs_of(2)), whole)
+    other = train_network(
+        residual_recipe(SHORT.model_copy(update={"seed": 1})), pairs_of(3), NOTHING
+    )
     assert not torch.equal(other.network.stem.weight, whole.network.stem.weight)
 
 
@@ -137,7 +139,7 @@ def test_it_is_scored_as_often_as_asked_and_at_its_end(whole: Trained) -> None:
 def test_minutes_end_it() -> None:
     config = SHORT.model_copy(update={"length": Minutes(minutes=0.01)})
 
-    trained = train(pairs_of(1), NOTHING, config)
+    trained = train_network(residual_recipe(config), pairs_of(1), NOTHING)
 
     assert trained.steps >= 1
     assert trained.seconds >= 0.6
@@ -146,7 +148,7 @@ def test_minutes_end_it() -> None:
 
 def test_without_pairs_there_is_nothing_to_learn_from() -> None:
     with pytest.raises(InputError, match="there are 0 pairs"):
-        train(NOTHING, NOTHING, SHORT)
+        train_network(residual_recipe(SHORT), NOTHING, NOTHING)
 
 
 def test_a_loss_that_is_not_finite_ends_it_and_its_checkpoint(tmp_path: Path) -> None:
@@ -154,9 +156,10 @@ def test_a_loss_that_is_not_finite_ends_it_and_its_checkpoint(tmp_path: Path) ->
     pair.target[5:9] = math.nan
     place = Checkpoint(store=Store(root=str(tmp_path)), key="training")
     kept = StoredCheckpoints(place=place, seconds=0.0, kind=TrainingState)
+    pairs = HandmadePairs(pairs=[pair], scenes=["s"])
 
     with pytest.raises(MachineError, match=r"smaller learning_rate than 0\.001"):
-        train(HandmadePairs(pairs=[pair], scenes=["s"]), NOTHING, SHORT, checkpoints=kept)
+        train_network(residual_recipe(SHORT), pairs, NOTHING, checkpoints=kept)
 
     assert place.load() is None
 

@@ -17,13 +17,13 @@ from tasks.refine.config import ControlNet, FeaturesConfig, RefineConfig
 from tasks.refine.diffusion.config import SmallModel
 from tasks.refine.diffusion.denoiser import denoiser_of
 from tasks.refine.diffusion.small import new_small, small_checkpoint, small_model
-from tasks.refine.diffusion.train import SmallNetwork, denoising_loss, train_small
+from tasks.refine.diffusion.train import SmallNetwork, denoising_loss, small_recipe
 from tasks.refine.diffusion.training_config import SmallShape, TrainControlNet
 from tasks.refine.select import refiner_for
 from tasks.refine.sync.schedule import levels_of
 from tasks.refine.training.config import Steps
 from tasks.refine.training.crops import Batch, read_round
-from tasks.refine.training.loop import Trained, TrainingState
+from tasks.refine.training.loop import Trained, TrainingState, train_network
 from tasks.refine.weights import find_weights
 from tasks.splat.checkpoints import StoredCheckpoints
 
@@ -51,7 +51,7 @@ def gain_db(image: Tensor) -> float:
 @pytest.fixture(scope="module")
 def trained() -> Trained[SmallNetwork]:
     pairs = HandmadePairs(pairs=[PAIR], scenes=["room"])
-    return train_small(pairs, pairs, CONFIG)
+    return train_network(small_recipe(CONFIG), pairs, pairs)
 
 
 @pytest.fixture(scope="module")
@@ -220,13 +220,13 @@ def test_a_training_that_was_cut_off_gives_the_same_bits(tmp_path: Path) -> None
     config = CONFIG.model_copy(update={"length": Steps(count=3)})
     nothing = HandmadePairs(pairs=[], scenes=[])
     place = Checkpoint(store=Store(root=str(tmp_path)), key="training")
-    whole = train_small(pairs_of(2), nothing, config)
+    whole = train_network(small_recipe(config), pairs_of(2), nothing)
     cut = CutOff(place=place, seconds=0.0, kind=TrainingState)
     with pytest.raises(CutOffError):
-        train_small(pairs_of(2), nothing, config, checkpoints=cut)
+        train_network(small_recipe(config), pairs_of(2), nothing, checkpoints=cut)
     kept = StoredCheckpoints(place=place, seconds=1000.0, kind=TrainingState)
 
-    again = train_small(pairs_of(2), nothing, config, checkpoints=kept)
+    again = train_network(small_recipe(config), pairs_of(2), nothing, checkpoints=kept)
 
     assert kept.note == "resumed at iteration 1"
     assert small_checkpoint(again.network.small, data="") == (
