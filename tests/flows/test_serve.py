@@ -32,6 +32,9 @@ from tests.conftest import ROOT
 
 screenshots = script("screenshots")
 
+LONG = {"splat": {"iterations": 100_000, "max_size": 160}, "sfm": {"max_features": 2048}}
+"""The config of a scene that is still running whenever a busy machine comes to look at it."""
+
 
 @given(
     cores=st.integers(1, 256),
@@ -164,6 +167,16 @@ class Machine:
 
         until(has_ended, lambda: f"{ended}", seconds, pause=2)
         return ended
+
+    def until_running(self, flow_run: str) -> None:
+        seen: list[str] = []
+
+        def is_running() -> bool:
+            seen.append(self.ask("GET", f"/flow_runs/{flow_run}")["state_type"])
+            assert seen[-1] in ("SCHEDULED", "PENDING", "RUNNING")
+            return seen[-1] == "RUNNING"
+
+        until(is_running, lambda: f"{self.log.read_text()}\n{seen}", 400)
 
     def scenes(self, run: str) -> pd.DataFrame:
         return read_table(Store(root=str(self.store)), "scenes", run=run).set_index("scene")
@@ -346,7 +359,9 @@ def test_the_form_explains_every_field(machine: Machine, tmp_path: Path) -> None
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_a_worker_that_dies_is_replaced_and_a_killed_serve_is_taken_over(machine: Machine) -> None:
+def test_a_worker_that_dies_is_replaced_and_a_killed_serve_is_taken_over(
+    machine: Machine, photographed: Path
+) -> None:
     with machine.serving() as process:
         until(lambda: machine.worker("cpu") is not None, machine.log.read_text)
         worker = machine.worker("cpu")
@@ -354,11 +369,8 @@ def test_a_worker_that_dies_is_replaced_and_a_killed_serve_is_taken_over(machine
         worker.kill()
         until(lambda: machine.worker("cpu") not in (None, worker), machine.log.read_text)
 
-        stuck = machine.run("scene/cpu", folder=str(machine.dataset / "first"), scene="x", run="x")
-        until(
-            lambda: machine.ask("GET", f"/flow_runs/{stuck}")["state_type"] == "RUNNING",
-            machine.log.read_text,
-        )
+        stuck = machine.run("scene/cpu", folder=str(photographed), scene="x", run="x", config=LONG)
+        machine.until_running(stuck)
         os.kill(process.pid, signal.SIGKILL)
         until(lambda: not machine.processes(), lambda: str(machine.processes()), 60)
 
@@ -375,10 +387,9 @@ def test_a_worker_that_dies_is_replaced_and_a_killed_serve_is_taken_over(machine
 @pytest.mark.timeout(1800)
 def test_a_scene_that_dies_with_its_worker_is_named(machine: Machine, photographed: Path) -> None:
     shutil.copytree(photographed, machine.dataset.parent / "one" / "long")
-    config = {"splat": {"iterations": 100_000, "max_size": 160}, "sfm": {"max_features": 2048}}
     with machine.serving():
         dataset = str(machine.dataset.parent / "one")
-        parent = machine.run("dataset/datasets", dataset=dataset, run="zombie", config=config)
+        parent = machine.run("dataset/datasets", dataset=dataset, run="zombie", config=LONG)
         stages = Store(root=str(machine.store))
         until(
             lambda: "sfm" in set(read_table(stages, "stages", run="zombie")["stage"]),
