@@ -19,10 +19,10 @@ class ValidationScore:
 
     step: int
     scene: str
-    """Empty for all together, each scene counting alike."""
+    """Empty for all together."""
     views: int
     gain_db: float
-    """Mean PSNR over that of the renders."""
+    """Mean PSNR over that of the renders; of all together each scene counts alike."""
     share_worse: float
     """Of the views, those whose PSNR fell."""
 

@@ -5,12 +5,11 @@ import copy
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any, Generic, TypeVar
 
-import numpy as np
 import torch
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32
 from torch import Tensor, nn
 
 from tasks.errors import InputError, MachineError
@@ -18,7 +17,8 @@ from tasks.refine.batch import Refinement, ViewBatch
 from tasks.refine.pairs.pair import Pairs
 from tasks.refine.training.config import Steps, TrainConfig
 from tasks.refine.training.crops import Batch, batches
-from tasks.refine.training.scores import Gains, ViewScore, gains, score_view
+from tasks.refine.training.learnt import CurvePoint, ValidationScore
+from tasks.refine.training.scores import score_view, validation_scores
 from tasks.site import Device, Progress, no_progress
 from tasks.splat.checkpoints import NO_CHECKPOINTS, Checkpoints, KeptState
 
@@ -30,24 +30,6 @@ CURVE_EVERY = 20
 """Steps whose mean loss is a point of the curve."""
 FIRST_AVERAGES = 10
 """Steps after which weights are averaged over about as many as were taken."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Validation:
-    """What a training had reached after so many steps."""
-
-    step: int
-    total: Gains
-    scenes: tuple[Gains, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class TrainingCurve:
-    """Of the training: means of the loss over so many steps before each point."""
-
-    step: Int64[np.ndarray, " n"]
-    seconds: Float32[np.ndarray, " n"]
-    loss: Float32[np.ndarray, " n"]
 
 
 N = TypeVar("N", bound=nn.Module)
@@ -70,10 +52,9 @@ class Trained(Generic[N]):
     """A network with the averaged weights, on the CPU, and how it came about."""
 
     network: N
-    steps: int
-    seconds: float
-    curve: TrainingCurve
-    validations: tuple[Validation, ...]
+    curve: tuple[CurvePoint, ...]
+    scores: tuple[ValidationScore, ...]
+    """In the order of the steps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -89,10 +70,10 @@ class TrainingState(KeptState):
     optimiser: Mapping[str, Any]
     losses: Float32[Tensor, " l"]
     """Of the steps since the last point of the curve."""
-    points: tuple[tuple[int, float, float], ...]
-    """Of the curve: step, seconds, loss."""
-    scores: tuple[tuple[int, tuple[tuple[str, float, float, float], ...]], ...]
-    """Of the validations: step, and scene and PSNR of each view."""
+    points: tuple[tuple[int, float], ...]
+    """Of the curve: step, loss."""
+    scores: tuple[tuple[int, str, int, float, float], ...]
+    """The fields of each :class:`ValidationScore`."""
 
 
 def train_network(
@@ -138,7 +119,7 @@ def train_network(
         with contextlib.closing(batches(pairs, recipe.config, start=training.step)) as stream:
             while training.share() < 1:
                 training.take(next(stream))
-                if training.validation_is_due():
+                if len(validation) and training.validation_is_due():
                     training.score(validation)
                 progress(training.share(), training.doing())
                 if checkpoints.due():
@@ -169,8 +150,8 @@ class _Training(Generic[N]):
         )
         self.step = 0
         self.losses: list[Tensor] = []
-        self.points: list[tuple[int, float, float]] = []
-        self.scores: list[tuple[int, tuple[ViewScore, ...]]] = []
+        self.curve: list[CurvePoint] = []
+        self.scores: list[ValidationScore] = []
         self._seconds_before = 0.0
         self._started = time.monotonic()
 
@@ -218,34 +199,28 @@ class _Training(Generic[N]):
                 "of no use; run it again with a smaller learning_rate than "
                 f"{self.config.learning_rate:g}"
             )
-        self.points.append((self.step, self.seconds, mean))
+        self.curve.append(CurvePoint(step=self.step, loss=mean))
         self.losses = []
 
     def validation_is_due(self) -> bool:
         """Whether as many were made as belong to the share that is done."""
-        return len(self.scores) < math.floor(self.share() * self.config.validations + 1e-9)
+        due = math.floor(self.share() * self.config.validations + 1e-9)
+        return sum(not score.scene for score in self.scores) < due
 
     def score(self, pairs: Pairs) -> None:
-        scores = tuple(
-            score_view(
-                self._repaired,
-                pairs[index],
-                pairs.scenes[index],
-                self.device,
-                arm=self.config.features.reproject,
-            )
+        views = [
+            score_view(self._repaired, pairs[index], pairs.scenes[index], self.device)
             for index in spread(len(pairs), self.config.validation_views)
-        )
-        self.scores.append((self.step, scores))
+        ]
+        self.scores += validation_scores(self.step, views)
 
     def _repaired(self, views: ViewBatch) -> Refinement:
         return self.recipe.repair(self.averaged, views)
 
     def doing(self) -> str:
-        loss = f"loss {self.points[-1][2]:.3f}, " if self.points else ""
-        gain = ""
-        if self.scores and self.scores[-1][1]:
-            gain = f"{gains(self.scores[-1][1], '').over_render_db:+.2f} dB on other scenes, "
+        loss = f"loss {self.curve[-1].loss:.3f}, " if self.curve else ""
+        totals = [score.gain_db for score in self.scores if not score.scene]
+        gain = f"{totals[-1]:+.2f} dB on other scenes, " if totals else ""
         return f"{loss}{gain}step {self.step}"
 
     def state(self) -> TrainingState:
@@ -257,14 +232,8 @@ class _Training(Generic[N]):
             averaged=self.averaged.state_dict(),
             optimiser=self.optimiser.state_dict(),
             losses=torch.stack(self.losses) if self.losses else torch.zeros(0),
-            points=tuple(self.points),
-            scores=tuple(
-                (
-                    step,
-                    tuple((v.scene, v.render_db, v.reproject_db, v.refined_db) for v in views),
-                )
-                for step, views in self.scores
-            ),
+            points=tuple(map(astuple, self.curve)),
+            scores=tuple(map(astuple, self.scores)),
         )
 
     def go_on_from(self, state: TrainingState) -> None:
@@ -273,16 +242,12 @@ class _Training(Generic[N]):
         self.averaged.load_state_dict(state.averaged)
         self.optimiser.load_state_dict(dict(state.optimiser))
         self.losses = list(state.losses.to(self.device).unbind())
-        self.points = list(state.points)
+        self.curve = [CurvePoint(step=step, loss=loss) for step, loss in state.points]
         self.scores = [
-            (
-                step,
-                tuple(
-                    ViewScore(scene=scene, render_db=before, reproject_db=arm, refined_db=after)
-                    for scene, before, arm, after in views
-                ),
+            ValidationScore(
+                step=step, scene=scene, views=views, gain_db=gain_db, share_worse=share_worse
             )
-            for step, views in state.scores
+            for step, scene, views, gain_db, share_worse in state.scores
         ]
 
     def end(self) -> Trained[N]:
@@ -292,28 +257,10 @@ class _Training(Generic[N]):
         """
         if self.losses:
             self._add_point()
-        step, seconds, loss = zip(*self.points, strict=True)
         return Trained(
             network=self.averaged.cpu().eval(),
-            steps=self.step,
-            seconds=self.seconds,
-            curve=TrainingCurve(
-                step=np.array(step, np.int64),
-                seconds=np.array(seconds, np.float32),
-                loss=np.array(loss, np.float32),
-            ),
-            validations=tuple(
-                Validation(
-                    step=step,
-                    total=gains(views, ""),
-                    scenes=tuple(
-                        gains([view for view in views if view.scene == scene], scene)
-                        for scene in sorted({view.scene for view in views})
-                    ),
-                )
-                for step, views in self.scores
-                if views
-            ),
+            curve=tuple(self.curve),
+            scores=tuple(self.scores),
         )
 
 

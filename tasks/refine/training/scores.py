@@ -10,10 +10,9 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from tasks.refine.batch import Refiner
-from tasks.refine.config import Reproject
 from tasks.refine.pairs.pair import Pair
-from tasks.refine.reproject import reproject
 from tasks.refine.training.crops import mean_squared_error
+from tasks.refine.training.learnt import ValidationScore
 
 LEAST_SQUARED_ERROR = 1e-10
 
@@ -24,26 +23,10 @@ class ViewScore:
 
     scene: str
     render_db: float
-    reproject_db: float
     refined_db: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gains:
-    """Of the averaged weights, over views kept for validation."""
-
-    scene: str
-    """Empty for all scenes together: means over scenes, but a share of all views."""
-    views: int
-    over_render_db: float
-    over_reproject_db: float
-    share_worse: float
-    """Of the views whose PSNR is below the render's."""
-
-
-def score_view(
-    refiner: Refiner, pair: Pair, scene: str, device: torch.device, *, arm: Reproject
-) -> ViewScore:
+def score_view(refiner: Refiner, pair: Pair, scene: str, device: torch.device) -> ViewScore:
     """PSNR over the pixels of the photo that count."""
     views = pair.views.to(device)
 
@@ -52,24 +35,37 @@ def score_view(
         return -10 * math.log10(max(squared, LEAST_SQUARED_ERROR))
 
     return ViewScore(
-        scene=scene,
-        render_db=psnr_db(views.render),
-        reproject_db=psnr_db(reproject(views, arm).image),
-        refined_db=psnr_db(refiner(views).image),
+        scene=scene, render_db=psnr_db(views.render), refined_db=psnr_db(refiner(views).image)
     )
 
 
-def gains(scores: Sequence[ViewScore], scene: str) -> Gains:
-    """Mean gains, each scene counting alike, however many views it has."""
-    scenes = {score.scene for score in scores}
-
-    def mean(of: Sequence[tuple[str, float]]) -> float:
-        return fmean(fmean(value for name, value in of if name == one) for one in scenes)
-
-    return Gains(
-        scene=scene,
-        views=len(scores),
-        over_render_db=mean([(one.scene, one.refined_db - one.render_db) for one in scores]),
-        over_reproject_db=mean([(one.scene, one.refined_db - one.reproject_db) for one in scores]),
-        share_worse=fmean(one.refined_db < one.render_db for one in scores),
+def validation_scores(step: int, views: Sequence[ViewScore]) -> list[ValidationScore]:
+    """Of all scenes together, and then of each by name; none without views."""
+    if not views:
+        return []
+    scenes = [
+        _score(step, scene, [view for view in views if view.scene == scene])
+        for scene in sorted({view.scene for view in views})
+    ]
+    together = ValidationScore(
+        step=step,
+        scene="",
+        views=len(views),
+        gain_db=fmean(scene.gain_db for scene in scenes),
+        share_worse=_share_worse(views),
     )
+    return [together, *scenes]
+
+
+def _score(step: int, scene: str, views: Sequence[ViewScore]) -> ValidationScore:
+    return ValidationScore(
+        step=step,
+        scene=scene,
+        views=len(views),
+        gain_db=fmean(view.refined_db - view.render_db for view in views),
+        share_worse=_share_worse(views),
+    )
+
+
+def _share_worse(views: Sequence[ViewScore]) -> float:
+    return fmean(view.refined_db < view.render_db for view in views)

@@ -6,8 +6,8 @@ from storage.handles import ArrayHandle
 from tasks.caching import running_stage_key, stage_progress
 from tasks.refine.pairs.artefact import StoredPairs, digest_of
 from tasks.refine.training.artefact import arrays_of, attributes_of
-from tasks.refine.training.learnt import CurvePoint, Learnt, ValidationScore
-from tasks.refine.training.loop import N, Recipe, Trained, TrainingState, train_network
+from tasks.refine.training.learnt import Learnt
+from tasks.refine.training.loop import N, Recipe, TrainingState, train_network
 from tasks.site import Site
 from tasks.splat.checkpoints import checkpoints_of
 from tasks.threads import limit_threads, torch_threads
@@ -40,32 +40,9 @@ def trained_refiner(
             progress=stage_progress("train"),
             checkpoints=checkpoints,
         )
-        learnt = learnt_of(trained, content_of(trained.network, digest_of(training)))
+        learnt = Learnt(
+            content=content_of(trained.network, digest_of(training)),
+            curve=trained.curve,
+            scores=trained.scores,
+        )
         return site.store.commit(scene, "refiner", arrays_of(learnt), attributes_of(learnt))
-
-
-def learnt_of(trained: Trained[N], content: bytes) -> Learnt:
-    """What is kept of a training.
-
-    Args:
-        content: of the file with its network.
-    """
-    curve = trained.curve
-    return Learnt(
-        content=content,
-        curve=tuple(
-            CurvePoint(step=step, loss=loss)
-            for step, loss in zip(curve.step.tolist(), curve.loss.tolist(), strict=True)
-        ),
-        scores=tuple(
-            ValidationScore(
-                step=validation.step,
-                scene=gains.scene,
-                views=gains.views,
-                gain_db=gains.over_render_db,
-                share_worse=gains.share_worse,
-            )
-            for validation in trained.validations
-            for gains in (validation.total, *validation.scenes)
-        ),
-    )

@@ -64,10 +64,10 @@ def folder(trained: Trained[SmallNetwork], tmp_path_factory: pytest.TempPathFact
 def test_it_learns_a_pair_and_its_file_draws_the_same(
     trained: Trained[SmallNetwork], folder: Path
 ) -> None:
-    (scored,) = trained.validations
-    assert scored.total.over_render_db > 1
-    assert trained.curve.loss[-1] < trained.curve.loss[0]
-    np.testing.assert_allclose(gain_db(refined(folder)), scored.total.over_render_db, atol=0.05)
+    scored, _ = trained.scores
+    assert scored.gain_db > 1
+    assert trained.curve[-1].loss < trained.curve[0].loss
+    np.testing.assert_allclose(gain_db(refined(folder)), scored.gain_db, atol=0.05)
 
 
 def refined(folder: Path) -> Tensor:
