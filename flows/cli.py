@@ -280,7 +280,7 @@ def train_refiner(
         licence: Of the weights; both files tell it.
     """
     from flows.refiner_scenes import scenes_of
-    from flows.whole_file import check_file
+    from tasks.whole_file import check_file
 
     _use_store(store)
     names = tuple(str(dataset) for dataset in datasets)

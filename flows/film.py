@@ -39,13 +39,13 @@ def film_scenes(
 
     Raises:
         InputError: a scene has no splat yet.
+        MachineError: a film cannot be written.
         DegenerateGeometryError: the cameras do not allow the path.
     """
     site = settings.site()
     limit_threads(site.threads)
     for scene, artefacts in artefacts_with(site.store, run, scenes, "splat").items():
         file = folder / f"{scene}.mp4"
-        folder.mkdir(parents=True, exist_ok=True)
         frames = max(2, round(seconds * FRAMES_PER_SECOND))
         gaussians, cameras = shipped_splat(artefacts), _training_cameras(artefacts, longest_edge)
         flight = _flight(path, cameras, gaussians, frames, site.device)

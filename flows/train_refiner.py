@@ -26,7 +26,6 @@ from flows.settings import Settings
 from flows.stages import StageRunner
 from flows.summary import summary_of
 from flows.tagging import tag_flow_run
-from flows.whole_file import check_file, write_whole
 from flows.worker import end_with_worker, show_life
 from storage.arrays import Store, remove_abandoned_staging
 from storage.handles import ArrayHandle
@@ -45,6 +44,7 @@ from tasks.refine.training.metadata import licensed
 from tasks.sfm.config import SfmConfig
 from tasks.sfm.task import reconstruct_cameras
 from tasks.site import Site
+from tasks.whole_file import check_file, whole_file
 
 TRAININGS: Mapping[str, Task[..., ArrayHandle]] = {
     "residual": train_residual,
@@ -130,8 +130,10 @@ def train_refiner(
         device=site.device,
         learnt=learnt,
     )
-    write_whole(file, learnt.content)
-    write_whole(file.with_suffix(".md"), model_card(card).encode())
+    told = model_card(card).encode()
+    for path, content in ((file, learnt.content), (file.with_suffix(".md"), told)):
+        with whole_file(path) as writing:
+            writing.write(content)
 
 
 @contextlib.contextmanager

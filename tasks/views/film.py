@@ -1,6 +1,5 @@
 """Pictures in their order as a video file."""
 
-import os
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
@@ -10,8 +9,10 @@ import numpy as np
 from jaxtyping import UInt8
 
 from tasks.errors import InputError
+from tasks.whole_file import whole_file
 
-SUFFIXES = (".mp4", ".mov", ".mkv")
+FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
+"""FFmpeg's names of them."""
 QUALITY = "18"
 """x264's constant rate factor: hardly to be told from the frames given."""
 
@@ -28,27 +29,23 @@ def write_film(
 
     Raises:
         InputError: the file's suffix names no container that we write.
-        OSError: it cannot be written.
+        MachineError: it cannot be written.
     """
-    if file.suffix.lower() not in SUFFIXES:
+    container_format = FORMATS.get(file.suffix.lower())
+    if container_format is None:
         raise InputError(
-            f"'{file.name}' does not end in one of {', '.join(SUFFIXES)}, so it is unclear what "
+            f"'{file.name}' does not end in one of {', '.join(FORMATS)}, so it is unclear what "
             "kind of video to write; name it so"
         )
-    unfinished = file.with_name(f".{file.stem}.{os.getpid()}{file.suffix}")
-    try:
-        with av.open(str(unfinished), "w") as container:
-            stream = container.add_stream("libx264", rate=Fraction(frames_per_second))
-            stream.pix_fmt = "yuv420p"
-            stream.options = {"crf": QUALITY}
-            for index, pixels in enumerate(frames):
-                height, width = (extent - extent % 2 for extent in pixels.shape[:2])
-                if index == 0:
-                    stream.width, stream.height = width, height
-                picture = np.ascontiguousarray(pixels[:height, :width])
-                frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-                container.mux(stream.encode(frame))
-            container.mux(stream.encode())
-        unfinished.replace(file)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with whole_file(file) as writing, av.open(writing, "w", format=container_format) as container:
+        stream = container.add_stream("libx264", rate=Fraction(frames_per_second))
+        stream.pix_fmt = "yuv420p"
+        stream.options = {"crf": QUALITY}
+        for index, pixels in enumerate(frames):
+            height, width = (extent - extent % 2 for extent in pixels.shape[:2])
+            if index == 0:
+                stream.width, stream.height = width, height
+            picture = np.ascontiguousarray(pixels[:height, :width])
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())

@@ -7,7 +7,7 @@ import av
 import numpy as np
 import pytest
 
-from tasks.errors import InputError
+from tasks.errors import InputError, MachineError
 from tasks.views.film import write_film
 
 
@@ -18,7 +18,7 @@ def frames(count: int, height: int, width: int) -> list[np.ndarray]:
     return [np.round(255 * (0.2 + 0.5 * ramp + 0.02 * i)).astype(np.uint8) for i in range(count)]
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
 def test_a_film_has_the_frames_it_was_given(tmp_path: Path, suffix: str) -> None:
     given = frames(12, 49, 66)
     write_film(tmp_path / f"film{suffix}", given, frames_per_second=24)
@@ -39,6 +39,12 @@ def test_a_film_that_breaks_off_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="broken"):
         write_film(tmp_path / "film.mp4", breaking())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_none_is_said_to_be(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(MachineError, match=r"film\.mp4' could not be written"):
+        write_film(tmp_path / "file" / "film.mp4", frames(1, 32, 32))
 
 
 def test_an_unknown_kind_of_file_is_refused(tmp_path: Path) -> None:

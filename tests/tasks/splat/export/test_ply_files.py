@@ -1,6 +1,5 @@
 """PLY files against the original's layout written out by hand, and against gsplat's exporter."""
 
-import itertools
 import struct
 from pathlib import Path
 
@@ -12,7 +11,6 @@ from hypothesis import HealthCheck, given, settings
 
 from tasks.errors import InputError, MachineError
 from tasks.gaussians import Gaussians
-from tasks.splat.export.file import whole_file
 from tasks.splat.export.ply import read_ply, write_ply
 from tests.tasks.splat.export.random_splats import FIELDS, random_splat, splats
 
@@ -216,22 +214,3 @@ def test_what_cannot_be_read_or_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(MachineError, match="could not be written"):
         write_ply(tmp_path / "file" / "splat.ply", random_splat(5, 1))
-
-
-def test_a_file_that_is_broken_off_leaves_the_old_one(tmp_path: Path) -> None:
-    (tmp_path / "splat.ply").write_bytes(b"old")
-
-    def broken_off(part: bytes, error: type[BaseException]) -> None:
-        with whole_file(tmp_path / "splat.ply") as writing:
-            writing.write(part)
-            assert (tmp_path / "splat.ply").read_bytes() == b"old"
-            raise error
-
-    for part, error in itertools.product((b"", b"new"), (KeyboardInterrupt, ValueError)):
-        with pytest.raises(error):
-            broken_off(part, error)
-    assert [path.name for path in tmp_path.iterdir()] == ["splat.ply"]
-    assert (tmp_path / "splat.ply").read_bytes() == b"old"
-    write_ply(tmp_path / "splat.ply", random_splat(5, 1))
-    assert_equal(read_ply(tmp_path / "splat.ply"), random_splat(5, 1))
-    assert [path.name for path in tmp_path.iterdir()] == ["splat.ply"]

@@ -1,19 +1,20 @@
-"""A file that is whole or not there."""
+"""A file that somebody asked for: whole, or not there."""
 
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
-from tasks.errors import MachineError
+from tasks.errors import InputError, MachineError
 
 
 @contextmanager
 def whole_file(file: Path) -> Iterator[BinaryIO]:
     """A file beside ``file`` to write to, which takes its place when all is written.
 
-    What is killed meanwhile leaves ``.<name>.<number>.partial``, which nobody takes for a splat.
+    What is killed meanwhile leaves ``.<name>.<number>.partial``, which nobody takes for the file.
 
     Raises:
         MachineError: it cannot be written.
@@ -32,3 +33,21 @@ def whole_file(file: Path) -> Iterator[BinaryIO]:
     finally:
         with suppress(OSError):  # it is not there, nor perhaps the folder
             partial.unlink()
+
+
+def check_file(file: Path) -> None:
+    """Refuse a file that cannot be written, before the work whose end it is.
+
+    Raises:
+        InputError: it cannot.
+    """
+    try:
+        if file.is_dir():
+            raise IsADirectoryError("it is a folder")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=file.parent):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"'{file}' cannot be written ({error.strerror or error}); give another file"
+        ) from error
