@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
@@ -79,6 +80,11 @@ def stages_of(store: Path) -> dict[tuple[str, str], tuple[str, bool]]:
     }
 
 
+def digests_of(stages: dict[tuple[str, str], tuple[str, bool]]) -> dict[tuple[str, str], str]:
+    """Of those that gave something."""
+    return {key: digest for key, (digest, _) in stages.items() if digest}
+
+
 def state_of_training(store: Path) -> str:
     """As the last row says."""
     rows = read_table(Store(root=str(store)), "scenes")
@@ -86,19 +92,47 @@ def state_of_training(store: Path) -> str:
     return rows.loc[rows["written_at"].idxmax(), "state"]
 
 
-@pytest.mark.slow
-def test_scenes_become_weights_and_a_card_and_a_second_run_computes_nothing(
-    unseen: Command, api: str, scenes: Path, config: Path, tmp_path: Path
-) -> None:
-    store, out = tmp_path / "store", tmp_path / "weights" / "tiny.safetensors"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """A command that ended, and where it wrote."""
+
+    words: tuple[str | Path, ...]
+    store: Path
+    out: Path
+    said: str
+    digests: dict[tuple[str, str], str]
+    """Of its stages."""
+
+
+@pytest.fixture(scope="module")
+def trained(
+    unseen: Command,
+    api: str,
+    scenes: Path,
+    config: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Training:
+    root = tmp_path_factory.mktemp("trained")
+    store, out = root / "store", root / "weights" / "tiny.safetensors"
     words = ("train-refiner", scenes, "--out", out, "--config", config, "--store", store)
     said = unseen(*words)
     assert said.returncode == 0, said.stderr
-    assert f"wrote {out}" in said.stdout
-    assert "few is left out" in said.stderr
-    read_checkpoint(out)
+    return Training(
+        words=words,
+        store=store,
+        out=out,
+        said=said.stdout + said.stderr,
+        digests=digests_of(stages_of(store)),
+    )
 
-    opened = Store(root=str(store))
+
+@pytest.mark.slow
+def test_scenes_become_weights_and_a_card(trained: Training) -> None:
+    assert f"wrote {trained.out}" in trained.said
+    assert "few is left out" in trained.said
+    read_checkpoint(trained.out)
+
+    opened = Store(root=str(trained.store))
     rows = read_table(opened, "scenes").set_index("scene")
     assert rows["state"].to_dict() == {
         "front": "completed",
@@ -106,10 +140,9 @@ def test_scenes_become_weights_and_a_card_and_a_second_run_computes_nothing(
         "few": "failed",
         "refiner": "completed",
     }
-    (pairs_of_front,) = (store / "scenes" / "front" / "pairs").iterdir()
-    first = stages_of(store)
-    handle = ArrayHandle(uri=str(pairs_of_front), kind="pairs", digest=first["front", "pairs"][0])
-    pairs = StoredPairs([handle])
+    (pairs_of_front,) = (trained.store / "scenes" / "front" / "pairs").iterdir()
+    digest = trained.digests["front", "pairs"]
+    pairs = StoredPairs([ArrayHandle(uri=str(pairs_of_front), kind="pairs", digest=digest)])
     assert pairs.scenes == ("front",) * 2
     assert pairs[0].views.render.shape == (1, 90, 120, 3)
     curve = read_table(opened, "training")
@@ -117,27 +150,28 @@ def test_scenes_become_weights_and_a_card_and_a_second_run_computes_nothing(
     assert curve["loss"].notna().any()
     assert curve["held_out_gain_db"].notna().sum() == 2
 
-    card = out.with_suffix(".md").read_text()
+    card = trained.out.with_suffix(".md").read_text()
     assert re.search(r"\| front \| training \| 8 \| 2 \|", card)
     assert re.search(r"\| back \| validation \| 7 \| \d \|", card)
     assert re.search(r"- few: .*2 ", card)
     assert "--config below.yaml" in card
 
-    weights = out.read_bytes()
-    out.unlink()
-    again = unseen(*words)
+
+@pytest.mark.slow
+def test_a_second_run_computes_nothing(unseen: Command, trained: Training) -> None:
+    weights = trained.out.read_bytes()
+    trained.out.unlink()
+    again = unseen(*trained.words)
     assert again.returncode == 0, again.stderr
-    assert out.read_bytes() == weights
-    second = stages_of(store)
-    assert {key: digest for key, (digest, _) in second.items() if digest} == {
-        key: digest for key, (digest, _) in first.items() if digest
-    }
+    assert trained.out.read_bytes() == weights
+    second = stages_of(trained.store)
+    assert digests_of(second) == trained.digests
     assert all(cached for key, (_, cached) in second.items() if key[0] != "few")
 
 
 @pytest.mark.slow
 def test_the_other_refiner_is_trained_by_another_kind_in_the_config(
-    unseen: Command, api: str, scenes: Path, tmp_path: Path
+    unseen: Command, trained: Training, scenes: Path, tmp_path: Path
 ) -> None:
     config, out = tmp_path / "controlnet.yaml", tmp_path / "tiny.safetensors"
     train = {
@@ -151,7 +185,7 @@ def test_the_other_refiner_is_trained_by_another_kind_in_the_config(
 
     said = unseen(
         *("train-refiner", scenes, "--out", out, "--config", config),
-        *("--licence", "CC-BY-4.0", "--store", tmp_path / "store"),
+        *("--licence", "CC-BY-4.0", "--store", trained.store),
     )
 
     assert said.returncode == 0, said.stderr
@@ -164,47 +198,42 @@ def test_the_other_refiner_is_trained_by_another_kind_in_the_config(
     assert "tasks/refine/diffusion/controlnet.safetensors" in card
     assert sha256(out.read_bytes()).hexdigest() in card
     assert "--licence CC-BY-4.0" in card
+    stages = stages_of(trained.store)
+    assert not stages["refiner", "train"][1]
+    assert all(cached for (scene, _), (_, cached) in stages.items() if scene in ("front", "back"))
 
 
 @pytest.mark.slow
 def test_a_killed_run_ends_as_one_that_was_not(
     unseen: Command,
     command_environment: dict[str, str],
-    api: str,
+    trained: Training,
     scenes: Path,
     config: Path,
     tmp_path: Path,
 ) -> None:
-    killed, whole = tmp_path / "killed", tmp_path / "whole"
-
-    def words(store: Path) -> list[str]:
-        out = str(tmp_path / f"{store.name}.safetensors")
-        options = ["--out", out, "--config", str(config), "--store", str(store)]
-        return ["train-refiner", str(scenes), *options]
-
+    store = tmp_path / "store"
+    words = ["train-refiner", str(scenes), "--out", str(tmp_path / "tiny.safetensors")]
+    words += ["--config", str(config), "--store", str(store)]
     with subprocess.Popen(
-        [sys.executable, "-c", "from flows.cli import main; main()", *words(killed)],
+        [sys.executable, "-c", "from flows.cli import main; main()", *words],
         env=command_environment | {"PYTHONPATH": str(ROOT)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     ) as process:
         deadline = time.monotonic() + 300
-        while not list(killed.glob("scenes/*/pairs/*/manifest.json")):
+        while not list(store.glob("scenes/*/pairs/*/manifest.json")):
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.02)
         process.send_signal(signal.SIGKILL)
-    assert not list(killed.glob("scenes/*/refiner"))
-    assert state_of_training(killed) == "started"
+    assert not list(store.glob("scenes/*/refiner"))
+    assert state_of_training(store) == "started"
 
-    for store in (killed, whole):
-        said = unseen(*words(store))
-        assert said.returncode == 0, said.stderr
-    assert state_of_training(killed) == "completed"
-    one, other = stages_of(killed), stages_of(whole)
-    stages = [("front", "pairs"), ("back", "pairs"), ("refiner", "train")]
-    assert [one[key][0] for key in stages] == [other[key][0] for key in stages]
-    assert [other[key][1] for key in stages] == [False, False, False]
+    said = unseen(*words)
+    assert said.returncode == 0, said.stderr
+    assert state_of_training(store) == "completed"
+    assert digests_of(stages_of(store)) == trained.digests
 
 
 @pytest.mark.parametrize(
