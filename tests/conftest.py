@@ -27,8 +27,16 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
+SECONDS_OF_SLOW_TESTS = 1800
+"""Several times what they take on a busy machine: it is there for what hangs."""
 SECRET = "a-secret-that-nobody-may-repeat"
 ROOT = Path(__file__).parents[1]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.timeout(SECONDS_OF_SLOW_TESTS))
 
 
 @pytest.fixture(scope="session", autouse=True)

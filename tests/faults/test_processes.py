@@ -15,7 +15,7 @@ import pytest
 
 from tests.faults.conftest import FAST, Faulty
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]
+pytestmark = pytest.mark.slow
 
 WORKER_DIES, SERVER_DIES, RUN_DIES = "a worker dies", "b server dies", "c run dies"
 """In the order in which they run, one at a time."""

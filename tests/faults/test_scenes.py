@@ -19,7 +19,7 @@ import yaml
 from storage.names import object_name
 from tests.faults.conftest import FAST, Faulty
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]
+pytestmark = pytest.mark.slow
 
 AT_ONCE = ("--at-once", "3")
 """More than the cores of small machines: faults of the machine are tried again after a while."""

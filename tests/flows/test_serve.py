@@ -217,7 +217,6 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
 def test_scheduled_runs_are_new_ones_that_find_new_scenes_and_a_retry_ends_with_right_tables(
     machine: Machine,
 ) -> None:
@@ -276,7 +275,6 @@ def test_scheduled_runs_are_new_ones_that_find_new_scenes_and_a_retry_ends_with_
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
 def test_the_ui_finds_what_ran_by_its_tags_and_says_once_why_a_scene_failed(
     machine: Machine,
 ) -> None:
@@ -336,7 +334,6 @@ def test_the_ui_finds_what_ran_by_its_tags_and_says_once_why_a_scene_failed(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
 @pytest.mark.skipif(screenshots.find_chromium() is None, reason="there is no Chromium here")
 def test_the_form_explains_every_field(machine: Machine, tmp_path: Path) -> None:
     known = SceneConfig.model_json_schema()["$defs"]
@@ -358,7 +355,6 @@ def test_the_form_explains_every_field(machine: Machine, tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
 def test_a_worker_that_dies_is_replaced_and_a_killed_serve_is_taken_over(
     machine: Machine, photographed: Path
 ) -> None:
@@ -384,7 +380,6 @@ def test_a_worker_that_dies_is_replaced_and_a_killed_serve_is_taken_over(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
 def test_a_scene_that_dies_with_its_worker_is_named(machine: Machine, photographed: Path) -> None:
     shutil.copytree(photographed, machine.dataset.parent / "one" / "long")
     with machine.serving():

@@ -13,7 +13,6 @@ TWO_WORKERS = script("two_workers")
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
 def test_two_workers_share_the_scenes_and_everything_ends_with_the_script(
     photographed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
