@@ -65,8 +65,8 @@ def test_every_make_target_exists() -> None:
 
 @pytest.mark.slow
 def test_the_commands_in_their_order_on_a_small_dataset(unseen: Command, tmp_path: Path) -> None:
-    # Of a size at which the default config, which the README's commands have, takes two minutes.
-    small = facade().excerpt("attic", range(8, 14), (160, 120))
+    # Of a size at which the default config, which the README's commands have, takes a minute.
+    small = facade().excerpt("attic", range(8, 14), (96, 72))
     write_scene(small, tmp_path / "photos" / "attic", lambda *_: None)
     commands = [command[1:] for command in console_commands() if command[0] == "unseen"]
     # 'unseen run' is the name of a command there, and 'unseen serve' ends when it is told to, so it
