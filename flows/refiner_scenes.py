@@ -8,6 +8,7 @@ from pathlib import Path
 from flows.config import SceneConfig
 from flows.manifest import SceneEntry, find_scenes
 from flows.refiner_config import RefinerConfig, ValidationConfig
+from flows.runs import REFINER
 from tasks.errors import InputError
 
 
@@ -25,8 +26,8 @@ def scenes_of(
     """The scenes of all datasets, those that cannot be scenes with their error.
 
     Raises:
-        InputError: none is given, one is no dataset, two have scenes of one name, or a scene that
-            the config names is in none.
+        InputError: none is given, one is no dataset, two have scenes of one name, one has the name
+            that is the training's own, or a scene that the config names is in none.
     """
     if not datasets:
         raise InputError(
@@ -36,6 +37,11 @@ def scenes_of(
     entries: dict[str, SceneEntry] = {}
     for dataset in datasets:
         for entry in find_scenes(Path(dataset), base, roots=roots):
+            if entry.name == REFINER:
+                raise InputError(
+                    f"a scene is named '{REFINER}' ({entry.folder}), under which the training's "
+                    "own rows are kept; give it another name in a manifest"
+                )
             if entry.name in entries:
                 raise InputError(
                     f"two scenes are named '{entry.name}' ({entries[entry.name].folder} and "

@@ -63,6 +63,7 @@ def test_datasets_are_put_together(tmp_path: Path) -> None:
         ([], (), "no dataset is given"),
         (["none"], (), "'none' does not exist"),
         (["a", "b"], (), "two scenes are named 'hall'"),
+        (["c"], (), "a scene is named 'refiner' ("),
         (["a"], ("cellar",), "'validation.scenes' names 'cellar', and the 1 scenes are: hall"),
     ],
 )
@@ -74,7 +75,7 @@ def test_what_cannot_be_learnt_from_is_refused(
     sentence: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in ("a/hall", "b/hall"):
+    for name in ("a/hall", "b/hall", "c/refiner"):
         (tmp_path / name).mkdir(parents=True)
     config = RefinerConfig(validation=ValidationConfig(scenes=validation))
     with pytest.raises(InputError, match=re.escape(sentence)):
