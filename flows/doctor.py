@@ -12,6 +12,7 @@ import sysconfig
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -59,14 +60,24 @@ def examine(settings: Settings) -> bool:
 
 
 def compile_kernels() -> None:
-    """Compile the CPU kernels into numba's cache, saying so; its parts side by side."""
+    """Compile the CPU kernels into numba's cache, saying so; its parts side by side.
+
+    Raises:
+        MachineError: a process that compiled was killed.
+    """
     started = time.monotonic()
     print("compiling the CPU kernels (a minute or two, once) ...", file=sys.stderr, flush=True)
     # In processes, because numba compiles one kernel of a process at a time.
     spawned = multiprocessing.get_context("spawn")
     cores = min(len(WARM_UPS), usable_cores())
-    with ProcessPoolExecutor(max_workers=cores, mp_context=spawned) as pool:
-        list(pool.map(_warm_up, WARM_UPS))
+    try:
+        with ProcessPoolExecutor(max_workers=cores, mp_context=spawned) as pool:
+            list(pool.map(_warm_up, WARM_UPS))
+    except BrokenProcessPool as error:
+        raise MachineError(
+            "a process that compiled kernels was killed, probably because the machine ran out of "
+            "memory; run 'unseen warm-up' again with less beside it: what was compiled is kept"
+        ) from error
     print(f"compiled in {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
 
 

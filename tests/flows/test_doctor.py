@@ -99,3 +99,14 @@ def test_whatever_an_examination_raises_becomes_a_line(error: Exception) -> None
     found = doctor._looked("it", broken)
     assert not found.good
     assert "\n" not in found.found
+
+
+def test_a_process_that_is_killed_while_it_compiles_is_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    lines = ("import os, signal", "def warm_up(): os.kill(os.getpid(), signal.SIGKILL)")
+    (tmp_path / "killed_kernels.py").write_text("\n".join(lines))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(doctor, "WARM_UPS", ("killed_kernels",))
+    with pytest.raises(MachineError, match=r"was killed.*unseen warm-up"):
+        doctor.compile_kernels()
