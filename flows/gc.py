@@ -16,6 +16,8 @@ from tasks.caching import RECORDS, handle_in_record
 from tasks.errors import InputError
 
 CHECKPOINTS = "checkpoints"
+CLOCKS_DIFFER = timedelta(hours=1)
+"""At most, between the machine that began a run and what says when its files were written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,7 +205,7 @@ def _stale(store: Store, kept: Sequence[_Run]) -> Sequence[StoredFile]:
 
     Their keys are those of their stages, and do not tell whose they are. Those of finished stages
     are done with, and the others belong to runs with scenes that have not completed, and were
-    written since these began.
+    written since these began, as far as clocks agree: that of S3 tells whole seconds.
     """
     finished = {record.key.removeprefix(f"{RECORDS}/") for record in files_below(store, RECORDS)}
     open_since = min((run.began for run in kept if not run.completed), default=None)
@@ -211,6 +213,6 @@ def _stale(store: Store, kept: Sequence[_Run]) -> Sequence[StoredFile]:
         one
         for one in files_below(store, CHECKPOINTS)
         if open_since is None
-        or one.modified < open_since
+        or one.modified < open_since - CLOCKS_DIFFER
         or one.key.removeprefix(f"{CHECKPOINTS}/") in finished
     ]

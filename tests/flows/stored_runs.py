@@ -15,6 +15,7 @@ from storage.handles import ArrayHandle
 from storage.metrics import write_rows
 from tasks.caching import VerifiedSerializer
 
+FIRST_DAY = datetime(2024, 1, 1, tzinfo=UTC)
 STAGES = {"ingest": "photos", "splat": "splat"}
 
 
@@ -41,7 +42,7 @@ def ended(
     scenes: dict[str, float],
     *,
     state: str | None = "completed",
-    day: int = 1,
+    day: float = 1,
 ) -> dict[str, dict[str, ArrayHandle]]:
     """A run with two stages a scene; equal values are equal artefacts.
 
@@ -49,7 +50,7 @@ def ended(
         state: of every scene; None where no scene has a row.
         day: of its beginning.
     """
-    began = datetime(2024, 1, 1, tzinfo=UTC) + timedelta(days=day)
+    began = FIRST_DAY + timedelta(days=day)
     record = RunRecord(
         run=run,
         dataset="/photos",
@@ -86,5 +87,5 @@ def keys_in(store: Store) -> set[str]:
         return {path.relative_to(store.local).as_posix() for path in found}
     import fsspec
 
-    filesystem, path = fsspec.url_to_fs(store.root)
+    filesystem, path = fsspec.url_to_fs(store.root, use_listings_cache=False)
     return {key.removeprefix(f"{path}/") for key in filesystem.find(path)}

@@ -1,11 +1,12 @@
-"""What is removed from a store, on a disk and behind a URL: never what a kept run refers to."""
+"""What is removed from a store, on a disk and behind URLs: never what a kept run refers to."""
 
 import contextlib
 import os
 import subprocess
 import sys
 import time
-from datetime import timedelta
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -20,16 +21,26 @@ from storage.files import put
 from storage.metrics import compact, read_table, write_rows
 from storage.staging import locked_folder
 from tasks.errors import InputError
-from tests.flows.stored_runs import cached, checkpoint, commit, ended, keys_in
+from tests.flows.stored_runs import FIRST_DAY, cached, checkpoint, commit, ended, keys_in
+from tests.object_store import object_store
 
 ROOT = Path(__file__).parents[2]
 AT_ONCE = timedelta(seconds=-60)
 
 
-@pytest.fixture(params=["disk", "url"])
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[str]:
+    with object_store("garbage"):
+        yield "garbage"
+
+
+@pytest.fixture(params=["disk", "memory", "s3"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    root = tmp_path / "store" if request.param == "disk" else f"memory://{tmp_path}/store"
-    return Store(root=str(root))
+    if request.param == "disk":
+        return Store(root=str(tmp_path / "store"))
+    if request.param == "memory":
+        return Store(root=f"memory://{tmp_path}/store")
+    return Store(root=f"s3://{request.getfixturevalue('bucket')}/{tmp_path.name}")
 
 
 def garbage_in(
@@ -180,6 +191,16 @@ def test_checkpoints_stay_for_runs_that_can_be_resumed_and_else_go(store: Store)
     assert not any(key.startswith("checkpoints/") for key in keys_in(store))
 
 
+@pytest.mark.parametrize(("minutes", "goes"), [(30, False), (90, True)])
+def test_checkpoints_from_before_all_runs_go_as_far_as_clocks_can_tell(
+    store: Store, minutes: float, goes: bool
+) -> None:
+    began = datetime.now(UTC) + timedelta(minutes=minutes)
+    checkpoint(store, "splat-0")
+    ended(store, "first", {"a": 1.0}, state="failed", day=(began - FIRST_DAY) / timedelta(days=1))
+    assert len(garbage_in(store).checkpoints) == int(goes)
+
+
 @pytest.mark.parametrize("state", ["started", "failed"])
 def test_the_checkpoint_of_a_training_stays_until_it_has_completed_or_is_given_up(
     store: Store, state: str
@@ -278,7 +299,7 @@ def test_cut_off_anywhere_kept_runs_are_whole_and_the_next_removal_finds_the_res
 
 KILLED = """
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from flows.gc import find_garbage, remove_garbage
 from storage.arrays import Store
 

@@ -3,10 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import numpy as np
 import pytest
-from moto.server import ThreadedMotoServer
 from two_arrays import two_arrays
 
 from storage.arrays import NamedArray, Store, remove_abandoned_staging
@@ -14,6 +12,7 @@ from storage.errors import IntegrityError, StoreError
 from storage.files import get, names_in, put
 from storage.handles import ArrayHandle
 from storage.metrics import compact, read_table, write_rows
+from tests.object_store import object_store
 
 s3fs = pytest.importorskip("s3fs")
 BUCKET = "photos"
@@ -21,21 +20,8 @@ BUCKET = "photos"
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[Any]:
-    """A client that is not fsspec's, of a server that this module alone uses."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        patch.setenv("AWS_ACCESS_KEY_ID", "nobody")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "nothing")
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        s3fs.S3FileSystem.clear_instance_cache()
-        client = boto3.client("s3")
-        client.create_bucket(Bucket=BUCKET)
+    with object_store(BUCKET) as client:
         yield client
-        s3fs.S3FileSystem.clear_instance_cache()
-    server.stop()
 
 
 @pytest.fixture
