@@ -7,10 +7,10 @@ from pathlib import Path
 from prefect import tags
 
 from flows.config import SceneConfig, Stage
+from flows.locks import lock
 from flows.quiet import leave_told_errors_to_us
 from flows.runs import RunRecord, load_run, lock_of, refusal_of, save_run, tags_of
 from flows.scene import reconstruct_scene
-from flows.server import lock
 from flows.settings import Settings
 from storage.arrays import remove_abandoned_staging
 

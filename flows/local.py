@@ -19,11 +19,12 @@ from prefect.exceptions import ObjectAlreadyExists
 from flows.config import SceneConfig, Stage
 from flows.dataset import reconstruct_dataset
 from flows.deploy import deploy
+from flows.locks import lock
 from flows.quiet import leave_told_errors_to_us
 from flows.resume import resume_dataset
 from flows.runs import dataset_tag, lock_of, refusal_of
 from flows.scene_runs import SECONDS_TO_CANCEL, call_off
-from flows.server import lock, worker
+from flows.server import worker
 from flows.settings import Settings
 from flows.watch import watching
 from tasks.site import Device

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from flows.locks import is_free, is_held
 from flows.runs import lock_of
 from storage.errors import UnseenError
 
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
 
 def is_going_on(run: str) -> bool:
     """Whether a process of this machine works on a run, or scenes of it wait or run elsewhere."""
-    from flows.server import is_held
-
     return is_held(lock_of(run)) or bool(scenes_going_on(run))
 
 
@@ -23,7 +22,7 @@ def scenes_going_on(run: str) -> Sequence["SceneProgress"]:
 
     Prefect goes on calling a scene running whose process was killed with all others of the run.
     """
-    from flows.server import find_api, is_free, use_api  # late: Prefect takes a second to import
+    from flows.server import find_api, use_api  # late: Prefect takes a second to import
 
     if is_free(lock_of(run)):
         return []

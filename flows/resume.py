@@ -9,6 +9,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from flows.config import SceneConfig, Stage, overridden
+from flows.locks import lock
 from flows.manifest import SceneEntry, find_scenes
 from flows.quiet import tell_errors_in_a_sentence
 from flows.runs import (
@@ -21,7 +22,6 @@ from flows.runs import (
     scenes_to_resume,
 )
 from flows.scene_runs import run_scenes
-from flows.server import lock
 from flows.settings import Settings
 from flows.tagging import tag_flow_run
 from flows.worker import end_with_worker

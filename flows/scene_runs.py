@@ -33,12 +33,13 @@ from prefect.runtime import flow_run
 from prefect.states import Cancelled, Cancelling, Completed, Crashed, Failed
 
 from flows.config import Stage
+from flows.locks import forget_lock, is_free
 from flows.manifest import SceneEntry, folder_of
 from flows.recall import recall
 from flows.report.run_page import run_page
 from flows.report.scene_page import Page, scene_page
 from flows.runs import RunRecord, tags_of
-from flows.server import forget_lock, is_for_this_machine, is_free
+from flows.server import is_for_this_machine
 from flows.settings import Settings
 from flows.watch import scene_runs
 from flows.worker import life_of

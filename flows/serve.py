@@ -11,9 +11,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from flows.deploy import Scheduled, deploy, deploy_schedules
+from flows.locks import lock
 from flows.manifest import find_scenes
 from flows.runs import name_of
-from flows.server import kept_api, lock, use_api, worker
+from flows.server import kept_api, use_api, worker
 from flows.settings import CORES_A_SCENE, Settings, usable_cores
 from flows.zombies import HEARTBEAT_ENVIRONMENT, crash_orphans, watch_for_zombies
 from tasks.errors import InputError

@@ -2,7 +2,6 @@
 
 import base64
 import contextlib
-import fcntl
 import functools
 import ipaddress
 import json
@@ -18,12 +17,12 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
 
 import psutil
 
 from flows.keeper import SECONDS_TO_END, Told, kept_running, tell_nobody
-from flows.settings import quiet_prefect
+from flows.locks import lock
+from flows.settings import prefect_home, quiet_prefect
 from tasks.errors import InputError, MachineError
 
 LOOPBACK = "127.0.0.1"
@@ -34,12 +33,6 @@ WORKER_ENVIRONMENT = {
     # About four minutes, not one: a server that has too little of a busy machine costs no scene.
     "PREFECT_CLIENT_MAX_RETRIES": "7",
 }
-
-
-_held: set[Path] = set()
-"""Locks that this process holds."""
-_held_to_the_end: list[TextIO] = []
-"""Files of locks that this process holds until it has ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,86 +200,7 @@ def _server_command(port: int, host: str = LOOPBACK) -> list[str]:
 
 
 def _server_log() -> Path:
-    return _home() / "unseen-server.log"
-
-
-@contextlib.contextmanager
-def lock(name: str, *, refused: str | None = None) -> Iterator[None]:
-    """Held by one process of this user at a time, until the block or the process ends.
-
-    A process that holds it may take it again.
-
-    Args:
-        refused: what to say where another holds it; where absent, we wait.
-
-    Raises:
-        InputError: another holds it, and ``refused`` is given.
-        MachineError: Prefect's home cannot be written.
-    """
-    file = _lock_file(name)
-    if file in _held:
-        yield
-        return
-    with _opened(file) as opened:
-        try:
-            fcntl.flock(opened, fcntl.LOCK_EX | (fcntl.LOCK_NB if refused else 0))
-        except BlockingIOError as error:
-            raise InputError(refused) from error
-        _held.add(file)
-        try:
-            yield
-        finally:
-            _held.remove(file)
-
-
-def lock_to_the_end(name: str) -> None:
-    """Hold a lock until this process has ended, however it ends; :func:`is_free` tells that.
-
-    Raises:
-        MachineError: Prefect's home cannot be written.
-    """
-    opened = _opened(_lock_file(name))
-    fcntl.flock(opened, fcntl.LOCK_EX)
-    _held_to_the_end.append(opened)
-
-
-def forget_lock(name: str) -> None:
-    """Remove the file of a lock that nobody will hold again."""
-    with contextlib.suppress(OSError):
-        _lock_file(name).unlink()
-
-
-def _opened(file: Path) -> TextIO:
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        return file.open("w")
-    except OSError as error:
-        raise MachineError(
-            f"Prefect's home {_home()} cannot be written ({error.strerror}), where its server "
-            "keeps its database; set PREFECT_HOME to a folder that can"
-        ) from error
-
-
-def is_free(name: str) -> bool:
-    """Whether a lock was held on this machine and is no more; False where it never was."""
-    if _lock_file(name) in _held:
-        return False
-    with contextlib.suppress(OSError), _lock_file(name).open("r") as file:
-        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # raises while it is held
-        return True
-    return False
-
-
-def is_held(name: str) -> bool:
-    """Whether a process on this machine holds a lock now."""
-    try:
-        with _lock_file(name).open("r") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
+    return prefect_home() / "unseen-server.log"
 
 
 def use_api(api: Api) -> None:
@@ -335,7 +249,7 @@ def worker(
     return kept_running(
         f"the worker {name}",
         command,
-        log=_home() / "unseen-worker.log",
+        log=prefect_home() / "unseen-worker.log",
         environment={**os.environ, **WORKER_ENVIRONMENT, **environment},
         seconds_to_end=seconds_to_end,
         tell=tell,
@@ -396,12 +310,6 @@ def _has_key() -> bool:
     return get_current_settings().api.key is not None
 
 
-def _home() -> Path:
-    from prefect.settings import get_current_settings
-
-    return Path(get_current_settings().home)
-
-
 def _usual_port() -> int:
     """4200, unless ``PREFECT_SERVER_API_PORT`` or the profile says otherwise."""
     from prefect.settings import get_current_settings
@@ -409,17 +317,13 @@ def _usual_port() -> int:
     return int(get_current_settings().server.api.port)
 
 
-def _lock_file(name: str) -> Path:
-    return _home() / "unseen-locks" / f"{name}.lock"
-
-
 def _pid_file() -> Path:
     """Prefect's own, of the server that stays."""
-    return _home() / "server.pid"
+    return prefect_home() / "server.pid"
 
 
 def _memory_file() -> Path:
-    return _home() / "unseen-server.json"
+    return prefect_home() / "unseen-server.json"
 
 
 def _remembered_url() -> str | None:

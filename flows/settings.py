@@ -161,3 +161,10 @@ def quiet_prefect() -> None:
     os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "180")
     os.environ.setdefault("DO_NOT_TRACK", "1")
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
+
+
+def prefect_home() -> Path:
+    """Where Prefect keeps its database, and we our locks and logs."""
+    from prefect.settings import get_current_settings
+
+    return Path(get_current_settings().home)

@@ -7,7 +7,7 @@ from uuid import UUID
 from prefect.client.orchestration import get_client
 from prefect.runtime import flow_run
 
-from flows.server import lock_to_the_end
+from flows.locks import lock_to_the_end
 from tasks.processes import end_with_reader
 
 

@@ -257,48 +257,6 @@ def python(code: str, environment: dict[str, str]) -> "subprocess.Popen[str]":
     )
 
 
-HOLD = "from flows.server import lock\nwith lock('it'):\n    print('held', flush=True); input()"
-HOLD_TO_THE_END = (
-    "from flows.server import lock_to_the_end\nlock_to_the_end('it')\n"
-    "print('held', flush=True); input()"
-)
-
-
-@pytest.mark.parametrize("hold", [HOLD, HOLD_TO_THE_END])
-def test_a_lock_is_held_until_its_process_dies(home: Path, hold: str) -> None:
-    assert not server.is_free("it")  # it never was held
-    holder = subprocess.Popen(
-        [sys.executable, "-c", hold],
-        env=environment_of(home, 1) | {"PYTHONPATH": str(ROOT)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    with holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "held\n"
-        assert not server.is_free("it")
-        refused = pytest.raises(InputError, match="somebody has it")
-        with refused, server.lock("it", refused="somebody has it"):
-            pytest.fail("two hold it")
-        holder.kill()
-    assert server.is_free("it")
-    with server.lock("it", refused="somebody has it"):
-        assert not server.is_free("it")
-    server.forget_lock("it")
-    assert not server.is_free("it")
-
-
-def test_a_home_that_cannot_be_written_is_said_to_be(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with (
-        temporary_settings({PREFECT_HOME: tmp_path / "file" / "home"}),
-        pytest.raises(MachineError, match=r"cannot be written .* set PREFECT_HOME"),
-        server.lock("it"),
-    ):
-        pytest.fail("there is no such lock")
-
-
 START = (
     "import json, time\nfrom flows.server import find_or_start_api\napi = find_or_start_api()\n"
     "print(json.dumps([api.url, api.started]), flush=True)\ntime.sleep({seconds})"

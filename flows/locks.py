@@ -1,0 +1,98 @@
+"""Locks between processes of this machine: who works on what, and whether it still lives."""
+
+import contextlib
+import fcntl
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+from flows.settings import prefect_home
+from tasks.errors import InputError, MachineError
+
+_held: set[Path] = set()
+"""Locks that this process holds."""
+_held_to_the_end: list[TextIO] = []
+"""Files of locks that this process holds until it has ended."""
+
+
+@contextlib.contextmanager
+def lock(name: str, *, refused: str | None = None) -> Iterator[None]:
+    """Held by one process of this user at a time, until the block or the process ends.
+
+    A process that holds it may take it again.
+
+    Args:
+        refused: what to say where another holds it; where absent, we wait.
+
+    Raises:
+        InputError: another holds it, and ``refused`` is given.
+        MachineError: Prefect's home cannot be written.
+    """
+    file = _lock_file(name)
+    if file in _held:
+        yield
+        return
+    with _opened(file) as opened:
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX | (fcntl.LOCK_NB if refused else 0))
+        except BlockingIOError as error:
+            raise InputError(refused) from error
+        _held.add(file)
+        try:
+            yield
+        finally:
+            _held.remove(file)
+
+
+def lock_to_the_end(name: str) -> None:
+    """Hold a lock until this process has ended, however it ends; :func:`is_free` tells that.
+
+    Raises:
+        MachineError: Prefect's home cannot be written.
+    """
+    opened = _opened(_lock_file(name))
+    fcntl.flock(opened, fcntl.LOCK_EX)
+    _held_to_the_end.append(opened)
+
+
+def forget_lock(name: str) -> None:
+    """Remove the file of a lock that nobody will hold again."""
+    with contextlib.suppress(OSError):
+        _lock_file(name).unlink()
+
+
+def is_free(name: str) -> bool:
+    """Whether a lock was held on this machine and is no more; False where it never was."""
+    if _lock_file(name) in _held:
+        return False
+    with contextlib.suppress(OSError), _lock_file(name).open("r") as file:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # raises while it is held
+        return True
+    return False
+
+
+def is_held(name: str) -> bool:
+    """Whether a process on this machine holds a lock now."""
+    try:
+        with _lock_file(name).open("r") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _opened(file: Path) -> TextIO:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        return file.open("w")
+    except OSError as error:
+        raise MachineError(
+            f"Prefect's home {prefect_home()} cannot be written ({error.strerror}), where its "
+            "server keeps its database; set PREFECT_HOME to a folder that can"
+        ) from error
+
+
+def _lock_file(name: str) -> Path:
+    return prefect_home() / "unseen-locks" / f"{name}.lock"
