@@ -27,7 +27,7 @@ def starts(file: Path) -> list[int]:
 
 
 def until(condition: Callable[[], bool], what: str) -> None:
-    for _ in range(600):
+    for _ in range(1200):
         if condition():
             return
         time.sleep(0.05)

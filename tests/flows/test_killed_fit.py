@@ -51,7 +51,7 @@ def test_a_killed_fit_ends_as_one_that_was_not(
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     ) as process:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while not list((killed / "checkpoints").glob("*")):
             assert process.poll() is None
             assert time.monotonic() < deadline

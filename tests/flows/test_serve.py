@@ -109,7 +109,7 @@ class Machine:
             ) as process,
         ):
             try:
-                until(lambda: b"serving until" in self.log.read_bytes(), self.log.read_text, 300)
+                until(lambda: b"serving until" in self.log.read_bytes(), self.log.read_text)
                 yield process
             finally:
                 process.kill()
@@ -183,7 +183,7 @@ class Machine:
 
 
 def until(
-    condition: Callable[[], bool], said: Callable[[], str], seconds: float = 120, pause: float = 0.2
+    condition: Callable[[], bool], said: Callable[[], str], seconds: float = 300, pause: float = 0.2
 ) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
@@ -232,7 +232,7 @@ def test_scheduled_runs_are_new_ones_that_find_new_scenes_and_a_retry_ends_with_
             due[:] = [run["expected_start_time"] for run in runs if run["auto_scheduled"]]
             return bool(due)
 
-        until(is_due, machine.log.read_text, 240, pause=2)
+        until(is_due, machine.log.read_text, pause=2)
         assert {time[8:19] for time in due} == {"01T02:00:00"}
 
         # As the schedule does it: with the deployment's own parameters.
@@ -368,7 +368,7 @@ def test_a_worker_that_dies_is_replaced_and_a_killed_serve_is_taken_over(
         stuck = machine.run("scene/cpu", folder=str(photographed), scene="x", run="x", config=LONG)
         machine.until_running(stuck)
         os.kill(process.pid, signal.SIGKILL)
-        until(lambda: not machine.processes(), lambda: str(machine.processes()), 60)
+        until(lambda: not machine.processes(), lambda: str(machine.processes()))
 
     with machine.serving() as process:
         assert machine.until_ended(stuck)["state_type"] == "CRASHED"

@@ -318,7 +318,7 @@ def test_one_server_starts_stays_and_is_replaced_when_it_was_killed(
 
     stop = [sys.executable, "-m", "prefect", "server", "stop"]
     subprocess.run(stop, env=machine, capture_output=True, check=True)
-    second.wait(timeout=30)
+    second.wait(timeout=60)
     assert servers(home) == []
 
 
@@ -357,5 +357,5 @@ def test_a_killed_worker_is_restarted_and_ends_with_its_command(machine: dict[st
     first.kill()
     second = until_one_worker(home, other_than=first)
     command.kill()
-    second.wait(timeout=30)
+    second.wait(timeout=60)
     assert not second.is_running()
