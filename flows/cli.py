@@ -279,17 +279,19 @@ def train_refiner(
         out: File for the weights; what they saw and how they do is told beside it, in a `.md`.
         licence: Of the weights; both files tell it.
     """
+    from flows.model_card import card_beside
     from flows.refiner_scenes import scenes_of
     from tasks.whole_file import check_file
 
     _use_store(store)
     names = tuple(str(dataset) for dataset in datasets)
     # What can be refused is refused before anything is started.
+    card = card_beside(out)
     scenes_of(names, config, Settings().roots())
     check_file(out)
     Settings().open_store().check_writable()
     _train_refiner(names, str(out), config, licence)
-    print(f"wrote {out} and {out.with_suffix('.md')}")
+    print(f"wrote {out} and {card}")
 
 
 def gc(

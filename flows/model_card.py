@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from flows.report.table import escaped
+from tasks.errors import InputError
 from tasks.refine.training.learnt import Learnt, ValidationScore
 from tasks.refine.weights import SHIPPED, SHIPPED_CONTROLNET
 
@@ -28,6 +29,21 @@ PLACES: Mapping[str, tuple[Path, str]] = {
 }
 """Where its weights ship, and the option that names others."""
 PROJECT = Path(__file__).parents[1]
+
+
+def card_beside(weights: Path) -> Path:
+    """The card's file.
+
+    Raises:
+        InputError: it would be the weights' own.
+    """
+    card = weights.with_suffix(".md")
+    if card == weights:
+        raise InputError(
+            f"the weights cannot be '{weights.name}', which is to be the card that tells of them; "
+            "name them with .safetensors"
+        )
+    return card
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from prefect.runtime import flow_run
 from prefect.tasks import Task
 
 from flows.manifest import SceneEntry
-from flows.model_card import SceneSeen, Training, model_card
+from flows.model_card import SceneSeen, Training, card_beside, model_card
 from flows.quiet import tell_errors_in_a_sentence
 from flows.refiner_config import RefinerConfig
 from flows.refiner_scenes import scenes_of, split_scenes
@@ -87,7 +87,8 @@ def train_refiner(
         licence: of the weights, for their file and the card.
 
     Raises:
-        InputError: there is no such dataset, no scene gave pairs, or ``out`` cannot be written.
+        InputError: there is no such dataset, no scene gave pairs, or ``out`` cannot be written or
+            is named as the card is.
         UnseenError: the machine did not allow the training.
     """
     show_life()
@@ -96,6 +97,7 @@ def train_refiner(
     site = settings.site()
     run = run or str(flow_run.name)
     file = Path(out)
+    card_file = card_beside(file)
     check_file(file)
     remove_abandoned_staging(site.store)
     entries = scenes_of(datasets, config, settings.roots())
@@ -130,8 +132,7 @@ def train_refiner(
         device=site.device,
         learnt=learnt,
     )
-    told = model_card(card).encode()
-    for path, content in ((file, learnt.content), (file.with_suffix(".md"), told)):
+    for path, content in ((file, learnt.content), (card_file, model_card(card).encode())):
         with whole_file(path) as writing:
             writing.write(content)
 

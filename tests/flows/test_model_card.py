@@ -1,12 +1,14 @@
 """The card of a trained refiner, from made-up figures."""
 
 from hashlib import sha256
+from pathlib import Path
 
 import pytest
 import yaml
 
-from flows.model_card import SceneSeen, Training, model_card
+from flows.model_card import SceneSeen, Training, card_beside, model_card
 from flows.refiner_config import RefinerConfig
+from tasks.errors import InputError
 from tasks.refine.training.learnt import CurvePoint, Learnt, ValidationScore
 
 
@@ -98,6 +100,12 @@ def test_it_holds_the_command_and_the_whole_config() -> None:
     config = text.split("```yaml\n")[1].split("```")[0]
     assert RefinerConfig.model_validate(yaml.safe_load(config)) == RefinerConfig()
     assert "residual.safetensors --config below.yaml\n" in card(is_ours=False)
+
+
+def test_its_file_is_beside_the_weights_and_never_theirs() -> None:
+    assert card_beside(Path("weights/it.safetensors")) == Path("weights/it.md")
+    with pytest.raises(InputError, match=r"cannot be 'it\.md'"):
+        card_beside(Path("weights/it.md"))
 
 
 def test_without_validation_it_says_so() -> None:
