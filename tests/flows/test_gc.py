@@ -299,7 +299,7 @@ def test_cut_off_anywhere_kept_runs_are_whole_and_the_next_removal_finds_the_res
 
 KILLED = """
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from flows.gc import find_garbage, remove_garbage
 from storage.arrays import Store
 

@@ -214,3 +214,10 @@ def test_what_cannot_be_read_or_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(MachineError, match="could not be written"):
         write_ply(tmp_path / "file" / "splat.ply", random_splat(5, 1))
+
+
+def test_a_splat_takes_the_place_of_an_old_file(tmp_path: Path) -> None:
+    (tmp_path / "splat.ply").write_bytes(b"old")
+    write_ply(tmp_path / "splat.ply", random_splat(5, 1))
+    assert_equal(read_ply(tmp_path / "splat.ply"), random_splat(5, 1))
+    assert [path.name for path in tmp_path.iterdir()] == ["splat.ply"]
