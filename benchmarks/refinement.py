@@ -10,7 +10,8 @@ each in three different ways; all other photos are held out. SfM runs once a sce
 its views once a subset, the refiner, distillation and the scores once an arm. An arm is a kind of
 ``refine.refiner``, with ``=WEIGHTS`` after it where it takes a file.
 
-Compared in pairs, photo by photo: the render and its repair; the splat fitted on without refined
+Compared in pairs, photo by photo: the splat's render, and the mean of what it and its siblings show
+(siblings) and its repair (refined); the splat fitted on without refined
 views (the control) and with them (distilled), which is compared with the splat, too (overall), as
 the control may be worse than that. A scene's gain is the mean over its held-out photos and subsets;
 the mean and its 95 % interval are over scenes, by a bootstrap that draws scenes and, of each scene
@@ -43,13 +44,14 @@ PROTOCOL = {"splat": {"iterations": 1000, "max_size": 480}}
 """What differs from the default config, unless another is given."""
 STEPS = {
     "control": ("splat", "control"),
+    "siblings": ("splat", "siblings"),
     "refined": ("splat", "refine"),
     "distilled": ("control", "distil"),
     "overall": ("splat", "distil"),
 }
 """What is compared: the stage before, and after."""
 PICTURE_HEIGHT = 240
-PICTURES_OF = ("splat", "refine", "control", "distil")
+PICTURES_OF = ("splat", "siblings", "refine", "control", "distil")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

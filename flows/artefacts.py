@@ -12,6 +12,7 @@ KINDS = {
     "ingest": "photos",
     "sfm": "sparse",
     "splat": "splat",
+    "siblings": "sibling",
     "views": "views",
     "refine": "refined",
     "control": "control",

@@ -65,10 +65,20 @@ def _fitted_pixels(config: SceneConfig) -> float:
     return config.splat.max_size**2
 
 
-def _looks_at_views(config: SceneConfig) -> float:
-    """Of a refiner, at each; most take one."""
+def _siblings(photos: int, config: SceneConfig) -> int:
+    return len(config.sibling_splats(photos - _held_out(photos, config)))
+
+
+def _held_out(photos: int, config: SceneConfig) -> int:
+    if isinstance(config.split, EveryNth):
+        return math.ceil(photos / config.split.n)
+    return photos - len(config.split.photos)
+
+
+def _looks_at_views(photos: int, config: SceneConfig) -> float:
+    """Of a refiner, at each; most take one of what each splat shows."""
     together = config.refine.together
-    return together.strength * together.steps if together else 1
+    return together.strength * together.steps if together else 1 + _siblings(photos, config)
 
 
 WORK: Mapping[Stage, Callable[[int, SceneConfig], float]] = {
@@ -77,9 +87,12 @@ WORK: Mapping[Stage, Callable[[int, SceneConfig], float]] = {
     "splat": lambda photos, config: (
         config.splat.iterations * config.splat.batch * _fitted_pixels(config)
     ),
+    "siblings": lambda photos, config: (
+        _siblings(photos, config) * config.splat.iterations * _fitted_pixels(config)
+    ),
     "views": lambda photos, config: config.views.count * _fitted_pixels(config),
     "refine": lambda photos, config: (
-        config.views.count * _fitted_pixels(config) * _looks_at_views(config)
+        config.views.count * _fitted_pixels(config) * _looks_at_views(photos, config)
     ),
     "control": lambda photos, config: config.distil.iterations * _fitted_pixels(config),
     "distil": lambda photos, config: config.distil.iterations * _fitted_pixels(config),
@@ -91,6 +104,7 @@ SECONDS_ON_TWO_CORES: Mapping[Stage, float] = {
     "ingest": 0.03,
     "sfm": 0.6,
     "splat": 1e-7,
+    "siblings": 8e-8,
     "views": 1.3e-6,
     "refine": 9e-7,
     "control": 1.4e-7,
@@ -120,14 +134,14 @@ def estimate(
     """
     scenes = [scene for entry in entries if (scene := _scene_of(entry)) is not None]
     known = {**(fallback or {}), **rates}
-    needed = {stage for scene in scenes for stage in _stages(scene.config)}
+    needed = {stage for scene in scenes for stage in _stages(scene)}
     seconds = None
     if needed <= set(known):
         each = [
             SECONDS_BESIDE
             + sum(known[stage] * WORK[stage](scene.photos, scene.config) for stage in stages)
             for scene in scenes
-            for stages in [_stages(scene.config)]
+            for stages in [_stages(scene)]
         ]
         seconds = max([sum(each) / at_once, *each], default=0.0)
     return Estimate(
@@ -158,12 +172,16 @@ def rates_of(store: Store, latest: int = 100) -> Mapping[Stage, float]:
     rows = stages[~stages["cached"].astype(bool) & (stages["state"] == "completed")]
     rows = rows.merge(scenes[["run", "scene", "photos"]], on=["run", "scene"])
     rows = rows[rows["run"].isin(list(configs)) & (rows["photos"] > 0)]
+    # A stage of several parts has a row for each.
+    parts = rows.groupby(["run", "scene", "stage"], as_index=False)
+    rows = parts.agg({"seconds": "sum", "photos": "first", "written_at": "max"})
     rates: dict[Stage, float] = {}
     for stage in get_args(Stage):
         own = rows[rows["stage"] == stage].sort_values("written_at").tail(latest)
         each = [
-            seconds / WORK[stage](photos, configs[run])
+            seconds / work
             for run, photos, seconds in zip(own["run"], own["photos"], own["seconds"], strict=True)
+            if (work := WORK[stage](photos, configs[run]))
         ]
         if each:
             rates[stage] = float(np.median(each))
@@ -195,8 +213,11 @@ def told(found: Estimate, room: int | None) -> list[str]:
     return lines
 
 
-def _stages(config: SceneConfig) -> list[Stage]:
-    return [stage for stage in get_args(Stage) if config.stages.runs(stage)]
+def _stages(scene: _Scene) -> list[Stage]:
+    """Those that have something to do."""
+    config = scene.config
+    stages = [stage for stage in get_args(Stage) if config.stages.runs(stage)]
+    return [stage for stage in stages if WORK[stage](scene.photos, config)]
 
 
 def _scene_of(entry: SceneEntry) -> _Scene | None:
@@ -239,15 +260,12 @@ def _size(scene: _Scene) -> int:
     fitted = _pixels(scene, min(config.ingest.max_size, config.splat.max_size))
     splat = 4 * GAUSSIANS * (11 + 3 * (config.splat.sh_degree + 1) ** 2)
     runs = config.stages.runs
-    if isinstance(config.split, EveryNth):
-        held_out = math.ceil(scene.photos / config.split.n)
-    else:
-        held_out = scene.photos - len(config.split.photos)
+    splats = runs("splat") + runs("control") + runs("distil") + _siblings(scene.photos, config)
     return round(
         scene.photos * photo * BYTES_OF_PHOTO
-        + splat * (runs("splat") + runs("control") + runs("distil"))
+        + splat * splats
         + config.views.count * fitted * BYTES_OF_VIEW * runs("views")
-        + held_out * photo * BYTES_OF_SCORED * runs("evaluate")
+        + _held_out(scene.photos, config) * photo * BYTES_OF_SCORED * runs("evaluate")
     )
 
 

@@ -36,7 +36,7 @@ from tasks.refine.task import refine_views, refine_views_together
 from tasks.refine.weights import find_weights
 from tasks.sfm.task import reconstruct_cameras
 from tasks.splat.start_file import find_start
-from tasks.splat.task import fit_splat
+from tasks.splat.task import fit_sibling, fit_splat
 from tasks.views.task import observe_views
 
 
@@ -133,12 +133,25 @@ def run_stages(
         made["splat"] = stages(
             fit_splat, made["sparse"], start=start, split=config.split, config=config.splat
         )
+    siblings: tuple[ArrayHandle, ...] = ()
+    if runs("siblings"):
+        training = len(made["splat"].attributes["training"])
+        siblings = tuple(
+            stages(fit_sibling, made["sparse"], start=start, split=config.split, config=sibling)
+            for sibling in config.sibling_splats(training)
+        )
     if runs("views"):
         made["views"] = stages(observe_views, made["sparse"], made["splat"], config=config.views)
     if runs("refine"):
         if config.refine.together is None:
             made["refined"] = stages(
-                refine_views, made["sparse"], made["views"], weights=weights, config=config.refine
+                refine_views,
+                made["sparse"],
+                made["views"],
+                siblings=siblings,
+                views_config=config.views,
+                weights=weights,
+                config=config.refine,
             )
         else:
             inputs = (made[name] for name in ("sparse", "splat", "views"))
@@ -171,6 +184,7 @@ def run_stages(
         made["evaluation"] = stages(
             evaluate_scene,
             *inputs,
+            siblings=siblings,
             views=config.views if runs("views") else None,
             refine=config.refine if runs("refine") else None,
             weights=weights,

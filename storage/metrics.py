@@ -74,7 +74,7 @@ COLUMNS: Mapping[str, Mapping[str, pa.DataType]] = {
         "uri": _STRING,
     },
     "views": {
-        "stage": _STRING,  # splat, control, refine, distil
+        "stage": _STRING,  # splat, siblings, control, refine, distil
         "view": _STRING,
         "split": _STRING,  # train, guard, held_out, not_fitted
         "psnr_db": _FLOAT,

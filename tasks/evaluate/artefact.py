@@ -1,12 +1,13 @@
 """The scores of a scene, and held-out photos with their pictures, as they lie in the store.
 
 Arrays, for each held-out photo in the order of the attribute ``rendered``: ``photo_0000``, and the
-pictures made of its pose: ``splat_0000``, and where those stages ran ``control_0000``,
-``refine_0000`` and ``distil_0000`` (uint8, [h w 3]) and ``confidence_0000`` (uint8, [h w], 255 for
-1). The other attributes are rows of the tables of their names.
+pictures made of its pose: ``splat_0000``, and where those stages ran ``siblings_0000`` (the mean of
+what the splat and its siblings show), ``control_0000``, ``refine_0000`` and ``distil_0000`` (uint8,
+[h w 3]) and ``confidence_0000`` (uint8, [h w], 255 for 1). The other attributes are rows of the
+tables of their names.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -27,7 +28,12 @@ from tasks.site import Device, Progress, no_progress
 from tasks.splat.render import render
 from tasks.views.calibration import ause_over_random, spearman
 
-PAIRS = (("splat", "refine"), ("splat", "control"), ("control", "distil"))
+PAIRS = (
+    ("splat", "siblings"),
+    ("splat", "refine"),
+    ("splat", "control"),
+    ("control", "distil"),
+)
 """Stages whose pictures are compared view by view: what came before, and after."""
 
 
@@ -40,6 +46,7 @@ class EvaluationContent:
         sparse: Sparse,
         splats: Mapping[str, Gaussians],
         *,
+        siblings: Sequence[Gaussians] = (),
         training: Collection[str],
         held_out: Collection[str],
         not_fitted: Collection[str] = (),
@@ -51,6 +58,7 @@ class EvaluationContent:
         """
         Args:
             splats: by stage; that of ``splat`` is scored on all photos, others on held-out ones.
+            siblings: splats fitted to the same photos as that of ``splat``.
             training: names of the photos that the splats were fitted to.
             held_out: names of the photos that nothing was fitted to or chosen by.
             not_fitted: names of those left out of the fit that the splat may know all the same.
@@ -59,6 +67,7 @@ class EvaluationContent:
         self._photos = photos
         self._sparse = sparse
         self._splats = splats
+        self._siblings = siblings
         self._training = frozenset(training)
         self._held_out = frozenset(held_out)
         self._not_fitted = frozenset(not_fitted)
@@ -86,6 +95,9 @@ class EvaluationContent:
         held_out = split == "held_out"
         shown = self._splats if held_out else {"splat": self._splats["splat"]}
         pictures = {stage: self._render(splat, cameras, index) for stage, splat in shown.items()}
+        if held_out and self._siblings:
+            shown_too = [self._render(one, cameras, index) for one in self._siblings]
+            pictures["siblings"] = np.mean([pictures["splat"], *shown_too], 0)
         if held_out and self._repair is not None:
             repaired = self._repair(cameras.select([index]))
             if repaired.refined is not None:

@@ -2,19 +2,19 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
-from jaxtyping import Bool, Float32, UInt8
+from jaxtyping import Float32
 
 from tasks.cameras import Cameras
-from tasks.gaussians import Gaussians
 from tasks.ingest.source import Source
-from tasks.refine.batch import batch_of
 from tasks.refine.config import RefineConfig
 from tasks.refine.select import refiner_for
+from tasks.refine.views import Photo, repair_of
 from tasks.site import Device
 from tasks.views.config import ViewsConfig
-from tasks.views.view import observe, prepare
+from tasks.views.view import Observer, observe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -31,15 +31,13 @@ Repair = Callable[[Cameras], Repaired]
 
 
 def repair_with(
-    gaussians: Gaussians,
-    training: Cameras,
-    photos: Sequence[UInt8[np.ndarray, "_ _ 3"]],
+    splat: Observer,
+    photo: Photo,
     views: ViewsConfig,
     refine: RefineConfig | None,
     *,
-    longest_edge: int,
+    siblings: Sequence[Observer] = (),
     weights: Source | None = None,
-    masks: Sequence[Bool[np.ndarray, "_ _"] | None] | None = None,
     device: Device = "cpu",
     threads: int | None = None,
 ) -> Repair:
@@ -49,25 +47,23 @@ def repair_with(
     photo is none of them, and is drawn for itself by the same model.
 
     Args:
-        photos: of ``training``, undistorted, in its order.
-        longest_edge: of the renders, px.
+        photo: asked for training photos, undistorted.
+        siblings: of the splat.
         weights: of the refiner; None where it has learnt nothing.
-        masks: of the photos, where they have one; False on pixels not to be used.
         threads: CPU threads of the refiner's network; None for as many as torch takes.
     """
-    observer = prepare(
-        gaussians, training, photos, longest_edge=longest_edge, masks=masks, device=device
-    )
-    refiner = None
+    repaired = None
     if refine is not None:
         refiner = refiner_for(refine, device, weights=weights, threads=threads)
+        looks = [partial(observe, sibling, config=views) for sibling in siblings]
+        repaired = repair_of(refiner, photo, looks)
 
     def repair(camera: Cameras) -> Repaired:
-        view = observe(observer, camera, views)
-        refined = None
-        if refiner is not None:
-            nearest = photos[training.names.index(view.nearest)]
-            refined = refiner(batch_of([view], [nearest])).image[0].cpu().numpy()
-        return Repaired(rendered=view.rgb, confidence=view.confidence, refined=refined)
+        view = observe(splat, camera, views)
+        return Repaired(
+            rendered=view.rgb,
+            confidence=view.confidence,
+            refined=None if repaired is None else repaired(view).image[0].cpu().numpy(),
+        )
 
     return repair

@@ -11,7 +11,7 @@ from tasks.views.config import ViewsConfig
 @task(
     name="evaluate",
     task_run_name="evaluate/{scene}",
-    **stage_cache("evaluate", version=4, numbers_depend_on_device=True),
+    **stage_cache("evaluate", version=5, numbers_depend_on_device=True),
 )
 def evaluate_scene(
     scene: str,
@@ -21,6 +21,7 @@ def evaluate_scene(
     control: ArrayHandle | None = None,
     distilled: ArrayHandle | None = None,
     *,
+    siblings: tuple[ArrayHandle, ...],
     views: ViewsConfig | None,
     refine: RefineConfig | None,
     weights: Source | None,
@@ -30,6 +31,7 @@ def evaluate_scene(
 
     Args:
         control, distilled: absent where these stages did not run.
+        siblings: of the splat; may be none.
         views: absent where that stage is off; its confidence is then not scored.
         refine: absent where that stage is off.
         weights: of its refiner; None where it has learnt nothing.
@@ -41,28 +43,26 @@ def evaluate_scene(
     from tasks.sfm.artefact import Sparse
     from tasks.splat.artefact import read_gaussians
     from tasks.threads import limit_threads
+    from tasks.views.stored import observer_of
 
     limit_threads(site.threads)
     stored = Sparse(sparse)
-    gaussians = read_gaussians(splat)
-    splats = {"splat": gaussians}
+    splats = {"splat": read_gaussians(splat)}
     for stage, fitted_on in (("control", control), ("distil", distilled)):
         if fitted_on is not None:
             splats[stage] = read_gaussians(fitted_on)
-    training = splat.attributes["training"]
-    longest_edge = splat.attributes["longest_edge"]
     repair = None
     if views is not None:
-        indices = stored.cameras.indices_of(training)
+        observer, *others = (
+            observer_of(stored, one, device=site.device) for one in (splat, *siblings)
+        )
         repair = repair_with(
-            gaussians,
-            stored.cameras.select(indices),
-            [stored.photos[index] for index in indices],
+            observer,
+            stored.photo,
             views,
             refine,
+            siblings=others,
             weights=weights,
-            longest_edge=longest_edge,
-            masks=[stored.masks[index] for index in indices],
             device=site.device,
             threads=site.threads,
         )
@@ -70,10 +70,11 @@ def evaluate_scene(
         Photos(photos),
         stored,
         splats,
-        training=training,
+        siblings=[read_gaussians(sibling) for sibling in siblings],
+        training=splat.attributes["training"],
         held_out=splat.attributes["held_out"],
         not_fitted=splat.attributes["not_fitted"],
-        longest_edge=longest_edge,
+        longest_edge=splat.attributes["longest_edge"],
         repair=repair,
         device=site.device,
         progress=stage_progress("evaluate"),

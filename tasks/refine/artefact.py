@@ -5,16 +5,16 @@ Arrays, for each novel view in the order of the views they were made from: ``ima
 those that a gate rejected.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32
 
 from storage.arrays import NamedArray
 from storage.handles import ArrayHandle
 from tasks.images import from_levels, levels
-from tasks.refine.batch import Refiner, batch_of
+from tasks.refine.views import ViewRepair
 from tasks.site import Progress, no_progress
 from tasks.views.view import NovelView
 
@@ -25,28 +25,26 @@ class RefinedContent:
     def __init__(
         self,
         views: Iterable[NovelView],
-        photo: Callable[[str], UInt8[np.ndarray, "_ _ 3"]],
-        refiners: Iterable[Refiner],
+        repairs: Iterable[ViewRepair],
         *,
         count: int,
         progress: Progress = no_progress,
     ) -> None:
         """
         Args:
-            photo: of a name; asked for the nearest photo of each view.
-            refiners: of each view; the same one or, where views were drawn together, its own.
+            repairs: of each view; the same one or, where views were drawn together, its own.
             count: of the views.
         """
-        self._views, self._photo, self._refiners = views, photo, refiners
+        self._views, self._repairs = views, repairs
         self._count, self._progress = count, progress
         self._names: list[str] = []
         self._rejected: list[str] = []
 
     def __iter__(self) -> Iterator[NamedArray]:
-        # Refiners may go on without end.
-        for index, (view, refine) in enumerate(zip(self._views, self._refiners, strict=False)):
+        # Repairs may go on without end.
+        for index, (view, repair) in enumerate(zip(self._views, self._repairs, strict=False)):
             (name,) = view.camera.names
-            refined = refine(batch_of([view], [self._photo(view.nearest)]))
+            refined = repair(view)
             self._names.append(name)
             if refined.rejected is not None and bool(refined.rejected[0]):
                 self._rejected.append(name)

@@ -6,6 +6,7 @@ from tasks.ingest.source import Source
 from tasks.refine.config import RefineConfig
 from tasks.site import Site
 from tasks.splat.config import SplatConfig
+from tasks.views.config import ViewsConfig
 
 DRAWING = 0.95
 """Share of the time in which views are drawn together; then they are blended and kept."""
@@ -21,34 +22,45 @@ def refine_views(
     sparse: ArrayHandle,
     views: ArrayHandle,
     *,
+    siblings: tuple[ArrayHandle, ...] = (),
+    views_config: ViewsConfig,
     weights: Source | None,
     config: RefineConfig,
     site: Site,
 ) -> ArrayHandle:
-    """See :mod:`tasks.refine.reproject` and :mod:`tasks.refine.residual.network`.
+    """See :func:`tasks.refine.views.repair_of` and :mod:`tasks.refine.select`.
 
     Args:
+        siblings: of the splat that the views are of.
+        views_config: by which these are looked at.
         weights: of the refiner; None where it has learnt nothing.
     """
     # Late: seconds to import, and a recalled stage needs none of it.
+    from functools import partial
     from itertools import repeat
 
     from tasks.lazy import Lazy
     from tasks.refine.artefact import RefinedContent
     from tasks.refine.select import refiner_for
+    from tasks.refine.views import repair_of
     from tasks.sfm.artefact import Sparse
     from tasks.threads import limit_threads
     from tasks.views.artefact import NovelViews
+    from tasks.views.stored import observer_of
+    from tasks.views.view import observe
 
     limit_threads(site.threads)
     stored, seen, progress = Sparse(sparse), NovelViews(views), stage_progress("refine")
     refiner = refiner_for(
         config, site.device, weights=weights, threads=site.threads, progress=progress
     )
+    looks = [
+        partial(observe, observer_of(stored, sibling, device=site.device), config=views_config)
+        for sibling in siblings
+    ]
     content = RefinedContent(
         Lazy(len(seen), seen.view),
-        stored.photo,
-        repeat(refiner),
+        repeat(repair_of(refiner, stored.photo, looks)),
         count=len(seen),
         progress=progress,
     )
@@ -87,6 +99,7 @@ def refine_views_together(
     from tasks.refine.batch import batch_of
     from tasks.refine.select import refiners_together
     from tasks.refine.sync.splat_scene import splat_scene
+    from tasks.refine.views import repair_of
     from tasks.sfm.artefact import Sparse
     from tasks.splat.artefact import read_gaussians
     from tasks.splat.sized_photos import sized_photos
@@ -121,8 +134,7 @@ def refine_views_together(
     )
     content = RefinedContent(
         each,
-        stored.photo,
-        refiners,
+        (repair_of(refiner, stored.photo) for refiner in refiners),
         count=len(seen),
         progress=lambda share, doing: progress(DRAWING + (1 - DRAWING) * share, doing),
     )

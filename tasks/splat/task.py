@@ -26,6 +26,37 @@ def fit_splat(
     Args:
         start: the file of a splat to start from, see :mod:`tasks.splat.start`; None for points.
     """
+    return _fitted("splat", "splat", scene, sparse, start, split, config, site)
+
+
+@task(
+    name="siblings",
+    task_run_name="siblings/{scene}",
+    **stage_cache("siblings", version=1, numbers_depend_on_device=True),
+)
+def fit_sibling(
+    scene: str,
+    sparse: ArrayHandle,
+    *,
+    start: Source | None,
+    split: EveryNth | TrainOn,
+    config: SplatConfig,
+    site: Site,
+) -> ArrayHandle:
+    """As :func:`fit_splat`, of one config that :func:`tasks.splat.siblings.siblings_of` gives."""
+    return _fitted("siblings", "sibling", scene, sparse, start, split, config, site)
+
+
+def _fitted(
+    stage: str,
+    kind: str,
+    scene: str,
+    sparse: ArrayHandle,
+    start: Source | None,
+    split: EveryNth | TrainOn,
+    config: SplatConfig,
+    site: Site,
+) -> ArrayHandle:
     # Late: seconds to import, and a recalled stage needs none of it.
     from tasks.sfm.artefact import Sparse
     from tasks.splat.artefact import arrays_of, attributes_of
@@ -46,8 +77,8 @@ def fit_splat(
             start=read_start(start, poses=sparse.attributes["poses"], sh_degree=config.sh_degree),
             masks=stored.masks,
             device=site.device,
-            progress=stage_progress("splat"),
+            progress=stage_progress(stage),
             checkpoints=checkpoints,
         )
         log_notes(notes_on(splat, config))
-        return site.store.commit(scene, "splat", arrays_of(splat.fitted), attributes_of(splat))
+        return site.store.commit(scene, kind, arrays_of(splat.fitted), attributes_of(splat))

@@ -17,21 +17,11 @@ def observe_views(
     """See :mod:`tasks.views.tour`."""
     # Late: seconds to import, and a recalled stage needs none of it.
     from tasks.sfm.artefact import Sparse
-    from tasks.splat.artefact import read_gaussians
     from tasks.threads import limit_threads
     from tasks.views.artefact import NovelViewsContent
-    from tasks.views.view import prepare
+    from tasks.views.stored import observer_of
 
     limit_threads(site.threads)
-    stored = Sparse(sparse)
-    training = stored.cameras.indices_of(splat.attributes["training"])
-    observer = prepare(
-        read_gaussians(splat),
-        stored.cameras.select(training),
-        (stored.photos[index] for index in training),
-        longest_edge=splat.attributes["longest_edge"],
-        device=site.device,
-        masks=(stored.masks[index] for index in training),
-    )
+    observer = observer_of(Sparse(sparse), splat, device=site.device)
     content = NovelViewsContent(observer, config, stage_progress("views"))
     return site.store.commit(scene, "views", content, content.attributes)

@@ -43,13 +43,14 @@ def test_a_config_written_as_yaml_comes_back_equal(
 @pytest.mark.parametrize(
     ("config", "ran"),
     [
-        ({}, "ingest sfm splat views refine control distil evaluate"),
-        ({"without": ("evaluate",)}, "ingest sfm splat views refine control distil"),
+        ({}, "ingest sfm splat siblings views refine control distil evaluate"),
+        ({"without": ("evaluate",)}, "ingest sfm splat siblings views refine control distil"),
         # A control is of use beside the distilled splat alone.
-        ({"without": ("distil",)}, "ingest sfm splat views refine evaluate"),
+        ({"without": ("distil",)}, "ingest sfm splat siblings views refine evaluate"),
         ({"without": ("views",)}, "ingest sfm splat evaluate"),
-        ({"until": "refine"}, "ingest sfm splat views refine"),
-        ({"until": "control"}, "ingest sfm splat views refine control"),
+        ({"without": ("siblings", "distil")}, "ingest sfm splat views refine evaluate"),
+        ({"until": "refine"}, "ingest sfm splat siblings views refine"),
+        ({"until": "control"}, "ingest sfm splat siblings views refine control"),
         ({"until": "control", "without": ("refine",)}, "ingest sfm splat views"),
     ],
 )
@@ -98,8 +99,8 @@ def test_densification_keeps_its_kind_unless_another_is_named(tmp_path: Path) ->
     [
         (
             "iterations: 5",
-            "there is no field 'iterations' (known: stages, ingest, sfm, split, splat, views, "
-            "refine, distil)",
+            "there is no field 'iterations' (known: stages, ingest, sfm, split, splat, siblings, "
+            "views, refine, distil)",
         ),
         ("splats: {}", "there is no field 'splats', did you mean 'splat'?"),
         ("splat: {iteration: 5}", "no field 'splat.iteration', did you mean 'iterations'?"),

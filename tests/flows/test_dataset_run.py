@@ -27,7 +27,10 @@ from tests.flows.conftest import FAST, Command
 
 GOOD = ("front door", "été")
 BAD = ("-empty", "garbled", "killed")
-STAGES = ["ingest", "sfm", "splat", "views", "refine", "control", "distil", "evaluate"]
+STAGES = [
+    *("ingest", "sfm", "splat", "siblings"),
+    *("views", "refine", "control", "distil", "evaluate"),
+]
 
 pytestmark = pytest.mark.slow
 
@@ -183,7 +186,7 @@ def test_resume_computes_only_what_was_missing(first_run: Chapter, resumed: Chap
     assert state_of(resumed, "killed") == "completed"
     assert state_of(resumed, "garbled") == "failed"
     killed = resumed.stages.query("scene == 'killed'").set_index("stage")["cached"]
-    assert killed[STAGES].tolist() == [True, True, *[False] * 6]
+    assert killed[STAGES].tolist() == [True, True, *[False] * 7]
     before = first_run.scenes.set_index("scene")["written_at"]
     after = resumed.scenes.set_index("scene")["written_at"]
     assert (before[list(GOOD)] == after[list(GOOD)]).all(), "finished scenes were run again"
@@ -233,7 +236,7 @@ def test_a_deleted_chunk_recomputes_its_stage_to_the_same_bytes(
 ) -> None:
     assert damaged.said.returncode == 0, damaged.said.stderr
     rows = damaged.stages.set_index("stage")
-    assert rows["cached"][STAGES].tolist() == [True, True, False, *[True] * 5]
+    assert rows["cached"][STAGES].tolist() == [True, True, False, *[True] * 6]
     before = repeated.stages.query("scene == @GOOD[0]").set_index("stage")["digest"]
     assert rows["digest"][STAGES].tolist() == before[STAGES].tolist()
 

@@ -7,13 +7,14 @@ import pytest
 from PIL import Image
 
 from flows.config import SceneConfig, StagesConfig, overridden
-from flows.estimate import SECONDS_BESIDE, Estimate, estimate, rates_of, told
+from flows.estimate import GAUSSIANS, SECONDS_BESIDE, Estimate, estimate, rates_of, told
 from flows.manifest import SceneEntry, find_scenes
 from flows.runs import RunRecord, save_run
 from storage.arrays import Store
 from storage.metrics import write_rows
 from tasks.errors import InputError
 from tasks.splat.config import SplatConfig, TrainOn
+from tasks.splat.siblings import SiblingsConfig
 
 UNTIL_SPLAT = SceneConfig(
     stages=StagesConfig(until="splat"), splat=SplatConfig(iterations=1000, max_size=400)
@@ -74,7 +75,11 @@ def test_views_drawn_together_are_looked_at_in_every_step(tmp_path: Path) -> Non
     def seconds(**options: Any) -> float:
         changes = {"kind": "controlnet", "together": options or None}
         config = overridden(
-            SceneConfig(stages=StagesConfig(until="refine"), splat=SplatConfig(max_size=20)),
+            SceneConfig(
+                stages=StagesConfig(until="refine"),
+                splat=SplatConfig(max_size=20),
+                siblings=SiblingsConfig(count=0),
+            ),
             {"refine": {"refiner": changes}},
             where="it",
         )
@@ -84,6 +89,37 @@ def test_views_drawn_together_are_looked_at_in_every_step(tmp_path: Path) -> Non
 
     assert seconds() == pytest.approx(24 * 400)
     assert seconds(steps=20, strength=0.5) == pytest.approx(10 * 24 * 400)
+
+
+@pytest.mark.parametrize(("photos", "siblings"), [(8, 2), (9, 2), (10, 0)])
+def test_siblings_of_few_photos_take_their_time_and_room(
+    tmp_path: Path, photos: int, siblings: int
+) -> None:
+    # Of 9 photos 7 are trained on, of 10 photos 8; siblings are fitted to 7 at most.
+    photograph(tmp_path / "photos" / "a", photos)
+    until = SceneConfig(
+        stages=StagesConfig(until="refine"),
+        splat=SplatConfig(iterations=1000, max_size=400),
+        siblings=SiblingsConfig(count=2, few=7),
+    )
+    without = until.model_copy(update={"siblings": SiblingsConfig(count=0)})
+    store = Store(root=str(tmp_path / "store"))
+    have_run(store, "before", until.model_copy(update={"siblings": SiblingsConfig(few=9)}))
+    rows = [
+        {"stage": "siblings", "seconds": took, "cached": False, "state": "completed"}
+        for took in (30.0, 50.0)
+    ]
+    write_rows(store, "stages", run="before", scene="a", rows=rows)
+    rates = {"ingest": 0.0, "sfm": 0.0, "splat": 0.0, "views": 0.0, "refine": 0.0}
+    rates |= rates_of(store)
+    found, bare = (
+        estimate(entries(tmp_path / "photos", config), rates, at_once=1)
+        for config in (until, without)
+    )
+    assert found.measured
+    assert found.seconds == pytest.approx(SECONDS_BESIDE + 40 * siblings)
+    splat_bytes = 4 * GAUSSIANS * (11 + 3 * 9)
+    assert found.size - bare.size == siblings * splat_bytes
 
 
 def test_scenes_at_once_share_the_time_but_none_is_faster_than_it_is(tmp_path: Path) -> None:
@@ -142,7 +178,7 @@ def test_room_is_that_of_the_photos_as_they_are_kept(tmp_path: Path) -> None:
 
 def test_all_that_was_not_trained_on_is_scored(tmp_path: Path) -> None:
     photograph(tmp_path / "a", 16, (100, 100))
-    every = SceneConfig()
+    every = SceneConfig(siblings=SiblingsConfig(count=0))
     few = every.model_copy(update={"split": TrainOn(photos=("0.png", "1.png"))})
     sizes = [estimate(entries(tmp_path, config), {}, at_once=1).size for config in (every, few)]
     assert sizes[1] - sizes[0] == (14 - 2) * 100 * 100 * 5 * 3

@@ -101,7 +101,7 @@ def test_a_run_that_is_killed_stops_wholly_and_is_resumed_without_doing_anything
     rows = read_table(opened, "scenes").set_index("scene")
     assert rows["state"].to_dict() == {"first": "completed", "second": "completed"}
     assert rows["stages_cached"]["first"] >= 2
-    assert rows["stages_computed"]["second"] == 8
+    assert rows["stages_computed"]["second"] == 9
     until(lambda: not processes_of(store), "its workers ended", SECONDS_TO_END)
 
 

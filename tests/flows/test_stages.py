@@ -22,7 +22,10 @@ from storage.metrics import read_table
 from tasks.caching import key_of
 from tasks.refine.config import RefineConfig, Reproject
 from tasks.site import Site
+from tasks.views.config import ViewsConfig
 
+UNTIL_REFINE = {"until": "refine", "without": ["siblings"]}
+"""Siblings are asked for by what is in the artefact of a splat."""
 HANDLE = ArrayHandle(uri="nowhere", kind="photos", digest="0" * 64)
 
 
@@ -81,7 +84,7 @@ def test_a_server_that_never_answers_is_not_waited_for_without_end(
 
 def refine_key(folder: Path, changes: dict[str, Any]) -> str | None:
     """That the stage has in a scene whose artefacts are what they are, whatever made them."""
-    config = overridden(SceneConfig(), {"stages": {"until": "refine"}} | changes, where="it")
+    config = overridden(SceneConfig(), {"stages": UNTIL_REFINE} | changes, where="it")
     keys: dict[str, str | None] = {}
 
     def look_up(
@@ -121,6 +124,8 @@ def test_the_key_of_a_refinement_of_single_views_holds_nothing_else(tmp_path: Pa
         "parameter scene": "hall",
         "parameter sparse": {"kind": "sfm", "digest": 64 * "s"},
         "parameter views": {"kind": "views", "digest": 64 * "v"},
+        "parameter siblings": [],
+        "parameter views_config": ViewsConfig().model_dump(mode="json"),
         "parameter weights": None,
         "parameter config": RefineConfig(refiner=Reproject()).model_dump(mode="json"),
     }

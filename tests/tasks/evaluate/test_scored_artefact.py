@@ -235,6 +235,27 @@ def test_every_stage_is_scored_and_compared_on_held_out_photos(store: Store) -> 
     assert kept == {f"{name}_0000" for name in names}
 
 
+def test_the_mean_of_a_splat_and_its_siblings_is_scored_on_held_out_photos(store: Store) -> None:
+    # The photo is darker by 0.1 than the splat: two that are darker by 0.15 make up for it.
+    darker = replace(wall(), sh=wall().sh - 0.15 / 0.28209479177387814)
+    content = EvaluationContent(
+        stored_photos(store, with_reference=False),
+        stored_sparse(store),
+        {"splat": wall()},
+        siblings=[darker, darker],
+        training=("a.jpg",),
+        held_out=("b.jpg",),
+        longest_edge=WIDTH,
+    )
+    kept = {array.name: array.values for array in content}
+    rows = {(row["stage"], row["view"]): row["psnr_db"] for row in content.attributes()["views"]}
+    assert {view for stage, view in rows if stage == "siblings"} == {"b.jpg"}
+    assert rows["siblings", "b.jpg"] > 45 > rows["splat", "b.jpg"] + 20
+    (gain,) = (row for row in content.attributes()["gains"] if row["after"] == "siblings")
+    assert gain["psnr_db"] == rows["siblings", "b.jpg"] - rows["splat", "b.jpg"]
+    assert np.abs(kept["siblings_0000"] - 255 * (COLOUR - 0.1)).max() <= 1
+
+
 def test_confidence_is_scored_against_the_true_error(store: Store) -> None:
     attributes, _ = evaluated(store, repair=repaired)
     (row,) = attributes["confidence"]

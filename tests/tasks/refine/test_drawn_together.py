@@ -35,6 +35,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Logger 'prefect.task_runs' attempted to send logs"),
 ]
 SPLAT = SplatConfig(iterations=40, max_size=WIDTH, sh_every=20)
+VIEWS = ViewsConfig(count=3, beyond=False)
 TRAINING = ("0.png", "3.png", "7.png")
 
 
@@ -71,7 +72,7 @@ def made(site: Site) -> tuple[ArrayHandle, ArrayHandle, ArrayHandle]:
         [stored.photo(name) for name in TRAINING],
         longest_edge=WIDTH,
     )
-    content = NovelViewsContent(observer, ViewsConfig(count=3, beyond=False))
+    content = NovelViewsContent(observer, VIEWS)
     views = site.store.commit("plane", "views", content, content.attributes)
     return sparse, splat, views
 
@@ -95,7 +96,15 @@ def test_views_drawn_together_are_what_distillation_reads(
     @flow
     def refine(config: RefineConfig, splat_config: SplatConfig = SPLAT) -> ArrayHandle:
         if config.together is None:
-            return refine_views("plane", sparse, views, weights=found, config=config, site=site)
+            return refine_views(
+                "plane",
+                sparse,
+                views,
+                views_config=VIEWS,
+                weights=found,
+                config=config,
+                site=site,
+            )
         return refine_views_together(
             "plane",
             sparse,

@@ -1,6 +1,7 @@
 """Views through a refiner into the store and back."""
 
 from dataclasses import replace
+from functools import partial
 from itertools import repeat
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from storage.arrays import Store
 from tasks.cameras import Cameras
 from tasks.refine.artefact import RefinedContent, RefinedViews
 from tasks.refine.batch import Refinement, ViewBatch, batch_of
+from tasks.refine.views import mean_refinement, repair_of
 from tasks.views.surface import Surface
 from tasks.views.sweep.plane import Swept
 from tasks.views.view import NovelView
@@ -88,8 +90,7 @@ def test_refined_views_come_back_as_they_were_made(tmp_path: Path) -> None:
 
     content = RefinedContent(
         iter(views),
-        PHOTOS.__getitem__,
-        repeat(darken),
+        repeat(repair_of(darken, PHOTOS.__getitem__)),
         count=2,
         progress=lambda share, doing: said.append(share),
     )
@@ -109,9 +110,8 @@ def test_views_that_a_gate_rejected_are_named(tmp_path: Path) -> None:
         return replace(darken(views), rejected=torch.tensor([rejected]))
 
     first, second = a_view(0, "a.png"), a_view(1, "b.png")
-    content = RefinedContent(
-        iter([first, second]), PHOTOS.__getitem__, repeat(reject_the_second), count=2
-    )
+    repair = repair_of(reject_the_second, PHOTOS.__getitem__)
+    content = RefinedContent(iter([first, second]), repeat(repair), count=2)
     handle = Store(root=str(tmp_path)).commit("s", "refined", content, content.attributes)
 
     assert RefinedViews(handle).rejected == ("view_1",)
@@ -124,3 +124,38 @@ def test_a_batch_moves_as_a_whole() -> None:
 
     assert moved.swept.shape == (1, 2, 12, 16, 3)
     assert {getattr(moved, name).device.type for name in type(moved).__slots__} == {"meta"}
+
+
+def test_a_view_is_the_mean_of_its_repairs_as_each_splat_shows_it(tmp_path: Path) -> None:
+    # Two siblings show other pictures from there; one of them beside another photo.
+    others = [replace(a_view(2, "a.png"), rgb=a_view(2, "a.png").rgb / 4), a_view(3, "b.png")]
+    looked_from: list[Cameras] = []
+
+    def look(shown: NovelView, camera: Cameras) -> NovelView:
+        looked_from.append(camera)
+        return shown
+
+    def add_the_photo(views: ViewBatch) -> Refinement:
+        return Refinement(image=views.render + views.nearest, weight=views.alpha)
+
+    view = a_view(0, "a.png")
+    repair = repair_of(
+        add_the_photo, PHOTOS.__getitem__, [partial(look, other) for other in others]
+    )
+    found = repair(view)
+
+    shown = [view, *others]
+    expected = np.mean([one.rgb + PHOTOS[one.nearest][0, 0, 0] / 255 for one in shown], 0)
+    np.testing.assert_allclose(found.image[0], expected, rtol=1e-5)
+    np.testing.assert_allclose(found.weight[0], np.mean([one.alpha for one in shown], 0), rtol=1e-5)
+    assert found.rejected is None
+    assert looked_from == [view.camera] * 2
+
+
+def test_a_view_is_rejected_where_all_its_repairs_are() -> None:
+    image = torch.zeros(2, 3, 4, 3)
+    each = [torch.tensor(rejected) for rejected in ([True, True], [False, True])]
+    parts = [Refinement(image=image, weight=image[..., 0], rejected=one) for one in each]
+    rejected = mean_refinement(parts).rejected
+    assert rejected is not None
+    assert rejected.tolist() == [False, True]
