@@ -11,6 +11,7 @@ Row = dict[str, Any]
 Artefacts = Mapping[str, ArrayHandle]
 
 LATER_STAGES = {
+    "siblings": ("splat", "siblings"),
     "control": ("splat", "control"),
     "refined": ("splat", "refine"),
     "distilled": ("control", "distil"),
@@ -87,7 +88,7 @@ def _scores(evaluation: Mapping[str, Any]) -> Row:
     for name, (before, after) in LATER_STAGES.items():
         row |= _means(views, after, f"{name}_")
         gains = paired_gains(views, before=before, after=after)
-        if gains and name != "control":
+        if gains and name in ("refined", "distilled"):
             row[f"{name}_share_worse"] = share_worse(gains)
     return row | {
         "confidence_spearman": _mean(row["spearman"] for row in evaluation["confidence"]),

@@ -40,6 +40,8 @@ COLUMNS: Mapping[str, Mapping[str, pa.DataType]] = {
         "gaussians": _INT,
         "psnr_db": _FLOAT,  # of the splat; then of what the later stages made of the same views
         "ssim": _FLOAT,
+        "siblings_psnr_db": _FLOAT,  # of the mean of what the splat and its siblings show
+        "siblings_ssim": _FLOAT,
         "control_psnr_db": _FLOAT,
         "control_ssim": _FLOAT,
         "refined_psnr_db": _FLOAT,

@@ -21,7 +21,7 @@ from storage.arrays import Store
 PARTS = {
     "Scenes": ("photos", "split", "psnr_db", "ssim", "seconds"),
     "Views repaired, and learned from": (
-        *("refined_gain_db", "refined_share_worse"),
+        *("siblings_gain_db", "refined_gain_db", "refined_share_worse"),
         *("control_gain_db", "distilled_gain_db", "shipped"),
     ),
     "Cameras and geometry": (

@@ -34,6 +34,7 @@ COLUMNS = (
     Column(title="train / held out", field="split", show=str, rank=10),
     Column(title="PSNR dB", field="psnr_db", show=lambda v: f"{v:.2f}", rank=2),
     Column(title="SSIM", field="ssim", show=lambda v: f"{v:.3f}", rank=3),
+    Column(title="siblings +dB", field="siblings_gain_db", show=lambda v: f"{v:+.2f}", rank=20),
     Column(title="refined +dB", field="refined_gain_db", show=lambda v: f"{v:+.2f}", rank=5),
     Column(title="worse", field="refined_share_worse", show=lambda v: f"{v:.0%}", rank=12),
     Column(title="control +dB", field="control_gain_db", show=lambda v: f"{v:+.2f}", rank=11),
@@ -47,16 +48,17 @@ COLUMNS = (
     Column(title="Gaussians", field="gaussians", show=lambda v: f"{v:,.0f}", rank=14),
     Column(title="seconds", field="seconds", show=lambda v: f"{v:.1f}", rank=4),
     Column(title="peak MiB", field="peak_memory_mib", show=lambda v: f"{v:,.0f}", rank=15),
-    Column(title="cached", field="cached", show=str, rank=20),
+    Column(title="cached", field="cached", show=str, rank=21),
 )
 COMPLETED, NO_RESULT = "completed", "no result yet"
 EXPLANATION = (
-    "PSNR and SSIM: of the splat, means over held-out photos. Refined: its renders repaired, gain "
-    "over them and share made worse. Control: the splat fitted on, gain over it; distilled: fitted "
-    "on with refined views, gain over the control. Trust: rank correlation of confidence with "
-    "truth; AUSE: 0 if confidence orders pixels as their errors do, 1 if at random. Against "
-    "reference cameras, where a scene has them: median rotation error, RMS error of centres as a "
-    "share of the extent; against depth maps: median relative error."
+    "PSNR and SSIM: of the splat, means over held-out photos. Siblings: the mean of what it and "
+    "its siblings show, gain over it. Refined: those renders repaired, gain over it and share "
+    "made worse. Control: the splat fitted on, gain over it; distilled: fitted on with refined "
+    "views, gain over the control. Trust: rank correlation of confidence with truth; AUSE: 0 if "
+    "confidence orders pixels as their errors do, 1 if at random. Against reference cameras, "
+    "where a scene has them: median rotation error, RMS error of centres as a share of the "
+    "extent; against depth maps: median relative error."
 )
 
 
@@ -86,6 +88,7 @@ def _derived(rows: pd.DataFrame) -> pd.DataFrame:
         None if pd.isna(a) else f"{a:.0f} / {b:.0f}"
         for a, b in zip(training, held_out, strict=True)
     ]
+    rows["siblings_gain_db"] = rows["siblings_psnr_db"] - rows["psnr_db"]
     rows["refined_gain_db"] = rows["refined_psnr_db"] - rows["psnr_db"]
     rows["control_gain_db"] = rows["control_psnr_db"] - rows["psnr_db"]
     rows["distilled_gain_db"] = rows["distilled_psnr_db"] - rows["control_psnr_db"]

@@ -43,7 +43,7 @@ class Faulty:
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=1500,
+            timeout=900,
             check=False,
         )
 

@@ -34,7 +34,7 @@ def unseen(command_environment: dict[str, str]) -> Command:
             cwd=cwd,
             capture_output=True,
             text=True,
-            timeout=1500,
+            timeout=900,
             check=False,
         )
 

@@ -1,6 +1,7 @@
 """One stage of a scene, started where the server has much else to do."""
 
 import json
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -132,3 +133,33 @@ def test_the_key_of_a_refinement_of_single_views_holds_nothing_else(tmp_path: Pa
     digest = sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
     changes = {"refine": {"refiner": {"kind": "reproject"}}}
     assert refine_key(tmp_path, changes) == f"refine-{digest}"
+
+
+@pytest.mark.parametrize(("photos", "siblings"), [(4, 2), (9, 0)])
+def test_siblings_of_few_photos_are_stages_of_their_own_that_views_are_repaired_by(
+    tmp_path: Path, photos: int, siblings: int
+) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"photo")
+    site = Site(store=Store(root=str(tmp_path / "store")))
+    names = [f"{index}.jpg" for index in range(photos)]
+    splat = site.store.commit("hall", "splat", [], {"training": names})
+    keys: list[tuple[str, str | None]] = []
+    seen: dict[str, Any] = {}
+
+    def look_up(
+        stage: Task[..., ArrayHandle], *inputs: ArrayHandle, **parameters: Any
+    ) -> ArrayHandle:
+        keys.append((stage.name, key_of(stage, "hall", *inputs, site=site, **parameters)))
+        seen[stage.name] = parameters
+        digest = sha256(str(keys[-1]).encode()).hexdigest()
+        return splat if stage.name == "splat" else replace(HANDLE, kind=stage.name, digest=digest)
+
+    made = run_stages(look_up, str(tmp_path), SceneConfig(), ())
+
+    own = {key for name, key in keys if name == "siblings"}
+    assert len(own) == siblings
+    assert None not in own
+    assert not own & {key for name, key in keys if name == "splat"}
+    for stage in ("refine", "evaluate"):
+        assert [one.kind for one in seen[stage]["siblings"]] == ["siblings"] * siblings
+    assert set(made) >= {"splat", "views", "refined", "control", "distilled", "evaluation"}
