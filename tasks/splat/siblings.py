@@ -18,7 +18,7 @@ class SiblingsConfig(Config):
     """Which splats are fitted beside the scene's own, for the sake of refined views."""
 
     count: int = Field(
-        default=2,
+        default=3,
         ge=0,
         le=16,
         description="Splats fitted to the same photos beside the scene's own; a refined view is "
@@ -37,8 +37,8 @@ def siblings_of(
 ) -> tuple[SplatConfig, ...]:
     """How each sibling of a splat is fitted.
 
-    Every other one, from the first on, starts from triangulated points alone where the splat
-    starts from swept depths, too: the two ways err differently.
+    The first starts from triangulated points alone where the splat starts from swept depths, too:
+    the two ways err differently.
     """
     if training_photos > config.few:
         return ()
@@ -46,6 +46,6 @@ def siblings_of(
 
 
 def _sibling(splat: SplatConfig, number: int) -> SplatConfig:
-    sparse = number % 2 == 1 and isinstance(splat.init, DenseConfig)
+    sparse = number == 1 and isinstance(splat.init, DenseConfig)
     init = Points() if sparse else splat.init
     return splat.model_copy(update={"seed": splat.seed + number, "init": init})

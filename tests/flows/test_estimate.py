@@ -104,7 +104,7 @@ def test_siblings_of_few_photos_take_their_time_and_room(
     )
     without = until.model_copy(update={"siblings": SiblingsConfig(count=0)})
     store = Store(root=str(tmp_path / "store"))
-    have_run(store, "before", until.model_copy(update={"siblings": SiblingsConfig(few=9)}))
+    have_run(store, "before", until.model_copy(update={"siblings": SiblingsConfig(count=2, few=9)}))
     rows = [
         {"stage": "siblings", "seconds": took, "cached": False, "state": "completed"}
         for took in (30.0, 50.0)

@@ -125,7 +125,7 @@ def test_a_finished_store_verifies_and_has_no_garbage_until_its_run_is_dropped(
     dropping = ("gc", "--drop", name, "--older-than-minutes", 0, "--store", store)
     listed = unseen(*dropping)
     assert listed.returncode == 0, listed.stderr
-    assert "artefacts: 8, " in listed.stdout
+    assert "artefacts: 9, " in listed.stdout
     assert "the same command with --delete" in listed.stdout
     chunk = next(path for path in (store / "scenes").rglob("c/*") if path.is_file())
     chunk.write_bytes(b"")

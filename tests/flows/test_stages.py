@@ -135,7 +135,7 @@ def test_the_key_of_a_refinement_of_single_views_holds_nothing_else(tmp_path: Pa
     assert refine_key(tmp_path, changes) == f"refine-{digest}"
 
 
-@pytest.mark.parametrize(("photos", "siblings"), [(4, 2), (9, 0)])
+@pytest.mark.parametrize(("photos", "siblings"), [(4, 3), (9, 0)])
 def test_siblings_of_few_photos_are_stages_of_their_own_that_views_are_repaired_by(
     tmp_path: Path, photos: int, siblings: int
 ) -> None:
