@@ -10,10 +10,10 @@ each in three different ways; all other photos are held out. SfM runs once a sce
 its views once a subset, the refiner, distillation and the scores once an arm. An arm is a kind of
 ``refine.refiner``, with ``=WEIGHTS`` after it where it takes a file.
 
-Compared in pairs, photo by photo: the splat's render, and the mean of what it and its siblings show
-(siblings) and its repair (refined); the splat fitted on without refined
-views (the control) and with them (distilled), which is compared with the splat, too (overall), as
-the control may be worse than that. A scene's gain is the mean over its held-out photos and subsets;
+Compared in pairs, photo by photo: the splat's render, the mean of what it and its siblings show
+(siblings), and the mean of their repairs (refined); the splat fitted on without refined views (the
+control) and with them (distilled), which is compared with the splat, too (overall), as the control
+may be worse than that. A scene's gain is the mean over its held-out photos and subsets;
 the mean and its 95 % interval are over scenes, by a bootstrap that draws scenes and, of each scene
 drawn, its subsets. Runs that a store holds already are recalled.
 """

@@ -53,7 +53,7 @@ COLUMNS = (
 COMPLETED, NO_RESULT = "completed", "no result yet"
 EXPLANATION = (
     "PSNR and SSIM: of the splat, means over held-out photos. Siblings: the mean of what it and "
-    "its siblings show, gain over it. Refined: those renders repaired, gain over it and share "
+    "its siblings show, gain over it. Refined: the mean of their repairs, gain over it and share "
     "made worse. Control: the splat fitted on, gain over it; distilled: fitted on with refined "
     "views, gain over the control. Trust: rank correlation of confidence with truth; AUSE: 0 if "
     "confidence orders pixels as their errors do, 1 if at random. Against reference cameras, "

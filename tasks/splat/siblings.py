@@ -28,7 +28,7 @@ class SiblingsConfig(Config):
         default=8,
         ge=0,
         description="None is fitted where there are more training photos than so many: these leave "
-        "less open, so that fits hardly differ.",
+        "less open, so that siblings bring less for their time.",
     )
 
 
