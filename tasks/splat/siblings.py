@@ -25,10 +25,10 @@ class SiblingsConfig(Config):
         "the mean of repairs of what each of them shows. Each takes about as long as the first.",
     )
     few: int = Field(
-        default=8,
+        default=6,
         ge=0,
         description="None is fitted where there are more training photos than so many: these leave "
-        "less open, so that siblings bring less for their time.",
+        "less open, and siblings may then be worse than the splat.",
     )
 
 

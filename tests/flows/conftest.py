@@ -12,7 +12,8 @@ from tests.conftest import ROOT
 
 FAST = (
     *("--splat.iterations", "150", "--splat.max-size", "160", "--sfm.max-features", "2048"),
-    *("--siblings.count", "1", "--views.count", "3", "--distil.iterations", "30"),
+    *("--siblings.count", "1", "--siblings.few", "8"),
+    *("--views.count", "3", "--distil.iterations", "30"),
 )
 """Of a size that shows everything but quality."""
 
