@@ -65,6 +65,10 @@ def _fitted_pixels(config: SceneConfig) -> float:
     return config.splat.max_size**2
 
 
+def _of_a_fit(config: SceneConfig) -> float:
+    return config.splat.iterations * config.splat.batch * _fitted_pixels(config)
+
+
 def _siblings(photos: int, config: SceneConfig) -> int:
     return len(config.sibling_splats(photos - _held_out(photos, config)))
 
@@ -84,12 +88,8 @@ def _looks_at_views(photos: int, config: SceneConfig) -> float:
 WORK: Mapping[Stage, Callable[[int, SceneConfig], float]] = {
     "ingest": lambda photos, config: photos,
     "sfm": lambda photos, config: photos,
-    "splat": lambda photos, config: (
-        config.splat.iterations * config.splat.batch * _fitted_pixels(config)
-    ),
-    "siblings": lambda photos, config: (
-        _siblings(photos, config) * config.splat.iterations * _fitted_pixels(config)
-    ),
+    "splat": lambda photos, config: _of_a_fit(config),
+    "siblings": lambda photos, config: _siblings(photos, config) * _of_a_fit(config),
     "views": lambda photos, config: config.views.count * _fitted_pixels(config),
     "refine": lambda photos, config: (
         config.views.count * _fitted_pixels(config) * _looks_at_views(photos, config)

@@ -118,6 +118,9 @@ def test_siblings_of_few_photos_take_their_time_and_room(
     )
     assert found.measured
     assert found.seconds == pytest.approx(SECONDS_BESIDE + 40 * siblings)
+    batches = until.model_copy(update={"splat": until.splat.model_copy(update={"batch": 3})})
+    longer = estimate(entries(tmp_path / "photos", batches), rates, at_once=1)
+    assert longer.seconds == pytest.approx(SECONDS_BESIDE + 3 * 40 * siblings)
     splat_bytes = 4 * GAUSSIANS * (11 + 3 * 9)
     assert found.size - bare.size == siblings * splat_bytes
 
