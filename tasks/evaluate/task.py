@@ -51,7 +51,7 @@ def evaluate_scene(
     for stage, fitted_on in (("control", control), ("distil", distilled)):
         if fitted_on is not None:
             splats[stage] = read_gaussians(fitted_on)
-    repair = None
+    repair, others = None, []
     if views is not None:
         observer, *others = (
             observer_of(stored, one, device=site.device) for one in (splat, *siblings)
@@ -70,7 +70,7 @@ def evaluate_scene(
         Photos(photos),
         stored,
         splats,
-        siblings=[read_gaussians(sibling) for sibling in siblings],
+        siblings=[sibling.gaussians for sibling in others],
         training=splat.attributes["training"],
         held_out=splat.attributes["held_out"],
         not_fitted=splat.attributes["not_fitted"],
