@@ -40,8 +40,8 @@ from typing import Any
 import psutil
 
 from flows.settings import shared_cores, usable_cores
-from storage.arrays import Store
 from storage.metrics import read_table
+from storage.store import Store
 from tasks.procedural.scenes import facade
 from tasks.procedural.write import write_scene
 
@@ -164,7 +164,9 @@ class Peaks:
 @contextmanager
 def _server(environment: dict[str, str]) -> Iterator[tuple[psutil.Process, str]]:
     """A server as 'unseen run' starts it, which the command then finds; its process and API."""
-    code = "from flows.server import find_or_start_api; print(find_or_start_api().url)"
+    code = (
+        "from flows.orchestration.server import find_or_start_api; print(find_or_start_api().url)"
+    )
     said = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     )

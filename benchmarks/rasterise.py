@@ -6,11 +6,11 @@
 
 A random splat of 20k, 100k and 300k Gaussians with harmonics of degree 3 is rendered at 664x490,
 about 50 Gaussians deep in every pixel whatever their number. An iteration is that of
-``tasks.splat.optimise`` without densification: activations, rendering, L1 + D-SSIM, the gradient
-and Adam for every parameter, the harmonics in two. All sizes and numbers of threads are measured in
-turns, so that a busy machine slows all of them alike; figures are medians of wall time. The same
-splats are fitted in plain torch (``torch_tiles.py``) with the most of these threads; its times and
-how many times longer it takes stand in the row of as many threads.
+``tasks.splat.train.trainer`` without densification: activations, rendering, L1 + D-SSIM, the
+gradient and Adam for every parameter, the harmonics in two. All sizes and numbers of threads are
+measured in turns, so that a busy machine slows all of them alike; figures are medians of wall time.
+The same splats are fitted in plain torch (``torch_tiles.py``) with the most of these threads; its
+times and how many times longer it takes stand in the row of as many threads.
 
 A pair is a Gaussian and a pixel: tested where alpha is worked out, 16 pixels at a time, and blended
 where it counts. The nanoseconds for a blended pair are those of the blending kernels alone.
@@ -44,9 +44,8 @@ import torch_tiles
 from torch import Tensor
 
 from tasks.gaussians import Gaussians
-from tasks.splat.adam import Adam
-from tasks.splat.loss import photometric_loss, prepare_target
-from tasks.splat.rasterise import cpu
+from tasks.runtime.threads import limit_threads
+from tasks.splat.rasterise.cpu import rasterise as cpu
 from tasks.splat.rasterise.cpu.layout import (
     CONIC_XX,
     CONIC_XY,
@@ -57,7 +56,8 @@ from tasks.splat.rasterise.cpu.layout import (
     TILE,
 )
 from tasks.splat.rasterise.cpu.warm_up import warm_up
-from tasks.threads import limit_threads
+from tasks.splat.train.adam import Adam
+from tasks.splat.train.loss import photometric_loss, prepare_target
 
 WIDTH, HEIGHT = 664, 490
 CAMERA_FROM_WORLD = np.eye(4)

@@ -21,11 +21,11 @@ import pandas as pd
 
 from flows.config import SceneConfig, overridden, read_config
 from flows.settings import Settings, quiet_prefect
-from storage.arrays import Store
 from storage.errors import UnseenError
 from storage.handles import ArrayHandle
 from storage.metrics import read_table
-from tasks.evaluate.gains import clustered_interval
+from storage.store import Store
+from tasks.metrics.gains import clustered_interval
 
 PLAIN = {
     "init": {"kind": "points"},

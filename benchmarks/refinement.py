@@ -32,11 +32,11 @@ from PIL import Image, ImageDraw
 
 from flows.config import SceneConfig, overridden, read_config
 from flows.settings import Settings, quiet_prefect
-from storage.arrays import Store
 from storage.errors import UnseenError
 from storage.handles import ArrayHandle
 from storage.metrics import read_table
-from tasks.evaluate.gains import clustered_interval
+from storage.store import Store
+from tasks.metrics.gains import clustered_interval
 
 SCENES = ("fountain_p11", "entry_p10", "castle_p19", "sceaux", "monstree")
 """That no shipped refiner was trained on."""

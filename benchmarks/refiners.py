@@ -33,19 +33,19 @@ from torch.nn.modules.module import (
 )
 
 from tasks.ingest.source import Source
-from tasks.refine.batch import Refiner, ViewBatch
 from tasks.refine.config import ControlNet, GateConfig, RefineConfig, Reproject, Residual
 from tasks.refine.diffusion.small import SmallShape, new_small, small_checkpoint
-from tasks.refine.features import features_of
 from tasks.refine.gate import gated
-from tasks.refine.photos import align_photos
-from tasks.refine.reproject import reproject
+from tasks.refine.photos.align import align_photos
+from tasks.refine.photos.features import features_of
+from tasks.refine.photos.reproject import reproject
+from tasks.refine.refiner import Refiner, ViewBatch
 from tasks.refine.residual.checkpoint import checkpoint_of
 from tasks.refine.residual.config import NetworkConfig
 from tasks.refine.residual.network import ResidualNetwork
-from tasks.refine.residual.repair import repair
+from tasks.refine.residual.refine import repair
 from tasks.refine.select import refiner_for
-from tasks.threads import limit_threads, torch_threads
+from tasks.runtime.threads import limit_threads, torch_threads
 
 GATE = GateConfig()
 COPIED_BYTES = 2**28

@@ -23,16 +23,16 @@ import psutil
 import torch
 
 from tasks.cameras import Cameras
+from tasks.depth.plane_sweep import plane_sweep
 from tasks.gaussians import Gaussians
 from tasks.images import from_levels, levels
-from tasks.refine.batch import batch_of
 from tasks.refine.config import RefineConfig, Reproject
+from tasks.refine.refiner import batch_of
 from tasks.refine.select import refiner_for
+from tasks.runtime.threads import limit_threads
 from tasks.splat.render import render
-from tasks.threads import limit_threads
 from tasks.views.config import ViewsConfig
-from tasks.views.sweep.plane import plane_sweep
-from tasks.views.view import observe, prepare
+from tasks.views.renderer import observe, prepare
 
 ASPECT = 1.5
 DISTANCE = 5.0

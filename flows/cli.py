@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from flows.arguments import parse
+from flows.commands.parse import parse
 from flows.config import SceneConfig, Stage, overridden
 from flows.refiner_config import RefinerConfig
 from flows.settings import Settings, quiet_prefect, shared_cores
@@ -18,7 +18,7 @@ from storage.errors import UnseenError
 from tasks.errors import InputError
 
 if TYPE_CHECKING:
-    from flows.manifest import SceneEntry
+    from flows.runs.manifest import SceneEntry
 
 Config = Annotated[SceneConfig, tyro.conf.arg(name=""), tyro.conf.AvoidSubcommands]
 RefinerOptions = Annotated[RefinerConfig, tyro.conf.arg(name=""), tyro.conf.AvoidSubcommands]
@@ -63,8 +63,8 @@ def run(
         dataset: A folder with a sub-folder of photos for each scene, or a YAML or CSV manifest.
         name: Of the run; made from the dataset and the time if left out.
     """
-    from flows.manifest import find_scenes
-    from flows.runs import new_run_name
+    from flows.runs.manifest import find_scenes
+    from flows.runs.record import new_run_name
 
     _use_store(store)
     # What can be refused is refused before a server or a worker is started.
@@ -88,7 +88,7 @@ def resume(
     priority: Priority = None,
 ) -> None:
     """Run again what failed, died or is missing in a run, from its last finished stage."""
-    from flows.runs import load_run, scenes_to_resume
+    from flows.runs.record import load_run, scenes_to_resume
 
     _use_store(store)
     _check_priority(priority)
@@ -107,7 +107,7 @@ def resume(
         return
 
     def completed(at_once: int) -> bool:
-        from flows.local import resume_run
+        from flows.launch.local import resume_run
 
         return resume_run(record.run, scenes, stage, at_once=at_once, priority=priority)
 
@@ -163,8 +163,8 @@ def serve(
     """
     _use_store(store)
     Settings().open_store().check_writable()
-    from flows.deploy import Scheduled
-    from flows.serve import serve as serve_until_told
+    from flows.launch.deployments import Scheduled
+    from flows.launch.serve import serve as serve_until_told
 
     scheduled = tuple(
         Scheduled(dataset=dataset, config=config, cron=cron, timezone=timezone)
@@ -194,7 +194,7 @@ def report(
         pictures: Write held-out photos beside their renders to this image file.
     """
     from flows.report.table import markdown_report
-    from flows.runs import load_run
+    from flows.runs.record import load_run
 
     _use_store(store)
     opened = Settings().open_store()
@@ -229,7 +229,7 @@ def export(
         backdrop: Splats with the sphere far behind the scene, which hides it from whoever stands
             outside.
     """
-    from flows.export import export_scenes
+    from flows.commands.export import export_scenes
 
     _use_store(store)
     for written in export_scenes(
@@ -254,7 +254,7 @@ def film(
         path: Through the cameras, around what they look at, or in circles before it.
         max_size: Longest edge, px.
     """
-    from flows.film import film_scenes
+    from flows.commands.film import film_scenes
 
     _use_store(store)
     written = film_scenes(
@@ -279,9 +279,9 @@ def train_refiner(
         out: File for the weights; what they saw and how they do is told beside it, in a `.md`.
         licence: Of the weights; both files tell it.
     """
-    from flows.model_card import card_beside
-    from flows.refiner_scenes import scenes_of
-    from tasks.whole_file import check_file
+    from flows.report.model_card import card_beside
+    from flows.runs.refiner_scenes import scenes_of
+    from tasks.runtime.atomic_file import check_file
 
     _use_store(store)
     names = tuple(str(dataset) for dataset in datasets)
@@ -311,9 +311,9 @@ def gc(
     """
     from datetime import timedelta
 
-    from flows.gc import find_garbage, remove_garbage
-    from flows.ongoing import is_going_on
-    from flows.report.garbage import print_garbage
+    from flows.commands.garbage import print_garbage
+    from flows.commands.gc import find_garbage, remove_garbage
+    from flows.runs.progress import is_going_on
 
     _use_store(store)
     opened = Settings().open_store()
@@ -336,8 +336,8 @@ def verify(run: str | None = None, store: StoreOption = None) -> None:
     Args:
         run: Take only what this run refers to, by name.
     """
-    from flows.verify import verify as verified
-    from tasks.progress_line import progress_line
+    from flows.commands.verify import verify as verified
+    from tasks.runtime.progress import progress_line
 
     _use_store(store)
     opened = Settings().open_store()
@@ -356,8 +356,8 @@ def demo(folder: tyro.conf.Positional[Path] = Path("unseen-demo"), at_once: AtOn
     Args:
         folder: For the photos and the store; made if missing.
     """
-    from flows.demo import demo_config, render_demo
-    from flows.runs import new_run_name
+    from flows.commands.demo import demo_config, render_demo
+    from flows.runs.record import new_run_name
 
     _use_store(str(folder / "store"))
     Settings().open_store().check_writable()
@@ -382,7 +382,7 @@ def random_scenes(
         effects: Photos drift in exposure and colour, blur and have noise, as a camera's do.
     """
     from tasks.procedural.write_random import write_random_scenes
-    from tasks.progress_line import progress_line
+    from tasks.runtime.progress import progress_line
 
     show = progress_line("random scenes")
     seeds = range(first, first + count)
@@ -401,7 +401,7 @@ def random_scenes(
 
 def doctor(store: StoreOption = None) -> None:
     """Say what this installation has, and what is missing."""
-    from flows.doctor import examine
+    from flows.commands.doctor import examine
 
     _use_store(store)
     if not examine(Settings()):
@@ -410,7 +410,7 @@ def doctor(store: StoreOption = None) -> None:
 
 def warm_up() -> None:
     """Compile the CPU kernels, once for this environment."""
-    from flows.doctor import compile_kernels
+    from flows.commands.doctor import compile_kernels
 
     compile_kernels()
 
@@ -451,7 +451,7 @@ def main() -> None:
 
 def _print_estimate(entries: "Sequence[SceneEntry]", at_once: int) -> None:
     """Before a run, so that it can be thought better of."""
-    from flows.estimate import SECONDS_ON_TWO_CORES, estimate, rates_of, told
+    from flows.commands.estimate import SECONDS_ON_TWO_CORES, estimate, rates_of, told
 
     settings = Settings()
     site, store = settings.site(), settings.open_store()
@@ -478,7 +478,7 @@ def _run_new(
     priority: int | None = None,
 ) -> None:
     def completed(at_once: int) -> bool:
-        from flows.local import run_dataset
+        from flows.launch.local import run_dataset
 
         return run_dataset(
             dataset.absolute(), run, scenes, config, at_once=at_once, priority=priority
@@ -493,7 +493,7 @@ def _run_dataset(run: str, at_once: int, completed: Callable[[int], bool]) -> No
     Args:
         completed: runs so many scenes at a time; whether all of the run have completed.
     """
-    from flows.server import find_or_start_api, use_api
+    from flows.orchestration.server import find_or_start_api, use_api
 
     threads, at_once = shared_cores(Settings().threads, at_once)
     os.environ["UNSEEN_THREADS"] = str(threads)
@@ -514,11 +514,11 @@ def _run_scene(
     run: str | None = None,
     recompute_from: Stage | None = None,
 ) -> None:
-    from flows.server import find_api, use_api
+    from flows.orchestration.server import find_api, use_api
 
     if api := find_api():
         use_api(api)
-    from flows.alone import run_scene
+    from flows.launch.alone import run_scene
 
     _print_report(run_scene(folder, name, config, run, recompute_from))
 
@@ -526,11 +526,11 @@ def _run_scene(
 def _train_refiner(
     datasets: tuple[str, ...], out: str, config: RefinerConfig, licence: str
 ) -> None:
-    from flows.server import find_api, use_api
+    from flows.orchestration.server import find_api, use_api
 
     if api := find_api():
         use_api(api)
-    from flows.quiet import leave_told_errors_to_us
+    from flows.orchestration.log_filters import leave_told_errors_to_us
     from flows.train_refiner import train_refiner as train
 
     leave_told_errors_to_us()

@@ -17,7 +17,7 @@ from tasks.ingest.config import IngestConfig
 from tasks.refine.config import RefineConfig
 from tasks.sfm.config import SfmConfig
 from tasks.splat.config import EveryNth, SplatConfig, TrainOn
-from tasks.splat.siblings import SiblingsConfig, siblings_of
+from tasks.splat.ensemble import SiblingsConfig, siblings_of
 from tasks.views.config import ViewsConfig
 
 Stage = Literal[

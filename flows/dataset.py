@@ -9,16 +9,24 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 
 from flows.config import SceneConfig
-from flows.locks import lock
-from flows.manifest import find_scenes
-from flows.quiet import tell_errors_in_a_sentence
+from flows.dispatch import run_scenes
+from flows.orchestration.flow_run import end_with_worker, is_retry
+from flows.orchestration.locks import lock
+from flows.orchestration.log_filters import tell_errors_in_a_sentence
+from flows.orchestration.tagging import tag_flow_run
 from flows.resume import resumed
-from flows.runs import RunRecord, dataset_tag, is_known, lock_of, new_run_name, refusal_of, save_run
-from flows.scene_runs import run_scenes
+from flows.runs.manifest import find_scenes
+from flows.runs.record import (
+    RunRecord,
+    dataset_tag,
+    is_known,
+    lock_of,
+    new_run_name,
+    refusal_of,
+    save_run,
+)
 from flows.settings import Settings
-from flows.tagging import tag_flow_run
-from flows.worker import end_with_worker, is_retry
-from storage.arrays import remove_abandoned_staging
+from storage.store import remove_abandoned_staging
 
 
 def _name_of_run() -> str:

@@ -7,8 +7,8 @@ from pydantic import Field
 from tasks.config import Config
 from tasks.ingest.config import IngestConfig
 from tasks.refine.diffusion.training_config import TrainControlNet
-from tasks.refine.pairs.config import PairsConfig
 from tasks.refine.residual.config import TrainResidual
+from tasks.refine.training.pairs.config import PairsConfig
 from tasks.sfm.config import SfmConfig
 
 

@@ -9,10 +9,13 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from flows.config import SceneConfig, Stage, overridden
-from flows.locks import lock
-from flows.manifest import SceneEntry, find_scenes
-from flows.quiet import tell_errors_in_a_sentence
-from flows.runs import (
+from flows.dispatch import run_scenes
+from flows.orchestration.flow_run import end_with_worker
+from flows.orchestration.locks import lock
+from flows.orchestration.log_filters import tell_errors_in_a_sentence
+from flows.orchestration.tagging import tag_flow_run
+from flows.runs.manifest import SceneEntry, find_scenes
+from flows.runs.record import (
     RunRecord,
     dataset_tag,
     load_run,
@@ -21,11 +24,8 @@ from flows.runs import (
     save_run,
     scenes_to_resume,
 )
-from flows.scene_runs import run_scenes
 from flows.settings import Settings
-from flows.tagging import tag_flow_run
-from flows.worker import end_with_worker
-from storage.arrays import Store, remove_abandoned_staging
+from storage.store import Store, remove_abandoned_staging
 
 
 @flow(name="resume", flow_run_name="resume {run}", persist_result=False)

@@ -13,29 +13,29 @@ from prefect.runtime import flow_run
 from prefect.states import Crashed
 
 from flows.config import SceneConfig, Stage
-from flows.quiet import tell_errors_in_a_sentence
+from flows.orchestration.flow_run import end_with_worker, is_retry, show_life
+from flows.orchestration.log_filters import tell_errors_in_a_sentence
+from flows.orchestration.tagging import tag_flow_run
+from flows.report.publish import show_page
 from flows.report.run_page import run_page
 from flows.report.scene_page import scene_page
-from flows.report.show import show_page
-from flows.runs import is_known, load_run, scene_tag, tag_of
+from flows.runs.record import is_known, load_run, scene_tag, tag_of
 from flows.settings import Settings
-from flows.stages import StageRunner
-from flows.summary import cost_of, rows_of, summary_of
-from flows.tagging import tag_flow_run
-from flows.worker import end_with_worker, is_retry, show_life
+from flows.stages.rows import cost_of, rows_of, summary_of
+from flows.stages.runner import StageRunner
 from storage.errors import UnseenError
 from storage.handles import ArrayHandle
 from storage.metrics import write_rows
 from tasks.distil.task import distil_views, fit_control
 from tasks.errors import TimeLimitError
 from tasks.evaluate.task import evaluate_scene
-from tasks.ingest.confine import files_inside
+from tasks.ingest.containment import files_inside
 from tasks.ingest.source import digest_files
 from tasks.ingest.task import ingest_photos
 from tasks.refine.task import refine_views, refine_views_together
 from tasks.refine.weights import find_weights
 from tasks.sfm.task import reconstruct_cameras
-from tasks.splat.start_file import find_start
+from tasks.splat.init.ply_source import find_start
 from tasks.splat.task import fit_sibling, fit_splat
 from tasks.views.task import observe_views
 
@@ -114,7 +114,7 @@ def run_stages(
     """Run the stages that the config asks for; their artefacts by name.
 
     Args:
-        stages: runs or recalls one; see :class:`flows.stages.StageRunner`.
+        stages: runs or recalls one; see :class:`flows.stages.runner.StageRunner`.
         folder: of the scene's photos.
         roots: folders that links may lead to beside the scene's own.
 

@@ -10,9 +10,9 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from storage.arrays import Store
+from storage.store import Store
 from tasks.errors import InputError
-from tasks.site import Device, Site
+from tasks.runtime.context import Device, Site
 
 _PASSWORD = re.compile(r"://[^/@:]*:[^@]+@")
 """Not up to the first slash: keys of S3 may hold one."""

@@ -15,36 +15,36 @@ from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
 from prefect.tasks import Task
 
-from flows.manifest import SceneEntry
-from flows.model_card import SceneSeen, Training, card_beside, model_card
-from flows.quiet import tell_errors_in_a_sentence
+from flows.orchestration.flow_run import end_with_worker, show_life
+from flows.orchestration.log_filters import tell_errors_in_a_sentence
+from flows.orchestration.tagging import tag_flow_run
 from flows.refiner_config import RefinerConfig
-from flows.refiner_scenes import scenes_of, split_scenes
-from flows.runs import REFINER, STARTED, dataset_tag, tag_of
+from flows.report.model_card import SceneSeen, Training, card_beside, model_card
+from flows.runs.manifest import SceneEntry
+from flows.runs.record import REFINER, STARTED, dataset_tag, tag_of
+from flows.runs.refiner_scenes import scenes_of, split_scenes
 from flows.scene import told
 from flows.settings import Settings
-from flows.stages import StageRunner
-from flows.summary import summary_of
-from flows.tagging import tag_flow_run
-from flows.worker import end_with_worker, show_life
-from storage.arrays import Store, remove_abandoned_staging
+from flows.stages.rows import summary_of
+from flows.stages.runner import StageRunner
 from storage.handles import ArrayHandle
 from storage.metrics import write_rows
+from storage.store import Store, remove_abandoned_staging
 from tasks.caching import stage_progress
 from tasks.errors import InputError, TimeLimitError
-from tasks.ingest.confine import files_inside
+from tasks.ingest.containment import files_inside
 from tasks.ingest.source import digest_files
 from tasks.ingest.task import ingest_photos
 from tasks.refine.diffusion.task import train_controlnet
-from tasks.refine.pairs.task import mine_pairs
 from tasks.refine.residual.task import train_residual
 from tasks.refine.training.artefact import read_learnt
-from tasks.refine.training.learnt import Learnt
 from tasks.refine.training.metadata import licensed
+from tasks.refine.training.pairs.task import mine_pairs
+from tasks.refine.training.trained import Learnt
+from tasks.runtime.atomic_file import check_file, whole_file
+from tasks.runtime.context import Site
 from tasks.sfm.config import SfmConfig
 from tasks.sfm.task import reconstruct_cameras
-from tasks.site import Site
-from tasks.whole_file import check_file, whole_file
 
 TRAININGS: Mapping[str, Task[..., ArrayHandle]] = {
     "residual": train_residual,

@@ -6,8 +6,8 @@ from hashlib import file_digest, sha256
 from typing import BinaryIO
 
 from storage import files
-from storage.arrays import Store
 from storage.errors import IntegrityError
+from storage.store import Store
 
 SCHEMA = 1
 """Version of the layout below; a checkpoint of another one is not read."""

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from io import BufferedRandom
 
 from storage import addresses
-from storage.arrays import Store, sync
 from storage.errors import as_store_error
 from storage.staging import locked_folder
+from storage.store import Store, sync
 
 
 def put(store: Store, key: str, content: bytes) -> None:

@@ -45,7 +45,7 @@ class Manifest:
 class ArrayHandle:
     """Address of one finished zarr group; travels between tasks in place of arrays.
 
-    Only :meth:`storage.arrays.Store.commit` makes one, so holding a handle means the write
+    Only :meth:`storage.store.Store.commit` makes one, so holding a handle means the write
     finished. ``digest`` is the sha256 of the artefact's manifest, which lists the sha256 of every
     stored object: equal digests mean equal bytes, so it is a sound cache key, and one array can be
     read and verified without reading the others.

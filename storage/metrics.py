@@ -13,10 +13,10 @@ import pandas as pd
 import pyarrow as pa
 
 from storage import parquet
-from storage.arrays import Store
 from storage.errors import IntegrityError, StoreError
 from storage.files import get, names_in, put, remove
 from storage.names import object_name
+from storage.store import Store
 
 SEPARATOR = ","
 """Of run and scene in a file's name: no name of an object holds one, so no two are confused."""

@@ -4,11 +4,11 @@ import contextlib
 import shutil
 
 from storage import addresses
-from storage.arrays import Store
 from storage.errors import as_store_error
 from storage.handles import MANIFEST
-from storage.listing import StoredArtefact
+from storage.inventory import StoredArtefact
 from storage.staging import locked_folder
+from storage.store import Store
 
 
 def remove_artefact(store: Store, artefact: StoredArtefact) -> None:

@@ -19,15 +19,15 @@ from prefect.tasks import Task
 from prefect.utilities.callables import get_call_parameters
 from pydantic import BaseModel, Field
 
-from storage.arrays import Store
 from storage.errors import StoreError, UnseenError
 from storage.files import get, remove
 from storage.handles import ArrayHandle
+from storage.store import Store
 from tasks.errors import MachineError
 from tasks.ingest.source import Source
-from tasks.progress_line import progress_line
-from tasks.site import Progress, Site
-from tasks.time_left import TimeLeft, in_words
+from tasks.runtime.context import Progress, Site
+from tasks.runtime.progress import progress_line
+from tasks.runtime.time_left import TimeLeft, in_words
 
 
 def stage_cache(

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
-from tests.commands import environment_of, free_port
+from tests.support.commands import environment_of, free_port
 
 install_import_hook(["tasks", "storage"], "beartype.beartype")
 
@@ -66,7 +66,9 @@ def command_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[di
 @pytest.fixture(scope="session")
 def api(command_environment: dict[str, str]) -> str:
     """The address of a server that the command finds, so that ``unseen scene`` starts none."""
-    code = "from flows.server import find_or_start_api; print(find_or_start_api().url)"
+    code = (
+        "from flows.orchestration.server import find_or_start_api; print(find_or_start_api().url)"
+    )
     environment = command_environment | {"PYTHONPATH": str(ROOT)}
     started = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import output_of
+from tests.support.commands import output_of
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("flows", "tasks", "storage")

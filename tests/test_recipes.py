@@ -17,8 +17,8 @@ from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.utilities.templating import apply_values, find_placeholders
 
 from flows.cli import COMMANDS
-from flows.deploy import POOLS
-from tests.commands import http_program
+from flows.launch.deployments import POOLS
+from tests.support.commands import http_program
 
 ROOT = Path(__file__).parents[1]
 RECIPES = ROOT / "deployments"

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from flows.artefacts import artefacts_of
-from flows.runs import RunRecord
-from storage.arrays import Store
+from flows.runs.record import RunRecord
+from flows.runs.results import artefacts_of
 from storage.handles import ArrayHandle
+from storage.store import Store
 from tasks.errors import InputError
 
 ROW_HEIGHT = 300

@@ -15,8 +15,8 @@ from flows.report.table import (
     scene_rows,
     shown_columns,
 )
-from flows.runs import RunRecord, name_of
-from storage.arrays import Store
+from flows.runs.record import RunRecord, name_of
+from storage.store import Store
 
 PARTS = {
     "Scenes": ("photos", "split", "psnr_db", "ssim", "seconds"),

@@ -10,10 +10,10 @@ from rich.markup import escape
 from rich.measure import Measurement
 from rich.table import Table
 
-from flows.runs import load_run
+from flows.runs.record import load_run
 from storage import metrics
-from storage.arrays import Store
 from storage.metrics import read_table
+from storage.store import Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

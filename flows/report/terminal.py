@@ -7,11 +7,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from flows.ongoing import scenes_going_on
 from flows.report.table import COMPLETED, remarks_of, scene_rows, terminal_report
-from flows.runs import load_run
-from storage.arrays import Store
+from flows.runs.progress import scenes_going_on
+from flows.runs.record import load_run
 from storage.metrics import read_table
+from storage.store import Store
 
 WIDTH_OF_FILES = 260
 """Columns where the output is no terminal and ``COLUMNS`` says nothing."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tasks.distil.distil import Choice
-from tasks.splat.optimise import Fitted
+from tasks.splat.train.trainer import Fitted
 
 
 def attributes_of(

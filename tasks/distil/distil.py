@@ -11,16 +11,17 @@ from jaxtyping import Float32, Float64
 from tasks.cameras import Cameras
 from tasks.distil.config import ControlConfig, DistilConfig
 from tasks.gaussians import Gaussians
-from tasks.site import Device, Progress, no_progress
-from tasks.splat.backdrop import behind
-from tasks.splat.batches import photo_order
-from tasks.splat.checkpoints import NO_CHECKPOINTS, Checkpoints, DescentState
+from tasks.runtime.checkpoints import NO_CHECKPOINTS, Checkpoints, DescentState
+from tasks.runtime.context import Device, Progress, no_progress
 from tasks.splat.config import SplatConfig
-from tasks.splat.densify.limit import most_gaussians
+from tasks.splat.densify.budget import most_gaussians
 from tasks.splat.fit import psnr_db_on
-from tasks.splat.floaters import cleared
-from tasks.splat.loss import prepare_target
-from tasks.splat.optimise import (
+from tasks.splat.init.background import behind
+from tasks.splat.render import render
+from tasks.splat.train.batches import photo_order
+from tasks.splat.train.floaters import cleared
+from tasks.splat.train.loss import prepare_target
+from tasks.splat.train.trainer import (
     Descent,
     Fitted,
     Step,
@@ -29,8 +30,7 @@ from tasks.splat.optimise import (
     scene_extent,
     views_of,
 )
-from tasks.splat.render import render
-from tasks.splat.sized_photos import SizedPhotos
+from tasks.splat.training_photos import SizedPhotos
 
 Shipped = Literal["distilled", "control"]
 Begins = Float64[np.ndarray, " t"] | None
@@ -77,7 +77,7 @@ def fit_on(
         training: the photos it was fitted to, at that size.
         splat_config: how the splat was fitted; its loss is kept.
         begins: depth at which the scene begins before each photo, see
-            :func:`tasks.splat.floaters.scene_begins`; None clears nothing there.
+            :func:`tasks.splat.train.floaters.scene_begins`; None clears nothing there.
         checkpoints: of these very arguments.
 
     Raises:

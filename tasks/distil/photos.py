@@ -4,7 +4,7 @@ from typing import Literal
 
 from storage.handles import ArrayHandle
 from tasks.sfm.artefact import Sparse
-from tasks.splat.sized_photos import SizedPhotos, sized_photos
+from tasks.splat.training_photos import SizedPhotos, sized_photos
 
 
 def photos_of(

@@ -5,7 +5,7 @@ from prefect import task
 from storage.handles import ArrayHandle
 from tasks.caching import running_stage_key, stage_cache, stage_progress
 from tasks.distil.config import ControlConfig, DistilConfig
-from tasks.site import Site
+from tasks.runtime.context import Site
 from tasks.splat.config import SplatConfig
 
 # Imports of the stages are late: they take seconds, and a recalled stage needs none of it.
@@ -28,9 +28,9 @@ def fit_control(
     """See :func:`tasks.distil.distil.fit_on`."""
     from tasks.distil.distil import fit_on
     from tasks.distil.photos import photos_of
+    from tasks.runtime.checkpoints import DescentState, checkpoints_of
+    from tasks.runtime.threads import limit_threads
     from tasks.splat.artefact import arrays_of, begins_of, read_gaussians
-    from tasks.splat.checkpoints import DescentState, checkpoints_of
-    from tasks.threads import limit_threads
 
     limit_threads(site.threads)
     with checkpoints_of(site, running_stage_key(), DescentState) as checkpoints:
@@ -70,9 +70,9 @@ def distil_views(
     from tasks.distil.distil import RefinedTarget, choose, distil
     from tasks.distil.photos import photos_of
     from tasks.refine.artefact import RefinedViews
+    from tasks.runtime.checkpoints import DescentState, checkpoints_of
+    from tasks.runtime.threads import limit_threads
     from tasks.splat.artefact import arrays_of, begins_of, read_gaussians
-    from tasks.splat.checkpoints import DescentState, checkpoints_of
-    from tasks.threads import limit_threads
     from tasks.views.artefact import NovelViews
 
     limit_threads(site.threads)

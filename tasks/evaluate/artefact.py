@@ -13,20 +13,20 @@ from typing import Any
 
 import numpy as np
 
-from storage.arrays import NamedArray
+from storage.store import NamedArray
 from tasks.cameras import Cameras
 from tasks.errors import DegenerateGeometryError
-from tasks.evaluate.gains import paired_gains
-from tasks.evaluate.poses import pose_errors, summarise_poses
-from tasks.evaluate.repair import Repair
-from tasks.evaluate.views import score, score_depths
+from tasks.evaluate.held_out import Repair
+from tasks.evaluate.score import score, score_depths
 from tasks.gaussians import Gaussians
 from tasks.images import fitted_sizes, from_levels, levels, resized, resized_mask
 from tasks.ingest.artefact import Photos
+from tasks.metrics.calibration import ause_over_random, spearman
+from tasks.metrics.gains import paired_gains
+from tasks.metrics.poses import pose_errors, summarise_poses
+from tasks.runtime.context import Device, Progress, no_progress
 from tasks.sfm.artefact import Sparse
-from tasks.site import Device, Progress, no_progress
 from tasks.splat.render import render
-from tasks.views.calibration import ause_over_random, spearman
 
 PAIRS = (
     ("splat", "siblings"),

@@ -4,7 +4,7 @@ from storage.handles import ArrayHandle
 from tasks.caching import stage_cache, stage_progress
 from tasks.ingest.source import Source
 from tasks.refine.config import RefineConfig
-from tasks.site import Site
+from tasks.runtime.context import Site
 from tasks.views.config import ViewsConfig
 
 
@@ -38,11 +38,11 @@ def evaluate_scene(
     """
     # Late: seconds to import, and a recalled stage needs none of it.
     from tasks.evaluate.artefact import EvaluationContent
-    from tasks.evaluate.repair import repair_with
+    from tasks.evaluate.held_out import repair_with
     from tasks.ingest.artefact import Photos
+    from tasks.runtime.threads import limit_threads
     from tasks.sfm.artefact import Sparse
     from tasks.splat.artefact import read_gaussians
-    from tasks.threads import limit_threads
     from tasks.views.stored import observer_of
 
     limit_threads(site.threads)

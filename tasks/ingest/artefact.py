@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
-from storage.arrays import NamedArray
+from storage.store import NamedArray
 from tasks.cameras import Cameras, Lens
 from tasks.ingest.config import IngestConfig
 from tasks.ingest.exif import Gps
@@ -23,7 +23,7 @@ from tasks.ingest.given import lens_of_photo
 from tasks.ingest.photos import Photo, PhotoFolder
 from tasks.ingest.sidecars import DEPTH_SCALE_M, read_depth
 from tasks.ingest.source import ReferenceKind, find_files
-from tasks.site import Progress, no_progress
+from tasks.runtime.context import Progress, no_progress
 
 
 @runtime_checkable

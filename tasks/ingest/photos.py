@@ -22,7 +22,7 @@ from tasks.ingest.given import Size
 from tasks.ingest.masks import read_mask
 from tasks.ingest.source import SceneFiles
 from tasks.ingest.video import Frame, frames_at, intervals_s, read_video, sharpest_frames
-from tasks.site import Progress, no_progress
+from tasks.runtime.context import Progress, no_progress
 
 Background = Literal["black", "white"]
 

@@ -7,7 +7,7 @@ from storage.handles import ArrayHandle
 from tasks.caching import stage_cache, stage_progress
 from tasks.ingest.config import IngestConfig
 from tasks.ingest.source import Source, check_unchanged
-from tasks.site import Site
+from tasks.runtime.context import Site
 
 
 @task(name="ingest", task_run_name="ingest/{scene}", **stage_cache("ingest", version=2))

@@ -7,7 +7,6 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int64
 from numba import prange
 
-from tasks.jit import compiled
 from tasks.procedural.materials import albedo
 from tasks.procedural.noise import fractal, kernel, uniform
 from tasks.procedural.trace import (
@@ -19,6 +18,7 @@ from tasks.procedural.trace import (
     normal_at,
     surface_at,
 )
+from tasks.runtime.jit import compiled
 
 SURFACE_OFFSET_M = 1e-4
 _BAKE_FOOTPRINT_M = 0.3  # bounced light sees patterns this blurred

@@ -8,7 +8,7 @@ from typing import no_type_check
 
 import numpy as np
 
-from tasks.jit import compiled
+from tasks.runtime.jit import compiled
 
 # Kernels allocate nothing, so they need no counts of references to their arrays. Without this
 # option numba counts atomically at every call, which made rays and shading twice as slow.

@@ -8,11 +8,11 @@ from jaxtyping import Float32, UInt8
 from numba import prange
 
 from tasks.cameras import Cameras
-from tasks.jit import compiled
 from tasks.procedural.build import ProceduralScene
 from tasks.procedural.light import Light, Lightmap, bake, shade, sky
 from tasks.procedural.noise import kernel
 from tasks.procedural.trace import Solids, first_hit, pack
+from tasks.runtime.jit import compiled
 
 
 class PreparedScene(NamedTuple):

@@ -13,9 +13,9 @@ from typing import NamedTuple, no_type_check
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from tasks.jit import compiled
 from tasks.procedural.materials import Material, linear_rgb
 from tasks.procedural.noise import kernel
+from tasks.runtime.jit import compiled
 
 
 class Shape(IntEnum):

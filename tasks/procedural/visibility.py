@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from tasks.cameras import Cameras
-from tasks.jit import compiled
 from tasks.procedural.trace import Shape, Solids, first_hit
+from tasks.runtime.jit import compiled
 
 
 @compiled()

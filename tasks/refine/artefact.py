@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
-from storage.arrays import NamedArray
 from storage.handles import ArrayHandle
+from storage.store import NamedArray
 from tasks.images import from_levels, levels
-from tasks.refine.views import ViewRepair
-from tasks.site import Progress, no_progress
-from tasks.views.view import NovelView
+from tasks.refine.ensemble import ViewRepair
+from tasks.runtime.context import Progress, no_progress
+from tasks.views.renderer import NovelView
 
 
 class RefinedContent:

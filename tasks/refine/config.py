@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from tasks.config import Alternative, Config
 from tasks.refine.diffusion.config import SmallModel, StableDiffusion, TilesConfig
-from tasks.refine.sync.config import SyncConfig
+from tasks.refine.diffusion.joint.config import SyncConfig
 
 
 class Reproject(Alternative):

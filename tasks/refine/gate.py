@@ -8,11 +8,11 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
-from tasks.refine.batch import AlignedPhotos, Refinement, Refiner, ViewBatch
 from tasks.refine.config import GateConfig, Reproject
 from tasks.refine.cpu.arrays import run
 from tasks.refine.cpu.kernels import differ
-from tasks.refine.photos import align_photos
+from tasks.refine.photos.align import align_photos
+from tasks.refine.refiner import AlignedPhotos, Refinement, Refiner, ViewBatch
 
 DETAIL_SCALE = Reproject().detail_scale
 """How agreement is told, and photos are brought to the colours of the render."""

@@ -9,13 +9,13 @@ from torch import Tensor
 
 from tasks.errors import InputError
 from tasks.ingest.source import Source
-from tasks.refine.batch import Refinement, Refiner, ViewBatch
 from tasks.refine.config import ControlNet, Difix, Learned, RefineConfig, Reproject, Residual
+from tasks.refine.diffusion.joint.config import SyncConfig
+from tasks.refine.diffusion.joint.sample import Scene
 from tasks.refine.gate import Gated
-from tasks.refine.reproject import reproject
-from tasks.refine.sync.config import SyncConfig
-from tasks.refine.sync.sample import Scene
-from tasks.site import Device, Progress, no_progress
+from tasks.refine.photos.reproject import reproject
+from tasks.refine.refiner import Refinement, Refiner, ViewBatch
+from tasks.runtime.context import Device, Progress, no_progress
 
 
 def refiner_for(
@@ -69,7 +69,7 @@ def refiners_together(
     """
     # Late: seconds to import, for those who ask for it.
     from tasks.refine.diffusion.blend import blended
-    from tasks.refine.diffusion.together import draw_together
+    from tasks.refine.diffusion.joint.draw import draw_together
 
     refiner, place = config.refiner, torch.device(device)
     assert isinstance(refiner, ControlNet)
@@ -123,7 +123,7 @@ def _residual(
 ) -> Refiner:
     # Late: seconds to import, for those who ask for it.
     from tasks.refine.residual.checkpoint import read_checkpoint
-    from tasks.refine.residual.repair import repair
+    from tasks.refine.residual.refine import repair
 
     if weights is None:
         raise InputError(

@@ -4,7 +4,7 @@ from storage.handles import ArrayHandle
 from tasks.caching import stage_cache, stage_progress
 from tasks.ingest.source import Source
 from tasks.refine.config import RefineConfig
-from tasks.site import Site
+from tasks.runtime.context import Site
 from tasks.splat.config import SplatConfig
 from tasks.views.config import ViewsConfig
 
@@ -28,7 +28,7 @@ def refine_views(
     config: RefineConfig,
     site: Site,
 ) -> ArrayHandle:
-    """See :func:`tasks.refine.views.repair_of` and :mod:`tasks.refine.select`.
+    """See :func:`tasks.refine.ensemble.repair_of` and :mod:`tasks.refine.select`.
 
     Args:
         siblings: of the splat that the views are of.
@@ -41,13 +41,13 @@ def refine_views(
 
     from tasks.lazy import Lazy
     from tasks.refine.artefact import RefinedContent
+    from tasks.refine.ensemble import repair_of
     from tasks.refine.select import refiner_for
-    from tasks.refine.views import repair_of
+    from tasks.runtime.threads import limit_threads
     from tasks.sfm.artefact import Sparse
-    from tasks.threads import limit_threads
     from tasks.views.artefact import NovelViews
+    from tasks.views.renderer import observe
     from tasks.views.stored import observer_of
-    from tasks.views.view import observe
 
     limit_threads(site.threads)
     stored, seen, progress = Sparse(sparse), NovelViews(views), stage_progress("refine")
@@ -83,7 +83,9 @@ def refine_views_together(
     config: RefineConfig,
     site: Site,
 ) -> ArrayHandle:
-    """The same stage where ``config`` draws views together; see :mod:`tasks.refine.sync.sample`.
+    """The same stage where ``config`` draws views together.
+
+    See :mod:`tasks.refine.diffusion.joint.sample`.
 
     A task of its own: what others make depends neither on the splat nor on how it was fitted.
 
@@ -96,14 +98,14 @@ def refine_views_together(
 
     from tasks.lazy import Lazy
     from tasks.refine.artefact import RefinedContent
-    from tasks.refine.batch import batch_of
+    from tasks.refine.diffusion.joint.splat_scene import splat_scene
+    from tasks.refine.ensemble import repair_of
+    from tasks.refine.refiner import batch_of
     from tasks.refine.select import refiners_together
-    from tasks.refine.sync.splat_scene import splat_scene
-    from tasks.refine.views import repair_of
+    from tasks.runtime.threads import limit_threads
     from tasks.sfm.artefact import Sparse
     from tasks.splat.artefact import read_gaussians
-    from tasks.splat.sized_photos import sized_photos
-    from tasks.threads import limit_threads
+    from tasks.splat.training_photos import sized_photos
     from tasks.views.artefact import NovelViews
 
     limit_threads(site.threads)

@@ -2,12 +2,12 @@
 
 import torch
 
-from tasks.refine.batch import ViewBatch
 from tasks.refine.config import GateConfig
 from tasks.refine.gate import gated
+from tasks.refine.refiner import ViewBatch
 from tasks.refine.residual.config import NetworkConfig
 from tasks.refine.residual.network import ResidualNetwork
-from tasks.refine.residual.repair import repair
+from tasks.refine.residual.refine import repair
 
 _SIZE = 24  # pixels
 

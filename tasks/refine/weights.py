@@ -5,7 +5,7 @@ from hashlib import file_digest
 from pathlib import Path
 
 from tasks.errors import InputError
-from tasks.ingest.confine import is_inside
+from tasks.ingest.containment import is_inside
 from tasks.ingest.source import Source
 from tasks.refine.config import ControlNet, RefineConfig, Residual
 from tasks.refine.diffusion.config import SmallModel

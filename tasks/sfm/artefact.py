@@ -12,16 +12,16 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from storage.arrays import NamedArray
 from storage.handles import ArrayHandle
+from storage.store import NamedArray
+from tasks.artefacts import arrays_of as arrays_of_cameras
+from tasks.artefacts import read_cameras
 from tasks.errors import InputError
 from tasks.ingest.artefact import Photos
 from tasks.lazy import Lazy
 from tasks.sfm.config import SfmConfig
 from tasks.sfm.reconstruct import GivenPose, Poses, Reconstruction, SourcePhoto
 from tasks.sfm.triangulate import Observations
-from tasks.stored_cameras import arrays_of as arrays_of_cameras
-from tasks.stored_cameras import read_cameras
 
 
 def poses_of(photos: Photos, config: SfmConfig) -> Poses:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from storage.errors import UnseenError
-from tasks.processes import die_with_parent
+from tasks.runtime.orphans import die_with_parent
 
 Report = Callable[[float, str], None]
 """Called with the finished share, 0 to 1, and what is being done."""

@@ -12,11 +12,11 @@ from PIL import Image
 from tasks.cameras import Cameras, Lens
 from tasks.errors import InputError
 from tasks.lazy import Lazy
+from tasks.runtime.context import Progress, no_progress
 from tasks.sfm.config import SfmConfig
 from tasks.sfm.exchange import MASK_FOLDER, PHOTO_FOLDER, Request, Result, SharedCamera
 from tasks.sfm.process import run_child
 from tasks.sfm.triangulate import Observations
-from tasks.site import Progress, no_progress
 
 MIN_PHOTOS = 3
 

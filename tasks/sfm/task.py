@@ -5,8 +5,8 @@ from prefect import task
 
 from storage.handles import ArrayHandle
 from tasks.caching import stage_cache, stage_progress
+from tasks.runtime.context import Site
 from tasks.sfm.config import SfmConfig
-from tasks.site import Site
 
 
 @task(name="sfm", task_run_name="sfm/{scene}", **stage_cache("sfm", version=2))

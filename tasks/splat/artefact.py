@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from jaxtyping import Float64
 
-from storage.arrays import NamedArray
 from storage.handles import ArrayHandle
+from storage.store import NamedArray
 from tasks.gaussians import TENSORS, Gaussians
 from tasks.splat.fit import Splat
-from tasks.splat.optimise import Fitted
-from tasks.splat.pose_corrections import sizes_of
+from tasks.splat.train.pose_corrections import sizes_of
+from tasks.splat.train.trainer import Fitted
 
 
 def arrays_of(fitted: Fitted) -> Iterator[NamedArray]:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from tasks.config import Alternative, Config
-from tasks.splat.dense.config import DenseConfig
+from tasks.depth.config import DenseConfig
 
 
 class _Refining(Alternative):

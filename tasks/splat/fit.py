@@ -7,20 +7,20 @@ import numpy as np
 from jaxtyping import Bool, Float64, UInt8
 
 from tasks.cameras import Cameras
-from tasks.evaluate.images import psnr_db
 from tasks.gaussians import Gaussians
 from tasks.images import from_levels
+from tasks.metrics.images import psnr_db
+from tasks.runtime.checkpoints import NO_CHECKPOINTS, Checkpoints, DescentState
+from tasks.runtime.context import Device, Progress, no_progress
 from tasks.sfm.triangulate import Observations, sample_colours, triangulate_tracks
-from tasks.site import Device, Progress, no_progress
-from tasks.splat.begin import Beginning, begin
-from tasks.splat.checkpoints import NO_CHECKPOINTS, Checkpoints, DescentState
 from tasks.splat.config import EveryNth, SplatConfig, TrainOn
-from tasks.splat.densify.limit import most_gaussians
-from tasks.splat.floaters import cleared, scene_begins
-from tasks.splat.optimise import Fitted, Score, Watch, nobody, optimise
+from tasks.splat.densify.budget import most_gaussians
+from tasks.splat.init.initialise import Beginning, begin
 from tasks.splat.render import render
-from tasks.splat.sized_photos import SizedPhotos, sized_photos
 from tasks.splat.split import split_photos
+from tasks.splat.train.floaters import cleared, scene_begins
+from tasks.splat.train.trainer import Fitted, Score, Watch, nobody, optimise
+from tasks.splat.training_photos import SizedPhotos, sized_photos
 
 BEGINNING = 0.05
 """Share of the stage's time, about, that its depths take before the first iteration."""

@@ -4,7 +4,7 @@ import torch
 
 from tasks.cameras import Cameras
 from tasks.gaussians import Gaussians
-from tasks.site import Device
+from tasks.runtime.context import Device
 from tasks.splat.rasterise.protocol import Rendering
 from tasks.splat.rasterise.select import rasteriser_for
 

@@ -3,7 +3,7 @@ from prefect import task
 from storage.handles import ArrayHandle
 from tasks.caching import log_notes, running_stage_key, stage_cache, stage_progress
 from tasks.ingest.source import Source
-from tasks.site import Site
+from tasks.runtime.context import Site
 from tasks.splat.config import EveryNth, SplatConfig, TrainOn
 
 
@@ -24,7 +24,8 @@ def fit_splat(
     """See :func:`tasks.splat.fit.fit`.
 
     Args:
-        start: the file of a splat to start from, see :mod:`tasks.splat.start`; None for points.
+        start: the file of a splat to start from, see :mod:`tasks.splat.init.from_ply`; None for
+            points.
     """
     return _fitted("splat", "splat", scene, sparse, start, split, config, site)
 
@@ -43,7 +44,7 @@ def fit_sibling(
     config: SplatConfig,
     site: Site,
 ) -> ArrayHandle:
-    """As :func:`fit_splat`, of one config that :func:`tasks.splat.siblings.siblings_of` gives."""
+    """As :func:`fit_splat`, of one config that :func:`tasks.splat.ensemble.siblings_of` gives."""
     return _fitted("siblings", "sibling", scene, sparse, start, split, config, site)
 
 
@@ -58,12 +59,12 @@ def _fitted(
     site: Site,
 ) -> ArrayHandle:
     # Late: seconds to import, and a recalled stage needs none of it.
+    from tasks.runtime.checkpoints import DescentState, checkpoints_of
+    from tasks.runtime.threads import limit_threads
     from tasks.sfm.artefact import Sparse
     from tasks.splat.artefact import arrays_of, attributes_of
-    from tasks.splat.checkpoints import DescentState, checkpoints_of
     from tasks.splat.fit import fit, notes_on
-    from tasks.splat.start import read_start
-    from tasks.threads import limit_threads
+    from tasks.splat.init.from_ply import read_start
 
     limit_threads(site.threads)
     stored = Sparse(sparse)

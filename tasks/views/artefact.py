@@ -15,18 +15,18 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
-from storage.arrays import NamedArray
 from storage.handles import ArrayHandle
+from storage.store import NamedArray
+from tasks.artefacts import arrays_of as arrays_of_cameras
+from tasks.artefacts import read_cameras
 from tasks.cameras import Cameras, joined
+from tasks.depth.plane_sweep import Swept
 from tasks.images import from_levels, levels
-from tasks.site import Progress, no_progress
-from tasks.stored_cameras import arrays_of as arrays_of_cameras
-from tasks.stored_cameras import read_cameras
+from tasks.runtime.context import Progress, no_progress
 from tasks.views.config import ViewsConfig
+from tasks.views.novel_views import tour
+from tasks.views.renderer import NovelView, Observer
 from tasks.views.surface import Surface
-from tasks.views.sweep.plane import Swept
-from tasks.views.tour import tour
-from tasks.views.view import NovelView, Observer
 
 
 class NovelViewsContent:

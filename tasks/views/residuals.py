@@ -12,7 +12,7 @@ from jaxtyping import Float32
 
 from tasks.cameras import Cameras
 from tasks.gaussians import Gaussians
-from tasks.splat.initialise import SH_0
+from tasks.splat.init.points import SH_0
 from tasks.splat.rasterise.select import rasteriser_for
 
 UNKNOWN = 1.0

@@ -1,10 +1,10 @@
 """What looks at a stored splat."""
 
 from storage.handles import ArrayHandle
+from tasks.runtime.context import Device
 from tasks.sfm.artefact import Sparse
-from tasks.site import Device
 from tasks.splat.artefact import read_gaussians
-from tasks.views.view import Observer, prepare
+from tasks.views.renderer import Observer, prepare
 
 
 def observer_of(sparse: Sparse, splat: ArrayHandle, *, device: Device = "cpu") -> Observer:

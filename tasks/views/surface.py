@@ -13,10 +13,10 @@ from jaxtyping import Bool, Float32, Int32, UInt8
 from numba import float32, prange
 
 from tasks.cameras import Cameras
-from tasks.jit import parallel_kernel
-from tasks.views.reprojection import relative_maps
-from tasks.views.sampling import sample, sample_channel
-from tasks.views.warp import PhotoStack
+from tasks.depth.reprojection import relative_maps
+from tasks.depth.sampling import sample, sample_channel
+from tasks.runtime.jit import parallel_kernel
+from tasks.views.visibility import PhotoStack
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -2,7 +2,7 @@ from prefect import task
 
 from storage.handles import ArrayHandle
 from tasks.caching import stage_cache, stage_progress
-from tasks.site import Site
+from tasks.runtime.context import Site
 from tasks.views.config import ViewsConfig
 
 
@@ -14,10 +14,10 @@ from tasks.views.config import ViewsConfig
 def observe_views(
     scene: str, sparse: ArrayHandle, splat: ArrayHandle, *, config: ViewsConfig, site: Site
 ) -> ArrayHandle:
-    """See :mod:`tasks.views.tour`."""
+    """See :mod:`tasks.views.novel_views`."""
     # Late: seconds to import, and a recalled stage needs none of it.
+    from tasks.runtime.threads import limit_threads
     from tasks.sfm.artefact import Sparse
-    from tasks.threads import limit_threads
     from tasks.views.artefact import NovelViewsContent
     from tasks.views.stored import observer_of
 

@@ -6,7 +6,7 @@ import torch
 from tasks.cameras import Cameras
 from tasks.gaussians import Gaussians
 from tasks.views.config import ViewsConfig
-from tasks.views.view import observe, prepare
+from tasks.views.renderer import observe, prepare
 
 _SIZE = 24  # pixels
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from storage.arrays import Store
 from storage.metrics import read_table
+from storage.store import Store
 from tests.conftest import ROOT
 
 FAST = (

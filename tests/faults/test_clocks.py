@@ -8,10 +8,10 @@ import pytest
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Completed, Crashed
 
-from flows.scene_runs import rows_written_at, write_missing_row
+from flows.dispatch import rows_written_at, write_missing_row
 from storage import metrics
-from storage.arrays import Store
 from storage.metrics import read_table, write_rows
+from storage.store import Store
 
 
 class TwoHoursBehind(datetime):

@@ -51,7 +51,7 @@ def start_server_when_it_is_dead(story: Faulty, ended: threading.Event) -> None:
     while psutil.pid_exists(server):
         if ended.wait(0.1):
             return
-    code = "from flows.server import find_or_start_api; find_or_start_api()"
+    code = "from flows.orchestration.server import find_or_start_api; find_or_start_api()"
     subprocess.run([sys.executable, "-c", code], env=story.environment, check=True)
 
 

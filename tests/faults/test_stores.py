@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flows.verify import verify
-from storage.arrays import NamedArray, Store
+from flows.commands.verify import verify
 from storage.files import get, put
-from tasks.site import no_progress
+from storage.store import NamedArray, Store
+from tasks.runtime.context import no_progress
 from tests.conftest import ROOT
-from tests.flows.stored_runs import ended
+from tests.support.stored_runs import ended
 
 VALUES = np.arange(1000.0)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.server import shown
+from flows.orchestration.server import shown
 from flows.settings import Settings, shared_cores, usable_cores
 from tasks.errors import InputError
 

@@ -16,14 +16,14 @@ import yaml
 from safetensors import safe_open
 
 from flows.train_refiner import with_given
-from storage.arrays import Store
 from storage.handles import ArrayHandle
 from storage.metrics import read_table
+from storage.store import Store
 from tasks.procedural.scenes import orbit
 from tasks.procedural.write import write_scene
 from tasks.refine.diffusion.small import read_small
-from tasks.refine.pairs.artefact import StoredPairs
 from tasks.refine.residual.checkpoint import read_checkpoint
+from tasks.refine.training.pairs.artefact import StoredPairs
 from tasks.sfm.config import SfmConfig
 from tests.conftest import ROOT
 from tests.flows.conftest import Command

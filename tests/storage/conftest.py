@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from storage import arrays
-from storage.arrays import Store
+from storage import store as arrays
+from storage.store import Store
 
 
 @pytest.fixture

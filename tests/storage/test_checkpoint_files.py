@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.arrays import Store
 from storage.checkpoints import Checkpoint
 from storage.errors import IntegrityError, StoreError
+from storage.store import Store
 
 KEY = "splat-0123abcd"
 CONTENT = bytes(range(256)) * 20

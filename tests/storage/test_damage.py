@@ -7,11 +7,11 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from two_arrays import two_arrays
 
-from storage.arrays import Store
 from storage.errors import IntegrityError
 from storage.handles import ArrayHandle
+from storage.store import Store
+from tests.support.two_arrays import two_arrays
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from storage import parquet
-from storage.arrays import Store
 from storage.errors import IntegrityError
 from storage.metrics import compact, read_table, remove_damaged_rows, write_rows
+from storage.store import Store
 
 ROWS = [
     {"stage": "splat", "view": f"{number}.jpg", "psnr_db": 20.0 + number, "ssim": None}

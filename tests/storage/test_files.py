@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from storage.arrays import Store
 from storage.files import get, names_in, put, remove
+from storage.store import Store
 
 
 @pytest.fixture(params=["disk", "url"])

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from storage import files
-from storage.arrays import NamedArray, Store, remove_abandoned_staging
 from storage.errors import StoreError
 from storage.staging import locked_folder
+from storage.store import NamedArray, Store, remove_abandoned_staging
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -20,8 +20,8 @@ WRITER = """
 import os, signal, sys
 from pathlib import Path
 import numpy as np
-from storage import arrays
-from storage.arrays import NamedArray, Store
+from storage import store as arrays
+from storage.store import NamedArray, Store
 
 root, point = sys.argv[1:]
 
@@ -112,7 +112,7 @@ def test_a_sweep_spares_a_writer_that_lives(store: Store) -> None:
 def test_a_sweep_in_another_process_spares_us_too(store: Store) -> None:
     sweep = """
     import sys
-    from storage.arrays import Store, remove_abandoned_staging
+    from storage.store import Store, remove_abandoned_staging
     print(remove_abandoned_staging(Store(root=sys.argv[1])))
     """
     with locked_folder(store.staging) as folder:
@@ -138,7 +138,7 @@ def test_a_store_without_staging_has_nothing_to_sweep(store: Store) -> None:
 LIMITED = """
 import resource, sys
 import numpy as np
-from storage.arrays import NamedArray, Store
+from storage.store import NamedArray, Store
 from storage.errors import StoreError
 from storage.files import put
 

@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from storage import metrics
-from storage.arrays import Store
 from storage.metrics import COLUMNS, compact, read_scene, read_table, schema_of, write_rows
+from storage.store import Store
 
 Rows = list[dict[str, Any]]
 
@@ -94,7 +94,7 @@ def test_reading_leaves_no_thread_that_could_abort_the_process_at_its_end(store:
     write_views(store, "r", "a", views(20.0, 21.0))
     reads = (
         "import os, sys, pyarrow.parquet, pandas\n"
-        "from storage.arrays import Store\n"
+        "from storage.store import Store\n"
         "from storage.metrics import read_table\n"
         "before = len(os.listdir('/proc/self/task'))\n"
         "rows = len(read_table(Store(root=sys.argv[1]), 'views'))\n"

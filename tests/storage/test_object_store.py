@@ -5,14 +5,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from two_arrays import two_arrays
 
-from storage.arrays import NamedArray, Store, remove_abandoned_staging
 from storage.errors import IntegrityError, StoreError
 from storage.files import get, names_in, put
 from storage.handles import ArrayHandle
 from storage.metrics import compact, read_table, write_rows
-from tests.object_store import object_store
+from storage.store import NamedArray, Store, remove_abandoned_staging
+from tests.support.object_store import object_store
+from tests.support.two_arrays import two_arrays
 
 s3fs = pytest.importorskip("s3fs")
 BUCKET = "photos"

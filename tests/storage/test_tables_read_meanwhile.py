@@ -6,8 +6,8 @@ from pathlib import Path
 
 import duckdb
 
-from storage.arrays import Store
 from storage.metrics import compact, read_table
+from storage.store import Store
 
 REPOSITORY = Path(__file__).parents[2]
 SCENES = 12
@@ -15,7 +15,7 @@ ROWS = 40
 
 WRITER = """
 import sys
-from storage.arrays import Store
+from storage.store import Store
 from storage.metrics import write_rows
 
 store, scenes, rows = Store(root=sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])

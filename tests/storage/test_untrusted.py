@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage import parquet
-from storage.arrays import NamedArray, Store
 from storage.checkpoints import Checkpoint
 from storage.errors import IntegrityError
 from storage.handles import ArrayHandle
-from tasks.splat.checkpoints import DescentState, read_state
+from storage.store import NamedArray, Store
+from tasks.runtime.checkpoints import DescentState, read_state
 
 
 class Bomb:

@@ -24,15 +24,16 @@ from prefect.client.schemas.objects import State
 from prefect.results import ResultRecord
 from prefect.tasks import Task
 
-from storage.arrays import NamedArray, Store
 from storage.errors import IntegrityError, StoreError, UnseenError
 from storage.handles import ArrayHandle
-from tasks import caching, progress_line
+from storage.store import NamedArray, Store
+from tasks import caching
 from tasks.caching import running_stage_key, stage_cache, stage_key, stage_progress
 from tasks.config import Config
 from tasks.errors import DegenerateGeometryError, InputError, MachineError
 from tasks.ingest.source import Source
-from tasks.site import Site
+from tasks.runtime import progress as progress_line
+from tasks.runtime.context import Site
 
 pytestmark = [
     pytest.mark.usefixtures("prefect_server"),
@@ -421,9 +422,9 @@ def test_a_parameter_without_a_stable_value_is_refused(value: Any) -> None:
 def test_the_key_is_the_same_in_every_process() -> None:
     script = """
 from storage.handles import ArrayHandle
-from storage.arrays import Store
+from storage.store import Store
 from tasks.caching import stage_key
-from tasks.site import Site
+from tasks.runtime.context import Site
 from tasks.splat.config import SplatConfig
 handle = ArrayHandle(uri="u", kind="photos", digest="7")
 site = Site(store=Store(root="/store"))

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float32
 from numba import float32, prange
 
-from tasks.jit import parallel_kernel
+from tasks.runtime.jit import parallel_kernel
 
 
 @parallel_kernel

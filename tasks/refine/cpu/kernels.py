@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float32, Float64
 from numba import float32, float64, prange
 
-from tasks.jit import inlined, parallel_kernel
+from tasks.runtime.jit import inlined, parallel_kernel
 
 STRIP = 16
 """Rows that a thread takes at a time: with those around them they stay in a core's own cache."""
@@ -32,7 +32,7 @@ def fit_colours(
     gain: Float32[np.ndarray, "n 3"],
     offset: Float32[np.ndarray, "n 3"],
 ) -> None:
-    """Gains and offsets of :func:`tasks.refine.colour.colour_change`."""
+    """Gains and offsets of :func:`tasks.refine.photos.colour.colour_change`."""
     for place in prange(source.shape[0] * 3):
         image, channel = place // 3, place % 3
         x, y, weights = source[image, channel], wanted[image, channel], prior[image]
@@ -80,7 +80,7 @@ def fuse(
     outlier_scale: float,
     fused: Float32[np.ndarray, "b h w 3"],
 ) -> None:
-    """The mean of :func:`tasks.refine.photos.fuse`, of photos whose colours are aligned here."""
+    """The mean of :func:`tasks.refine.photos.align.fuse`, of photos that are aligned here."""
     views, count, height, width = valid.shape
     strips = (height + STRIP - 1) // STRIP
     inverse_scale = float32(1 / outlier_scale)

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
-from tasks.refine.batch import Refinement, ViewBatch
+from tasks.refine.refiner import Refinement, ViewBatch
 
 
 def blended(views: ViewBatch, drawn: Float32[Tensor, "b 3 h w"]) -> Refinement:

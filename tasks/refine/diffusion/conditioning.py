@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
-from tasks.refine.batch import ViewBatch
 from tasks.refine.diffusion.config import Sees
+from tasks.refine.refiner import ViewBatch
 
 NEAR, FAR = 0.98, 0.02
 """Quantiles of nearness that are white and black: a few floaters must not grey all the rest."""

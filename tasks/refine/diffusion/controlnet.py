@@ -7,7 +7,6 @@ from torch import Tensor
 
 from tasks.errors import InputError
 from tasks.ingest.source import Source
-from tasks.refine.batch import Refinement, Refiner, ViewBatch
 from tasks.refine.config import ControlNet
 from tasks.refine.diffusion.blend import blended
 from tasks.refine.diffusion.config import SmallModel, StableDiffusion
@@ -15,8 +14,9 @@ from tasks.refine.diffusion.model import Model
 from tasks.refine.diffusion.small import small_model
 from tasks.refine.diffusion.stable import stable_diffusion
 from tasks.refine.diffusion.tiles import tiled, tiling_for
-from tasks.site import Device, Progress, no_progress
-from tasks.threads import torch_threads
+from tasks.refine.refiner import Refinement, Refiner, ViewBatch
+from tasks.runtime.context import Device, Progress, no_progress
+from tasks.runtime.threads import torch_threads
 
 
 def controlnet_refiner(
@@ -30,7 +30,7 @@ def controlnet_refiner(
     """The refiner of a model, read and ready to run; in half precision on CUDA.
 
     It draws each view for itself, whatever ``config.together`` says; see
-    :func:`tasks.refine.diffusion.together.draw_together`.
+    :func:`tasks.refine.diffusion.joint.draw.draw_together`.
 
     Args:
         progress: is told which models of others are used, and their licences, before they are.

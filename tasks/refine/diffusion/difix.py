@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from tasks.errors import InputError
-from tasks.refine.batch import Refinement, Refiner, ViewBatch
 from tasks.refine.config import Difix
 from tasks.refine.diffusion.blend import blended
 from tasks.refine.diffusion.hub import licence_of, reaching
 from tasks.refine.diffusion.model import ready
 from tasks.refine.diffusion.tiles import tiled, tiling_for
-from tasks.site import Device, Progress, no_progress
-from tasks.threads import torch_threads
+from tasks.refine.refiner import Refinement, Refiner, ViewBatch
+from tasks.runtime.context import Device, Progress, no_progress
+from tasks.runtime.threads import torch_threads
 
 
 def difix_refiner(

@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Float, Float32
 from torch import Tensor
 
-from tasks.refine.batch import ViewBatch
-from tasks.site import Device
+from tasks.refine.refiner import ViewBatch
+from tasks.runtime.context import Device
 
 Seen = list[Float32[Tensor, "b _ h w"]]
 """What each ControlNet is shown."""

@@ -1,7 +1,7 @@
 """A small diffusion model that sees all there is of a view, and the file it lies in.
 
 A UNet of diffusers on pixels, two by two, and a ControlNet that is shown the features of
-:mod:`tasks.refine.features`. What it starts from is taken for a picture with a little
+:mod:`tasks.refine.photos.features`. What it starts from is taken for a picture with a little
 noise on it, as Difix takes a render (Wu et al., CVPR 2025), and one step takes it off. More steps
 begin with noise of their own.
 """
@@ -18,13 +18,13 @@ from torch import Tensor
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 from tasks.errors import InputError
-from tasks.refine.batch import ViewBatch
 from tasks.refine.diffusion.config import SmallModel
 from tasks.refine.diffusion.model import Model, Seen, ready, words
 from tasks.refine.diffusion.training_config import SmallShape
-from tasks.refine.features import MAPS, Features, features_of, picture_count
+from tasks.refine.photos.features import MAPS, Features, features_of, picture_count
+from tasks.refine.refiner import ViewBatch
 from tasks.refine.training.weights_file import read_weights_file, weights_file
-from tasks.site import Device
+from tasks.runtime.context import Device
 
 FORMAT = "unseen controlnet refiner"
 VERSION = 2

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from tasks.errors import InputError
-from tasks.refine.batch import ViewBatch
 from tasks.refine.diffusion.conditioning import pictures
 from tasks.refine.diffusion.config import StableDiffusion
 from tasks.refine.diffusion.hub import licence_of, reaching
 from tasks.refine.diffusion.model import Model, Seen, ready, words
-from tasks.site import Device, Progress, no_progress
+from tasks.refine.refiner import ViewBatch
+from tasks.runtime.context import Device, Progress, no_progress
 
 
 def stable_diffusion(

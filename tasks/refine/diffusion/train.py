@@ -12,7 +12,6 @@ import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor, nn
 
-from tasks.refine.batch import Refinement, ViewBatch
 from tasks.refine.diffusion.blend import blended
 from tasks.refine.diffusion.small import (
     NOTHING,
@@ -27,7 +26,8 @@ from tasks.refine.diffusion.small import (
 )
 from tasks.refine.diffusion.tiles import Tiling, tiled
 from tasks.refine.diffusion.training_config import TrainControlNet
-from tasks.refine.features import CONFIDENCE, features_of
+from tasks.refine.photos.features import CONFIDENCE, features_of
+from tasks.refine.refiner import Refinement, ViewBatch
 from tasks.refine.training.crops import Batch
 from tasks.refine.training.loop import Recipe
 from tasks.refine.training.loss import image_loss

@@ -22,7 +22,7 @@ from torch.nn.functional import interpolate, pad, pixel_shuffle, pixel_unshuffle
 
 from tasks.refine.cpu.arrays import run
 from tasks.refine.cpu.folding import fold, unfold
-from tasks.refine.features import MAPS, Features, picture_count
+from tasks.refine.photos.features import MAPS, Features, picture_count
 from tasks.refine.residual.config import NetworkConfig
 
 FOLD = 2

@@ -3,7 +3,7 @@ from prefect import task
 from storage.handles import ArrayHandle
 from tasks.caching import stage_cache
 from tasks.refine.residual.config import TrainResidual
-from tasks.site import Site
+from tasks.runtime.context import Site
 
 
 @task(

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from storage.arrays import NamedArray
 from storage.handles import ArrayHandle
-from tasks.refine.training.learnt import CurvePoint, Learnt, ValidationScore
+from storage.store import NamedArray
+from tasks.refine.training.trained import CurvePoint, Learnt, ValidationScore
 
 
 def arrays_of(learnt: Learnt) -> Iterator[NamedArray]:

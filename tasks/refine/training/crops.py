@@ -10,11 +10,11 @@ from jaxtyping import Float32
 from torch import Tensor
 from torch.nn.functional import pad
 
-from tasks.refine.features import Features, features_of
-from tasks.refine.pairs.pair import Pair, Pairs
+from tasks.refine.photos.features import Features, features_of
 from tasks.refine.training.config import TrainConfig
 from tasks.refine.training.loss import Truth
-from tasks.threads import limit_threads
+from tasks.refine.training.pairs.pair import Pair, Pairs
+from tasks.runtime.threads import limit_threads
 
 LEAST_GAIN = 0.7
 MOST_GAMMA = 1.25

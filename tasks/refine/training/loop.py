@@ -13,14 +13,14 @@ from jaxtyping import Float32
 from torch import Tensor, nn
 
 from tasks.errors import InputError, MachineError
-from tasks.refine.batch import Refinement, ViewBatch
-from tasks.refine.pairs.pair import Pairs
+from tasks.refine.refiner import Refinement, ViewBatch
 from tasks.refine.training.config import Steps, TrainConfig
 from tasks.refine.training.crops import Batch, batches
-from tasks.refine.training.learnt import CurvePoint, ValidationScore
+from tasks.refine.training.pairs.pair import Pairs
 from tasks.refine.training.scores import score_view, validation_scores
-from tasks.site import Device, Progress, no_progress
-from tasks.splat.checkpoints import NO_CHECKPOINTS, Checkpoints, KeptState
+from tasks.refine.training.trained import CurvePoint, ValidationScore
+from tasks.runtime.checkpoints import NO_CHECKPOINTS, Checkpoints, KeptState
+from tasks.runtime.context import Device, Progress, no_progress
 
 LAST_RATE = 0.01
 """Of the learning rate, at the end."""

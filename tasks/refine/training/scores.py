@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
-from tasks.refine.batch import Refiner
-from tasks.refine.pairs.pair import Pair
+from tasks.refine.refiner import Refiner
 from tasks.refine.training.crops import mean_squared_error
-from tasks.refine.training.learnt import ValidationScore
+from tasks.refine.training.pairs.pair import Pair
+from tasks.refine.training.trained import ValidationScore
 
 LEAST_SQUARED_ERROR = 1e-10
 

@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 from storage.handles import ArrayHandle
 from tasks.caching import running_stage_key, stage_progress
-from tasks.refine.pairs.artefact import StoredPairs, digest_of
 from tasks.refine.training.artefact import arrays_of, attributes_of
-from tasks.refine.training.learnt import Learnt
 from tasks.refine.training.loop import N, Recipe, TrainingState, train_network
-from tasks.site import Site
-from tasks.splat.checkpoints import checkpoints_of
-from tasks.threads import limit_threads, torch_threads
+from tasks.refine.training.pairs.artefact import StoredPairs, digest_of
+from tasks.refine.training.trained import Learnt
+from tasks.runtime.checkpoints import checkpoints_of
+from tasks.runtime.context import Site
+from tasks.runtime.threads import limit_threads, torch_threads
 
 
 def trained_refiner(

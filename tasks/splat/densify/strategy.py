@@ -6,7 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from gsplat.strategy.base import Strategy
 
-from tasks.site import Device
+from tasks.runtime.context import Device
 from tasks.splat.config import Absgrad, Densify, Mcmc
 from tasks.splat.densify.by_gradient import GradientStrategy
 from tasks.splat.densify.mcmc import CpuMcmcStrategy, McmcStrategy

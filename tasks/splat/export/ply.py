@@ -19,7 +19,7 @@ from jaxtyping import Float32
 
 from tasks.errors import InputError
 from tasks.gaussians import Gaussians
-from tasks.whole_file import whole_file
+from tasks.runtime.atomic_file import whole_file
 
 _MEAN = ("x", "y", "z")
 _NORMAL = ("nx", "ny", "nz")

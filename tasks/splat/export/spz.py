@@ -34,7 +34,7 @@ from jaxtyping import Float, Float32, UInt8
 
 from tasks.errors import InputError
 from tasks.gaussians import Gaussians
-from tasks.whole_file import whole_file
+from tasks.runtime.atomic_file import whole_file
 
 _HEADER = struct.Struct("<IIIBBBB")
 """Magic number, version, count, degree, fractional bits, flags, 0."""

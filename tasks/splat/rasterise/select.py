@@ -3,7 +3,7 @@
 import torch
 
 from tasks.errors import MachineError
-from tasks.site import Progress
+from tasks.runtime.context import Progress
 from tasks.splat.rasterise.protocol import Rasteriser
 
 
@@ -15,7 +15,7 @@ def rasteriser_for(device: torch.device) -> Rasteriser:
     """
     # Imported late: gsplat takes seconds to import, and the kernels load their compiled code.
     if device.type == "cpu":
-        from tasks.splat.rasterise.cpu import rasterise as rasterise_on_cpu
+        from tasks.splat.rasterise.cpu.rasterise import rasterise as rasterise_on_cpu
 
         return rasterise_on_cpu
     if device.type == "cuda":

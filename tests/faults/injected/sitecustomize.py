@@ -81,8 +81,8 @@ def in_next_stage(hanging: Callable[..., None]) -> Callable[..., None]:
     """With a short limit: that of the whole run would have to suit the other scenes too."""
 
     def wait_for_it(*_: Any) -> None:
-        from flows import time_limit
-        from flows.stages import StageRunner
+        from flows.stages import limits as time_limit
+        from flows.stages.runner import StageRunner
         from storage.handles import ArrayHandle
 
         (runner,) = (one for one in gc.get_objects() if isinstance(one, StageRunner))
@@ -266,8 +266,8 @@ def spared(scene: str) -> bool:
 
 def inject() -> None:
     """Have the commits of this process, which runs a scene, bring its fault about."""
-    from storage.arrays import Store
     from storage.checkpoints import Checkpoint
+    from storage.store import Store
 
     commit, save = Store.commit, Checkpoint.save
     running = ""

@@ -6,21 +6,29 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from painted_plane import DISTANCE, FOCAL, HEIGHT, WIDTH, Photographed, paint, photograph
 
-from storage.arrays import Store
 from storage.checkpoints import Checkpoint
+from storage.store import Store
 from tasks.cameras import Cameras
 from tasks.distil.artefact import attributes_of
 from tasks.distil.config import DistilConfig
 from tasks.distil.distil import Choice, RefinedTarget, choose, distil, fit_on
 from tasks.gaussians import Gaussians, joined
+from tasks.runtime.checkpoints import DescentState, StoredCheckpoints
 from tasks.splat.artefact import arrays_of, read_gaussians
-from tasks.splat.checkpoints import DescentState, StoredCheckpoints
 from tasks.splat.config import Default, SplatConfig, TrainOn
 from tasks.splat.fit import SizedPhotos, fit, sized_photos
-from tasks.splat.optimise import Fitted
 from tasks.splat.render import render
+from tasks.splat.train.trainer import Fitted
+from tests.support.painted_plane import (
+    DISTANCE,
+    FOCAL,
+    HEIGHT,
+    WIDTH,
+    Photographed,
+    paint,
+    photograph,
+)
 
 SPLAT = SplatConfig(
     iterations=200, sh_every=100, densify=Default(start=50, every=50), sh_degree=1, seed=3

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from storage.arrays import NamedArray, Store
+from storage.store import NamedArray, Store
 from tasks.cameras import Cameras
 from tasks.evaluate.artefact import EvaluationContent
-from tasks.evaluate.repair import Repair, Repaired
+from tasks.evaluate.held_out import Repair, Repaired
 from tasks.gaussians import Gaussians
 from tasks.ingest.artefact import Photos
 from tasks.sfm.artefact import Sparse

@@ -18,7 +18,7 @@ from tasks.ingest.colmap_model import MODELS, find_model, lens_of_model, read_mo
 from tasks.ingest.config import IngestConfig
 from tasks.ingest.given import GivenCamera
 from tasks.ingest.source import digest_source, find_files
-from tests.tasks.ingested import ingested
+from tests.support.ingested import ingested
 
 Textured = Callable[..., np.ndarray]
 

@@ -16,7 +16,7 @@ from PIL.ExifTags import GPS, IFD, Base
 from tasks.ingest.config import IngestConfig
 from tasks.ingest.exif import Exif, camera_name, focal_px, read_exif
 from tasks.ingest.photos import read_photo
-from tests.tasks.real_scenes import scene_folder
+from tests.support.real_scenes import scene_folder
 
 Textured = Callable[..., np.ndarray]
 

@@ -8,7 +8,7 @@ from PIL import Image
 from tasks.errors import InputError
 from tasks.ingest.config import IngestConfig
 from tasks.ingest.source import digest_source, find_files
-from tests.tasks.ingested import ingested
+from tests.support.ingested import ingested
 
 Textured = Callable[..., np.ndarray]
 

@@ -8,12 +8,12 @@ import pytest
 from PIL import Image
 from PIL.ExifTags import GPS, IFD, Base
 
-from storage.arrays import Store
+from storage.store import Store
 from tasks.errors import InputError
 from tasks.ingest.artefact import Photos, PhotosContent
 from tasks.ingest.config import IngestConfig
-from tests.tasks.ingested import ingested
-from tests.tasks.real_scenes import scene_folder
+from tests.support.ingested import ingested
+from tests.support.real_scenes import scene_folder
 
 Textured = Callable[..., np.ndarray]
 

@@ -11,7 +11,7 @@ from tasks.errors import InputError
 from tasks.ingest.config import IngestConfig
 from tasks.ingest.source import digest_source, find_files
 from tasks.ingest.transforms import read_transforms
-from tests.tasks.ingested import ingested
+from tests.support.ingested import ingested
 
 Textured = Callable[..., np.ndarray]
 

@@ -15,8 +15,8 @@ from tasks.errors import InputError
 from tasks.ingest.config import IngestConfig, VideoConfig
 from tasks.ingest.source import digest_source, find_files
 from tasks.ingest.video import Video, intervals_s, read_video
-from tests.tasks.ingested import ingested
-from tests.tasks.real_scenes import scene_folder
+from tests.support.ingested import ingested
+from tests.support.real_scenes import scene_folder
 
 PATTERN = np.random.default_rng(3).integers(0, 256, (20, 40, 3)).repeat(8, axis=0).repeat(8, axis=1)
 

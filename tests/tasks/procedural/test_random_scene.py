@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jaxtyping import Float32, UInt8
-from reprojection import lifted, projected, share_seen_again
 from scipy.ndimage import map_coordinates
 
 from tasks.procedural.build import ProceduralScene
 from tasks.procedural.random_scene import FAR_M, LEAST_OVERLAP, MOST_SKY, random_scene
 from tasks.procedural.render import PreparedScene, prepare, render
 from tasks.procedural.trace import Shape
+from tests.support.reprojection import lifted, projected, share_seen_again
 
 ROOT = Path(__file__).parents[3]
 

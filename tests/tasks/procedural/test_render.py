@@ -5,7 +5,6 @@ import math
 
 import numba
 import numpy as np
-from handmade_solids import GREY, solid
 from jaxtyping import Float64
 
 from tasks.cameras import Cameras
@@ -14,6 +13,7 @@ from tasks.procedural.light import Light, bake
 from tasks.procedural.materials import linear_rgb
 from tasks.procedural.render import prepare, render
 from tasks.procedural.trace import Shape, Solid, pack
+from tests.support.handmade_solids import GREY, solid
 
 
 def light(

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 from jaxtyping import Float32, UInt8
-from reprojection import lifted, projected, share_seen_again
 from scipy.ndimage import map_coordinates
 
-from flows.demo import FEW_PHOTOS
+from flows.commands.demo import FEW_PHOTOS
 from tasks.cameras import Cameras
 from tasks.procedural.build import HEIGHT, PHOTO_COUNT, WIDTH, ProceduralScene
 from tasks.procedural.render import PreparedScene, prepare, render
 from tasks.procedural.scenes import facade, interior, orbit
 from tasks.procedural.trace import Shape
+from tests.support.reprojection import lifted, projected, share_seen_again
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from handmade_solids import crossings, random_solids, solid
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +16,7 @@ from tasks.procedural.trace import (
     span,
     surface_at,
 )
+from tests.support.handmade_solids import crossings, random_solids, solid
 
 
 def hit(

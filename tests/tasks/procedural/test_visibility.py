@@ -1,12 +1,12 @@
 """Single rays and clearances against analytic answers."""
 
 import numpy as np
-from handmade_solids import solid
 
 from tasks.cameras import Cameras
 from tasks.procedural.build import look_at
 from tasks.procedural.trace import Shape, pack
 from tasks.procedural.visibility import cast, clearance, sampled_depth, seen_from
+from tests.support.handmade_solids import solid
 
 
 def one_camera() -> Cameras:

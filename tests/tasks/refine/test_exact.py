@@ -9,24 +9,24 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from in_double import colour_fit, fused, mean_about, reference, said_by
 from numba.core.dispatcher import Dispatcher
-from view_batches import noise
 
 import tasks.refine.cpu.folding
 import tasks.refine.cpu.kernels
-from tasks.refine.batch import ViewBatch
-from tasks.refine.colour import ColourChange, colour_change, fit_anywhere
 from tasks.refine.config import GateConfig, Reproject
-from tasks.refine.features import features_of
 from tasks.refine.gate import disagreement, gated
-from tasks.refine.means import box_mean, box_mean_anywhere
-from tasks.refine.photos import align_photos, fuse, fuse_anywhere
-from tasks.refine.reproject import reproject
+from tasks.refine.photos.align import align_photos, fuse, fuse_anywhere
+from tasks.refine.photos.box_filter import box_mean, box_mean_anywhere
+from tasks.refine.photos.colour import ColourChange, colour_change, fit_anywhere
+from tasks.refine.photos.features import features_of
+from tasks.refine.photos.reproject import reproject
+from tasks.refine.refiner import ViewBatch
 from tasks.refine.residual.config import NetworkConfig
 from tasks.refine.residual.network import ResidualNetwork
-from tasks.refine.residual.repair import repair
+from tasks.refine.residual.refine import repair
 from tasks.refine.warm_up import warm_up
+from tests.support.in_double import colour_fit, fused, mean_about, reference, said_by
+from tests.support.view_batches import noise
 
 SMALL = NetworkConfig(widths=(4, 6, 4))
 
@@ -79,7 +79,7 @@ def test_means(way: Callable[..., torch.Tensor], channels: int, radius: int) -> 
 def test_colours(monkeypatch: pytest.MonkeyPatch, anywhere: bool, seed: int) -> None:
     views = random_views(seed, count=2)
     if anywhere:
-        monkeypatch.setattr("tasks.refine.colour._fit_on_cpu", fit_anywhere)
+        monkeypatch.setattr("tasks.refine.photos.colour._fit_on_cpu", fit_anywhere)
 
     found = colour_change(
         views.swept,

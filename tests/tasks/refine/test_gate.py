@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
-from view_batches import HEIGHT, WIDTH, a_batch
 
-from tasks.refine.batch import Refinement, ViewBatch
 from tasks.refine.config import GateConfig
 from tasks.refine.gate import DETAIL_SCALE, Gated, disagreement, gated, shares_taken
-from tasks.refine.photos import align_photos
+from tasks.refine.photos.align import align_photos
+from tasks.refine.refiner import Refinement, ViewBatch
+from tests.support.view_batches import HEIGHT, WIDTH, a_batch
 
 
 def views_of(count: int = 1, **changes: torch.Tensor) -> ViewBatch:

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from storage.arrays import Store
+from storage.store import Store
 from tasks.cameras import Cameras
+from tasks.depth.plane_sweep import Swept
 from tasks.refine.artefact import RefinedContent, RefinedViews
-from tasks.refine.batch import Refinement, ViewBatch, batch_of
-from tasks.refine.views import mean_refinement, repair_of
+from tasks.refine.ensemble import mean_refinement, repair_of
+from tasks.refine.refiner import Refinement, ViewBatch, batch_of
+from tasks.views.renderer import NovelView
 from tasks.views.surface import Surface
-from tasks.views.sweep.plane import Swept
-from tasks.views.view import NovelView
 
 PHOTOS = {
     "a.png": np.full((60, 80, 3), 40, np.uint8),

@@ -10,7 +10,7 @@ from PIL import Image
 
 from tasks.cameras import Cameras, Lens
 from tasks.sfm.reconstruct import GivenPose, SourcePhoto
-from tests.tasks.real_scenes import scene_folder
+from tests.support.real_scenes import scene_folder
 
 
 def photos_of(scene: str, limit: int | None = None) -> Iterator[SourcePhoto]:

@@ -19,7 +19,7 @@ from tasks.sfm.config import SfmConfig
 from tasks.sfm.export.colmap import write_colmap
 from tasks.sfm.export.transforms import write_transforms
 from tasks.sfm.triangulate import Observations
-from tests.tasks.ingested import ingested
+from tests.support.ingested import ingested
 from tests.tasks.sfm.conftest import projected
 
 NAMES = ("a b.jpg", "ünï.png", "c.jpg", "c.PNG", "frames__last.jpeg")

@@ -16,8 +16,8 @@ from tasks.sfm.export.colmap import write_colmap
 from tasks.sfm.export.transforms import write_transforms
 from tasks.sfm.reconstruct import Reconstruction, SourcePhoto, reconstruct
 from tasks.sfm.triangulate import sample_colours
-from tests.tasks.ingested import ingested
-from tests.tasks.real_scenes import scene_folder
+from tests.support.ingested import ingested
+from tests.support.real_scenes import scene_folder
 from tests.tasks.sfm.conftest import (
     photos_of,
     posed_photos_of,

@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from storage.arrays import NamedArray
+from storage.store import NamedArray
 from tasks.errors import InputError
 from tasks.ingest.artefact import Photos
 from tasks.sfm.artefact import poses_of, source_photos
 from tasks.sfm.config import SfmConfig
-from tests.tasks.ingested import InMemory
+from tests.support.ingested import InMemory
 
 POSE = np.diag([1.0, -1.0, -1.0, 1.0])
 

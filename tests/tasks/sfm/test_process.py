@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from tasks.errors import DegenerateGeometryError, MachineError
+from tasks.runtime.context import no_progress
 from tasks.sfm.process import run_child
-from tasks.site import no_progress
 
 Child = Callable[[str], str]
 """Takes the body of a child's ``work(folder, report)``, gives the name of its module."""

@@ -7,7 +7,7 @@ import pytest
 
 from tasks.cameras import Cameras
 from tasks.errors import InputError
-from tasks.evaluate.poses import pose_errors
+from tasks.metrics.poses import pose_errors
 from tasks.sfm.config import SfmConfig
 from tasks.sfm.reconstruct import Reconstruction, SourcePhoto, reconstruct
 from tasks.sfm.triangulate import triangulate_tracks

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import distance_transform_edt, map_coordinates
 
-from storage.arrays import Store
+from storage.store import Store
 from tasks.cameras import Lens
 from tasks.sfm.artefact import Sparse, arrays_of, attributes_of
 from tasks.sfm.config import SfmConfig

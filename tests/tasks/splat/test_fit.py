@@ -6,17 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from painted_plane import DISTANCE, HEIGHT, WIDTH, Photographed, photograph
 
-from storage.arrays import Store
-from tasks.evaluate.images import psnr_db
+from storage.store import Store
 from tasks.gaussians import Gaussians
+from tasks.metrics.images import psnr_db
 from tasks.sfm.triangulate import Observations
 from tasks.splat.artefact import arrays_of, attributes_of, begins_of
-from tasks.splat.backdrop import COUNT
 from tasks.splat.config import Default, EveryNth, SplatConfig, TrainOn
 from tasks.splat.fit import Splat, fit
+from tasks.splat.init.background import COUNT
 from tasks.splat.render import render
+from tests.support.painted_plane import DISTANCE, HEIGHT, WIDTH, Photographed, photograph
 
 SPLIT = EveryNth(n=4, offset=1, guard=1)  # holds out photos 1 and 5, photo 4 guards
 CONFIG = SplatConfig(

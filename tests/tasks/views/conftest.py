@@ -1,10 +1,10 @@
 """The wall as all tests of views look at it."""
 
 import pytest
-from cameras_by_hand import WIDTH
-from wall import photograph, training_cameras, wall
 
-from tasks.views.view import Observer, prepare
+from tasks.views.renderer import Observer, prepare
+from tests.support.cameras_by_hand import WIDTH
+from tests.support.wall import photograph, training_cameras, wall
 
 
 @pytest.fixture(scope="session")

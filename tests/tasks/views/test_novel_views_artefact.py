@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from storage.arrays import Store
 from storage.handles import ArrayHandle
+from storage.store import Store
 from tasks.views.artefact import NovelViews, NovelViewsContent
 from tasks.views.config import ViewsConfig
-from tasks.views.tour import tour
-from tasks.views.view import Observer, observe
+from tasks.views.novel_views import tour
+from tasks.views.renderer import Observer, observe
 
 CONFIG = ViewsConfig(count=8, gate=0.0)
 

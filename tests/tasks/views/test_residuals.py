@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from cameras_by_hand import HEIGHT, WIDTH, cameras_at
 from torch import Tensor
 
 from tasks.cameras import Cameras
 from tasks.gaussians import Gaussians
-from tasks.splat.initialise import SH_0
+from tasks.splat.init.points import SH_0
 from tasks.splat.render import render
 from tasks.views.residuals import UNKNOWN, as_colours, mean_residuals
+from tests.support.cameras_by_hand import HEIGHT, WIDTH, cameras_at
 
 
 def some_gaussians() -> Gaussians:

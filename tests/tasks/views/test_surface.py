@@ -1,12 +1,12 @@
 """Points before a plane, whose distances from it are formulas."""
 
 import numpy as np
-from cameras_by_hand import FOCAL, HEIGHT, WIDTH, cameras_at
 from scipy.ndimage import map_coordinates
 from scipy.spatial.transform import Rotation
-from stacks import stack_of
 
 from tasks.views.surface import meet_surface
+from tests.support.cameras_by_hand import FOCAL, HEIGHT, WIDTH, cameras_at
+from tests.support.stacks import stack_of
 
 DEPTH = 5.0
 

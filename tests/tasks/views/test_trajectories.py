@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from cameras_by_hand import about, cameras_at, forwards, on_a_line, on_a_ring
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
@@ -10,6 +9,7 @@ from scipy.spatial.transform import Rotation
 from tasks.cameras import Cameras
 from tasks.views.proximity import neighbour_spacing, pose_distances
 from tasks.views.trajectories import between, beyond, evenly, links
+from tests.support.cameras_by_hand import about, cameras_at, forwards, on_a_line, on_a_ring
 
 
 def test_quarters_of_the_way_between_two_cameras() -> None:

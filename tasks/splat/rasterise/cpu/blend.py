@@ -31,7 +31,7 @@ from numba import float32, int32, prange
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from tasks.jit import inlined, parallel_kernel
+from tasks.runtime.jit import inlined, parallel_kernel
 from tasks.splat.rasterise.cpu.layout import (
     CONIC_DET,
     CONIC_XX,

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float32
 from numba import float32
 
-from tasks.jit import inlined
+from tasks.runtime.jit import inlined
 from tasks.splat.rasterise.cpu.matrices import Vector3
 
 _Y0 = np.float32(0.28209479177387814)  # 1/2 sqrt(1/pi)

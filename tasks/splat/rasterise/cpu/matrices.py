@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from tasks.jit import inlined
+from tasks.runtime.jit import inlined
 
 
 class Vector3(NamedTuple):

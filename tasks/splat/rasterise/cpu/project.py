@@ -24,7 +24,7 @@ import numpy as np
 from jaxtyping import Float32, Int32
 from numba import float32, int32, prange
 
-from tasks.jit import inlined, parallel_kernel
+from tasks.runtime.jit import inlined, parallel_kernel
 from tasks.splat.rasterise.cpu.harmonics import ShLayout, evaluate, evaluate_backward
 from tasks.splat.rasterise.cpu.layout import (
     BLUE,

@@ -6,15 +6,15 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from tasks.jit import is_compiled
-from tasks.site import Progress
-from tasks.splat.adam import Adam
-from tasks.splat.appearance import affine_colours
+from tasks.runtime.context import Progress
+from tasks.runtime.jit import is_compiled
 from tasks.splat.densify.noise import add_noise
-from tasks.splat.loss import photometric_loss, prepare_target
-from tasks.splat.rasterise.cpu import rasterise
 from tasks.splat.rasterise.cpu.blend import blend, blend_backward
 from tasks.splat.rasterise.cpu.project import project, project_backward
+from tasks.splat.rasterise.cpu.rasterise import rasterise
+from tasks.splat.train.adam import Adam
+from tasks.splat.train.appearance import affine_colours
+from tasks.splat.train.loss import photometric_loss, prepare_target
 
 _SIZE = 16  # pixels
 

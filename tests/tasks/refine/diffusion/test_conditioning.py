@@ -2,10 +2,10 @@
 
 import numpy as np
 import torch
-from view_batches import HEIGHT, WIDTH, a_batch, noise
 
 from tasks.refine.diffusion.blend import blended
 from tasks.refine.diffusion.conditioning import pictures
+from tests.support.view_batches import HEIGHT, WIDTH, a_batch, noise
 
 
 def test_pictures_are_those_named_in_their_order() -> None:

@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
-from random_models import WORDS, write_controlnet, write_stable_diffusion
-from view_batches import HEIGHT, WIDTH, a_batch, cropped, noise, one_by_one
 
 from tasks.errors import InputError
-from tasks.refine.batch import ViewBatch
 from tasks.refine.config import ControlNet
 from tasks.refine.diffusion.config import StableDiffusion, TilesConfig
 from tasks.refine.diffusion.controlnet import controlnet_refiner
-from tasks.refine.diffusion.denoiser import denoiser_of
+from tasks.refine.diffusion.joint.denoiser import denoiser_of
+from tasks.refine.diffusion.joint.sample import Denoiser
 from tasks.refine.diffusion.stable import stable_diffusion
-from tasks.refine.sync.sample import Denoiser
+from tasks.refine.refiner import ViewBatch
+from tests.support.random_models import WORDS, write_controlnet, write_stable_diffusion
+from tests.support.view_batches import HEIGHT, WIDTH, a_batch, cropped, noise, one_by_one
 
 
 @pytest.fixture(scope="module")

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from view_batches import HEIGHT, WIDTH, a_batch, noise
 
 from tasks.errors import InputError
 from tasks.refine.config import Difix
 from tasks.refine.diffusion.config import TilesConfig
 from tasks.refine.diffusion.difix import difix_refiner
+from tests.support.view_batches import HEIGHT, WIDTH, a_batch, noise
 
 PIPELINE = '''
 from types import SimpleNamespace

@@ -12,13 +12,11 @@ import torch
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from safetensors.torch import save
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
-from view_batches import HEIGHT, WIDTH, a_batch, cropped, noise
 
 from tasks.errors import InputError
-from tasks.refine.batch import Refinement, ViewBatch
 from tasks.refine.config import ControlNet, FeaturesConfig, RefineConfig
 from tasks.refine.diffusion.config import SmallModel, TilesConfig
-from tasks.refine.diffusion.denoiser import denoiser_of
+from tasks.refine.diffusion.joint.denoiser import denoiser_of
 from tasks.refine.diffusion.small import (
     Small,
     conditioning_channels,
@@ -29,10 +27,12 @@ from tasks.refine.diffusion.small import (
     small_model,
 )
 from tasks.refine.diffusion.training_config import SmallShape
-from tasks.refine.features import features_of
-from tasks.refine.reproject import reproject
+from tasks.refine.photos.features import features_of
+from tasks.refine.photos.reproject import reproject
+from tasks.refine.refiner import Refinement, ViewBatch
 from tasks.refine.select import refiner_for
 from tasks.refine.weights import find_weights
+from tests.support.view_batches import HEIGHT, WIDTH, a_batch, cropped, noise
 
 SHAPE = SmallShape(widths=(8, 16), features=FeaturesConfig(photos=2))
 SIGNALS = np.cumprod(1 - np.linspace(math.sqrt(0.00085), math.sqrt(0.012), 1000) ** 2)

@@ -7,25 +7,25 @@ import numpy as np
 import pytest
 import torch
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
-from handmade_pairs import HandmadePairs, a_pair, pairs_of
 from torch import Tensor
 from torch.nn.functional import pixel_unshuffle
 
-from storage.arrays import Store
 from storage.checkpoints import Checkpoint
+from storage.store import Store
 from tasks.refine.config import ControlNet, FeaturesConfig, RefineConfig
 from tasks.refine.diffusion.config import SmallModel
-from tasks.refine.diffusion.denoiser import denoiser_of
+from tasks.refine.diffusion.joint.denoiser import denoiser_of
+from tasks.refine.diffusion.joint.schedule import levels_of
 from tasks.refine.diffusion.small import new_small, small_checkpoint, small_model
 from tasks.refine.diffusion.train import SmallNetwork, denoising_loss, small_recipe
 from tasks.refine.diffusion.training_config import SmallShape, TrainControlNet
 from tasks.refine.select import refiner_for
-from tasks.refine.sync.schedule import levels_of
 from tasks.refine.training.config import Steps
 from tasks.refine.training.crops import Batch, read_round
 from tasks.refine.training.loop import Trained, TrainingState, train_network
 from tasks.refine.weights import find_weights
-from tasks.splat.checkpoints import StoredCheckpoints
+from tasks.runtime.checkpoints import StoredCheckpoints
+from tests.support.handmade_pairs import HandmadePairs, a_pair, pairs_of
 
 CONFIG = TrainControlNet(
     shape=SmallShape(widths=(16, 16), features=FeaturesConfig(photos=2)),

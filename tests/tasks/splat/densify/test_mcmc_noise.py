@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 from scipy.spatial.transform import Rotation
-from splats_by_hand import random_parameters
 
 from tasks.splat.config import Mcmc
 from tasks.splat.densify.noise import add_noise
 from tasks.splat.densify.strategy import densifier_for
+from tests.support.splats_by_hand import random_parameters
 
 
 def random_gaussians(count: int) -> dict[str, np.ndarray]:

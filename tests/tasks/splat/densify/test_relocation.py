@@ -9,9 +9,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import quad
-from splats_by_hand import NAMES, moments, random_parameters, stepped
 
 from tasks.splat.densify.relocation import MOST_COPIES, add, relocate, split_alike
+from tests.support.splats_by_hand import NAMES, moments, random_parameters, stepped
 
 
 def of_paper(opacity: float, copies: int) -> tuple[float, float]:

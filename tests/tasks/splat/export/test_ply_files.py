@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from tasks.errors import InputError, MachineError
 from tasks.gaussians import Gaussians
 from tasks.splat.export.ply import read_ply, write_ply
-from tests.tasks.splat.export.random_splats import FIELDS, random_splat, splats
+from tests.support.random_splats import FIELDS, random_splat, splats
 
 LINEAR = """ply
 format binary_little_endian 1.0

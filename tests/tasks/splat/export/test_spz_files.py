@@ -19,8 +19,8 @@ from tasks.gaussians import Gaussians
 from tasks.splat.export.ply import write_ply
 from tasks.splat.export.spz import read_spz, write_spz
 from tasks.splat.render import render
-from tests.tasks.splat.export.random_splats import FIELDS, random_splat, splats
-from tests.tasks.splat.painted_plane import photograph
+from tests.support.painted_plane import photograph
+from tests.support.random_splats import FIELDS, random_splat, splats
 
 HALF_TURN = np.diag([1.0, -1.0, -1.0])
 """From our world (y down, z forward) to that of the format (y up, z backwards), and back."""

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from dense_reference import rotations
-from scenes import random_scene, stacked, view
 
-from tasks.splat.rasterise.cpu import rasterise
+from tasks.splat.rasterise.cpu.rasterise import rasterise
 from tasks.splat.rasterise.cuda import _in_front
+from tests.support.dense_reference import rotations
+from tests.support.rasteriser_scenes import random_scene, stacked, view
 
 CAMERA = {
     "camera_from_world": np.eye(4),

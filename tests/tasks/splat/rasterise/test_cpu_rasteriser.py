@@ -5,20 +5,20 @@ import subprocess
 import sys
 from pathlib import Path
 
-import dense_reference
 import numba
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scenes import NAMES, Scene, random_scene, stacked, view
 from torch import Tensor
 
 from tasks.errors import InputError
-from tasks.splat.rasterise.cpu import rasterise
+from tasks.splat.rasterise.cpu.rasterise import rasterise
 from tasks.splat.rasterise.cpu.warm_up import warm_up
 from tasks.splat.rasterise.protocol import Rendering
+from tests.support import dense_reference
+from tests.support.rasteriser_scenes import NAMES, Scene, random_scene, stacked, view
 
 BACKGROUND = torch.tensor([0.3, 0.6, 0.1])
 ROOT = Path(__file__).parents[4]
@@ -608,7 +608,7 @@ def test_a_second_process_compiles_nothing() -> None:
     """The kernels come from numba's cache, vectors and all."""
     program = (
         "from tasks.splat.rasterise.cpu.warm_up import warm_up; warm_up()\n"
-        "from tasks.splat import adam, loss\n"
+        "from tasks.splat.train import adam, loss\n"
         "from tasks.splat.rasterise.cpu import blend, project, tiles\n"
         "import sys; modules = [sys.modules[f'tasks.splat.rasterise.cpu.{name}'] for name in\n"
         "    ('blend', 'project', 'tiles')] + [adam, loss]\n"

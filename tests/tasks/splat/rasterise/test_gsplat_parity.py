@@ -3,11 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from dense_reference import rotations
 from gsplat.cuda._torch_impl import _fully_fused_projection, _spherical_harmonics
-from scenes import random_scene, stacked, view
 
-from tasks.splat.rasterise.cpu import rasterise
 from tasks.splat.rasterise.cpu.harmonics import sh_layout
 from tasks.splat.rasterise.cpu.layout import (
     BLUE,
@@ -22,7 +19,10 @@ from tasks.splat.rasterise.cpu.layout import (
     RED,
 )
 from tasks.splat.rasterise.cpu.project import project
+from tasks.splat.rasterise.cpu.rasterise import rasterise
 from tasks.splat.rasterise.select import rasteriser_for
+from tests.support.dense_reference import rotations
+from tests.support.rasteriser_scenes import random_scene, stacked, view
 
 WIDTH, HEIGHT = 90, 70
 SCENE = random_scene(500, WIDTH, HEIGHT, seed=20)

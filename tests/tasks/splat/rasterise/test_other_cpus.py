@@ -7,11 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import dense_reference
 import numpy as np
 import pytest
 import torch
-from scenes import NAMES, random_scene
+
+from tests.support import dense_reference
+from tests.support.rasteriser_scenes import NAMES, random_scene
 
 HERE = Path(__file__).parent
 ROOT = Path(__file__).parents[4]

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tasks.errors import MachineError
-from tasks.splat.rasterise import cpu
+from tasks.splat.rasterise.cpu import rasterise as cpu
 from tasks.splat.rasterise.select import rasteriser_for
 
 

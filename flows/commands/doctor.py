@@ -1,0 +1,208 @@
+"""What this installation has, and what is missing."""
+
+import importlib
+import importlib.metadata
+import multiprocessing
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+
+from flows.settings import Settings, usable_cores
+from storage.errors import UnseenError
+from tasks.errors import MachineError
+
+WARM_UPS = (
+    "tasks.splat.rasterise.cpu.warm_up",
+    "tasks.splat.init.warm_up",
+    "tasks.refine.warm_up",
+    "tasks.views.warm_up",
+)
+"""Modules whose ``warm_up`` compiles what they need; the longest first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One line of the examination."""
+
+    good: bool
+    what: str
+    found: str
+    needed: bool = True
+    """Whether nothing runs without it."""
+
+
+def examine(settings: Settings) -> bool:
+    """Print the findings; whether everything that is needed is there."""
+    console = Console()
+    complete = True
+    for finding in _findings(settings):
+        mark, colour = ("ok", "green") if finding.good else ("--", "yellow")
+        if finding.needed and not finding.good:
+            mark, colour = "missing", "red"
+            complete = False
+        console.print(f"[{colour}]{mark:>7}[/{colour}] ", end="")
+        line = f"{finding.what}: {finding.found}"
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    console.print("everything needed is here" if complete else "something needed is missing")
+    return complete
+
+
+def compile_kernels() -> None:
+    """Compile the CPU kernels into numba's cache, saying so; its parts side by side.
+
+    Raises:
+        MachineError: a process that compiled was killed.
+    """
+    started = time.monotonic()
+    print("compiling the CPU kernels (a minute or two, once) ...", file=sys.stderr, flush=True)
+    # In processes, because numba compiles one kernel of a process at a time.
+    spawned = multiprocessing.get_context("spawn")
+    cores = min(len(WARM_UPS), usable_cores())
+    try:
+        with ProcessPoolExecutor(max_workers=cores, mp_context=spawned) as pool:
+            list(pool.map(_warm_up, WARM_UPS))
+    except BrokenProcessPool as error:
+        raise MachineError(
+            "a process that compiled kernels was killed, probably because the machine ran out of "
+            "memory; run 'unseen warm-up' again with less beside it: what was compiled is kept"
+        ) from error
+    print(f"compiled in {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+
+
+def _warm_up(module: str) -> None:
+    importlib.import_module(module).warm_up()
+
+
+def _findings(settings: Settings) -> Iterator[Finding]:
+    yield Finding(good=True, what="Python", found=f"{platform.python_version()} {sys.executable}")
+    for package, look in (
+        ("torch", _torch),
+        ("gsplat", lambda: _version("gsplat")),
+        ("numba", _numba),
+        ("pycolmap", _pycolmap),
+        ("prefect", lambda: _version("prefect")),
+        ("zarr", lambda: _version("zarr")),
+    ):
+        yield _looked(package, partial(_present, package, look))
+    yield _looked("CUDA", _cuda, needed=False)
+    yield _looked("Prefect API", _api)
+    yield _looked("store", partial(_store, settings))
+    yield _looked("versions", _constraints, needed=False)
+
+
+def _looked(what: str, look: Callable[[], Finding], *, needed: bool = True) -> Finding:
+    """A finding in any case: looking for the cause of a broken installation must not break."""
+    try:
+        return look()
+    except Exception as error:  # a broken package raises anything at import
+        reason = " ".join(str(error).split())
+        found = reason if isinstance(error, UnseenError) else f"{type(error).__name__}: {reason}"
+        return Finding(good=False, what=what, found=found, needed=needed)
+
+
+def _present(package: str, look: Callable[[], str]) -> Finding:
+    return Finding(good=True, what=package, found=look())
+
+
+def _version(package: str) -> str:
+    return importlib.metadata.version(package)
+
+
+def _torch() -> str:
+    import torch
+
+    return f"{torch.__version__}, {torch.get_num_threads()} threads"
+
+
+def _numba() -> str:
+    import numba
+
+    return (
+        f"{numba.__version__}, {numba.config.NUMBA_NUM_THREADS} threads of {usable_cores()} usable "
+        "cores"
+    )
+
+
+def _pycolmap() -> str:
+    version = _version("pycolmap")
+    # In a process of its own, as always: with Pillow in one process it can corrupt the memory.
+    command = [sys.executable, "-c", "import pycolmap"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    if ended.returncode != 0:
+        last = ended.stderr.strip().splitlines()[-1:]
+        raise MachineError(f"{version} is installed but cannot be imported: {' '.join(last)}")
+    return f"{version} (used on the CPU, in its own process)"
+
+
+def _cuda() -> Finding:
+    import torch
+
+    if not torch.cuda.is_available():
+        found = "none found by torch, splats are fitted by the CPU kernels"
+        return Finding(good=False, what="CUDA", found=found, needed=False)
+    name = torch.cuda.get_device_name(0)
+    compiler = "nvcc found" if shutil.which("nvcc") else "no nvcc: gsplat needs a prebuilt wheel"
+    found = f"{torch.cuda.device_count()} x {name}, torch for CUDA {torch.version.cuda}, {compiler}"
+    return Finding(good=True, what="CUDA", found=found, needed=False)
+
+
+def _api() -> Finding:
+    from flows.orchestration.server import find_api, shown
+
+    api = find_api()
+    if api is None:
+        found = "none running, 'unseen run' will start one on this machine"
+        return Finding(good=True, what="Prefect API", found=found, needed=False)
+    return Finding(good=True, what="Prefect API", found=shown(api.url))
+
+
+def _store(settings: Settings) -> Finding:
+    store = settings.open_store()
+    new = store.local is not None and not store.local.exists()
+    store.check_writable()
+    room = ""
+    if store.local is not None:
+        room = f", {shutil.disk_usage(store.local).free / 2**30:.0f} GiB free"
+        if new:
+            store.local.rmdir()  # we only look
+    return Finding(good=True, what="store", found=f"{store.root} is writable{room}")
+
+
+def _constraints() -> Finding:
+    """Installed versions against those that were tested together."""
+    file = _constraints_file()
+    if file is None:
+        found = "constraints.txt is not at hand, versions were not compared"
+        return Finding(good=False, what="versions", found=found, needed=False)
+    others = []
+    pins = re.findall(r"^([A-Za-z0-9._-]+)==([^\s;#]+)", file.read_text(), re.MULTILINE)
+    for package, pinned in pins:
+        try:
+            installed = _version(package).split("+")[0]
+        except importlib.metadata.PackageNotFoundError:
+            continue  # of an extra that is not installed
+        if installed != pinned:
+            others.append(f"{package} {installed} (tested: {pinned})")
+    if others:
+        return Finding(good=False, what="versions", found=", ".join(others), needed=False)
+    found = f"as tested together ({len(pins)} pins of {file.name})"
+    return Finding(good=True, what="versions", found=found)
+
+
+def _constraints_file() -> Path | None:
+    """Beside the sources, or where the wheel puts it."""
+    beside = Path(__file__).parents[2] / "constraints.txt"
+    installed = Path(sysconfig.get_path("data")) / "share" / "unseen" / "constraints.txt"
+    return next((file for file in (beside, installed) if file.is_file()), None)

@@ -1,0 +1,79 @@
+"""What other tools read of a run's scenes: cameras, points and undistorted photos, or splats."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from flows.runs.results import artefacts_with
+from flows.runs.shipped import shipped_splat
+from storage.handles import ArrayHandle
+from storage.store import Store
+from tasks.sfm.artefact import Sparse
+from tasks.sfm.export.colmap import write_colmap
+from tasks.sfm.export.transforms import write_transforms
+from tasks.sfm.triangulate import sample_colours
+from tasks.splat.export.ply import write_ply
+from tasks.splat.export.spz import write_spz
+
+Format = Literal["colmap", "transforms", "ply", "spz"]
+
+
+def export_scenes(
+    store: Store,
+    run: str | None,
+    scenes: tuple[str, ...],
+    folder: Path,
+    form: Format,
+    *,
+    backdrop: bool = False,
+) -> Iterator[Path]:
+    """Write scenes into folders, or their splats into files, of their names; each once it is there.
+
+    Args:
+        backdrop: whether splats have theirs, a sphere that hides them from viewers outside it.
+
+    Raises:
+        InputError: a scene has no cameras, or no splat, yet; its folder holds something already;
+            its splat is too large for the format.
+        MachineError: it cannot be written.
+    """
+    if form in ("colmap", "transforms"):
+        for scene, artefacts in artefacts_with(store, run, scenes, "sfm").items():
+            yield _with_cameras(artefacts, folder / scene, form)
+        return
+    write = write_ply if form == "ply" else write_spz
+    for scene, artefacts in artefacts_with(store, run, scenes, "splat").items():
+        file = folder / f"{scene}.{form}"
+        splat = shipped_splat(artefacts)
+        write(file, splat if backdrop else splat.foreground)
+        yield file
+
+
+def _with_cameras(artefacts: Mapping[str, ArrayHandle], folder: Path, form: Format) -> Path:
+    sparse, points = Sparse(artefacts["sfm"]), artefacts["sfm"].array("points")
+    photos = range(len(sparse.cameras))
+    colours = sample_colours(
+        sparse.observations, np.arange(len(points)), sparse.photos, photos=photos
+    )
+    if form == "colmap":
+        write_colmap(
+            folder,
+            sparse.cameras,
+            sparse.photos,
+            points=points,
+            colours=colours,
+            observations=sparse.observations,
+            masks=sparse.masks,
+        )
+    else:
+        write_transforms(
+            folder,
+            sparse.cameras,
+            sparse.photos,
+            points=points,
+            colours=colours,
+            masks=sparse.masks,
+        )
+    return folder

@@ -1,0 +1,62 @@
+"""One scene in this process."""
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from prefect import tags
+
+from flows.config import SceneConfig, Stage
+from flows.orchestration.locks import lock
+from flows.orchestration.log_filters import leave_told_errors_to_us
+from flows.runs.record import RunRecord, load_run, lock_of, refusal_of, save_run, tags_of
+from flows.scene import reconstruct_scene
+from flows.settings import Settings
+from storage.store import remove_abandoned_staging
+
+
+def run_scene(
+    folder: Path,
+    scene: str,
+    config: SceneConfig,
+    run: str | None = None,
+    recompute_from: Stage | None = None,
+) -> str:
+    """Run one scene; the name of its run.
+
+    Args:
+        run: one that is taken up again; a new one where absent.
+        recompute_from: a stage that is computed anew, with what follows, though it is cached.
+
+    Raises:
+        UnseenError: why it has no result, or that the run goes on elsewhere.
+    """
+    store = Settings().open_store()
+    remove_abandoned_staging(store)
+    created_at = datetime.now(UTC)
+    if run is None:
+        run = f"{scene}-{created_at:%Y%m%d-%H%M%S}"
+    else:
+        created_at = datetime.fromisoformat(load_run(store, run).created_at)
+    record = RunRecord(
+        run=run,
+        dataset=str(folder.parent),
+        only=(scene,),
+        scenes=(scene,),
+        config=config.model_dump(mode="json"),
+        created_at=created_at.isoformat(),
+        folder=str(folder),
+    )
+    with lock(lock_of(run), refused=refusal_of(run)):
+        save_run(store, record)
+        print(f"run {run}", file=sys.stderr)
+        leave_told_errors_to_us()
+        with tags(*tags_of(record, scene)):
+            reconstruct_scene(
+                folder=str(folder),
+                scene=scene,
+                run=run,
+                config=config,
+                recompute_from=recompute_from,
+            )
+    return run

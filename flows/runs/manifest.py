@@ -1,0 +1,230 @@
+"""A dataset's scenes: a folder of scene folders, or a YAML or CSV manifest of them."""
+
+import csv
+import shlex
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flows.config import SceneConfig, overridden, read_yaml
+from storage.errors import UnseenError
+from storage.names import check_name
+from tasks.errors import InputError
+from tasks.ingest.containment import is_inside
+from tasks.ingest.folder import SCENE_FOLDERS
+from tasks.ingest.source import find_files
+
+MANIFESTS = ("dataset.yaml", "dataset.yml", "dataset.csv")
+"""Taken instead of a listing where a dataset's folder has one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SceneEntry:
+    """One scene of a dataset, or why it cannot be one."""
+
+    name: str
+    folder: str
+    config: SceneConfig
+    priority: int = 0
+    """Scenes of a higher one run first."""
+    error: UnseenError | None = None
+
+
+def find_scenes(
+    dataset: Path,
+    base: SceneConfig,
+    only: Collection[str] = (),
+    *,
+    roots: Sequence[Path] = (),
+) -> tuple[SceneEntry, ...]:
+    """The scenes of a dataset in the order in which they run, the bad ones with their error: by
+    priority, then by name.
+
+    Args:
+        dataset: a folder whose sub-folders are scenes, a folder with a ``dataset.yaml`` or
+            ``dataset.csv``, or such a file: ``scenes`` with ``folder``, optional ``name`` and
+            ``priority`` and, in YAML, ``config`` (fields of :class:`SceneConfig` that differ for
+            that scene).
+        only: names to take; all where empty.
+        roots: folders that scenes may lie in beside the dataset's, by links, ``..`` or absolute
+            entries.
+
+    Raises:
+        InputError: there is no such dataset, it has no scenes, is a scene itself, or lacks one of
+            ``only``.
+    """
+    try:
+        rows = _rows(dataset)
+    except OSError as error:
+        raise InputError(f"'{dataset}' cannot be read ({error.strerror}); check it") from error
+    entries = [
+        _entry(row, number, dataset, base, roots) for number, row in enumerate(rows, start=1)
+    ]
+    if not entries:
+        raise InputError(
+            f"'{dataset}' holds no scenes, so there is nothing to do; give a folder with one "
+            "sub-folder of photos for each scene, or a manifest"
+        )
+    if unknown := sorted(set(only) - {entry.name for entry in entries}):
+        known = ", ".join(sorted({entry.name for entry in entries}))
+        names = ", ".join(map(repr, unknown))
+        raise InputError(f"'{dataset}' has no scene {names}; it has: {known}")
+    if only:
+        entries = [entry for entry in entries if entry.name in only]
+    return tuple(sorted(_without_double_names(entries), key=lambda one: (-one.priority, one.name)))
+
+
+def _rows(dataset: Path) -> Sequence[Mapping[str, Any]]:
+    if dataset.is_dir():
+        for name in MANIFESTS:
+            if (dataset / name).is_file():
+                return _rows(dataset / name)
+        return _scene_folders(dataset)
+    if not dataset.exists():
+        raise InputError(
+            f"'{dataset}' does not exist; give a folder of scene folders or a manifest"
+        )
+    suffix = dataset.suffix.lower()
+    if suffix == ".csv":
+        return _csv_rows(dataset)
+    if suffix in (".yaml", ".yml"):
+        content = read_yaml(dataset)
+        scenes = content.get("scenes") if isinstance(content, Mapping) else None
+        if isinstance(scenes, list) and all(isinstance(row, Mapping) for row in scenes):
+            return scenes
+        raise InputError(
+            f"'{dataset}' has no list 'scenes' of entries with 'folder' and 'name'; write "
+            "'scenes: [{folder: attic}, {folder: house/2024, name: front}]'"
+        )
+    raise InputError(
+        f"'{dataset}' is a file of another kind; give a folder of scene folders, a .yaml or a .csv"
+    )
+
+
+def _scene_folders(dataset: Path) -> Sequence[Mapping[str, Any]]:
+    folders = [path.name for path in dataset.iterdir() if path.is_dir()]
+    folders = [name for name in folders if not name.startswith(".")]
+    if set(folders) <= SCENE_FOLDERS and (content := _content(dataset)):
+        raise InputError(
+            f"'{dataset}' holds {content} itself and no scene folders, so it looks like one "
+            f"scene; use 'unseen scene {shlex.quote(str(dataset))}', or give the folder that it "
+            "lies in"
+        )
+    return [{"folder": name} for name in folders]
+
+
+def _content(folder: Path) -> str:
+    """How many photos or videos a folder holds as one scene; empty where it is none."""
+    try:
+        files = find_files(folder)
+    except InputError:
+        return ""
+    return f"{len(files.videos)} videos" if files.videos else f"{len(files.photos)} photos"
+
+
+def _csv_rows(file: Path) -> Sequence[Mapping[str, Any]]:
+    """Rows with what stands around a cell stripped, and empty cells left out."""
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as opened:
+            rows = list(csv.reader(opened, skipinitialspace=True, strict=True))
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise InputError(f"'{file}' is not CSV in UTF-8 ({error}); save it as that") from error
+    header = [title.strip() for title in rows[0]] if rows else []
+    if "folder" not in header:
+        raise InputError(
+            f"'{file}' has no column 'folder' in its first line (it has: {', '.join(header)}); "
+            "name the columns 'folder', 'name' and 'priority', with commas between them"
+        )
+    entries = []
+    for cells in rows[1:]:
+        filled = {
+            header[index] if index < len(header) else f"column {index + 1}": cell.strip()
+            for index, cell in enumerate(cells)
+            if cell.strip()
+        }
+        if filled:
+            entries.append(filled)
+    return entries
+
+
+def folder_of(dataset: Path) -> Path:
+    """The folder that a dataset's scenes lie in: its own, or that of its manifest."""
+    return dataset if dataset.is_dir() else dataset.parent
+
+
+def _entry(
+    row: Mapping[str, Any],
+    number: int,
+    dataset: Path,
+    base: SceneConfig,
+    roots: Sequence[Path],
+) -> SceneEntry:
+    place = folder_of(dataset)
+    folder = str(row.get("folder") or "")
+    name = str(row.get("name") or Path(folder).name or f"entry {number}")
+    error: UnseenError | None = None
+    config, priority = base, 0
+    try:
+        if unknown := set(row) - {"folder", "name", "priority", "config"}:
+            raise InputError(
+                f"the entry '{name}' of {dataset} has unknown fields {sorted(map(str, unknown))}; "
+                "known are folder, name, priority and config"
+            )
+        if not folder:
+            raise InputError(f"the entry '{name}' of {dataset} has no folder; give it one")
+        for field in ("folder", "name"):
+            if not isinstance(row.get(field) or "", str):  # YAML takes 001 for the number 1
+                raise InputError(
+                    f"the {field} {row[field]!r} of an entry of {dataset} is not text; put it in "
+                    "quotes"
+                )
+        if not is_inside(place / folder, (place, *roots)):
+            raise InputError(
+                f"the folder '{folder}' of scene '{name}' leads to {(place / folder).resolve()}, "
+                f"out of {place}, so it is not read; move it there, or name the folder that it "
+                "lies in in UNSEEN_PHOTO_ROOTS"
+            )
+        check_name(name)
+        priority = _priority(row.get("priority", 0), name)
+        config = overridden(base, row.get("config"), where=f"the config of scene '{name}'")
+    except UnseenError as found:
+        error = found
+    return SceneEntry(
+        name=name,
+        folder=str((place / folder).absolute()),
+        config=config,
+        priority=priority,
+        error=error,
+    )
+
+
+def _priority(given: Any, scene: str) -> int:
+    try:
+        if isinstance(given, int | str) and not isinstance(given, bool):
+            return int(given)
+    except ValueError:
+        pass
+    raise InputError(
+        f"the priority of scene '{scene}' is {given!r}, which is no whole number; write one, such "
+        "as 10, and scenes of a higher one run first"
+    )
+
+
+def _without_double_names(entries: Sequence[SceneEntry]) -> list[SceneEntry]:
+    """Scenes of one name are all refused: no one can say whose results the name would stand for."""
+    counts = Counter(entry.name for entry in entries)
+    kept = [entry for entry in entries if counts[entry.name] == 1]
+    for name, count in counts.items():
+        if count > 1:
+            folders = [entry.folder for entry in entries if entry.name == name]
+            error = InputError(
+                f"{count} scenes are named '{name}' ({', '.join(folders)}), so their results could "
+                "not be told apart; give each a 'name' of its own"
+            )
+            first = next(entry for entry in entries if entry.name == name)
+            kept.append(
+                SceneEntry(name=name, folder=first.folder, config=first.config, error=error)
+            )
+    return kept

@@ -1,0 +1,202 @@
+"""The record of a run: what was asked for, so that it can be resumed, watched and reported."""
+
+import contextlib
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from flows.runs.manifest import MANIFESTS
+from storage import metrics
+from storage.errors import IntegrityError
+from storage.files import get, names_in, put, remove
+from storage.metrics import read_table
+from storage.names import object_name
+from storage.store import Store
+from tasks.errors import InputError
+
+DIGEST = "sha256"
+"""Of the other fields of a record in its file."""
+REFINER = "refiner"
+"""Stands in tables and paths where a scene's name does, for the training of a refiner."""
+STARTED = "started"
+"""The state there of one that goes on or was killed: it has no record that would tell."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """One call of ``unseen run`` or ``unseen scene``."""
+
+    run: str
+    dataset: str
+    only: tuple[str, ...]
+    scenes: tuple[str, ...]
+    config: dict[str, Any]
+    created_at: str
+    folder: str | None = None
+    """Of the photos, where the run is one scene by ``unseen scene``."""
+
+
+def new_run_name(dataset: Path, now: datetime | None = None) -> str:
+    """Dataset and second: readable, and in the order of time."""
+    return f"{name_of(dataset)}-{(now or datetime.now(UTC)):%Y%m%d-%H%M%S}"
+
+
+def name_of(dataset: Path) -> str:
+    """What people call a dataset: its folder's name."""
+    resolved = dataset.resolve()  # for '.' and '..'
+    name = resolved.parent.name if resolved.name in MANIFESTS else resolved.name
+    return name or "root"
+
+
+def tag_of(run: str) -> str:
+    """The tag in Prefect of all flow runs of a run's scenes."""
+    return f"run:{run}"
+
+
+def dataset_tag(dataset: Path) -> str:
+    """The tag in Prefect of all flow runs of a dataset."""
+    return f"dataset:{name_of(dataset)}"
+
+
+def scene_tag(scene: str) -> str:
+    """The tag in Prefect of all flow runs of a scene."""
+    return f"scene:{scene}"
+
+
+def tags_of(record: RunRecord, scene: str) -> list[str]:
+    """The tags in Prefect of a scene's flow run and of its stages."""
+    return [tag_of(record.run), dataset_tag(Path(record.dataset)), scene_tag(scene)]
+
+
+def lock_of(run: str) -> str:
+    """The lock that the process of ``unseen run`` holds while the run goes on."""
+    return f"run-{object_name(run)}"
+
+
+def refusal_of(run: str) -> str:
+    """What is said where that lock is held."""
+    return f"the run '{run}' is going on in another process; see 'unseen status {run}'"
+
+
+def save_run(store: Store, record: RunRecord) -> None:
+    """Write the record with its sha256; a run of the same name is replaced."""
+    fields = asdict(record)
+    content = json.dumps({**fields, DIGEST: _digest(fields)}, indent=1).encode()
+    put(store, _place(object_name(record.run)), content)
+
+
+def remove_run(store: Store, run: str) -> None:
+    """Delete the record, then the rows of the run."""
+    remove(store, _place(object_name(run)))
+    metrics.remove_run(store, run)
+
+
+def load_run(store: Store, run: str | None = None) -> RunRecord:
+    """The named run, else the last one.
+
+    Raises:
+        InputError: there is none.
+        IntegrityError: its record is damaged; where no run is named, the record of any.
+    """
+    if run is not None:
+        with contextlib.suppress(FileNotFoundError):
+            return _read(store, object_name(run))
+    records = all_runs(store)
+    if not records:
+        raise InputError(f"the store {store.root} has no runs yet; start one with 'unseen run'")
+    if run is None:
+        return records[-1]
+    names = ", ".join(record.run for record in records[-5:])
+    raise InputError(f"the store {store.root} has no run '{run}'; the last ones are: {names}")
+
+
+def is_known(store: Store, run: str) -> bool:
+    """Whether the store has a record of the run."""
+    return any(record.run == run for record in all_runs(store))
+
+
+def scenes_to_resume(store: Store, record: RunRecord, asked: Collection[str]) -> tuple[str, ...]:
+    """The scenes that are asked for, completed ones too; where none is, the unfinished ones.
+
+    Raises:
+        InputError: the run has no such scene.
+    """
+    if unknown := sorted(set(asked) - set(record.scenes)):
+        raise InputError(
+            f"the run '{record.run}' has no scene {', '.join(map(repr, unknown))}; it has: "
+            f"{', '.join(record.scenes)}"
+        )
+    return tuple(asked) or unfinished_scenes(store, record)
+
+
+def unfinished_scenes(store: Store, record: RunRecord) -> tuple[str, ...]:
+    """Scenes of a run that have no completed row: failed, crashed, cancelled or never started."""
+    rows = read_table(store, "scenes", run=record.run)
+    completed = set(rows.loc[rows["state"] == "completed", "scene"])
+    return tuple(name for name in record.scenes if name not in completed)
+
+
+def all_runs(store: Store) -> Sequence[RunRecord]:
+    """The records of all runs, in the order in which they were begun.
+
+    Raises:
+        IntegrityError: one is damaged.
+    """
+    records = []
+    for name in _names(store):
+        with contextlib.suppress(FileNotFoundError):  # removed since
+            records.append(_read(store, name))
+    return sorted(records, key=lambda record: (record.created_at, record.run))
+
+
+def run_faults(store: Store, run: str | None = None) -> Iterator[IntegrityError]:
+    """An error for each record, or for that of one run, that is damaged or missing."""
+    for name in _names(store) if run is None else [object_name(run)]:
+        try:
+            _read(store, name)
+        except IntegrityError as error:
+            yield error
+        except FileNotFoundError:
+            yield IntegrityError(
+                f"{store.address(_place(name))} is missing, so the run can be neither resumed nor "
+                "reported; start it again under its name"
+            )
+
+
+def _names(store: Store) -> Sequence[str]:
+    """Of all runs, as they stand in paths."""
+    listed = names_in(store, "runs")
+    return [name.removesuffix(".json") for name in listed if name.endswith(".json")]
+
+
+def _place(name: str) -> str:
+    return f"runs/{name}.json"
+
+
+def _digest(fields: Mapping[str, Any]) -> str:
+    return sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+
+
+def _read(store: Store, name: str) -> RunRecord:
+    """
+    Raises:
+        FileNotFoundError: there is no such record.
+        IntegrityError: it is damaged.
+    """
+    content = get(store, _place(name))
+    try:
+        fields = json.loads(content)
+        expected = fields.pop(DIGEST, None)  # older versions wrote none
+        if expected is not None and _digest(fields) != expected:
+            raise ValueError("its sha256 is not the one in it")
+        fields["only"], fields["scenes"] = tuple(fields["only"]), tuple(fields["scenes"])
+        return RunRecord(**fields)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise IntegrityError(
+            f"{store.address(_place(name))} of {len(content)} bytes is damaged ({error}), so what "
+            "the run was asked for is not known; delete it and start the run again under its name"
+        ) from error

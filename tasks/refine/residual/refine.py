@@ -1,0 +1,94 @@
+"""A network's repair of views, where it says that it makes them better."""
+
+import torch
+from torch import Tensor
+
+from tasks.refine.cpu.arrays import run
+from tasks.refine.cpu.kernels import blend
+from tasks.refine.photos.align import align_photos
+from tasks.refine.photos.features import Features, features_of
+from tasks.refine.refiner import Refinement, ViewBatch
+from tasks.refine.residual.network import Repaired, ResidualNetwork
+from tasks.runtime.threads import torch_threads
+
+SURE = 0.05
+"""Fall of the logarithm of the predicted error from which a repair is taken in full."""
+
+
+def repair(
+    network: ResidualNetwork,
+    views: ViewBatch,
+    *,
+    tile_edge: int | None = None,
+    threads: int | None = None,
+) -> Refinement:
+    """Repair views where the network expects to be nearer to the truth than the render is.
+
+    On CUDA the convolutions are taken in half precision.
+
+    Args:
+        views: on the network's device.
+        tile_edge: of the squares that are taken one at a time, px, for less memory; the result
+            does not depend on it.
+        threads: CPU threads of the network's convolutions; None for as many as torch takes.
+    """
+    with torch.inference_mode():
+        photos = align_photos(views, network.config.reproject.detail_scale)
+        features = features_of(views, network.config, photos)
+        half = torch.autocast("cuda", torch.float16, enabled=views.render.is_cuda)
+        with half, torch_threads(threads):
+            found = network(features) if tile_edge is None else tiled(network, features, tile_edge)
+        share = ((found.render_log_error - found.log_error) / SURE).clamp(0, 1)
+        return Refinement(
+            image=_taken(views.render, found.image.permute(0, 2, 3, 1), share),
+            # Nothing where nothing was repaired: that would hold a splat where it was rendered
+            # from. But what was counts as much as a photo's pixel, however little better it is.
+            weight=share,
+            photos=photos,
+        )
+
+
+def _taken(render: Tensor, image: Tensor, share: Tensor) -> Tensor:
+    if not render.is_cpu:
+        return torch.lerp(render, image.clamp(0, 1), share[..., None])
+    result = render.new_empty(render.shape)
+    run(blend, render, image, share, result)
+    return result
+
+
+def tiled(network: ResidualNetwork, features: Features, edge: int) -> Repaired:
+    """What the network gives for the whole, a square at a time with all that it depends on."""
+    height, width = features.maps.shape[-2:]
+    step = max(1, edge // network.stride) * network.stride
+    rows = [
+        [
+            _tile(network, features, slice(top, top + step), slice(left, left + step))
+            for left in range(0, width, step)
+        ]
+        for top in range(0, height, step)
+    ]
+
+    def whole(name: str) -> Tensor:
+        return torch.cat([torch.cat([getattr(t, name) for t in row], -1) for row in rows], -2)
+
+    return Repaired(
+        image=whole("image"),
+        log_error=whole("log_error"),
+        render_log_error=whole("render_log_error"),
+    )
+
+
+def _tile(network: ResidualNetwork, features: Features, rows: slice, columns: slice) -> Repaired:
+    top, left = (max(0, side.start - network.reach) for side in (rows, columns))
+    bottom, right = rows.stop + network.reach, columns.stop + network.reach
+    found = network(features.map(lambda planes: planes[..., top:bottom, left:right]))
+    inner = (
+        ...,
+        slice(rows.start - top, rows.stop - top),
+        slice(columns.start - left, columns.stop - left),
+    )
+    return Repaired(
+        image=found.image[inner],
+        log_error=found.log_error[inner],
+        render_log_error=found.render_log_error[inner],
+    )

@@ -1,0 +1,206 @@
+"""The pairs of a scene as they lie in the store, and pairs of many scenes as they are read.
+
+Arrays, for pair ``0000``, ``0001``, ...: ``levels_`` (uint8, [channel h w]), of the channels in
+``LEVELS`` and then, for each swept photo, its three colours, and ``depths_`` (float16, [2 h w]): of
+the render and of the sweep, in units of the attribute ``depth_unit``. Photos are stored once, in
+the sizes in which pairs need them: ``photo_0000``, ... (uint8, [h w 3]), and ``mask_0000`` (bool,
+[h w]) where one has a mask.
+
+255 stands for 1. The sweep's cost, and gap and error at its surface, are kept as their square
+roots, since small ones matter most; which swept photos show a pixel is a bit each.
+
+What is read is within half a level (0.002) of what was mined, roots within ``0.004 sqrt(x)``, and
+depths within 2^-11 of themselves (0.05 %: a twentieth of a pixel where a photo is 100 px off).
+Shares that are 0 or 1 stay so.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from hashlib import sha256
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float16, Float32, UInt8
+
+from storage.handles import ArrayHandle
+from storage.store import NamedArray
+from tasks.images import from_levels, levels
+from tasks.refine.refiner import ViewBatch
+from tasks.refine.training.pairs.mine import Mined
+from tasks.refine.training.pairs.pair import Pair
+
+COLOURS = ("render", "warped")
+SHARES = ("alpha", "confidence", "warped_valid")
+ROOTS = ("swept_cost", "surface_gap", "surface_error")
+LEVELS = (
+    *(f"{name}_{channel}" for name in COLOURS for channel in ("red", "green", "blue")),
+    *SHARES,
+    *(f"{name}_root" for name in ROOTS),
+    "swept_valid_bits",
+)
+DEPTHS = ("depth", "swept_depth")
+SMALLEST, LARGEST = 2.0**-14, 65504.0
+"""Depths, in units of the view's median, that float16 holds as exactly as others."""
+
+
+class PairsContent:
+    """Takes mined pairs while its arrays are taken; iterate once, then ask for ``attributes``."""
+
+    def __init__(self, scene: str, mined: Iterable[Mined]) -> None:
+        self._scene = scene
+        self._mined = mined
+        self._rows: list[dict[str, Any]] = []
+        self._photos: dict[tuple[str, int, int], int] = {}
+        self._masked: list[int] = []
+
+    def __iter__(self) -> Iterator[NamedArray]:
+        for mined in self._mined:
+            views = mined.pair.views
+            number = len(self._rows)
+            _, height, width = views.depth.shape
+            unit = float(views.depth.median())
+            yield from self._photo(mined.view, mined.pair.target, mined.pair.counts)
+            yield from self._photo(mined.nearest, views.nearest[0], None)
+            yield NamedArray(
+                name=f"levels_{number:04d}", values=_levels_of(views), dims=("channel", "y", "x")
+            )
+            yield NamedArray(
+                name=f"depths_{number:04d}",
+                values=_depths_of(views, unit),
+                dims=("render_sweep", "y", "x"),
+            )
+            self._rows.append(
+                {
+                    "view": mined.view,
+                    "photo": self._photos[mined.view, height, width],
+                    "nearest": mined.nearest,
+                    "nearest_photo": self._photos[mined.nearest, height, width],
+                    "training": list(mined.training),
+                    "iterations": mined.iterations,
+                    "noisy": mined.noisy,
+                    "seen": mined.seen,
+                    "depth_unit": unit,
+                }
+            )
+
+    def _photo(
+        self,
+        name: str,
+        image: Float32[torch.Tensor, "h w 3"],
+        counts: Float32[torch.Tensor, "h w"] | None,
+    ) -> Iterator[NamedArray]:
+        """A photo in one size; its mask goes with it the first time that it is a target."""
+        key = (name, image.shape[0], image.shape[1])
+        if key not in self._photos:
+            self._photos[key] = len(self._photos)
+            yield NamedArray(
+                name=f"photo_{self._photos[key]:04d}",
+                values=levels(image.numpy()),
+                dims=("y", "x", "channel"),
+            )
+        number = self._photos[key]
+        if counts is not None and number not in self._masked and not bool(counts.all()):
+            self._masked.append(number)
+            yield NamedArray(name=f"mask_{number:04d}", values=counts.numpy() > 0, dims=("y", "x"))
+
+    def attributes(self) -> dict[str, Any]:
+        """What the arrays do not say, JSON-able; complete once the arrays are exhausted."""
+        return {
+            "scene": self._scene,
+            "levels": list(LEVELS),
+            "masked": self._masked,
+            "pairs": self._rows,
+        }
+
+
+def digest_of(handles: Sequence[ArrayHandle]) -> str:
+    """Of all pairs of these scenes, in any order of them."""
+    return sha256("\n".join(sorted(handle.digest for handle in handles)).encode()).hexdigest()
+
+
+class StoredPairs:
+    """Stored pairs of many scenes, in the order of the handles; each is read when asked for."""
+
+    def __init__(self, handles: Sequence[ArrayHandle]) -> None:
+        self._handles = tuple(handles)
+        attributes = [handle.attributes for handle in self._handles]
+        self._rows = [one["pairs"] for one in attributes]
+        self._masked = [frozenset(one["masked"]) for one in attributes]
+        self._ends = list(accumulate(map(len, self._rows)))
+        self.scenes: Sequence[str] = tuple(one["scene"] for one in attributes for _ in one["pairs"])
+
+    def __len__(self) -> int:
+        return len(self.scenes)
+
+    def __getitem__(self, index: int) -> Pair:
+        """
+        Raises:
+            IndexError: there are fewer.
+            IntegrityError: what is stored is damaged.
+        """
+        place = range(len(self))[index]
+        which = bisect_right(self._ends, place)
+        number = place - (self._ends[which] - len(self._rows[which]))
+        stored, row = self._handles[which], self._rows[which][number]
+        target = torch.from_numpy(from_levels(stored.array(f"photo_{row['photo']:04d}")))
+        if row["photo"] in self._masked[which]:
+            mask = stored.array(f"mask_{row['photo']:04d}")
+            counts = torch.from_numpy(mask.astype(np.float32))
+        else:
+            counts = torch.ones(target.shape[:2])
+        views = _views_of(
+            stored.array(f"levels_{number:04d}"),
+            stored.array(f"depths_{number:04d}"),
+            stored.array(f"photo_{row['nearest_photo']:04d}"),
+            row["depth_unit"],
+        )
+        return Pair(views=views, target=target, counts=counts)
+
+
+def _levels_of(views: ViewBatch) -> UInt8[np.ndarray, "c h w"]:
+    """The channels of ``LEVELS``, then the colours of the swept photos."""
+    assert views.swept.shape[1] <= 8  # a bit each
+    bits = np.packbits(views.swept_valid[0].numpy() > 0.5, axis=0, bitorder="little")
+    colours = [levels(getattr(views, name)[0].numpy()).transpose(2, 0, 1) for name in COLOURS]
+    shares = [levels(getattr(views, name).numpy()) for name in SHARES]
+    roots = [levels(getattr(views, name).clamp(0, 1).sqrt().numpy()) for name in ROOTS]
+    swept = levels(views.swept[0].numpy()).transpose(0, 3, 1, 2)
+    return np.concatenate([*colours, *shares, *roots, bits, *swept])
+
+
+def _depths_of(views: ViewBatch, unit: float) -> Float16[np.ndarray, "2 h w"]:
+    depths = np.concatenate([getattr(views, name).numpy() for name in DEPTHS])
+    return np.clip(depths / unit, SMALLEST, LARGEST).astype(np.float16)
+
+
+def _views_of(
+    stored: UInt8[np.ndarray, "c h w"],
+    depths: Float16[np.ndarray, "2 h w"],
+    nearest: UInt8[np.ndarray, "h w 3"],
+    unit: float,
+) -> ViewBatch:
+    shares = torch.from_numpy(from_levels(stored))
+    names = iter(range(len(LEVELS)))
+    fields: dict[str, torch.Tensor] = {}
+    for name in COLOURS:
+        channels = [next(names) for _ in range(3)]
+        fields[name] = shares[channels].permute(1, 2, 0)[None].contiguous()
+    for name in SHARES:
+        fields[name] = shares[next(names)][None]
+    for name in ROOTS:
+        fields[name] = shares[next(names)][None] ** 2
+    photos = (len(stored) - len(LEVELS)) // 3
+    bits = stored[next(names)]
+    valid = np.unpackbits(bits[None], axis=0, count=photos, bitorder="little")
+    swept = shares[len(LEVELS) :].reshape(photos, 3, *stored.shape[1:]).permute(0, 2, 3, 1)
+    metric = torch.from_numpy(depths.astype(np.float32) * np.float32(unit))
+    return ViewBatch(
+        **fields,
+        depth=metric[:1],
+        swept_depth=metric[1:],
+        nearest=torch.from_numpy(from_levels(nearest))[None],
+        swept=swept[None].contiguous(),
+        swept_valid=torch.from_numpy(valid.astype(np.float32))[None],
+    )

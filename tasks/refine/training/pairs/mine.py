@@ -1,0 +1,256 @@
+"""Pairs from a scene's photos: splats of a few of them, shown where the others were taken."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, cycle, islice
+
+import numpy as np
+import torch
+from jaxtyping import Bool, UInt8
+
+from tasks.cameras import Cameras
+from tasks.errors import InputError
+from tasks.gaussians import Gaussians
+from tasks.images import fitted_sizes, from_levels, resized, resized_mask
+from tasks.refine.refiner import batch_of
+from tasks.refine.training.pairs.config import PairsConfig
+from tasks.refine.training.pairs.draw import draw_subsets
+from tasks.refine.training.pairs.noise import perturbed
+from tasks.refine.training.pairs.pair import Pair
+from tasks.runtime.context import Device, Progress, no_progress
+from tasks.sfm.triangulate import Observations
+from tasks.splat.config import TrainOn
+from tasks.splat.fit import fit
+from tasks.splat.render import render
+from tasks.views.config import ViewsConfig
+from tasks.views.renderer import Observer, observe, prepare
+from tasks.views.visibility import see
+
+GLANCE = 120
+"""Longest edge at which is asked how much of a view the training photos show, px."""
+FITTING = 0.9
+"""Share of the time of a subset that its fit takes, about."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PosedPhotos:
+    """Photos with known cameras, and where the scene's points are in them."""
+
+    cameras: Cameras
+    """Undistorted pinhole cameras."""
+    observations: Observations
+    """``photo_index`` counts ``cameras``."""
+    photos: Sequence[UInt8[np.ndarray, "_ _ 3"]]
+    masks: Sequence[Bool[np.ndarray, "_ _"] | None]
+    """Where the photos may be used; None = everywhere."""
+
+    def only(self, chosen: Sequence[int]) -> "PosedPhotos":
+        """Some of the photos, ascending, read now, as if no others had been taken."""
+        seen = self.observations.of_photos(chosen)
+        places = np.searchsorted(np.asarray(chosen), seen.photo_index).astype(np.int32)
+        return PosedPhotos(
+            cameras=self.cameras.select(chosen),
+            observations=replace(seen, photo_index=places),
+            photos=[self.photos[index] for index in chosen],
+            masks=[self.masks[index] for index in chosen],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Mined:
+    """A pair, and where it is from."""
+
+    pair: Pair
+    view: str
+    """The withheld photo."""
+    nearest: str
+    """The photo that ``pair.views.nearest`` is."""
+    training: tuple[str, ...]
+    """The photos that the splat was fitted to."""
+    iterations: int
+    """Of the splat, when it was looked at."""
+    noisy: bool
+    """Whether noise was added to it."""
+    seen: float
+    """Share of the view that the training photos show."""
+
+
+def mine(
+    scene: PosedPhotos,
+    config: PairsConfig,
+    *,
+    seed: int = 0,
+    device: Device = "cpu",
+    progress: Progress = no_progress,
+) -> Iterator[Mined]:
+    """Fit splats to a few photos each, and look at them from where others were taken.
+
+    Of a withheld photo, a splat and its views know the pose alone; its pixels are the target.
+
+    Args:
+        seed: of the scene, beside that of ``config``: scenes of equal length draw other photos.
+
+    Raises:
+        InputError: too few photos, or none of the subsets gave a splat that shows another photo.
+        MachineError: a fit diverged.
+    """
+    subsets = draw_subsets(len(scene.cameras), config, np.random.default_rng([config.seed, seed]))
+    found, reason = 0, "they show too little of the others"
+    for number, subset in enumerate(subsets):
+
+        def tell(share: float, doing: str, number: int = number) -> None:
+            done = (number + share) / len(subsets)
+            progress(done, f"splat {number + 1} of {len(subsets)}, {doing}")
+
+        training = scene.only(subset)
+        try:
+            splats = fitted_splats(training, config, device=device, progress=tell)
+        except InputError as error:
+            reason = str(error)
+            continue
+        dice = np.random.default_rng([config.seed, seed, number])
+        withheld = [index for index in range(len(scene.cameras)) if index not in subset]
+        for mined in _shown(scene, training, withheld, splats, config, dice, device, tell):
+            found += 1
+            yield mined
+    if not found:
+        raise InputError(
+            f"none of {len(subsets)} splats of {min(map(len, subsets))} to "
+            f"{max(map(len, subsets))} of the scene's {len(scene.cameras)} photos gave a pair "
+            f"({reason}); add photos, or leave the scene out"
+        )
+    progress(1.0, f"mined {found} pairs")
+
+
+def fitted_splats(
+    training: PosedPhotos,
+    config: PairsConfig,
+    *,
+    device: Device = "cpu",
+    progress: Progress = no_progress,
+) -> Mapping[int, Gaussians]:
+    """One fit to all of these photos, as the splat stage makes it, at shares of its iterations.
+
+    Returns:
+        The splats by the number of iterations that they took, ascending.
+
+    Raises:
+        InputError: too few points are seen by two of the photos.
+        MachineError: the optimisation diverged.
+    """
+    wanted = {max(1, round(share * config.splat.iterations)) for share in config.shares}
+    kept: dict[int, Gaussians] = {}
+
+    def keep(iteration: int, gaussians: Callable[[], Gaussians]) -> None:
+        if iteration in wanted:
+            kept[iteration] = gaussians()
+
+    fit(
+        training.cameras,
+        training.observations,
+        training.photos,
+        TrainOn(photos=training.cameras.names, guard=0),
+        config.splat,
+        masks=training.masks,
+        watch=keep,
+        device=device,
+        progress=lambda share, doing: progress(FITTING * share, doing),
+    )
+    return kept
+
+
+def seen_share(observer: Observer, camera: Cameras) -> float:
+    """Mean over a view of what the splat stops of the light and the best training photo shows.
+
+    Args:
+        camera: of the view, one.
+    """
+    small = camera.resized(fitted_sizes(camera.sizes, GLANCE))
+    front = observer.gaussians.foreground
+    shown = render(front, small, 0, with_depth=True, device=observer.device)
+    assert shown.depth is not None
+    alpha, depth = shown.alpha.cpu().numpy(), shown.depth.cpu().numpy()
+    somewhere = np.where(alpha > 0, depth, np.float32(1))  # of no weight where it is not the depth
+    every = range(len(observer.stack.cameras))
+    visibility = see(somewhere, small, observer.stack, every).visibility.max(0)
+    return float((alpha * visibility).mean())
+
+
+def _shown(
+    scene: PosedPhotos,
+    training: PosedPhotos,
+    withheld: Sequence[int],
+    splats: Mapping[int, Gaussians],
+    config: PairsConfig,
+    dice: np.random.Generator,
+    device: Device,
+    progress: Progress,
+) -> Iterator[Mined]:
+    """Look at the splats of one fit, and at noisy copies of the last; photos are dealt in turn."""
+    longest_edge = config.splat.max_size
+    cameras = scene.cameras.resized(fitted_sizes(scene.cameras.sizes, longest_edge))
+    *before, (most, last) = splats.items()
+    copies = ((most, perturbed(last, config.noise, dice), True) for _ in range(config.noisy))
+    fitted = ((iterations, splat, False) for iterations, splat in ((most, last), *before))
+    count = len(splats) + config.noisy
+    seen: dict[int, float] = {}
+    turns: Iterator[int] = iter(())
+    for number, (iterations, gaussians, noisy) in enumerate(chain(fitted, copies)):
+        observer = prepare(
+            gaussians,
+            training.cameras,
+            training.photos,
+            longest_edge=longest_edge,
+            device=device,
+            masks=training.masks,
+        )
+        if number == 0:  # the last tells what is seen: haste and noise do not change that
+            shares = {one: seen_share(observer, cameras.select([one])) for one in withheld}
+            seen = {one: share for one, share in shares.items() if share >= config.min_seen}
+            turns = cycle(dice.permutation(list(seen)).tolist())
+        for index in islice(turns, min(config.views, len(seen))):
+            yield _mined(
+                observer,
+                training,
+                cameras.select([index]),
+                scene.photos[index],
+                scene.masks[index],
+                config,
+                iterations=iterations,
+                noisy=noisy,
+                seen=seen[index],
+            )
+        progress(FITTING + (1 - FITTING) * (number + 1) / count, f"looked at {number + 1}")
+
+
+def _mined(
+    observer: Observer,
+    training: PosedPhotos,
+    camera: Cameras,
+    photo: UInt8[np.ndarray, "_ _ 3"],
+    mask: Bool[np.ndarray, "_ _"] | None,
+    config: PairsConfig,
+    *,
+    iterations: int,
+    noisy: bool,
+    seen: float,
+) -> Mined:
+    """One withheld photo, whose camera has the size of the view."""
+    look = ViewsConfig(sources=config.sources, sweep=config.sweep)
+    view = observe(observer, camera, look)
+    nearest = training.photos[training.cameras.names.index(view.nearest)]
+    width, height = camera.size(0)
+    counts = np.ones((height, width), bool) if mask is None else resized_mask(mask, (width, height))
+    return Mined(
+        pair=Pair(
+            views=batch_of([view], [nearest]),
+            target=torch.from_numpy(from_levels(resized(photo, (width, height)))),
+            counts=torch.from_numpy(counts.astype(np.float32)),
+        ),
+        view=camera.names[0],
+        nearest=view.nearest,
+        training=training.cameras.names,
+        iterations=iterations,
+        noisy=noisy,
+        seen=seen,
+    )

@@ -1,0 +1,34 @@
+"""Splats made worse on purpose."""
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+from torch import Tensor
+
+from tasks.gaussians import Gaussians, joined
+from tasks.refine.training.pairs.config import NoiseConfig
+
+
+def perturbed(splat: Gaussians, config: NoiseConfig, dice: np.random.Generator) -> Gaussians:
+    """A splat whose Gaussians are moved, stretched and faded, and some left out.
+
+    How much of all that is done is drawn too, once, evenly from nothing to what ``config`` says.
+    The backdrop stays. Source of the idea: GaussianObject (Yang et al. 2024), 3D noise injection.
+    """
+    front = splat.foreground
+    amount = float(dice.random())
+
+    def normal(*shape: int) -> Float32[Tensor, "..."]:
+        return torch.from_numpy(amount * dice.standard_normal(shape, dtype=np.float32))
+
+    size = torch.exp(front.log_scales.mean(1, keepdim=True))
+    count = len(front)
+    moved = Gaussians(
+        means=front.means + config.shift * size * normal(count, 3),
+        quats=front.quats,
+        log_scales=front.log_scales + config.stretch * normal(count, 3),
+        logit_opacities=front.logit_opacities + config.fade * normal(count),
+        sh=front.sh,
+    )
+    kept = torch.from_numpy(dice.random(count) >= amount * config.dropped)
+    return joined([splat.background, moved.kept(kept)])

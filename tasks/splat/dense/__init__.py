@@ -1,1 +1,0 @@
-"""Depth maps of the training photos, and points to start a splat from."""

@@ -1,0 +1,94 @@
+"""What an optimisation starts from: Gaussians on what the training photos show."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32
+
+from tasks.depth.config import DenseConfig
+from tasks.depth.depth_maps import depth_maps
+from tasks.depth.neighbours import sparse_points
+from tasks.gaussians import Gaussians, joined
+from tasks.runtime.context import Progress
+from tasks.sfm.triangulate import Observations, TriangulatedPoints
+from tasks.splat.config import SplatConfig
+from tasks.splat.densify.budget import most_gaussians
+from tasks.splat.init.background import backdrop
+from tasks.splat.init.dense import dense_points
+from tasks.splat.init.points import gaussians_from_points, gaussians_of
+from tasks.splat.training_photos import SizedPhotos
+
+DENSE_OPACITY = 0.3
+"""Higher than that of triangulated points: others confirmed that there is something."""
+DENSE_WIDTH = 0.6
+"""Standard deviation, in distances between neighbouring points of a photo."""
+SHARE_OF_ROOM = 0.5
+"""Of the Gaussians that a fit may have, what swept points take at most: the others must grow."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Beginning:
+    """Gaussians to optimise."""
+
+    gaussians: Gaussians
+    depths: Sequence[Float32[np.ndarray, "_ _"]] | None = None
+    """Of the training photos along the optical axis, world units, 0 = unknown; None if no loss
+    uses them."""
+
+
+def begin(
+    training: SizedPhotos,
+    points: TriangulatedPoints,
+    colours: Float32[np.ndarray, "p 3"],
+    observations: Observations,
+    photos: Sequence[int],
+    config: SplatConfig,
+    *,
+    progress: Progress,
+) -> Beginning:
+    """Gaussians for triangulated points and, if the config wants them, swept ones and a backdrop.
+
+    Args:
+        points: triangulated from the training photos alone.
+        colours: of the points, RGB in [0, 1].
+        observations: of all photos.
+        photos: indices of the training photos, in the order of ``training``.
+
+    Raises:
+        InputError: too few points to span a scene.
+    """
+    parts = [
+        gaussians_from_points(points.points, colours, sh_degree=config.sh_degree, seed=config.seed)
+    ]
+    if config.backdrop:
+        parts.insert(0, backdrop(training, points.points, sh_degree=config.sh_degree))
+    if not isinstance(config.init, DenseConfig):
+        return Beginning(gaussians=joined(parts))
+    room = most_gaussians(config) - sum(map(len, parts))
+    init = config.init.model_copy(
+        update={"max_points": min(config.init.max_points, max(0, int(SHARE_OF_ROOM * room)))}
+    )
+    maps = depth_maps(
+        training.cameras,
+        training.photos,
+        sparse_points(points, observations, photos),
+        init,
+        masks=[None if weight is None else weight > 0 for weight in training.weights],
+        progress=progress,
+    )
+    swept = dense_points(training.cameras, training.photos, maps, init)
+    parts.append(
+        gaussians_of(
+            swept.points,
+            swept.colours,
+            DENSE_WIDTH * swept.scales,
+            opacity=DENSE_OPACITY,
+            sh_degree=config.sh_degree,
+            seed=config.seed + 1,
+        )
+    )
+    return Beginning(
+        gaussians=joined(parts),
+        depths=[one.depth for one in maps] if config.depth_weight else None,
+    )

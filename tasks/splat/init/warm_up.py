@@ -1,0 +1,34 @@
+"""Compile the kernels of dense depth once, so that set-up pays for it and no scene does."""
+
+import numpy as np
+
+from tasks.cameras import Cameras
+from tasks.depth.config import DenseConfig
+from tasks.depth.depth_maps import depth_maps
+from tasks.depth.neighbours import SparsePoints
+from tasks.splat.init.dense import dense_points
+
+_SIZE = 48  # pixels
+
+
+def warm_up() -> None:
+    """Sweep three small photos, or load the kernels from numba's cache."""
+    camera_from_world = np.tile(np.eye(4), (3, 1, 1))
+    camera_from_world[:, 0, 3] = [-0.3, 0.0, 0.3]
+    lens = np.array([[_SIZE, 0.0, _SIZE / 2], [0.0, _SIZE, _SIZE / 2], [0.0, 0.0, 1.0]])
+    cameras = Cameras(
+        names=("a", "b", "c"),
+        camera_from_world=camera_from_world,
+        intrinsics=np.tile(lens, (3, 1, 1)),
+        sizes=np.full((3, 2), _SIZE, dtype=np.int64),
+    )
+    x, y = np.meshgrid(np.linspace(-0.5, 0.5, 5), np.linspace(-0.5, 0.5, 5))
+    points = np.stack([x.ravel(), y.ravel(), np.linspace(1.8, 2.2, x.size)], axis=1)
+    sparse = SparsePoints(
+        points=points,
+        point_index=np.tile(np.arange(len(points), dtype=np.int32), 3),
+        photo_index=np.repeat(np.arange(3, dtype=np.int32), len(points)),
+    )
+    photos = [np.full((_SIZE, _SIZE, 3), 128, dtype=np.uint8)] * 3
+    config = DenseConfig(coarse_size=_SIZE // 2 + 8)
+    dense_points(cameras, photos, depth_maps(cameras, photos, sparse, config), config)

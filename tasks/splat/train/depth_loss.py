@@ -1,0 +1,57 @@
+"""How far the depth that is rendered lies from the depth that was swept for."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32
+from torch import Tensor
+
+from tasks.runtime.context import Device
+
+OPAQUE = 0.5
+"""Alpha below which a pixel's expected depth says little."""
+NEAREST = 1e-3
+"""Depth, in typical depths, that counts for all nearer ones: 1 / depth must stay bounded."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class DepthTarget:
+    """The depth of a photo where it is known."""
+
+    closeness: Float32[Tensor, "h w"]
+    """``typical / depth``; 0 where the depth is unknown."""
+    typical: float
+    """Depth of the photo, world units."""
+
+
+def depth_target(
+    depth: Float32[np.ndarray, "h w"], size: tuple[int, int], device: Device
+) -> DepthTarget | None:
+    """A depth map (0 = unknown) for views of ``size`` (width, height); None if nothing is known."""
+    if not (known := depth[depth > 0]).size:
+        return None
+    typical = float(np.median(known))
+    rows, columns = (
+        ((np.arange(new) + 0.5) * old / new).astype(np.int64)
+        for new, old in zip(size[::-1], depth.shape, strict=True)
+    )
+    nearest = depth[np.ix_(rows, columns)]
+    closeness = np.where(nearest > 0, np.float32(typical) / np.maximum(nearest, 1e-30), 0)
+    return DepthTarget(
+        closeness=torch.from_numpy(closeness.astype(np.float32)).to(device), typical=typical
+    )
+
+
+def depth_loss(
+    depth: Float[Tensor, "h w"], alpha: Float[Tensor, "h w"], target: DepthTarget
+) -> Float[Tensor, ""]:
+    """Mean over all pixels of ``|typical / depth - typical / target|``, where it is known.
+
+    Args:
+        depth: expected depth, world units; gets the gradient.
+        alpha: of the same rendering; pixels that are more clear than opaque do not count.
+    """
+    counts = (target.closeness > 0) & (alpha.detach() > OPAQUE)
+    closeness = target.typical / depth.clamp_min(NEAREST * target.typical)
+    return ((closeness - target.closeness).abs() * counts).mean()

@@ -1,0 +1,45 @@
+"""Runs on one machine among those of others, on a real server."""
+
+from collections.abc import Iterator
+
+import pytest
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from flows.launch.local import queue_of_run
+
+pytestmark = pytest.mark.slow
+POOL = "shared"
+
+
+@pytest.fixture
+def client(api: str) -> Iterator[SyncPrefectClient]:
+    with temporary_settings({PREFECT_API_URL: api}), SyncPrefectClient(api) as client:
+        client.create_work_pool(WorkPoolCreate(name=POOL, type="process"), overwrite=True)
+        yield client
+
+
+def priorities(client: SyncPrefectClient) -> dict[str, int]:
+    """Of the pool's queues, as workers go by them: the smallest first."""
+    queues = client.read_work_queues(work_pool_name=POOL)
+    return {queue.name: queue.priority for queue in queues}
+
+
+def test_a_run_goes_before_others_where_it_is_told_to_and_else_after_them(
+    client: SyncPrefectClient,
+) -> None:
+    with queue_of_run(POOL, "first"), queue_of_run(POOL, "last"):
+        found = priorities(client)
+        assert found["first"] < found["last"]
+        with queue_of_run(POOL, "urgent", priority=1):
+            found = priorities(client)
+            assert found["urgent"] < found["first"] < found["last"]
+    assert set(priorities(client)) == {"default"}
+
+
+def test_a_run_that_is_taken_up_again_has_its_new_priority(client: SyncPrefectClient) -> None:
+    client.create_work_queue(name="killed", work_pool_name=POOL)  # what a killed one leaves
+    with queue_of_run(POOL, "other"), queue_of_run(POOL, "killed", priority=1):
+        found = priorities(client)
+        assert found["killed"] < found["other"]

@@ -1,0 +1,126 @@
+"""Programs that are kept running, tried on small ones that write down when they start."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from flows.orchestration import supervisor as keeper
+from flows.orchestration.supervisor import kept_running
+from tests.conftest import ROOT
+
+STARTED = "import os, time; open({file!r}, 'a').write(f'{{os.getpid()}}\\n'); "
+
+
+def program(file: Path, then: str) -> list[str]:
+    return [sys.executable, "-c", STARTED.format(file=str(file)) + then]
+
+
+def starts(file: Path) -> list[int]:
+    return [int(line) for line in file.read_text().split()] if file.exists() else []
+
+
+def until(condition: Callable[[], bool], what: str) -> None:
+    for _ in range(1200):
+        if condition():
+            return
+        time.sleep(0.05)
+    pytest.fail(what)
+
+
+def test_a_program_that_dies_is_started_again_and_it_is_told(tmp_path: Path) -> None:
+    file, told = tmp_path / "starts", list[str]()
+    with kept_running(
+        "the cook",
+        program(file, "time.sleep(600)"),
+        log=tmp_path / "log",
+        environment=os.environ,
+        tell=told.append,
+    ):
+        until(lambda: len(starts(file)) == 1, "it was started")
+        os.kill(starts(file)[0], signal.SIGKILL)
+        until(lambda: len(starts(file)) == 2, "it was started again")
+        (second,) = starts(file)[1:]
+        assert psutil.pid_exists(second)
+    assert not psutil.pid_exists(second)
+    (sentence,) = told
+    assert "the cook died" in sentence
+    assert "exit status -9" in sentence
+    assert str(tmp_path / "log") in sentence
+
+
+def test_one_that_dies_at_once_is_started_ever_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper, "FIRST_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(keeper, "LONGEST_WAIT_SECONDS", 0.05)
+    told = list[str]()
+    with kept_running(
+        "it",
+        program(tmp_path / "starts", "raise SystemExit(3)"),
+        log=tmp_path / "log",
+        environment=os.environ,
+        tell=told.append,
+    ):
+        until(lambda: len(told) >= 5, "it died five times")
+    waits = [float(sentence.rsplit(" in ", 1)[1].removesuffix(" s")) for sentence in told[:5]]
+    assert waits == [0.01, 0.02, 0.04, 0.05, 0.05]
+
+
+def test_one_that_does_not_hear_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeper, "SECONDS_TO_END", 0.2)
+    file = tmp_path / "starts"
+    deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+    command = [sys.executable, "-c", deaf + program(file, "time.sleep(600)")[2]]
+    with kept_running("it", command, log=tmp_path / "log", environment=os.environ):
+        until(lambda: bool(starts(file)), "it was started")
+        (pid,) = starts(file)
+    assert not psutil.pid_exists(pid)
+
+
+def test_it_is_not_started_while_somebody_else_does_its_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper, "LONGEST_WAIT_SECONDS", 1.0)
+    file, asked = tmp_path / "starts", list[bool]()
+
+    def done_by_another() -> bool:
+        asked.append(len(asked) < 3)
+        return asked[-1]
+
+    with kept_running(
+        "it",
+        program(file, "time.sleep(600)"),
+        log=tmp_path / "log",
+        environment=os.environ,
+        unless=done_by_another,
+    ):
+        until(lambda: bool(starts(file)), "it was started")
+        assert asked == [True, True, True, False]
+
+
+KEEP = """
+import os, sys, time
+from pathlib import Path
+from flows.orchestration.supervisor import kept_running
+with kept_running("it", {command!r}, log=Path({log!r}), environment=os.environ):
+    time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's signal is Linux's")
+def test_it_dies_with_a_keeper_that_is_killed(tmp_path: Path) -> None:
+    file = tmp_path / "starts"
+    code = KEEP.format(command=program(file, "time.sleep(600)"), log=str(tmp_path / "log"))
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen([sys.executable, "-c", code], env=environment) as process:
+        until(lambda: bool(starts(file)), "it was started")
+        (pid,) = starts(file)
+        process.kill()
+    until(lambda: not psutil.pid_exists(pid), "it died, too")

@@ -1,0 +1,113 @@
+"""The card of a trained refiner, from made-up figures."""
+
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+import yaml
+
+from flows.refiner_config import RefinerConfig
+from flows.report.model_card import SceneSeen, Training, card_beside, model_card
+from tasks.errors import InputError
+from tasks.refine.training.trained import CurvePoint, Learnt, ValidationScore
+
+
+def score(step: int, scene: str, gain_db: float) -> ValidationScore:
+    return ValidationScore(step=step, scene=scene, views=4, gain_db=gain_db, share_worse=0.25)
+
+
+LEARNT = Learnt(
+    content=b"weights",
+    curve=(
+        CurvePoint(step=20, loss=0.5),
+        CurvePoint(step=400, loss=0.125),
+    ),
+    scores=(
+        score(200, "", 0.5),
+        score(200, "attic", 0.25),
+        score(400, "", 0.75),
+        score(400, "attic", 0.375),
+    ),
+)
+
+
+def seen(name: str, use: str, pairs: int) -> SceneSeen:
+    digest = sha256(name.encode()).hexdigest()
+    return SceneSeen(
+        name=name, use=use, photos=9, pairs=pairs, photos_digest=digest, pairs_digest=digest[::-1]
+    )
+
+
+def card(learnt: Learnt = LEARNT, *, is_ours: bool = True, refiner: str = "residual") -> str:
+    return model_card(
+        Training(
+            refiner=refiner,
+            file="residual.safetensors",
+            command="unseen train-refiner scenes --out residual.safetensors",
+            is_ours=is_ours,
+            licence="CC-BY-4.0",
+            scenes=[
+                seen("hall | old", "training", 7),
+                seen("roof", "training", 5),
+                seen("attic", "validation", 3),
+            ],
+            left_out={"cellar": "it holds no photo"},
+            config=RefinerConfig().model_dump(mode="json"),
+            device="cpu",
+            learnt=learnt,
+        )
+    )
+
+
+def test_it_says_what_was_seen_and_what_was_left_out() -> None:
+    text = card()
+    assert "training: 12 pairs of 2 scenes with 18 photos" in text
+    assert "validation: 3 pairs of 1 scenes with 9 photos" in text
+    digest = sha256(b"attic").hexdigest()
+    assert f"| attic | validation | 9 | 3 | `{digest[:16]}` | `{digest[::-1][:16]}` |" in text
+    assert "hall \\| old" in text
+    assert "- cellar: it holds no photo" in text
+
+
+@pytest.mark.parametrize(
+    ("kind", "place", "option"),
+    [
+        ("residual", "tasks/refine/residual/residual.safetensors", "weights"),
+        ("controlnet", "tasks/refine/diffusion/controlnet.safetensors", "weights.file"),
+    ],
+)
+def test_it_says_what_was_trained_and_where_its_file_belongs(
+    kind: str, place: str, option: str
+) -> None:
+    text = card(refiner=kind)
+    assert f"Refiner `{kind}`: a U" in text
+    assert f"Place in the project: `{place}`; from elsewhere, `refine.refiner.{option}`" in text
+
+
+def test_it_says_what_came_of_it() -> None:
+    text = card()
+    assert "400 steps; the mean loss of the first 20 was 0.5, at the end 0.125." in text
+    assert "| 200 | all | 4 | +0.50 | 25% |" in text
+    assert "| 400 | attic | 4 | +0.38 | 25% |" in text
+    assert "| 200 | attic |" not in text  # in the end only
+    assert sha256(b"weights").hexdigest() in text
+    assert "Licence of the weights: CC-BY-4.0" in text
+
+
+def test_it_holds_the_command_and_the_whole_config() -> None:
+    text = card()
+    assert "$ unseen train-refiner scenes --out residual.safetensors\n" in text
+    config = text.split("```yaml\n")[1].split("```")[0]
+    assert RefinerConfig.model_validate(yaml.safe_load(config)) == RefinerConfig()
+    assert "residual.safetensors --config below.yaml\n" in card(is_ours=False)
+
+
+def test_its_file_is_beside_the_weights_and_never_theirs() -> None:
+    assert card_beside(Path("weights/it.safetensors")) == Path("weights/it.md")
+    with pytest.raises(InputError, match=r"cannot be 'it\.md'"):
+        card_beside(Path("weights/it.md"))
+
+
+def test_without_validation_it_says_so() -> None:
+    text = card(Learnt(content=b"", curve=LEARNT.curve, scores=()))
+    assert "No scene was kept for validation" in text

@@ -1,0 +1,77 @@
+"""Other programs in tests: run, or stood in for."""
+
+import contextlib
+import http.server
+import importlib.util
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+DEPLOYMENTS = Path(__file__).parents[2] / "deployments"
+
+
+def script(name: str) -> Any:
+    """A script among the deployments, as a module."""
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, DEPLOYMENTS / f"{name}.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module  # dataclasses look for their module there
+        spec.loader.exec_module(module)
+    return sys.modules[name]
+
+
+def output_of(*command: str | Path, cwd: Path, environment: Mapping[str, str] | None = None) -> str:
+    """What a command that must succeed prints, errors included."""
+    ended = subprocess.run(
+        [str(word) for word in command],
+        cwd=cwd,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout
+    return ended.stdout
+
+
+def free_port() -> int:
+    """On loopback; nobody listens there now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def environment_of(home: Path, port: int) -> dict[str, str]:
+    """Ours, but that Prefect has this home, its server this port, and nothing else is set of it."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    return kept | {"PREFECT_HOME": str(home), "PREFECT_SERVER_API_PORT": str(port)}
+
+
+@contextlib.contextmanager
+def http_program(
+    answer: Callable[[http.server.BaseHTTPRequestHandler], None], port: int = 0
+) -> Iterator[int]:
+    """A program that answers GET on loopback while the block runs; its port, a free one for 0."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            answer(self)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing."""
+
+    program = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    threading.Thread(target=program.serve_forever, daemon=True).start()
+    try:
+        yield program.server_port
+    finally:
+        program.shutdown()
+        program.server_close()

@@ -1,0 +1,79 @@
+"""A plane painted with waves, photographed from known places: geometry and colours are formulas."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tasks.cameras import Cameras
+from tasks.metrics.images import psnr_db
+from tasks.sfm.triangulate import Observations
+from tasks.splat.fit import Splat
+from tasks.splat.render import render
+
+WIDTH, HEIGHT, FOCAL = 64, 48, 60.0
+DISTANCE = 3.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Photographed:
+    cameras: Cameras
+    photos: list[np.ndarray]
+    observations: Observations
+
+
+def paint(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """RGB in [0, 1] at places of the plane z = 0."""
+    waves = [np.sin(3 * x + 1), np.cos(4 * y - 2 * x), np.sin(2 * x + 3 * y)]
+    return 0.5 + 0.35 * np.stack(waves, axis=-1)
+
+
+def photograph(count: int = 8) -> Photographed:
+    """Cameras on a line, looking straight at the plane, and a grid of its points seen by all."""
+    places = np.linspace(-0.5, 0.5, count)
+    camera_from_world = np.tile(np.eye(4), (count, 1, 1))
+    camera_from_world[:, 0, 3] = -places
+    camera_from_world[:, 1, 3] = 0.1 * np.cos(np.arange(count))
+    camera_from_world[:, 2, 3] = DISTANCE
+    intrinsics = np.array([[FOCAL, 0, WIDTH / 2], [0, FOCAL, HEIGHT / 2], [0, 0, 1.0]])
+    cameras = Cameras(
+        names=tuple(f"{index}.png" for index in range(count)),
+        camera_from_world=camera_from_world,
+        intrinsics=np.tile(intrinsics, (count, 1, 1)),
+        sizes=np.tile(np.array([[WIDTH, HEIGHT]], dtype=np.int64), (count, 1)),
+    )
+    columns, rows = np.meshgrid(np.arange(WIDTH) + 0.5, np.arange(HEIGHT) + 0.5)
+    photos = []
+    for pose in camera_from_world:
+        x = (columns - WIDTH / 2) / FOCAL * DISTANCE - pose[0, 3]
+        y = (rows - HEIGHT / 2) / FOCAL * DISTANCE - pose[1, 3]
+        photos.append(np.round(255 * paint(x, y)).astype(np.uint8))
+    return Photographed(cameras=cameras, photos=photos, observations=_observations(cameras))
+
+
+def _observations(cameras: Cameras) -> Observations:
+    x, y = np.meshgrid(np.linspace(-2.2, 2.2, 34), np.linspace(-1.4, 1.4, 22))
+    points = np.stack([x.ravel(), y.ravel(), np.zeros(x.size)], axis=1)
+    point_index, photo_index, xy = [], [], []
+    for photo, (pose, lens) in enumerate(
+        zip(cameras.camera_from_world, cameras.intrinsics, strict=True)
+    ):
+        seen = points @ pose[:3, :3].T + pose[:3, 3]
+        pixels = seen @ lens.T
+        point_index.append(np.arange(len(points)))
+        photo_index.append(np.full(len(points), photo))
+        xy.append(pixels[:, :2] / pixels[:, 2:])
+    return Observations(
+        point_index=np.concatenate(point_index).astype(np.int32),
+        photo_index=np.concatenate(photo_index).astype(np.int32),
+        xy=np.concatenate(xy).astype(np.float32),
+    )
+
+
+def held_out_psnr_db(scene: Photographed, splat: Splat) -> float:
+    """Mean over the photos that the fit did not see."""
+    found = []
+    for name in splat.held_out:
+        index = scene.cameras.names.index(name)
+        seen = render(splat.fitted.gaussians, scene.cameras, index).rgb.numpy()
+        found.append(psnr_db(seen, scene.photos[index] / np.float32(255)))
+    return float(np.mean(found))

@@ -1,0 +1,133 @@
+"""The stage that draws views together, under Prefect: from what is stored to what is distilled."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from prefect import flow
+
+from storage.handles import ArrayHandle
+from storage.store import Store
+from tasks.refine.artefact import RefinedViews
+from tasks.refine.config import ControlNet, FeaturesConfig, GateConfig, RefineConfig
+from tasks.refine.diffusion.config import SmallModel
+from tasks.refine.diffusion.joint.config import SyncConfig
+from tasks.refine.diffusion.small import new_small, small_checkpoint
+from tasks.refine.diffusion.training_config import SmallShape
+from tasks.refine.task import refine_views, refine_views_together
+from tasks.refine.weights import find_weights
+from tasks.runtime.context import Site
+from tasks.sfm.artefact import Sparse
+from tasks.sfm.artefact import arrays_of as arrays_of_sparse
+from tasks.sfm.artefact import attributes_of as attributes_of_sparse
+from tasks.sfm.reconstruct import Reconstruction
+from tasks.splat.artefact import arrays_of, attributes_of
+from tasks.splat.config import SplatConfig, TrainOn
+from tasks.splat.fit import fit
+from tasks.views.artefact import NovelViews, NovelViewsContent
+from tasks.views.config import ViewsConfig
+from tasks.views.renderer import prepare
+from tests.support.painted_plane import WIDTH, photograph
+
+pytestmark = [
+    pytest.mark.usefixtures("prefect_server"),
+    pytest.mark.filterwarnings("ignore:Logger 'prefect.task_runs' attempted to send logs"),
+]
+SPLAT = SplatConfig(iterations=40, max_size=WIDTH, sh_every=20)
+VIEWS = ViewsConfig(count=3, beyond=False)
+TRAINING = ("0.png", "3.png", "7.png")
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(store=Store(root=str(tmp_path / "store")))
+
+
+@pytest.fixture
+def made(site: Site) -> tuple[ArrayHandle, ArrayHandle, ArrayHandle]:
+    """A painted plane as the stages before leave it: cameras, splat, novel views."""
+    seen = photograph()
+    found = Reconstruction(
+        cameras=seen.cameras,
+        points=np.zeros((0, 3)),
+        observations=seen.observations,
+        photos=seen.photos,
+        masks=[None] * len(seen.photos),
+        unregistered=(),
+        poses="given",
+        reprojection_error_px=0.0,
+        model_sizes=(len(seen.photos),),
+        relaxed=False,
+    )
+    sparse = site.store.commit(
+        "plane", "sparse", arrays_of_sparse(found), attributes_of_sparse(found)
+    )
+    stored, split = Sparse(sparse), TrainOn(photos=TRAINING, guard=0)
+    fitted = fit(stored.cameras, stored.observations, stored.photos, split, SPLAT)
+    splat = site.store.commit("plane", "splat", arrays_of(fitted.fitted), attributes_of(fitted))
+    observer = prepare(
+        fitted.fitted.gaussians,
+        stored.cameras.select(stored.cameras.indices_of(TRAINING)),
+        [stored.photo(name) for name in TRAINING],
+        longest_edge=WIDTH,
+    )
+    content = NovelViewsContent(observer, VIEWS)
+    views = site.store.commit("plane", "views", content, content.attributes)
+    return sparse, splat, views
+
+
+def test_views_drawn_together_are_what_distillation_reads(
+    tmp_path: Path, site: Site, made: tuple[ArrayHandle, ArrayHandle, ArrayHandle]
+) -> None:
+    sparse, splat, views = made
+    shape = SmallShape(widths=(8, 16), features=FeaturesConfig(photos=2))
+    small = new_small(shape, seed=1)
+    torch.nn.init.constant_(small.unet.conv_out.bias, 0.2)
+    (tmp_path / "small.safetensors").write_bytes(small_checkpoint(small, data="none"))
+    weights = SmallModel(file="small.safetensors")
+    sync = SyncConfig(steps=3, fit_iterations=4)
+    alone = RefineConfig(refiner=ControlNet(weights=weights, gate=None))
+    together = RefineConfig(refiner=ControlNet(weights=weights, gate=None, together=sync))
+    gate = GateConfig(least=0.99, full=1.0)
+    gated = RefineConfig(refiner=ControlNet(weights=weights, gate=gate, together=sync))
+    found = find_weights(tmp_path, together)
+
+    @flow
+    def refine(config: RefineConfig, splat_config: SplatConfig = SPLAT) -> ArrayHandle:
+        if config.together is None:
+            return refine_views(
+                "plane",
+                sparse,
+                views,
+                views_config=VIEWS,
+                weights=found,
+                config=config,
+                site=site,
+            )
+        return refine_views_together(
+            "plane",
+            sparse,
+            splat,
+            views,
+            splat_config=splat_config,
+            weights=found,
+            config=config,
+            site=site,
+        )
+
+    one_by_one, drawn = RefinedViews(refine(alone)), RefinedViews(refine(together))
+
+    seen = NovelViews(views)
+    assert drawn.names == one_by_one.names == seen.cameras.names
+    assert drawn.rejected == ()
+    for index in range(len(seen)):
+        view = seen.view(index)
+        # What the render shows surely stays, and only the rest is trusted.
+        np.testing.assert_allclose(drawn.weight(index), 1 - view.confidence, atol=1 / 255)
+        change = np.abs(drawn.image(index) - view.rgb).max(2)
+        assert (change <= 1 - view.confidence + 2 / 255).all()
+        assert not np.array_equal(drawn.image(index), one_by_one.image(index))
+    refused = RefinedViews(refine(gated))
+    assert refused.rejected == seen.cameras.names
+    np.testing.assert_allclose(refused.image(0), seen.view(0).rgb, atol=1e-6)

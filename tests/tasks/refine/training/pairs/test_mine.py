@@ -1,0 +1,217 @@
+"""Pairs of a painted plane whose every colour is a formula."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from storage.checkpoints import Checkpoint
+from storage.store import Store
+from tasks.cameras import Cameras
+from tasks.errors import InputError
+from tasks.gaussians import TENSORS, Gaussians
+from tasks.refine.refiner import ViewBatch
+from tasks.refine.training.pairs.config import PairsConfig
+from tasks.refine.training.pairs.mine import Mined, PosedPhotos, fitted_splats, mine
+from tasks.runtime.checkpoints import StoredCheckpoints
+from tasks.sfm.triangulate import Observations
+from tasks.splat.config import SplatConfig, TrainOn
+from tasks.splat.fit import fit
+from tasks.splat.render import render
+from tests.support.cut_off import cut_off
+from tests.support.painted_plane import HEIGHT, WIDTH, photograph
+
+ITERATIONS = 60
+CONFIG = PairsConfig(
+    subsets=1,
+    sizes=(4,),
+    runs=0.0,
+    shares=(0.5, 1.0),
+    noisy=1,
+    views=3,
+    splat=SplatConfig(iterations=ITERATIONS, max_size=WIDTH, sh_every=20),
+)
+
+
+@pytest.fixture(scope="module")
+def scene() -> PosedPhotos:
+    found = photograph()
+    return PosedPhotos(
+        cameras=found.cameras,
+        observations=found.observations,
+        photos=found.photos,
+        masks=[None] * len(found.photos),
+    )
+
+
+@pytest.fixture(scope="module")
+def mined(scene: PosedPhotos) -> Sequence[Mined]:
+    return list(mine(scene, CONFIG))
+
+
+def indices(scene: PosedPhotos, names: Iterable[str]) -> list[int]:
+    return scene.cameras.indices_of(names)
+
+
+def same(one: Gaussians, other: Gaussians) -> bool:
+    return all(torch.equal(getattr(one, name), getattr(other, name)) for name in TENSORS)
+
+
+def equal_views(one: ViewBatch, other: ViewBatch) -> bool:
+    names = [field.name for field in fields(ViewBatch)]
+    return all(torch.equal(getattr(one, name), getattr(other, name)) for name in names)
+
+
+def plain_fit(scene: PosedPhotos, training: tuple[str, ...], **more: object) -> Gaussians:
+    """As the splat stage fits it, all photos at hand."""
+    split = TrainOn(photos=training, guard=0)
+    config = CONFIG.splat
+    found = fit(scene.cameras, scene.observations, scene.photos, split, config, **more)  # type: ignore[arg-type]
+    assert found.training == training
+    return found.fitted.gaussians
+
+
+def test_every_splat_is_shown_at_withheld_photos(mined: Sequence[Mined]) -> None:
+    assert [(one.iterations, one.noisy) for one in mined] == [
+        *[(60, False)] * 3,
+        *[(30, False)] * 3,
+        *[(60, True)] * 3,
+    ]
+    for one in mined:
+        assert len(one.training) == 4
+        assert one.view not in one.training
+        assert one.nearest in one.training
+        assert 0.4 <= one.seen <= 1
+        assert one.pair.views.swept.shape == (1, 3, HEIGHT, WIDTH, 3)
+
+
+def test_photos_are_dealt_in_turn(mined: Sequence[Mined]) -> None:
+    dealt = [one.view for one in mined]
+    assert len(set(dealt[:4])) == 4  # 8 photos, 4 of them withheld
+    assert dealt[:4] == dealt[4:8]
+
+
+def test_the_target_is_the_photo(scene: PosedPhotos, mined: Sequence[Mined]) -> None:
+    for one in mined:
+        photo = scene.photos[indices(scene, [one.view])[0]]
+        np.testing.assert_allclose(one.pair.target.numpy(), photo / 255, atol=1e-6)
+        assert bool((one.pair.counts == 1).all())
+        shown = scene.photos[indices(scene, [one.nearest])[0]]
+        np.testing.assert_allclose(one.pair.views.nearest[0].numpy(), shown / 255, atol=1e-6)
+
+
+def test_the_render_is_that_of_a_plain_fit_to_the_training_photos(
+    scene: PosedPhotos, mined: Sequence[Mined]
+) -> None:
+    splat = plain_fit(scene, mined[0].training)
+    for one in mined[:3]:
+        index = indices(scene, [one.view])[0]
+        seen = render(splat, scene.cameras, index).rgb.clamp(0, 1)
+        assert torch.equal(one.pair.views.render[0], seen)
+
+
+def test_noise_makes_a_splat_worse(scene: PosedPhotos, mined: Sequence[Mined]) -> None:
+    def error(some: Sequence[Mined]) -> float:
+        pairs = [one.pair for one in some]
+        return float(np.mean([(p.views.render[0] - p.target).square().mean() for p in pairs]))
+
+    assert error(mined[6:]) > 1.1 * error(mined[:3])
+
+
+def test_snapshots_are_the_states_of_one_plain_fit(
+    scene: PosedPhotos, mined: Sequence[Mined], tmp_path: Path
+) -> None:
+    training = mined[0].training
+    snapshots = fitted_splats(scene.only(indices(scene, training)), CONFIG)
+    assert list(snapshots) == [30, 60]
+    assert same(snapshots[60], plain_fit(scene, training))
+    place = Checkpoint(store=Store(root=str(tmp_path)), key="half")
+    cut_off(lambda checkpoints: plain_fit(scene, training, checkpoints=checkpoints), place, 30)
+    half = StoredCheckpoints(place=place, seconds=0.0).load()
+    assert half is not None
+    front = snapshots[30].foreground
+    assert torch.equal(front.means, half.parameters["means"])
+    assert torch.equal(front.log_scales, half.parameters["scales"])
+    assert torch.equal(front.sh[:, :1], half.parameters["sh0"])
+
+
+def test_withheld_photos_lend_nothing_but_their_poses(
+    scene: PosedPhotos, mined: Sequence[Mined]
+) -> None:
+    training = indices(scene, mined[0].training)
+    withheld = [index for index in range(len(scene.cameras)) if index not in training]
+    generator = np.random.default_rng(0)
+    photos = [
+        generator.integers(0, 256, photo.shape, dtype=np.uint8) if index in withheld else photo
+        for index, photo in enumerate(scene.photos)
+    ]
+    xy = scene.observations.xy.copy()
+    theirs = np.isin(scene.observations.photo_index, withheld)
+    xy[theirs] += generator.normal(0, 5, (theirs.sum(), 2)).astype(np.float32)
+    altered = replace(scene, photos=photos, observations=replace(scene.observations, xy=xy))
+
+    again = list(mine(altered, CONFIG))
+
+    assert [one.view for one in again] == [one.view for one in mined]
+    for ours, other in zip(mined, again, strict=True):
+        assert equal_views(ours.pair.views, other.pair.views)
+        assert not torch.equal(ours.pair.target, other.pair.target)
+
+
+def test_equal_input_gives_equal_pairs_and_another_seed_others(
+    scene: PosedPhotos, mined: Sequence[Mined]
+) -> None:
+    config = CONFIG.model_copy(update={"noisy": 0, "shares": (1.0,)})
+    again = list(mine(scene, config))
+    assert [one.view for one in again] == [one.view for one in mined[:3]]
+    assert all(
+        equal_views(one.pair.views, other.pair.views)
+        for one, other in zip(again, mined[:3], strict=True)
+    )
+    other = next(iter(mine(scene, config, seed=1)))
+    assert other.training != mined[0].training
+
+
+def test_masked_pixels_of_a_withheld_photo_do_not_count(scene: PosedPhotos) -> None:
+    mask = np.ones((HEIGHT, WIDTH), bool)
+    mask[:, :20] = False
+    masked = replace(scene, masks=[mask] * len(scene.photos))
+    one = next(iter(mine(masked, CONFIG)))
+    np.testing.assert_array_equal(one.pair.counts.numpy(), mask.astype(np.float32))
+
+
+def turned_away(cameras: Cameras, index: int) -> Cameras:
+    """One camera turned about its vertical axis, so that it has the plane behind it."""
+    poses = cameras.camera_from_world.copy()
+    poses[index] = np.diag([-1.0, 1.0, -1.0, 1.0]) @ poses[index]
+    return replace(cameras, camera_from_world=poses)
+
+
+def test_photos_of_what_no_training_photo_shows_are_left_out(
+    scene: PosedPhotos, mined: Sequence[Mined]
+) -> None:
+    away = indices(scene, [mined[0].view])[0]
+    found = list(mine(replace(scene, cameras=turned_away(scene.cameras, away)), CONFIG))
+    assert found
+    assert mined[0].view not in {one.view for one in found}
+
+
+def test_photos_that_show_nothing_together_are_refused(scene: PosedPhotos) -> None:
+    none = Observations(
+        point_index=np.zeros(0, np.int32),
+        photo_index=np.zeros(0, np.int32),
+        xy=np.zeros((0, 2), np.float32),
+    )
+    with pytest.raises(InputError, match="none of 1 splats of 4 to 4 of the scene's 8 photos"):
+        list(mine(replace(scene, observations=none), CONFIG))
+
+
+def test_progress_grows_to_the_end(scene: PosedPhotos) -> None:
+    shares: list[float] = []
+    config = CONFIG.model_copy(update={"subsets": 2})
+    list(mine(scene, config, progress=lambda share, doing: shares.append(share)))
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0

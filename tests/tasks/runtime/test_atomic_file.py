@@ -1,0 +1,42 @@
+"""Files that somebody asked for: the new one, the old one, or a sentence."""
+
+import itertools
+from pathlib import Path
+
+import pytest
+
+from tasks.errors import InputError, MachineError
+from tasks.runtime.atomic_file import check_file, whole_file
+
+
+def test_a_file_that_is_broken_off_leaves_the_old_one(tmp_path: Path) -> None:
+    file = tmp_path / "splat.ply"
+    file.write_bytes(b"old")
+
+    def broken_off(part: bytes, error: type[BaseException]) -> None:
+        with whole_file(file) as writing:
+            writing.write(part)
+            assert file.read_bytes() == b"old"
+            raise error
+
+    for part, error in itertools.product((b"", b"new"), (KeyboardInterrupt, ValueError)):
+        with pytest.raises(error):
+            broken_off(part, error)
+    assert list(tmp_path.iterdir()) == [file]
+    assert file.read_bytes() == b"old"
+    with whole_file(file) as writing:
+        writing.write(b"new")
+    assert list(tmp_path.iterdir()) == [file]
+    assert file.read_bytes() == b"new"
+
+
+def test_a_file_that_cannot_be_written_is_refused_before_and_after(tmp_path: Path) -> None:
+    check_file(tmp_path / "new" / "weights.safetensors")
+    assert list((tmp_path / "new").iterdir()) == []
+    (tmp_path / "file").touch()
+    for place in (tmp_path, tmp_path / "file" / "weights.safetensors"):
+        with pytest.raises(InputError, match="cannot be written"):
+            check_file(place)
+        with pytest.raises(MachineError, match="could not be written"), whole_file(place) as file:
+            file.write(b"new")
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["file", "new"]

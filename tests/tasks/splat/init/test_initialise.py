@@ -1,0 +1,63 @@
+"""What a fit starts from, and that the backdrop stays where it was put."""
+
+import numpy as np
+import pytest
+import torch
+
+from tasks.depth.config import DenseConfig
+from tasks.splat.config import Absgrad, Default, EveryNth, Mcmc, Points, SplatConfig
+from tasks.splat.fit import Splat, fit
+from tasks.splat.init.background import COUNT
+from tests.support.painted_plane import DISTANCE, Photographed, photograph
+
+OFTEN = {"start": 20, "every": 20, "stop_share": 0.9}
+STILL = SplatConfig(iterations=1, sh_degree=1)
+
+
+@pytest.fixture(scope="module")
+def scene() -> Photographed:
+    return photograph()
+
+
+def fitted(scene: Photographed, config: SplatConfig) -> Splat:
+    return fit(scene.cameras, scene.observations, scene.photos, EveryNth(n=4), config)
+
+
+def test_swept_points_join_the_triangulated_ones_on_the_surface(scene: Photographed) -> None:
+    sparse = fitted(scene, STILL.model_copy(update={"init": Points(), "backdrop": False}))
+    dense = fitted(scene, STILL.model_copy(update={"backdrop": False}))
+    assert sparse.fitted.gaussians.backdrop == dense.fitted.gaussians.backdrop == 0
+    assert dense.initial_points > 1.5 * sparse.initial_points
+    swept = dense.fitted.gaussians.means[sparse.initial_points :, 2].numpy()
+    assert np.median(np.abs(swept)) < 0.01 * DISTANCE  # the plane lies at 0
+
+
+def test_swept_points_leave_room_to_grow(scene: Photographed) -> None:
+    free = fitted(scene, STILL)
+    sparse = fitted(scene, STILL.model_copy(update={"init": Points()}))
+    room = 100
+    most = COUNT + sparse.initial_points + room
+    held = fitted(scene, STILL.model_copy(update={"max_gaussians": most}))
+    assert free.initial_points > sparse.initial_points + room
+    swept = held.initial_points - sparse.initial_points
+    assert 0 < swept <= room // 2
+    none = fitted(scene, STILL.model_copy(update={"init": DenseConfig(max_points=0)}))
+    assert none.initial_points == sparse.initial_points
+
+
+@pytest.mark.parametrize(
+    "densify",
+    [Default(gradient=1e-5, **OFTEN), Absgrad(gradient=1e-5, **OFTEN), Mcmc(**OFTEN)],
+    ids=lambda densify: densify.kind,
+)
+def test_the_backdrop_stays_as_it_was_while_the_others_move_and_grow(
+    scene: Photographed, densify: Default | Absgrad | Mcmc
+) -> None:
+    first = fitted(scene, STILL)
+    last = fitted(scene, STILL.model_copy(update={"iterations": 200, "densify": densify}))
+    assert first.fitted.gaussians.backdrop == last.fitted.gaussians.backdrop == COUNT
+    assert len(last.fitted.gaussians) > COUNT + first.initial_points
+    for name in ("means", "quats", "log_scales", "logit_opacities", "sh"):
+        before, after = (getattr(one.fitted.gaussians, name) for one in (first, last))
+        assert torch.equal(before[:COUNT], after[:COUNT]), name
+        assert not torch.equal(before[COUNT : COUNT + 20], after[COUNT : COUNT + 20]), name

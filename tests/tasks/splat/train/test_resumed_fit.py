@@ -1,0 +1,430 @@
+"""A fit that is cut off and goes on from the store ends with the same bits as one that is not."""
+
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from storage.checkpoints import Checkpoint
+from storage.errors import IntegrityError
+from storage.store import Store
+from tasks.errors import InputError
+from tasks.runtime import checkpoints as module
+from tasks.runtime.checkpoints import (
+    NO_CHECKPOINTS,
+    Checkpoints,
+    DescentState,
+    StoredCheckpoints,
+    checkpoints_of,
+    read_state,
+    write_state,
+)
+from tasks.runtime.context import Site
+from tasks.splat.config import Absgrad, Default, EveryNth, Mcmc, SplatConfig
+from tasks.splat.fit import BEGINNING, Splat, fit
+from tasks.splat.init.initialise import Beginning
+from tasks.splat.train.trainer import optimise
+from tests.support.cut_off import CutOffError, cut_off
+from tests.support.painted_plane import Photographed, photograph
+
+SPLIT = EveryNth(n=4, offset=1, guard=1)
+GROWING = SplatConfig(
+    iterations=160,
+    sh_every=80,
+    densify=Default(start=50, every=50, stop_share=0.8),
+    sh_degree=1,
+    seed=3,
+)
+"""Half size until 56; grows in the iteration with index 100."""
+STEADY = GROWING.model_copy(update={"densify": Default(stop_share=0)})
+
+
+def place_in(store: Store, key: str = "splat-1") -> Checkpoint:
+    return Checkpoint(store=store, key=key)
+
+
+def after_the_sweep(told: list[tuple[float, str]]) -> list[tuple[float, str]]:
+    return [(share, doing) for share, doing in told if not doing.startswith("depth of")]
+
+
+def assert_same(one: Splat, other: Splat) -> None:
+    for name in ("means", "quats", "log_scales", "logit_opacities", "sh"):
+        ours, theirs = (getattr(splat.fitted.gaussians, name) for splat in (one, other))
+        assert torch.equal(ours, theirs), name
+    for name in ("iteration", "loss", "gaussians", "score"):
+        ours, theirs = (getattr(splat.fitted.curve, name) for splat in (one, other))
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(root=str(tmp_path / "store"))
+
+
+@pytest.fixture(scope="module")
+def scene() -> Photographed:
+    return photograph()
+
+
+@pytest.fixture(scope="module")
+def fitted(scene: Photographed) -> Callable[..., Splat]:
+    def run(
+        config: SplatConfig, checkpoints: Checkpoints = NO_CHECKPOINTS, **options: object
+    ) -> Splat:
+        return fit(
+            scene.cameras,
+            scene.observations,
+            scene.photos,
+            SPLIT,
+            config,
+            checkpoints=checkpoints,
+            **options,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def whole(fitted: Callable[..., Splat]) -> dict[SplatConfig, Splat]:
+    """Fits without a break, by their config."""
+    return {config: fitted(config) for config in (GROWING, STEADY)}
+
+
+def test_the_fit_of_these_tests_grows(whole: dict[SplatConfig, Splat]) -> None:
+    grown, steady = whole[GROWING].fitted.curve.gaussians, whole[STEADY].fitted.curve.gaussians
+    assert grown[1] < grown[2]  # between the iterations 100 and 150
+    assert len(set(steady.tolist())) == 1
+
+
+@pytest.mark.parametrize("iteration", [1, 55, 80, 100, 101, 102, 130, 160])
+def test_a_fit_that_was_cut_off_ends_with_the_same_bits(
+    store: Store,
+    fitted: Callable[..., Splat],
+    whole: dict[SplatConfig, Splat],
+    iteration: int,
+) -> None:
+    cut_off(lambda checkpoints: fitted(GROWING, checkpoints), place_in(store), iteration)
+    torch.manual_seed(iteration)  # of no consequence
+    rest = StoredCheckpoints(place=place_in(store), seconds=1000.0)
+    told: list[tuple[float, str]] = []
+
+    again = fitted(GROWING, rest, progress=lambda *what: told.append(what))
+
+    assert_same(again, whole[GROWING])
+    assert rest.note == f"resumed at iteration {iteration}"
+    told = after_the_sweep(told)
+    assert told[0] == (pytest.approx(BEGINNING + (1 - BEGINNING) * iteration / 160), rest.note)
+    assert all(rest.note in doing for _, doing in told)
+
+
+def test_without_growing_too(
+    store: Store, fitted: Callable[..., Splat], whole: dict[SplatConfig, Splat]
+) -> None:
+    cut_off(lambda checkpoints: fitted(STEADY, checkpoints), place_in(store), 70)
+    again = fitted(STEADY, StoredCheckpoints(place=place_in(store), seconds=1000.0))
+    assert_same(again, whole[STEADY])
+
+
+@pytest.mark.parametrize(
+    "densify",
+    [
+        Absgrad(start=50, every=50, stop_share=0.8, gradient=4e-4),
+        Mcmc(start=20, every=20, stop_share=0.8),
+    ],
+    ids=lambda densify: densify.kind,
+)
+def test_with_every_kind_of_densification_too(
+    store: Store, fitted: Callable[..., Splat], densify: Absgrad | Mcmc
+) -> None:
+    config = GROWING.model_copy(update={"densify": densify})
+    whole = fitted(config)
+    assert whole.fitted.curve.gaussians[-1] > whole.initial_points
+    place = place_in(store)
+    for iteration in (60, 101, 150):  # before, right after and long after it grew
+        cut_off(lambda checkpoints: fitted(config, checkpoints), place, iteration)
+    torch.manual_seed(5)  # of no consequence
+    assert_same(fitted(config, StoredCheckpoints(place=place, seconds=1000.0)), whole)
+
+
+def test_with_colours_and_poses_of_the_photos_own_too(
+    store: Store, fitted: Callable[..., Splat]
+) -> None:
+    config = GROWING.model_copy(update={"appearance": "affine", "pose_learning_rate": 1e-3})
+    whole = fitted(config)
+    for iteration in (3, 60, 101):  # before some photo's first turn, and after
+        cut_off(lambda checkpoints: fitted(config, checkpoints), place_in(store), iteration)
+    again = fitted(config, StoredCheckpoints(place=place_in(store), seconds=1000.0))
+    assert_same(again, whole)
+    for name in ("colours", "moves"):
+        ours, theirs = (getattr(one.fitted.photos, name) for one in (again, whole))
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_that_the_limit_was_met_is_known_after_a_break(
+    store: Store, fitted: Callable[..., Splat]
+) -> None:
+    growing = Default(start=50, every=50, stop_share=0.8, gradient=1e-5)
+    config = GROWING.model_copy(update={"densify": growing})
+    config = config.model_copy(update={"max_gaussians": fitted(STEADY).initial_points + 5})
+    cut_off(lambda checkpoints: fitted(config, checkpoints), place_in(store), 130)
+    again = fitted(config, StoredCheckpoints(place=place_in(store), seconds=1000.0))
+    assert again.fitted.at_limit
+
+
+def test_a_fit_may_be_cut_off_again_and_again(
+    store: Store, fitted: Callable[..., Splat], whole: dict[SplatConfig, Splat]
+) -> None:
+    place = place_in(store)
+    for iteration in (60, 100, 101, 140):
+        cut_off(lambda checkpoints: fitted(GROWING, checkpoints), place, iteration)
+    assert_same(fitted(GROWING, StoredCheckpoints(place=place, seconds=1000.0)), whole[GROWING])
+
+
+def test_saving_at_every_iteration_changes_nothing(
+    store: Store, fitted: Callable[..., Splat], whole: dict[SplatConfig, Splat]
+) -> None:
+    class Always(StoredCheckpoints):
+        def due(self) -> bool:
+            return True
+
+    always = Always(place=place_in(store), seconds=0.0)
+    assert_same(fitted(GROWING, always), whole[GROWING])
+    assert always.note == ""
+    kept = always.load()
+    assert kept is not None
+    assert kept.iteration == 160
+
+
+def flip(content: bytes) -> bytes:
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 4]) + content[middle + 1 :]
+
+
+@pytest.mark.parametrize("damaged", [flip, lambda content: content[:-100], lambda content: b""])
+def test_after_a_damaged_checkpoint_the_fit_starts_again_and_says_so(
+    store: Store,
+    fitted: Callable[..., Splat],
+    whole: dict[SplatConfig, Splat],
+    damaged: Callable[[bytes], bytes],
+) -> None:
+    cut_off(lambda checkpoints: fitted(GROWING, checkpoints), place_in(store), 120)
+    path = Path(store.root) / "checkpoints" / "splat-1"
+    path.write_bytes(damaged(path.read_bytes()))
+    told: list[tuple[float, str]] = []
+
+    rest = StoredCheckpoints(place=place_in(store), seconds=1000.0)
+    again = fitted(GROWING, rest, progress=lambda *what: told.append(what))
+
+    assert_same(again, whole[GROWING])
+    told = after_the_sweep(told)
+    assert told[0][0] == BEGINNING
+    assert "is damaged" in told[0][1]
+    assert "starts from its beginning" in told[-1][1]
+
+
+def test_nothing_goes_on_from_the_state_of_other_work(
+    store: Store, fitted: Callable[..., Splat], whole: dict[SplatConfig, Splat]
+) -> None:
+    cut_off(lambda checkpoints: fitted(STEADY, checkpoints), place_in(store, "splat-1"), 120)
+    other = StoredCheckpoints(place=place_in(store, "splat-2"), seconds=1000.0)
+    assert_same(fitted(GROWING, other), whole[GROWING])
+    assert other.note == ""
+
+
+def test_a_verified_file_of_another_making_is_passed_over(store: Store) -> None:
+    place = place_in(store)
+    place.save(lambda file: torch.save({"iteration": 3}, file))
+    kept = StoredCheckpoints(place=place, seconds=1.0)
+    assert kept.load() is None
+    assert "is not what this version writes (TypeError)" in kept.note
+    with pytest.raises(IntegrityError, match=r"of 5 bytes is not what this version writes"):
+        read_state(b"hello", DescentState)
+
+
+def test_a_store_that_takes_no_checkpoint_does_not_end_the_fit(
+    tmp_path: Path, fitted: Callable[..., Splat], whole: dict[SplatConfig, Splat]
+) -> None:
+    (tmp_path / "file").touch()
+    store = Store(root=str(tmp_path / "file" / "store"))
+    checkpoints = StoredCheckpoints(place=place_in(store), seconds=0.0)
+    assert_same(fitted(GROWING, checkpoints), whole[GROWING])
+    assert checkpoints.note.startswith("without a checkpoint: the file checkpoints/splat-1 could")
+
+
+def test_nothing_is_kept_of_a_fit_that_diverged(
+    store: Store, scene: Photographed, whole: dict[SplatConfig, Splat]
+) -> None:
+    class Counting(StoredCheckpoints):
+        saved = 0
+
+        def save(self, state: DescentState) -> None:
+            super().save(state)
+            Counting.saved += 1
+
+        def due(self) -> bool:
+            return True
+
+    cameras = scene.cameras.select([0, 7])
+    nowhere_finite = np.full(scene.photos[0].shape[:2], np.nan, dtype=np.float32)
+    with pytest.raises(InputError, match="are not finite"):
+        optimise(
+            [scene.photos[0], scene.photos[7]],
+            cameras,
+            Beginning(gaussians=whole[STEADY].fitted.gaussians),
+            STEADY,
+            weights=[nowhere_finite, nowhere_finite],
+            checkpoints=Counting(place=place_in(store), seconds=0.0),
+        )
+    assert Counting.saved > 0
+    assert place_in(store).load() is None
+
+
+shapes = st.lists(st.integers(0, 4), max_size=3)
+
+
+@settings(max_examples=30)
+@given(
+    shapes=st.lists(shapes, min_size=3, max_size=3),
+    seed=st.integers(0, 99),
+    iteration=st.integers(0, 2**40),
+    loss=st.floats(),
+    rate=st.floats(0, 1),
+)
+def test_a_state_comes_back_bit_by_bit(
+    tmp_path_factory: pytest.TempPathFactory,
+    shapes: list[list[int]],
+    seed: int,
+    iteration: int,
+    loss: float,
+    rate: float,
+) -> None:
+    generator = np.random.default_rng(seed)
+
+    def any_bits(shape: list[int]) -> torch.Tensor:  # NaN, infinities and denormals too
+        words = generator.integers(0, 2**32, shape, dtype=np.uint32)
+        return torch.from_numpy(np.asarray(words).view(np.float32))
+
+    parameter, moment, gradient = (any_bits(shape) for shape in shapes)
+    state = DescentState(
+        iteration=iteration,
+        parameters={"means": parameter},
+        optimisers={"means": {"state": {0: {"exp_avg": moment}}, "param_groups": [{"lr": rate}]}},
+        strategy={"grad2d": gradient, "count": None, "scene_scale": rate},
+        photo_terms={"moves": {"values": gradient, "optimiser": {"state": {0: {"step": moment}}}}},
+        generators=(torch.get_rng_state(),),
+        losses=any_bits([seed % 3]),
+        points=((iteration, loss, 7, rate),),
+    )
+    place = place_in(Store(root=str(tmp_path_factory.getbasetemp() / "states")))
+    place.save(lambda file: write_state(state, file))
+    content = place.load()
+    assert content is not None
+    found = read_state(content, DescentState)
+
+    assert bits(found) == bits(state)
+
+
+def test_a_full_disk_is_told_as_the_disk_tells_it() -> None:
+    state = DescentState(
+        iteration=1,
+        parameters={"means": torch.zeros(1_000_000)},
+        optimisers={},
+        strategy={},
+        photo_terms={},
+        generators=(),
+        losses=torch.zeros(0),
+        points=(),
+    )
+    with (
+        Path("/dev/full").open("wb", buffering=0) as full,
+        pytest.raises(OSError, match="No space left"),
+    ):
+        write_state(state, full)
+
+
+def bits(value: object) -> object:
+    """Of all in it, in a form that compares NaN as it is written."""
+    if isinstance(value, DescentState):
+        return {part.name: bits(getattr(value, part.name)) for part in fields(value)}
+    if isinstance(value, torch.Tensor):
+        return tuple(value.shape), str(value.dtype), value.numpy().tobytes()
+    if isinstance(value, dict):
+        return {name: bits(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value), [bits(one) for one in value]
+    return value.hex() if isinstance(value, float) else value
+
+
+def test_checkpoints_are_due_after_their_seconds_and_never_cost_over_a_hundredth(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    state = DescentState(
+        iteration=1,
+        parameters={},
+        optimisers={},
+        strategy={},
+        photo_terms={},
+        generators=(),
+        losses=torch.zeros(0),
+        points=(),
+    )
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now))
+    kept = StoredCheckpoints(place=place_in(store), seconds=30.0)
+
+    def writing_takes(seconds: float) -> None:
+        def write(state: DescentState, file: object) -> None:
+            nonlocal now
+            now += seconds
+
+        monkeypatch.setattr(module, "write_state", write)
+
+    now = 129.9
+    assert not kept.due()
+    now = 130.0
+    assert kept.due()
+    writing_takes(0.1)
+    kept.save(state)
+    now += 29.9
+    assert not kept.due()
+    now += 0.1
+    assert kept.due()
+    writing_takes(2.0)
+    kept.save(state)
+    now += 199
+    assert not kept.due()
+    now += 1
+    assert kept.due()
+
+
+def test_the_checkpoint_of_a_stage_is_kept_until_it_ends_well(store: Store) -> None:
+    def names() -> list[str]:
+        return [path.name for path in (Path(store.root) / "checkpoints").iterdir()]
+
+    def stage(fails: bool) -> None:
+        with checkpoints_of(Site(store=store), "distil-1", DescentState) as kept:
+            kept.place.save(lambda file: file.write(b"state"))  # type: ignore[attr-defined]
+            if fails:
+                raise CutOffError
+
+    with pytest.raises(CutOffError):
+        stage(fails=True)
+    assert names() == ["distil-1"]
+    stage(fails=False)
+    assert names() == []
+
+
+@pytest.mark.parametrize(("seconds", "key"), [(0.0, "splat-1"), (30.0, None)])
+def test_nothing_is_kept_where_it_is_not_wanted_or_nothing_tells_the_work(
+    store: Store, seconds: float, key: str | None
+) -> None:
+    with checkpoints_of(
+        Site(store=store, checkpoint_seconds=seconds), key, DescentState
+    ) as checkpoints:
+        assert checkpoints is NO_CHECKPOINTS
