@@ -1,6 +1,6 @@
 """What running many scenes costs beside the work in them, and how that grows with their number.
 
-    python benchmarks/orchestration.py [--scenes 10 50 200] [--until STAGE] [--at-once N]
+    python benchmarks/orchestration.py [--scenes 10 50 200] [--until STAGE] [--max-concurrent N]
                                        [--folder FOLDER] [--markdown TABLE.md] [--json FIGURES.json]
 
 For each number of scenes: a dataset of so many copies of one small scene (eight photos of a
@@ -264,7 +264,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--scenes", nargs="+", type=int, default=[10, 50, 200])
     parser.add_argument("--until", default="splat", help="the last stage that runs")
-    parser.add_argument("--at-once", type=int, default=0, help="0 as 'unseen run' has it")
+    parser.add_argument("--max-concurrent", type=int, default=0, help="0 as 'unseen run' has it")
     parser.add_argument("--folder", type=Path, help="for all that is written; kept")
     parser.add_argument("--markdown", type=Path)
     parser.add_argument("--json", type=Path)
@@ -278,7 +278,12 @@ def main() -> None:
         print("rendering the scene ...", flush=True)
         scene = little_scene(folder)
         (folder / "config.yaml").write_text(json.dumps(config))  # which is YAML
-        arguments = ["--config", str(folder / "config.yaml"), "--at-once", str(options.at_once)]
+        arguments = [
+            "--config",
+            str(folder / "config.yaml"),
+            "--max-concurrent",
+            str(options.max_concurrent),
+        ]
         for count in options.scenes:
             print(f"{count} scenes ...", flush=True)
             for one in measure(folder / str(count), scene, count, arguments):
@@ -289,7 +294,7 @@ def main() -> None:
                 if options.json:
                     figures = {
                         "cores": usable_cores(),
-                        "at_once": shared_cores(0, options.at_once)[1],
+                        "max_concurrent": shared_cores(0, options.max_concurrent)[1],
                         "config": config,
                         "passes": [asdict(one) for one in passes],
                     }

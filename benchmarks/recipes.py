@@ -20,7 +20,7 @@ from pathlib import Path
 import pandas as pd
 
 from flows.config import SceneConfig, overridden, read_config
-from flows.settings import Settings, quiet_prefect
+from flows.settings import Settings, configure_prefect
 from storage.errors import UnseenError
 from storage.handles import ArrayHandle
 from storage.metrics import read_table
@@ -30,9 +30,9 @@ from tasks.metrics.gains import clustered_interval
 PLAIN = {
     "init": {"kind": "points"},
     "densify": {"kind": "default", "gradient": 2e-4},
-    "backdrop": False,
+    "num_background": False,
     "depth_weight": 0.0,
-    "widest": None,
+    "max_relative_scale": None,
 }
 """Kerbl et al., SIGGRAPH 2023, but for opacity resets, which short runs do not survive."""
 
@@ -48,7 +48,7 @@ def run_pair(
         chosen = overridden(
             config,
             {
-                "split": {"kind": "every_nth", "n": count, "offset": offset, "guard": 0},
+                "split": {"kind": "every_nth", "n": count, "offset": offset, "validation": 0},
                 "stages": {"without": ["views", "refine", "distil"]},
                 "splat": splat,
             },
@@ -90,7 +90,7 @@ def costs(store: Store, runs: Sequence[tuple[str, str, int]]) -> pd.DataFrame:
                 "recipe": recipe,
                 "seconds": row["seconds"],
                 "memory_mib": row["peak_memory_mib"],
-                "gaussians": handle.attributes["gaussians"] - handle.attributes["backdrop"],
+                "gaussians": handle.attributes["gaussians"] - handle.attributes["num_background"],
             }
         )
     return pd.DataFrame(rows).pivot_table(
@@ -176,5 +176,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    quiet_prefect()
+    configure_prefect()
     main()

@@ -31,7 +31,7 @@ import pandas as pd
 from PIL import Image, ImageDraw
 
 from flows.config import SceneConfig, overridden, read_config
-from flows.settings import Settings, quiet_prefect
+from flows.settings import Settings, configure_prefect
 from storage.errors import UnseenError
 from storage.handles import ArrayHandle
 from storage.metrics import read_table
@@ -44,14 +44,14 @@ PROTOCOL = {"splat": {"iterations": 1000, "max_size": 480}}
 """What differs from the default config, unless another is given."""
 STEPS = {
     "control": ("splat", "control"),
-    "siblings": ("splat", "siblings"),
+    "ensemble": ("splat", "ensemble"),
     "refined": ("splat", "refine"),
     "distilled": ("control", "distil"),
     "overall": ("splat", "distil"),
 }
 """What is compared: the stage before, and after."""
 PICTURE_HEIGHT = 240
-PICTURES_OF = ("splat", "siblings", "refine", "control", "distil")
+PICTURES_OF = ("splat", "ensemble", "refine", "control", "distil")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -305,5 +305,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    quiet_prefect()
+    configure_prefect()
     main()

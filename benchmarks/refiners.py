@@ -43,7 +43,7 @@ from tasks.refine.refiner import Refiner, ViewBatch
 from tasks.refine.residual.checkpoint import checkpoint_of
 from tasks.refine.residual.config import NetworkConfig
 from tasks.refine.residual.network import ResidualNetwork
-from tasks.refine.residual.refine import repair
+from tasks.refine.residual.refine import refine
 from tasks.refine.select import refiner_for
 from tasks.runtime.threads import limit_threads, torch_threads
 
@@ -170,7 +170,7 @@ class ResidualArm:
             with torch_threads(threads), Convolutions().watched() as convolutions:
                 found["network_ms"] = timed_ms(lambda: network(features))
             found["of_it_convolutions_ms"] = 1e3 * convolutions.seconds
-            refined = repair(network, views, threads=threads)
+            refined = refine(network, views, threads=threads)
             found["gate_ms"] = timed_ms(lambda: gated(views, refined, GATE))
         return found
 
@@ -191,10 +191,10 @@ class ControlNetArm:
 
     def parts(self, threads: int) -> dict[str, float]:
         views = self._views
-        repaired = reproject(views, self._shape.reproject)
+        refined = reproject(views, self._shape.reproject)
         return {
             "features_ms": timed_ms(lambda: features_of(views, self._shape)),
-            "gate_ms": timed_ms(lambda: gated(views, repaired, GATE)),
+            "gate_ms": timed_ms(lambda: gated(views, refined, GATE)),
         }
 
 

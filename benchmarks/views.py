@@ -32,7 +32,7 @@ from tasks.refine.select import refiner_for
 from tasks.runtime.threads import limit_threads
 from tasks.splat.render import render
 from tasks.views.config import ViewsConfig
-from tasks.views.renderer import observe, prepare
+from tasks.views.renderer import prepare, render_view
 
 ASPECT = 1.5
 DISTANCE = 5.0
@@ -85,14 +85,14 @@ class Workload:
             for index in range(photos)
         ]
         self.training = training
-        self.observer = prepare(splat, training, self.photos, longest_edge=longest_edge)
+        self.renderer = prepare(splat, training, self.photos, longest_edge=longest_edge)
         self.refiner = refiner_for(RefineConfig(refiner=Reproject()))
 
     def measure(self) -> dict[str, float]:
         """Milliseconds of each part of one view."""
         config = ViewsConfig()
         marks = [time.perf_counter()]
-        view = observe(self.observer, self.view, config)
+        view = render_view(self.renderer, self.view, config)
         marks.append(time.perf_counter())
         nearest = self.photos[self.training.names.index(view.nearest)]
         self.refiner(batch_of([view], [nearest]))

@@ -191,7 +191,15 @@ def serving(dataset: Path, folder: Path, config: tuple[str, ...]) -> Iterator[Ui
         "UNSEEN_DEVICE": os.environ.get("UNSEEN_DEVICE", "auto"),
         "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
     }
-    words = ["serve", str(dataset), "--store", str(folder / "store"), "--at-once", "1", *config]
+    words = [
+        "serve",
+        str(dataset),
+        "--store",
+        str(folder / "store"),
+        "--max-concurrent",
+        "1",
+        *config,
+    ]
     with log.open("w") as output:
         process = subprocess.Popen(
             [sys.executable, "-c", "from flows.cli import main; main()", *words],

@@ -13,7 +13,7 @@ import tyro
 from flows.commands.parse import parse
 from flows.config import SceneConfig, Stage, overridden
 from flows.refiner_config import RefinerConfig
-from flows.settings import Settings, quiet_prefect, shared_cores
+from flows.settings import Settings, configure_prefect, shared_cores
 from storage.errors import UnseenError
 from tasks.errors import InputError
 
@@ -54,7 +54,7 @@ def run(
     scenes: Scenes = (),
     store: StoreOption = None,
     name: str | None = None,
-    at_once: AtOnce = 0,
+    max_concurrent: AtOnce = 0,
     priority: Priority = None,
 ) -> None:
     """Reconstruct and score every scene of a dataset, each in a process of its own.
@@ -71,8 +71,8 @@ def run(
     _check_priority(priority)
     entries = find_scenes(dataset, config, scenes, roots=Settings().roots())
     Settings().open_store().check_writable()
-    _print_estimate(entries, at_once)
-    _run_new(dataset, name or new_run_name(dataset), scenes, config, at_once, priority)
+    _print_estimate(entries, max_concurrent)
+    _run_new(dataset, name or new_run_name(dataset), scenes, config, max_concurrent, priority)
 
 
 def resume(
@@ -84,7 +84,7 @@ def resume(
         Stage | None, tyro.conf.arg(help="Compute this one and what follows anew.")
     ] = None,
     store: StoreOption = None,
-    at_once: AtOnce = 0,
+    max_concurrent: AtOnce = 0,
     priority: Priority = None,
 ) -> None:
     """Run again what failed, died or is missing in a run, from its last finished stage."""
@@ -106,12 +106,14 @@ def resume(
         _run_scene(Path(record.folder), record.scenes[0], config, record.run, stage)
         return
 
-    def completed(at_once: int) -> bool:
+    def completed(max_concurrent: int) -> bool:
         from flows.launch.local import resume_run
 
-        return resume_run(record.run, scenes, stage, at_once=at_once, priority=priority)
+        return resume_run(
+            record.run, scenes, stage, max_concurrent=max_concurrent, priority=priority
+        )
 
-    _run_dataset(record.run, at_once, completed)
+    _run_dataset(record.run, max_concurrent, completed)
 
 
 def scene(
@@ -152,7 +154,7 @@ def serve(
     cron: str = "0 2 * * *",
     timezone: str = "UTC",
     store: StoreOption = None,
-    at_once: AtOnce = 0,
+    max_concurrent: AtOnce = 0,
 ) -> None:
     """Keep Prefect's server, workers and schedules running on this machine until Ctrl-C.
 
@@ -170,7 +172,7 @@ def serve(
         Scheduled(dataset=dataset, config=config, cron=cron, timezone=timezone)
         for dataset in datasets
     )
-    serve_until_told(scheduled, at_once=at_once)
+    serve_until_told(scheduled, max_concurrent=max_concurrent)
 
 
 def status(run: RunArgument = None, store: StoreOption = None) -> None:
@@ -218,7 +220,7 @@ def export(
     run: RunOption = None,
     scenes: Scenes = (),
     format: Literal["colmap", "transforms", "ply", "spz"] = "colmap",
-    backdrop: bool = False,
+    background: bool = False,
     store: StoreOption = None,
 ) -> None:
     """Write scenes for other tools: cameras, points and photos, a folder each, or splats, a file.
@@ -233,7 +235,7 @@ def export(
 
     _use_store(store)
     for written in export_scenes(
-        Settings().open_store(), run, scenes, folder, format, backdrop=backdrop
+        Settings().open_store(), run, scenes, folder, format, background=background
     ):
         print(f"wrote {written}", flush=True)
 
@@ -350,7 +352,9 @@ def verify(run: str | None = None, store: StoreOption = None) -> None:
     print("all is as it was written")
 
 
-def demo(folder: tyro.conf.Positional[Path] = Path("unseen-demo"), at_once: AtOnce = 0) -> None:
+def demo(
+    folder: tyro.conf.Positional[Path] = Path("unseen-demo"), max_concurrent: AtOnce = 0
+) -> None:
     """Render three scenes and take them through everything, to a table.
 
     Args:
@@ -362,7 +366,7 @@ def demo(folder: tyro.conf.Positional[Path] = Path("unseen-demo"), at_once: AtOn
     _use_store(str(folder / "store"))
     Settings().open_store().check_writable()
     dataset = render_demo(folder)
-    _run_new(dataset, new_run_name(Path("demo")), (), demo_config(), at_once)
+    _run_new(dataset, new_run_name(Path("demo")), (), demo_config(), max_concurrent)
 
 
 def random_scenes(
@@ -435,7 +439,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
 
 
 def main() -> None:
-    quiet_prefect()
+    configure_prefect()
     try:
         parse(COMMANDS, sys.argv[1:])()
     except UnseenError as error:
@@ -449,15 +453,15 @@ def main() -> None:
         )
 
 
-def _print_estimate(entries: "Sequence[SceneEntry]", at_once: int) -> None:
+def _print_estimate(entries: "Sequence[SceneEntry]", max_concurrent: int) -> None:
     """Before a run, so that it can be thought better of."""
     from flows.commands.estimate import SECONDS_ON_TWO_CORES, estimate, rates_of, told
 
     settings = Settings()
     site, store = settings.site(), settings.open_store()
     fallback = SECONDS_ON_TWO_CORES if site.device == "cpu" else None
-    _, together = shared_cores(settings.threads, at_once)
-    found = estimate(entries, rates_of(store), at_once=together, fallback=fallback)
+    _, joint = shared_cores(settings.threads, max_concurrent)
+    found = estimate(entries, rates_of(store), max_concurrent=joint, fallback=fallback)
     room = shutil.disk_usage(store.local).free if store.local is not None else None
     print("\n".join(told(found, room)), flush=True)
 
@@ -474,20 +478,25 @@ def _run_new(
     run: str,
     scenes: tuple[str, ...],
     config: SceneConfig,
-    at_once: int,
+    max_concurrent: int,
     priority: int | None = None,
 ) -> None:
-    def completed(at_once: int) -> bool:
+    def completed(max_concurrent: int) -> bool:
         from flows.launch.local import run_dataset
 
         return run_dataset(
-            dataset.absolute(), run, scenes, config, at_once=at_once, priority=priority
+            dataset.absolute(),
+            run,
+            scenes,
+            config,
+            max_concurrent=max_concurrent,
+            priority=priority,
         )
 
-    _run_dataset(run, at_once, completed)
+    _run_dataset(run, max_concurrent, completed)
 
 
-def _run_dataset(run: str, at_once: int, completed: Callable[[int], bool]) -> None:
+def _run_dataset(run: str, max_concurrent: int, completed: Callable[[int], bool]) -> None:
     """Find or start an API, run scenes, and report.
 
     Args:
@@ -495,13 +504,13 @@ def _run_dataset(run: str, at_once: int, completed: Callable[[int], bool]) -> No
     """
     from flows.orchestration.server import find_or_start_api, use_api
 
-    threads, at_once = shared_cores(Settings().threads, at_once)
+    threads, max_concurrent = shared_cores(Settings().threads, max_concurrent)
     os.environ["UNSEEN_THREADS"] = str(threads)
     api = find_or_start_api()
     use_api(api)
     stays = " (started now; it stays, 'prefect server stop' ends it)" if api.started else ""
     print(f"run {run}\nPrefect UI: {api.ui}{stays}", flush=True)
-    all_have = completed(at_once)
+    all_have = completed(max_concurrent)
     _print_report(run)
     if not all_have:
         sys.exit(1)
@@ -530,10 +539,10 @@ def _train_refiner(
 
     if api := find_api():
         use_api(api)
-    from flows.orchestration.log_filters import leave_told_errors_to_us
+    from flows.orchestration.log_filters import hide_described_errors
     from flows.train_refiner import train_refiner as train
 
-    leave_told_errors_to_us()
+    hide_described_errors()
     train(datasets, out, config=config, licence=licence)
 
 

@@ -17,16 +17,16 @@ from tasks.ingest.config import IngestConfig
 from tasks.refine.config import RefineConfig
 from tasks.sfm.config import SfmConfig
 from tasks.splat.config import EveryNth, SplatConfig, TrainOn
-from tasks.splat.ensemble import SiblingsConfig, siblings_of
+from tasks.splat.ensemble import EnsembleConfig, ensemble_of
 from tasks.views.config import ViewsConfig
 
 Stage = Literal[
-    "ingest", "sfm", "splat", "siblings", "views", "refine", "control", "distil", "evaluate"
+    "ingest", "sfm", "splat", "ensemble", "views", "refine", "control", "distil", "evaluate"
 ]
 """In the order in which they run."""
 
 NEEDS: Mapping[Stage, Stage] = {
-    "siblings": "refine",
+    "ensemble": "refine",
     "refine": "views",
     "distil": "refine",
     "control": "distil",
@@ -38,7 +38,7 @@ class StagesConfig(Config):
     """Which stages run."""
 
     until: Stage = Field(default="evaluate", description="The last stage that runs.")
-    without: tuple[Literal["siblings", "views", "refine", "distil", "evaluate"], ...] = Field(
+    without: tuple[Literal["ensemble", "views", "refine", "distil", "evaluate"], ...] = Field(
         default=(), description="Stages left out, and with them those that need their results."
     )
 
@@ -61,16 +61,16 @@ class SceneConfig(Config):
         Field(discriminator="kind", description="Which photos are held out, to score against."),
     ] = EveryNth()
     splat: SplatConfig = SplatConfig()
-    siblings: SiblingsConfig = SiblingsConfig()
+    ensemble: EnsembleConfig = EnsembleConfig()
     views: ViewsConfig = ViewsConfig()
     refine: RefineConfig = RefineConfig()
     distil: DistilConfig = DistilConfig()
 
-    def sibling_splats(self, training_photos: int) -> tuple[SplatConfig, ...]:
+    def ensemble_splats(self, training_photos: int) -> tuple[SplatConfig, ...]:
         """How the siblings of the splat are fitted; none where views are drawn together."""
-        if not self.stages.runs("siblings") or self.refine.together is not None:
+        if not self.stages.runs("ensemble") or self.refine.joint is not None:
             return ()
-        return siblings_of(self.splat, self.siblings, training_photos)
+        return ensemble_of(self.splat, self.ensemble, training_photos)
 
 
 Whole = TypeVar("Whole", bound=Config)

@@ -12,7 +12,7 @@ from flows.config import SceneConfig
 from flows.dispatch import run_scenes
 from flows.orchestration.flow_run import end_with_worker, is_retry
 from flows.orchestration.locks import lock
-from flows.orchestration.log_filters import tell_errors_in_a_sentence
+from flows.orchestration.log_filters import log_errors_in_a_sentence
 from flows.orchestration.tagging import tag_flow_run
 from flows.resume import resumed
 from flows.runs.manifest import find_scenes
@@ -58,7 +58,7 @@ async def reconstruct_dataset(
         deployment: of the scene flow; its pool decides where scenes run.
         queue: of the pool, where a worker of its own serves this run.
     """
-    tell_errors_in_a_sentence()
+    log_errors_in_a_sentence()
     run = run or str(flow_run.name)
     tag_flow_run(dataset_tag(Path(dataset)))
     with end_with_worker(), lock(lock_of(run), refused=refusal_of(run)):

@@ -33,7 +33,7 @@ from prefect.runtime import flow_run
 from prefect.states import Cancelled, Cancelling, Completed, Crashed, Failed
 
 from flows.config import Stage
-from flows.orchestration.flow_run import life_of
+from flows.orchestration.flow_run import liveness_lock
 from flows.orchestration.locks import forget_lock, is_free
 from flows.orchestration.server import is_for_this_machine
 from flows.report.live import scene_runs
@@ -78,7 +78,7 @@ async def run_scenes(
     Returns:
         Completed, or Failed with the list, over all scenes of the run.
     """
-    await asyncio.to_thread(call_off, record.run)  # what a process that was killed left behind
+    await asyncio.to_thread(cancel_scenes, record.run)  # what a process that was killed left behind
     run = record.run
     for entry in entries:
         if entry.error is not None:
@@ -103,12 +103,12 @@ async def run_scenes(
 
     _compact(store, record)
     page = await asyncio.to_thread(run_page, store, record)
-    await _patiently(functools.partial(acreate_markdown_artifact, **page))
+    await with_retries(functools.partial(acreate_markdown_artifact, **page))
     rows = read_table(store, "scenes", run=run)
     return _verdict(record, rows)
 
 
-def call_off(run: str, *, seconds: float = SECONDS_TO_CANCEL) -> None:
+def cancel_scenes(run: str, *, seconds: float = SECONDS_TO_CANCEL) -> None:
     """Cancel the scenes of a run that have not ended.
 
     Args:
@@ -143,7 +143,7 @@ def _recall(store: Store, record: RunRecord, entry: SceneEntry) -> Page | None:
 async def _show_recalled(client: PrefectClient, waiting: FlowRun, page: Page) -> None:
     """Have Prefect show a scene as it shows one that ran, before a worker takes it up."""
     done: State[None] = Completed(message="all its stages were recalled")
-    await _patiently(functools.partial(client.set_flow_run_state, waiting.id, done, force=True))
+    await with_retries(functools.partial(client.set_flow_run_state, waiting.id, done, force=True))
     artifact = ArtifactCreate(
         key=page["key"],
         type="markdown",
@@ -200,14 +200,14 @@ async def _start_scene(
         idempotency_key=f"{flow_run.id}-{flow_run.run_count}-{entry.name}",
         timeout=0,
     )
-    started: FlowRun = await _patiently(start)
+    started: FlowRun = await with_retries(start)
     if started.parent_task_run_id is not None:  # of what stands for it in our run, named by chance
         with contextlib.suppress(HTTPError):
             await client.set_task_run_name(started.parent_task_run_id, entry.name)
     return started
 
 
-async def _patiently(ask: Callable[[], Awaitable[Answer]]) -> Answer:
+async def with_retries(ask: Callable[[], Awaitable[Answer]]) -> Answer:
     """Ask a server again that is too busy to answer, or that is just being restarted."""
     deadline = time.monotonic() + SECONDS_OF_PATIENCE
     while True:
@@ -233,16 +233,16 @@ async def _end_scenes(
     log, count = get_run_logger(), len(waiting)
     while waiting:
         await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
-        for ended in await _patiently(functools.partial(ended_among, client, waiting)):
+        for ended in await with_retries(functools.partial(ended_among, client, waiting)):
             waiting.remove(ended.id)
             write_missing_row(store, run, ended, before)
-            forget_lock(life_of(ended.id))
+            forget_lock(liveness_lock(ended.id))
             how = (ended.state_name or "ended").lower()
             log.info("%s %s; %d of %d have ended", ended.name, how, count - len(waiting), count)
         now = time.monotonic()
-        for dead in [one for one in waiting if is_free(life_of(one))]:
+        for dead in [one for one in waiting if is_free(liveness_lock(one))]:
             if now - dead_since.setdefault(dead, now) > SECONDS_TO_REPORT:
-                await _patiently(functools.partial(_crash_if_running, client, dead))
+                await with_retries(functools.partial(_crash_if_running, client, dead))
 
 
 async def _crash_if_running(client: PrefectClient, flow_run_id: UUID) -> None:

@@ -12,7 +12,7 @@ from flows.config import SceneConfig, Stage, overridden
 from flows.dispatch import run_scenes
 from flows.orchestration.flow_run import end_with_worker
 from flows.orchestration.locks import lock
-from flows.orchestration.log_filters import tell_errors_in_a_sentence
+from flows.orchestration.log_filters import log_errors_in_a_sentence
 from flows.orchestration.tagging import tag_flow_run
 from flows.runs.manifest import SceneEntry, find_scenes
 from flows.runs.record import (
@@ -45,7 +45,7 @@ async def resume_dataset(
         deployment: of the scene flow; its pool decides where scenes run.
         queue: of the pool, where a worker of its own serves this run.
     """
-    tell_errors_in_a_sentence()
+    log_errors_in_a_sentence()
     with end_with_worker(), lock(lock_of(run), refused=refusal_of(run)):
         store = Settings().open_store()
         store.check_writable()

@@ -14,7 +14,7 @@ from prefect.states import Crashed
 
 from flows.config import SceneConfig, Stage
 from flows.orchestration.flow_run import end_with_worker, is_retry, show_life
-from flows.orchestration.log_filters import tell_errors_in_a_sentence
+from flows.orchestration.log_filters import log_errors_in_a_sentence
 from flows.orchestration.tagging import tag_flow_run
 from flows.report.publish import show_page
 from flows.report.run_page import run_page
@@ -32,12 +32,12 @@ from tasks.evaluate.task import evaluate_scene
 from tasks.ingest.containment import files_inside
 from tasks.ingest.source import digest_files
 from tasks.ingest.task import ingest_photos
-from tasks.refine.task import refine_views, refine_views_together
+from tasks.refine.task import refine_views, refine_views_jointly
 from tasks.refine.weights import find_weights
 from tasks.sfm.task import reconstruct_cameras
 from tasks.splat.init.ply_source import find_start
-from tasks.splat.task import fit_sibling, fit_splat
-from tasks.views.task import observe_views
+from tasks.splat.task import fit_member, fit_splat
+from tasks.views.task import render_views
 
 
 @flow(name="scene", flow_run_name="{scene}", persist_result=False)
@@ -61,7 +61,7 @@ def reconstruct_scene(
         UnseenError: the photos or the machine did not allow it; the row in ``scenes`` says why.
     """
     show_life()
-    tell_errors_in_a_sentence()
+    log_errors_in_a_sentence()
     settings = Settings()
     site = settings.site()
     started = time.monotonic()
@@ -70,7 +70,7 @@ def reconstruct_scene(
         row |= cost_of(stages.rows, time.monotonic() - started)
         write_rows(site.store, "scenes", run=run, scene=scene, rows=[row])
 
-    def tell_limit(error: TimeLimitError) -> None:
+    def on_timeout(error: TimeLimitError) -> None:
         write_end({"state": "failed", **told(error)})
         print(f"unseen: {error}", file=sys.stderr, flush=True)
         with get_client(sync_client=True) as client:
@@ -83,7 +83,7 @@ def reconstruct_scene(
         scene=scene,
         recompute_from=recompute_from,
         limit_seconds=settings.stage_seconds,
-        tell_limit=tell_limit,
+        on_timeout=on_timeout,
     )
     row: dict[str, Any] = {}
     artefacts: dict[str, ArrayHandle] = {}
@@ -133,22 +133,22 @@ def run_stages(
         made["splat"] = stages(
             fit_splat, made["sparse"], start=start, split=config.split, config=config.splat
         )
-    siblings: tuple[ArrayHandle, ...] = ()
-    if runs("siblings"):
+    ensemble: tuple[ArrayHandle, ...] = ()
+    if runs("ensemble"):
         training = len(made["splat"].attributes["training"])
-        siblings = tuple(
-            stages(fit_sibling, made["sparse"], start=start, split=config.split, config=sibling)
-            for sibling in config.sibling_splats(training)
+        ensemble = tuple(
+            stages(fit_member, made["sparse"], start=start, split=config.split, config=member)
+            for member in config.ensemble_splats(training)
         )
     if runs("views"):
-        made["views"] = stages(observe_views, made["sparse"], made["splat"], config=config.views)
+        made["views"] = stages(render_views, made["sparse"], made["splat"], config=config.views)
     if runs("refine"):
-        if config.refine.together is None:
+        if config.refine.joint is None:
             made["refined"] = stages(
                 refine_views,
                 made["sparse"],
                 made["views"],
-                siblings=siblings,
+                ensemble=ensemble,
                 views_config=config.views,
                 weights=weights,
                 config=config.refine,
@@ -156,7 +156,7 @@ def run_stages(
         else:
             inputs = (made[name] for name in ("sparse", "splat", "views"))
             made["refined"] = stages(
-                refine_views_together,
+                refine_views_jointly,
                 *inputs,
                 splat_config=config.splat,
                 weights=weights,
@@ -184,7 +184,7 @@ def run_stages(
         made["evaluation"] = stages(
             evaluate_scene,
             *inputs,
-            siblings=siblings,
+            ensemble=ensemble,
             views=config.views if runs("views") else None,
             refine=config.refine if runs("refine") else None,
             weights=weights,

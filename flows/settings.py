@@ -141,20 +141,22 @@ CORES_A_SCENE = 4
 """Threads that still pay in one scene; more cores than that run more scenes at a time."""
 
 
-def shared_cores(threads: int, at_once: int) -> tuple[int, int]:
+def shared_cores(threads: int, max_concurrent: int) -> tuple[int, int]:
     """Threads of a scene and scenes at a time that fill this machine, where 0 leaves it to us.
 
     Raises:
         InputError: less than no scenes at a time.
     """
-    if at_once < 0:
-        raise InputError(f"{at_once} scenes cannot run at once; give 1 or more, or 0 to leave it")
+    if max_concurrent < 0:
+        raise InputError(
+            f"{max_concurrent} scenes cannot run at once; give 1 or more, or 0 to leave it"
+        )
     cores = usable_cores()
-    at_once = at_once or max(1, cores // (threads or CORES_A_SCENE))
-    return threads or max(1, cores // at_once), at_once
+    max_concurrent = max_concurrent or max(1, cores // (threads or CORES_A_SCENE))
+    return threads or max(1, cores // max_concurrent), max_concurrent
 
 
-def quiet_prefect() -> None:
+def configure_prefect() -> None:
     """Send nothing to anybody, log warnings only, be patient; call before Prefect is imported."""
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     # Where all cores are busy a server takes longer to start than Prefect's 20 s.

@@ -16,7 +16,7 @@ from prefect.runtime import flow_run
 from prefect.tasks import Task
 
 from flows.orchestration.flow_run import end_with_worker, show_life
-from flows.orchestration.log_filters import tell_errors_in_a_sentence
+from flows.orchestration.log_filters import log_errors_in_a_sentence
 from flows.orchestration.tagging import tag_flow_run
 from flows.refiner_config import RefinerConfig
 from flows.report.model_card import SceneSeen, Training, card_beside, model_card
@@ -37,10 +37,10 @@ from tasks.ingest.source import digest_files
 from tasks.ingest.task import ingest_photos
 from tasks.refine.diffusion.task import train_controlnet
 from tasks.refine.residual.task import train_residual
-from tasks.refine.training.artefact import read_learnt
+from tasks.refine.training.artefact import read_trained
 from tasks.refine.training.metadata import licensed
 from tasks.refine.training.pairs.task import mine_pairs
-from tasks.refine.training.trained import Learnt
+from tasks.refine.training.trained import TrainedRefiner
 from tasks.runtime.atomic_file import check_file, whole_file
 from tasks.runtime.context import Site
 from tasks.sfm.config import SfmConfig
@@ -92,7 +92,7 @@ def train_refiner(
         UnseenError: the machine did not allow the training.
     """
     show_life()
-    tell_errors_in_a_sentence()
+    log_errors_in_a_sentence()
     settings = Settings()
     site = settings.site()
     run = run or str(flow_run.name)
@@ -111,7 +111,7 @@ def train_refiner(
             validation=tuple(mined[name].pairs for name in split.validation),
             config=config.train,
         )
-    learnt = read_learnt(refiner)
+    learnt = read_trained(refiner)
     # The stage knows no licence: another one is no reason to train again.
     learnt = replace(learnt, content=licensed(learnt.content, licence))
     write_rows(site.store, "training", run=run, scene=REFINER, rows=_curve(learnt))
@@ -214,7 +214,7 @@ def with_given(config: SfmConfig, photos: ArrayHandle) -> SfmConfig:
 
 
 def _stages(site: Site, run: str, scene: str, settings: Settings) -> StageRunner:
-    def tell_limit(error: TimeLimitError) -> None:
+    def on_timeout(error: TimeLimitError) -> None:
         print(f"unseen: {error}", file=sys.stderr, flush=True)
 
     return StageRunner(
@@ -222,7 +222,7 @@ def _stages(site: Site, run: str, scene: str, settings: Settings) -> StageRunner
         run=run,
         scene=scene,
         limit_seconds=settings.stage_seconds,
-        tell_limit=tell_limit,
+        on_timeout=on_timeout,
     )
 
 
@@ -237,7 +237,7 @@ def _seen(name: str, use: str, scene: MinedScene) -> SceneSeen:
     )
 
 
-def _curve(learnt: Learnt) -> list[Mapping[str, Any]]:
+def _curve(learnt: TrainedRefiner) -> list[Mapping[str, Any]]:
     """Rows of the table ``training``."""
     losses = [
         {"stage": "train", "iteration": point.step, "loss": point.loss} for point in learnt.curve

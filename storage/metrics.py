@@ -40,8 +40,8 @@ COLUMNS: Mapping[str, Mapping[str, pa.DataType]] = {
         "gaussians": _INT,
         "psnr_db": _FLOAT,  # of the splat; then of what the later stages made of the same views
         "ssim": _FLOAT,
-        "siblings_psnr_db": _FLOAT,  # of the mean of what the splat and its siblings show
-        "siblings_ssim": _FLOAT,
+        "ensemble_psnr_db": _FLOAT,  # of the mean of what the splat and its siblings show
+        "ensemble_ssim": _FLOAT,
         "control_psnr_db": _FLOAT,
         "control_ssim": _FLOAT,
         "refined_psnr_db": _FLOAT,
@@ -52,7 +52,7 @@ COLUMNS: Mapping[str, Mapping[str, pa.DataType]] = {
         "distilled_psnr_db": _FLOAT,
         "distilled_ssim": _FLOAT,
         "distilled_share_worse": _FLOAT,  # than the control
-        "shipped": _STRING,  # distilled, control
+        "selected": _STRING,  # distilled, control
         "confidence_spearman": _FLOAT,
         "confidence_ause": _FLOAT,  # over that of a random order
         "rotation_error_deg": _FLOAT,

@@ -105,7 +105,7 @@ def looking(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lens:
+class CameraModel:
     """How a camera maps directions to pixels: a camera model of COLMAP with two focals."""
 
     model: str
@@ -119,7 +119,9 @@ class Lens:
         fx, fy, cx, cy = self.params[:4]
         return np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
 
-    def scaled(self, x: float, y: float) -> "Lens":
+    def scaled(self, x: float, y: float) -> "CameraModel":
         """The same lens for a photo resampled to ``x`` times its width and ``y`` its height."""
         fx, fy, cx, cy = self.params[:4]
-        return Lens(model=self.model, params=(x * fx, y * fy, x * cx, y * cy, *self.params[4:]))
+        return CameraModel(
+            model=self.model, params=(x * fx, y * fy, x * cx, y * cy, *self.params[4:])
+        )

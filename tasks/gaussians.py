@@ -23,25 +23,25 @@ class Gaussians:
     sh: Float32[torch.Tensor, "n k 3"]
     """Real spherical harmonics of the colour, ``k = (degree + 1) ** 2``, RGB last; a colour is
     ``0.5 + sum`` clamped below at 0 (sRGB as the photos give it)."""
-    backdrop: int = 0
+    num_background: int = 0
     """The first so many stand far behind the scene, where they are never moved; they have a colour
     where nothing is known to be, but no depth that means anything."""
 
     @property
     def foreground(self) -> "Gaussians":
         """All but the backdrop."""
-        return Gaussians(**{name: getattr(self, name)[self.backdrop :] for name in TENSORS})
+        return Gaussians(**{name: getattr(self, name)[self.num_background :] for name in TENSORS})
 
     @property
     def background(self) -> "Gaussians":
         """The backdrop alone."""
-        kept = {name: getattr(self, name)[: self.backdrop] for name in TENSORS}
-        return Gaussians(**kept, backdrop=self.backdrop)
+        kept = {name: getattr(self, name)[: self.num_background] for name in TENSORS}
+        return Gaussians(**kept, num_background=self.num_background)
 
     def kept(self, rows: Bool[torch.Tensor, " n"]) -> "Gaussians":
         """Those that ``rows`` is true for."""
         kept = {name: getattr(self, name)[rows] for name in TENSORS}
-        return Gaussians(**kept, backdrop=int(rows[: self.backdrop].sum()))
+        return Gaussians(**kept, num_background=int(rows[: self.num_background].sum()))
 
     def __len__(self) -> int:
         return len(self.means)
@@ -54,4 +54,4 @@ class Gaussians:
 def joined(parts: Sequence[Gaussians]) -> Gaussians:
     """All, in their order; their harmonics are of one degree, and only the first has a backdrop."""
     together = {name: torch.cat([getattr(one, name) for one in parts]) for name in TENSORS}
-    return Gaussians(**together, backdrop=parts[0].backdrop)
+    return Gaussians(**together, num_background=parts[0].num_background)

@@ -69,8 +69,8 @@ def _of_a_fit(config: SceneConfig) -> float:
     return config.splat.iterations * config.splat.batch * _fitted_pixels(config)
 
 
-def _siblings(photos: int, config: SceneConfig) -> int:
-    return len(config.sibling_splats(photos - _held_out(photos, config)))
+def _ensemble(photos: int, config: SceneConfig) -> int:
+    return len(config.ensemble_splats(photos - _held_out(photos, config)))
 
 
 def _held_out(photos: int, config: SceneConfig) -> int:
@@ -79,20 +79,20 @@ def _held_out(photos: int, config: SceneConfig) -> int:
     return photos - len(config.split.photos)
 
 
-def _looks_at_views(photos: int, config: SceneConfig) -> float:
+def _passes_per_view(photos: int, config: SceneConfig) -> float:
     """Of a refiner, at each; most take one of what each splat shows."""
-    together = config.refine.together
-    return together.strength * together.steps if together else 1 + _siblings(photos, config)
+    joint = config.refine.joint
+    return joint.strength * joint.steps if joint else 1 + _ensemble(photos, config)
 
 
 WORK: Mapping[Stage, Callable[[int, SceneConfig], float]] = {
     "ingest": lambda photos, config: photos,
     "sfm": lambda photos, config: photos,
     "splat": lambda photos, config: _of_a_fit(config),
-    "siblings": lambda photos, config: _siblings(photos, config) * _of_a_fit(config),
+    "ensemble": lambda photos, config: _ensemble(photos, config) * _of_a_fit(config),
     "views": lambda photos, config: config.views.count * _fitted_pixels(config),
     "refine": lambda photos, config: (
-        config.views.count * _fitted_pixels(config) * _looks_at_views(photos, config)
+        config.views.count * _fitted_pixels(config) * _passes_per_view(photos, config)
     ),
     "control": lambda photos, config: config.distil.iterations * _fitted_pixels(config),
     "distil": lambda photos, config: config.distil.iterations * _fitted_pixels(config),
@@ -104,7 +104,7 @@ SECONDS_ON_TWO_CORES: Mapping[Stage, float] = {
     "ingest": 0.03,
     "sfm": 0.6,
     "splat": 1e-7,
-    "siblings": 8e-8,
+    "ensemble": 8e-8,
     "views": 1.3e-6,
     "refine": 9e-7,
     "control": 1.4e-7,
@@ -122,7 +122,7 @@ def estimate(
     entries: Sequence[SceneEntry],
     rates: Mapping[Stage, float],
     *,
-    at_once: int,
+    max_concurrent: int,
     fallback: Mapping[Stage, float] | None = SECONDS_ON_TWO_CORES,
 ) -> Estimate:
     """What the scenes ask for together; bad ones ask for nothing.
@@ -143,7 +143,7 @@ def estimate(
             for scene in scenes
             for stages in [_stages(scene)]
         ]
-        seconds = max([sum(each) / at_once, *each], default=0.0)
+        seconds = max([sum(each) / max_concurrent, *each], default=0.0)
     return Estimate(
         scenes=len(scenes),
         photos=sum(scene.photos for scene in scenes),
@@ -260,7 +260,7 @@ def _size(scene: _Scene) -> int:
     fitted = _pixels(scene, min(config.ingest.max_size, config.splat.max_size))
     splat = 4 * GAUSSIANS * (11 + 3 * (config.splat.sh_degree + 1) ** 2)
     runs = config.stages.runs
-    splats = runs("splat") + runs("control") + runs("distil") + _siblings(scene.photos, config)
+    splats = runs("splat") + runs("control") + runs("distil") + _ensemble(scene.photos, config)
     return round(
         scene.photos * photo * BYTES_OF_PHOTO
         + splat * splats

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from flows.runs.results import artefacts_with
-from flows.runs.shipped import shipped_splat
+from flows.runs.selected import selected_splat
 from storage.handles import ArrayHandle
 from storage.store import Store
 from tasks.sfm.artefact import Sparse
@@ -27,7 +27,7 @@ def export_scenes(
     folder: Path,
     form: Format,
     *,
-    backdrop: bool = False,
+    background: bool = False,
 ) -> Iterator[Path]:
     """Write scenes into folders, or their splats into files, of their names; each once it is there.
 
@@ -46,8 +46,8 @@ def export_scenes(
     write = write_ply if form == "ply" else write_spz
     for scene, artefacts in artefacts_with(store, run, scenes, "splat").items():
         file = folder / f"{scene}.{form}"
-        splat = shipped_splat(artefacts)
-        write(file, splat if backdrop else splat.foreground)
+        splat = selected_splat(artefacts)
+        write(file, splat if background else splat.foreground)
         yield file
 
 

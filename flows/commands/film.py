@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from flows.runs.results import artefacts_with
-from flows.runs.shipped import shipped_splat
+from flows.runs.selected import selected_splat
 from flows.settings import Settings
 from storage.handles import ArrayHandle
 from tasks.cameras import Cameras
@@ -47,7 +47,7 @@ def film_scenes(
     for scene, artefacts in artefacts_with(site.store, run, scenes, "splat").items():
         file = folder / f"{scene}.mp4"
         frames = max(2, round(seconds * FRAMES_PER_SECOND))
-        gaussians, cameras = shipped_splat(artefacts), _training_cameras(artefacts, longest_edge)
+        gaussians, cameras = selected_splat(artefacts), _training_cameras(artefacts, longest_edge)
         flight = _flight(path, cameras, gaussians, frames, site.device)
         pictures = _pictures(gaussians, flight, site, scene)
         write_film(file, pictures, frames_per_second=FRAMES_PER_SECOND)

@@ -8,7 +8,7 @@ from prefect import tags
 
 from flows.config import SceneConfig, Stage
 from flows.orchestration.locks import lock
-from flows.orchestration.log_filters import leave_told_errors_to_us
+from flows.orchestration.log_filters import hide_described_errors
 from flows.runs.record import RunRecord, load_run, lock_of, refusal_of, save_run, tags_of
 from flows.scene import reconstruct_scene
 from flows.settings import Settings
@@ -50,7 +50,7 @@ def run_scene(
     with lock(lock_of(run), refused=refusal_of(run)):
         save_run(store, record)
         print(f"run {run}", file=sys.stderr)
-        leave_told_errors_to_us()
+        hide_described_errors()
         with tags(*tags_of(record, scene)):
             reconstruct_scene(
                 folder=str(folder),

@@ -27,7 +27,7 @@ PAGE = 200
 """Runs that the API gives at a time, at most."""
 
 
-def watch_for_zombies() -> None:
+def watch_heartbeats() -> None:
     """Have the server call a flow run crashed that sent heartbeats and does so no more.
 
     Installing it again brings it up to date.

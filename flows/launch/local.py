@@ -18,10 +18,10 @@ from prefect.exceptions import ObjectAlreadyExists
 
 from flows.config import SceneConfig, Stage
 from flows.dataset import reconstruct_dataset
-from flows.dispatch import SECONDS_TO_CANCEL, call_off
+from flows.dispatch import SECONDS_TO_CANCEL, cancel_scenes
 from flows.launch.deployments import deploy
 from flows.orchestration.locks import lock
-from flows.orchestration.log_filters import leave_told_errors_to_us
+from flows.orchestration.log_filters import hide_described_errors
 from flows.orchestration.server import worker
 from flows.report.live import watching
 from flows.resume import resume_dataset
@@ -43,7 +43,7 @@ def run_dataset(
     only: tuple[str, ...],
     config: SceneConfig,
     *,
-    at_once: int,
+    max_concurrent: int,
     priority: int | None = None,
 ) -> bool:
     """Run a dataset; whether all its scenes completed.
@@ -60,7 +60,7 @@ def run_dataset(
         reconstruct_dataset, dataset=str(dataset), run=run, only=only, config=config
     )
     with tags(dataset_tag(dataset)):
-        return _completed(flow, run, at_once, priority)
+        return _completed(flow, run, max_concurrent, priority)
 
 
 def resume_run(
@@ -68,15 +68,17 @@ def resume_run(
     scenes: tuple[str, ...],
     stage: Stage | None,
     *,
-    at_once: int,
+    max_concurrent: int,
     priority: int | None = None,
 ) -> bool:
     """Run scenes of a run again, see :func:`flows.resume.resume_dataset`; whether all completed."""
     flow = functools.partial(resume_dataset, run=run, scenes=scenes, stage=stage)
-    return _completed(flow, run, at_once, priority)
+    return _completed(flow, run, max_concurrent, priority)
 
 
-def _completed(flow: Callable[..., Any], run: str, at_once: int, priority: int | None) -> bool:
+def _completed(
+    flow: Callable[..., Any], run: str, max_concurrent: int, priority: int | None
+) -> bool:
     """Run a flow over scenes in this process, with workers for them.
 
     A run goes on in one process of this machine; what a killed one left to wait is called off, so
@@ -87,15 +89,15 @@ def _completed(flow: Callable[..., Any], run: str, at_once: int, priority: int |
     """
     device = Settings().site().device
     pool = "gpu" if device == "cuda" else "cpu"
-    leave_told_errors_to_us()
+    hide_described_errors()
     with lock(lock_of(run), refused=refusal_of(run)):
         deploy(pool)
-        call_off(run, seconds=SECONDS_TO_CANCEL if _is_served(pool) else 0.0)
-        with _workers(pool, device, run, at_once, priority) as queue, watching(run):
+        cancel_scenes(run, seconds=SECONDS_TO_CANCEL if _is_served(pool) else 0.0)
+        with _workers(pool, device, run, max_concurrent, priority) as queue, watching(run):
             try:
                 state = asyncio.run(_final_state(flow, deployment=f"scene/{pool}", queue=queue))
             except KeyboardInterrupt:
-                call_off(run)
+                cancel_scenes(run)
                 raise
     if isinstance(state.data, BaseException):  # of the flow itself, not of its scenes
         raise state.data
@@ -110,7 +112,7 @@ async def _final_state(flow: Callable[..., Any], **parameters: Any) -> State[Any
 
 @contextlib.contextmanager
 def _workers(
-    pool: str, device: Device, run: str, at_once: int, priority: int | None
+    pool: str, device: Device, run: str, max_concurrent: int, priority: int | None
 ) -> Iterator[str]:
     """Have somebody pull from a queue of the run's own, whose name this gives.
 
@@ -119,7 +121,7 @@ def _workers(
     """
     ended = threading.Event()
     stand_in = threading.Thread(
-        target=_work_if_nobody_does, args=(pool, device, run, at_once, ended), daemon=True
+        target=_work_if_nobody_does, args=(pool, device, run, max_concurrent, ended), daemon=True
     )
     with queue_of_run(pool, run, priority):
         stand_in.start()
@@ -152,7 +154,7 @@ def queue_of_run(pool: str, run: str, priority: int | None = None) -> Iterator[N
 
 
 def _work_if_nobody_does(
-    pool: str, device: Device, run: str, at_once: int, ended: threading.Event
+    pool: str, device: Device, run: str, max_concurrent: int, ended: threading.Event
 ) -> None:
     while _is_served(pool):
         if ended.wait(SECONDS_BETWEEN_LOOKS):
@@ -168,7 +170,7 @@ def _work_if_nobody_does(
                 one = start(name=f"{name}-{index}", limit=1, environment=gpu)
                 started.enter_context(one)
         else:
-            one = start(name=name, limit=at_once, environment={})
+            one = start(name=name, limit=max_concurrent, environment={})
             started.enter_context(one)
         ended.wait()
 

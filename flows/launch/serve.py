@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from flows.launch.deployments import Scheduled, deploy, deploy_schedules
-from flows.launch.heartbeats import HEARTBEAT_ENVIRONMENT, crash_orphans, watch_for_zombies
+from flows.launch.heartbeats import HEARTBEAT_ENVIRONMENT, crash_orphans, watch_heartbeats
 from flows.orchestration.locks import lock
 from flows.orchestration.server import kept_api, use_api, worker
 from flows.runs.manifest import find_scenes
@@ -45,7 +45,7 @@ class Plan:
     workers: tuple[WorkerPlan, ...]
 
 
-def plan_workers(*, cores: int, gpus: int, threads: int, at_once: int) -> Plan:
+def plan_workers(*, cores: int, gpus: int, threads: int, max_concurrent: int) -> Plan:
     """Workers that together use no more threads than there are cores.
 
     A GPU has a worker with one scene at a time, and the CPU one with the others. Only where that
@@ -58,11 +58,13 @@ def plan_workers(*, cores: int, gpus: int, threads: int, at_once: int) -> Plan:
     Raises:
         InputError: less than none at a time, or more threads than there are cores for them.
     """
-    if at_once < 0:
-        raise InputError(f"{at_once} scenes cannot run at once; give 1 or more, or 0 to leave it")
-    if not at_once and not gpus:
-        at_once = max(1, cores // (threads or CORES_A_SCENE))
-    scenes = gpus + at_once
+    if max_concurrent < 0:
+        raise InputError(
+            f"{max_concurrent} scenes cannot run at once; give 1 or more, or 0 to leave it"
+        )
+    if not max_concurrent and not gpus:
+        max_concurrent = max(1, cores // (threads or CORES_A_SCENE))
+    scenes = gpus + max_concurrent
     if threads and threads * scenes > max(cores, scenes):
         raise InputError(
             f"{scenes} scenes at a time with {threads} threads each (UNSEEN_THREADS) are more than "
@@ -72,8 +74,8 @@ def plan_workers(*, cores: int, gpus: int, threads: int, at_once: int) -> Plan:
         WorkerPlan(pool="gpu", limit=1, environment={"CUDA_VISIBLE_DEVICES": str(index)})
         for index in range(gpus)
     ]
-    if at_once:
-        workers.append(WorkerPlan(pool="cpu", limit=at_once))
+    if max_concurrent:
+        workers.append(WorkerPlan(pool="cpu", limit=max_concurrent))
     return Plan(threads=threads or max(1, cores // scenes), workers=tuple(workers))
 
 
@@ -94,7 +96,7 @@ def check_datasets(scheduled: tuple[Scheduled, ...]) -> None:
                 )
 
 
-def serve(scheduled: tuple[Scheduled, ...], *, at_once: int) -> None:
+def serve(scheduled: tuple[Scheduled, ...], *, max_concurrent: int) -> None:
     """Keep server, workers and schedules running until SIGINT or SIGTERM; then end all of it.
 
     Args:
@@ -106,7 +108,9 @@ def serve(scheduled: tuple[Scheduled, ...], *, at_once: int) -> None:
     check_datasets(scheduled)
     settings = Settings()
     gpus = _gpus(settings)
-    plan = plan_workers(cores=usable_cores(), gpus=gpus, threads=settings.threads, at_once=at_once)
+    plan = plan_workers(
+        cores=usable_cores(), gpus=gpus, threads=settings.threads, max_concurrent=max_concurrent
+    )
     pool = "gpu" if gpus else "cpu"
     os.environ["UNSEEN_THREADS"] = str(plan.threads)
     refused = "another 'unseen serve' serves this machine; end that one first"
@@ -117,7 +121,7 @@ def serve(scheduled: tuple[Scheduled, ...], *, at_once: int) -> None:
             crash_orphans()
         deploy(pool)
         deploy_schedules(scheduled, pool)
-        watch_for_zombies()
+        watch_heartbeats()
         parents = WorkerPlan(pool="datasets", limit=DATASETS_AT_ONCE)
         for one in (parents, *plan.workers):
             kept.enter_context(

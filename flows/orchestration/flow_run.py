@@ -31,10 +31,10 @@ def show_life() -> None:
         MachineError: Prefect's home cannot be written.
     """
     if _started_for_this_run():
-        lock_to_the_end(life_of(UUID(flow_run.id)))
+        lock_to_the_end(liveness_lock(UUID(flow_run.id)))
 
 
-def life_of(flow_run_id: UUID) -> str:
+def liveness_lock(flow_run_id: UUID) -> str:
     """The lock that the process of a flow run holds while it lives."""
     return f"flow-run-{flow_run_id}"
 

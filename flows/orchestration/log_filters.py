@@ -5,7 +5,7 @@ import logging
 from storage.errors import UnseenError
 
 
-def leave_told_errors_to_us() -> None:
+def hide_described_errors() -> None:
     """Keep errors raised on purpose from Prefect's log in the terminal, which shows their sentence.
 
     Prefect's UI keeps them. Call after Prefect was imported, which sets its handlers.
@@ -16,7 +16,7 @@ def leave_told_errors_to_us() -> None:
                 handler.addFilter(_is_not_told)
 
 
-def tell_errors_in_a_sentence() -> None:
+def log_errors_in_a_sentence() -> None:
     """Have errors raised on purpose stand in the UI's log once, and without their traceback.
 
     Call in a flow run.

@@ -22,7 +22,7 @@ import psutil
 
 from flows.orchestration.locks import lock
 from flows.orchestration.supervisor import SECONDS_TO_END, Told, kept_running, tell_nobody
-from flows.settings import prefect_home, quiet_prefect
+from flows.settings import configure_prefect, prefect_home
 from tasks.errors import InputError, MachineError
 
 LOOPBACK = "127.0.0.1"
@@ -61,7 +61,7 @@ def find_api() -> Api | None:
         InputError: it asks for a password that is not ours.
         MachineError: one is named and does not answer.
     """
-    quiet_prefect()
+    configure_prefect()
     _spare_loopback_the_proxy()
     if named := _named_url():
         if not _answers(named):

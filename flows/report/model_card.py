@@ -12,7 +12,7 @@ import yaml
 
 from flows.report.table import escaped
 from tasks.errors import InputError
-from tasks.refine.training.trained import Learnt, ValidationScore
+from tasks.refine.training.trained import TrainedRefiner, ValidationScore
 from tasks.refine.weights import SHIPPED, SHIPPED_CONTROLNET
 
 PACKAGES = ("unseen", "torch", "numpy", "numba", "pycolmap")
@@ -79,7 +79,7 @@ class Training:
     """Why, by scene."""
     config: Mapping[str, Any]
     device: str
-    learnt: Learnt
+    learnt: TrainedRefiner
 
 
 def model_card(training: Training) -> str:
@@ -138,7 +138,7 @@ def _data(training: Training) -> list[str]:
     return lines
 
 
-def _figures(learnt: Learnt) -> list[str]:
+def _figures(learnt: TrainedRefiner) -> list[str]:
     lines = []
     if learnt.curve:
         last = learnt.curve[-1]

@@ -21,8 +21,8 @@ from storage.store import Store
 PARTS = {
     "Scenes": ("photos", "split", "psnr_db", "ssim", "seconds"),
     "Views repaired, and learned from": (
-        *("siblings_gain_db", "refined_gain_db", "refined_share_worse"),
-        *("control_gain_db", "distilled_gain_db", "shipped"),
+        *("ensemble_gain_db", "refined_gain_db", "refined_share_worse"),
+        *("control_gain_db", "distilled_gain_db", "selected"),
     ),
     "Cameras and geometry": (
         *("registered_share", "reprojection_error_px"),

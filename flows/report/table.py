@@ -34,12 +34,12 @@ COLUMNS = (
     Column(title="train / held out", field="split", show=str, rank=10),
     Column(title="PSNR dB", field="psnr_db", show=lambda v: f"{v:.2f}", rank=2),
     Column(title="SSIM", field="ssim", show=lambda v: f"{v:.3f}", rank=3),
-    Column(title="siblings +dB", field="siblings_gain_db", show=lambda v: f"{v:+.2f}", rank=20),
+    Column(title="siblings +dB", field="ensemble_gain_db", show=lambda v: f"{v:+.2f}", rank=20),
     Column(title="refined +dB", field="refined_gain_db", show=lambda v: f"{v:+.2f}", rank=5),
     Column(title="worse", field="refined_share_worse", show=lambda v: f"{v:.0%}", rank=12),
     Column(title="control +dB", field="control_gain_db", show=lambda v: f"{v:+.2f}", rank=11),
     Column(title="distilled +dB", field="distilled_gain_db", show=lambda v: f"{v:+.2f}", rank=6),
-    Column(title="shipped", field="shipped", show=str, rank=16),
+    Column(title="selected", field="selected", show=str, rank=16),
     Column(title="trust", field="confidence_spearman", show=lambda v: f"{v:.2f}", rank=17),
     Column(title="AUSE", field="confidence_ause", show=lambda v: f"{v:.2f}", rank=18),
     Column(title="rot. err. °", field="rotation_error_deg", show=lambda v: f"{v:.2f}", rank=9),
@@ -88,7 +88,7 @@ def _derived(rows: pd.DataFrame) -> pd.DataFrame:
         None if pd.isna(a) else f"{a:.0f} / {b:.0f}"
         for a, b in zip(training, held_out, strict=True)
     ]
-    rows["siblings_gain_db"] = rows["siblings_psnr_db"] - rows["psnr_db"]
+    rows["ensemble_gain_db"] = rows["ensemble_psnr_db"] - rows["psnr_db"]
     rows["refined_gain_db"] = rows["refined_psnr_db"] - rows["psnr_db"]
     rows["control_gain_db"] = rows["control_psnr_db"] - rows["psnr_db"]
     rows["distilled_gain_db"] = rows["distilled_psnr_db"] - rows["control_psnr_db"]

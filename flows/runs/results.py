@@ -12,7 +12,7 @@ KINDS = {
     "ingest": "photos",
     "sfm": "sparse",
     "splat": "splat",
-    "siblings": "sibling",
+    "ensemble": "ensemble",
     "views": "views",
     "refine": "refined",
     "control": "control",

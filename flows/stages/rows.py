@@ -11,7 +11,7 @@ Row = dict[str, Any]
 Artefacts = Mapping[str, ArrayHandle]
 
 LATER_STAGES = {
-    "siblings": ("splat", "siblings"),
+    "ensemble": ("splat", "ensemble"),
     "control": ("splat", "control"),
     "refined": ("splat", "refine"),
     "distilled": ("control", "distil"),
@@ -59,7 +59,7 @@ def summary_of(artefacts: Artefacts) -> Row:
         row["refined_views"] = len(refined["names"])
         row["refined_views_rejected"] = len(refined["rejected"])
     if distilled := attributes.get("distilled"):
-        row["shipped"] = distilled["shipped"]
+        row["selected"] = distilled["selected"]
     if evaluation := attributes.get("evaluation"):
         row |= _scores(evaluation)
     return row

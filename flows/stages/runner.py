@@ -40,7 +40,7 @@ class StageRunner:
     """Its cached result, and those of what follows, are not used."""
     limit_seconds: float = 0.0
     """Of one stage; past it, the process ends. 0 for none."""
-    tell_limit: Callable[[TimeLimitError], None]
+    on_timeout: Callable[[TimeLimitError], None]
     """Told that the process ends, on another thread."""
     rows: list[dict[str, Any]] = field(default_factory=list)
 
@@ -73,7 +73,7 @@ class StageRunner:
             start = functools.partial(
                 recalled_or_run, self.scene, *inputs, site=self.site, **parameters
             )
-            state = _patiently(start)
+            state = with_retries(start)
         row = {
             "stage": stage.name,
             "seconds": time.monotonic() - started,
@@ -108,7 +108,7 @@ class StageRunner:
                 "state": "failed",
             }
         )
-        self.tell_limit(
+        self.on_timeout(
             TimeLimitError(
                 f"the stage {stage} has gone on for {self.limit_seconds:g} s, its limit, so the "
                 "scene's process was ended; find out what it hangs on, or set "
@@ -127,7 +127,7 @@ class StageRunner:
         )
 
 
-def _patiently(start: Callable[..., Any]) -> State[ArrayHandle]:
+def with_retries(start: Callable[..., Any]) -> State[ArrayHandle]:
     """Start a stage; again where the server is too busy to say whether its tags are limited.
 
     Prefect asks that of every task run with tags before it begins, and fails without an answer.

@@ -73,8 +73,8 @@ def _level(
             for right in (0, 1)
         ]
         usable = np.logical_and.reduce([corner > 0 for corner in corners])
-        together = sum(corner << np.uint32(8 * lane) for lane, corner in enumerate(corners))
-        inner[:] = np.where(usable, together, 0)
+        joint = sum(corner << np.uint32(8 * lane) for lane, corner in enumerate(corners))
+        inner[:] = np.where(usable, joint, 0)
     return Level(
         cameras=cameras,
         grey=grey,

@@ -11,7 +11,7 @@ from tasks.splat.train.trainer import Fitted
 
 
 def attributes_of(
-    distilled: Fitted, choice: Choice, *, refined_views: int, guard: Sequence[str]
+    distilled: Fitted, choice: Choice, *, refined_views: int, validation: Sequence[str]
 ) -> dict[str, Any]:
     """What the arrays do not say, JSON-able.
 
@@ -19,15 +19,15 @@ def attributes_of(
         guard: names of the guard photos, in the order of their scores.
     """
     return {
-        "shipped": choice.shipped,
-        "backdrop": distilled.gaussians.backdrop,
+        "selected": choice.selected,
+        "num_background": distilled.gaussians.num_background,
         "refined_views": refined_views,
         "gaussians": len(distilled.gaussians),
-        "guarded": bool(guard),
-        "guard": [
+        "validated": bool(validation),
+        "validation": [
             {"view": name, "control_psnr_db": control, "distilled_psnr_db": distilled}
             for name, control, distilled in zip(
-                guard, choice.control_psnr_db, choice.distilled_psnr_db, strict=True
+                validation, choice.control_psnr_db, choice.distilled_psnr_db, strict=True
             )
         ],
     }

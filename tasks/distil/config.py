@@ -26,7 +26,7 @@ class DistilConfig(ControlConfig):
         le=1,
         description="Of a step to take a refined view, not a photo, where photos are few.",
     )
-    few: int = Field(
+    max_training_photos: int = Field(
         default=6,
         ge=1,
         description="So many photos at most are few; beside twice as many, refined views are taken "
@@ -43,7 +43,7 @@ class DistilConfig(ControlConfig):
 
     def probability_beside(self, photos: int) -> float:
         """Of a step to take a refined view where so many photos are fitted to."""
-        return self.probability * min(1.0, self.few / photos)
+        return self.probability * min(1.0, self.max_training_photos / photos)
 
     @property
     def control(self) -> ControlConfig:

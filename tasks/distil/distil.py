@@ -16,7 +16,7 @@ from tasks.runtime.context import Device, Progress, no_progress
 from tasks.splat.config import SplatConfig
 from tasks.splat.densify.budget import most_gaussians
 from tasks.splat.fit import psnr_db_on
-from tasks.splat.init.background import behind
+from tasks.splat.init.background import background_image
 from tasks.splat.render import render
 from tasks.splat.train.batches import photo_order
 from tasks.splat.train.floaters import cleared
@@ -32,7 +32,7 @@ from tasks.splat.train.trainer import (
 )
 from tasks.splat.training_photos import SizedPhotos
 
-Shipped = Literal["distilled", "control"]
+Selected = Literal["distilled", "control"]
 Begins = Float64[np.ndarray, " t"] | None
 
 
@@ -56,16 +56,16 @@ class Choice:
     """On each guard photo."""
     distilled_psnr_db: tuple[float, ...]
     """On each guard photo."""
-    shipped: Shipped
+    selected: Selected
 
 
-def fit_on(
+def continue_fit(
     base: Gaussians,
     training: SizedPhotos,
     splat_config: SplatConfig,
     config: ControlConfig,
     *,
-    begins: Begins = None,
+    near_depths: Begins = None,
     device: Device = "cpu",
     progress: Progress = no_progress,
     checkpoints: Checkpoints[DescentState] = NO_CHECKPOINTS,
@@ -87,8 +87,8 @@ def fit_on(
     steps = (
         Step(views=(photos[turn],), sh_degree=base.sh_degree) for turn in _turns(photos, config)
     )
-    return _fitted_on(
-        base, training, steps, splat_config, config, begins, device, progress, checkpoints
+    return _continued(
+        base, training, steps, splat_config, config, near_depths, device, progress, checkpoints
     )
 
 
@@ -99,7 +99,7 @@ def distil(
     splat_config: SplatConfig,
     config: DistilConfig,
     *,
-    begins: Begins = None,
+    near_depths: Begins = None,
     device: Device = "cpu",
     progress: Progress = no_progress,
     checkpoints: Checkpoints[DescentState] = NO_CHECKPOINTS,
@@ -117,36 +117,36 @@ def distil(
     photos = _photos(base, training, device)
     targets = [_view(target, base, config, device) for target in refined]
     steps = _steps(photos, targets, base.sh_degree, config)
-    return _fitted_on(
-        base, training, steps, splat_config, config, begins, device, progress, checkpoints
+    return _continued(
+        base, training, steps, splat_config, config, near_depths, device, progress, checkpoints
     )
 
 
 def choose(
-    control: Gaussians, distilled: Gaussians, guard: SizedPhotos, *, device: Device = "cpu"
+    control: Gaussians, distilled: Gaussians, validation: SizedPhotos, *, device: Device = "cpu"
 ) -> Choice:
     """The distilled splat, unless the control shows the guard photos better.
 
     Args:
         guard: photos that neither was fitted to; may be none, and then nothing guards.
     """
-    control_psnr_db = psnr_db_on(control, guard, device)
-    distilled_psnr_db = psnr_db_on(distilled, guard, device)
+    control_psnr_db = psnr_db_on(control, validation, device)
+    distilled_psnr_db = psnr_db_on(distilled, validation, device)
     better = sum(distilled_psnr_db) >= sum(control_psnr_db)
     return Choice(
         control_psnr_db=control_psnr_db,
         distilled_psnr_db=distilled_psnr_db,
-        shipped="distilled" if better else "control",
+        selected="distilled" if better else "control",
     )
 
 
-def _fitted_on(
+def _continued(
     base: Gaussians,
     training: SizedPhotos,
     steps: Iterator[Step],
     splat_config: SplatConfig,
     config: ControlConfig,
-    begins: Begins,
+    near_depths: Begins,
     device: Device,
     progress: Progress,
     checkpoints: Checkpoints[DescentState],
@@ -155,7 +155,7 @@ def _fitted_on(
     fitted = descend(
         base, steps, descent, device=device, progress=progress, checkpoints=checkpoints
     )
-    kept = cleared(fitted.gaussians, training.cameras, begins, splat_config.clearance)
+    kept = cleared(fitted.gaussians, training.cameras, near_depths, splat_config.clearance)
     return replace(fitted, gaussians=kept)
 
 
@@ -178,7 +178,7 @@ def _descent(training: SizedPhotos, splat_config: SplatConfig, config: ControlCo
         ssim_weight=splat_config.ssim_weight,
         opacity_weight=splat_config.opacity_weight,
         scale_weight=splat_config.scale_weight,
-        widest=splat_config.widest,
+        max_relative_scale=splat_config.max_relative_scale,
         sparse=splat_config.sparse,
         packed=splat_config.packed,
         centres=training.cameras.centres,
@@ -195,11 +195,11 @@ def _steps(
 ) -> Iterator[Step]:
     photo = _turns(photos, config)
     target = photo_order(len(targets), config.seed + 1)
-    dice = np.random.default_rng([config.seed, 2])
+    rng = np.random.default_rng([config.seed, 2])
     probability = config.probability_beside(len(photos))
     while True:
         turn = next(photo)  # passed over where a refined view comes: the control keeps in step
-        if targets and dice.random() < probability:
+        if targets and rng.random() < probability:
             yield Step(views=(targets[next(target)],), sh_degree=sh_degree, weight=config.weight)
         else:
             yield Step(views=(photos[turn],), sh_degree=sh_degree)
@@ -220,5 +220,5 @@ def _view(target: RefinedTarget, base: Gaussians, config: DistilConfig, device: 
         intrinsics=target.camera.intrinsics[0],
         width=width,
         height=height,
-        behind=behind(base.background, target.camera, 0, device),
+        background_image=background_image(base.background, target.camera, 0, device),
     )

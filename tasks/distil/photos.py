@@ -8,7 +8,7 @@ from tasks.splat.training_photos import SizedPhotos, sized_photos
 
 
 def photos_of(
-    sparse: ArrayHandle, splat: ArrayHandle, side: Literal["training", "guard"]
+    sparse: ArrayHandle, splat: ArrayHandle, side: Literal["training", "validation"]
 ) -> SizedPhotos:
     """Those on one side of the splat's split, as large as it was fitted to.
 

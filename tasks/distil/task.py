@@ -26,25 +26,28 @@ def fit_control(
     site: Site,
 ) -> ArrayHandle:
     """See :func:`tasks.distil.distil.fit_on`."""
-    from tasks.distil.distil import fit_on
+    from tasks.distil.distil import continue_fit
     from tasks.distil.photos import photos_of
     from tasks.runtime.checkpoints import DescentState, checkpoints_of
     from tasks.runtime.threads import limit_threads
-    from tasks.splat.artefact import arrays_of, begins_of, read_gaussians
+    from tasks.splat.artefact import arrays_of, near_depths_of, read_gaussians
 
     limit_threads(site.threads)
     with checkpoints_of(site, running_stage_key(), DescentState) as checkpoints:
-        fitted = fit_on(
+        fitted = continue_fit(
             read_gaussians(splat),
             photos_of(sparse, splat, "training"),
             splat_config,
             config,
-            begins=begins_of(splat),
+            near_depths=near_depths_of(splat),
             device=site.device,
             progress=stage_progress("control"),
             checkpoints=checkpoints,
         )
-        attributes = {"backdrop": fitted.gaussians.backdrop, "gaussians": len(fitted.gaussians)}
+        attributes = {
+            "num_background": fitted.gaussians.num_background,
+            "gaussians": len(fitted.gaussians),
+        }
         return site.store.commit(scene, "control", arrays_of(fitted), attributes)
 
 
@@ -72,7 +75,7 @@ def distil_views(
     from tasks.refine.artefact import RefinedViews
     from tasks.runtime.checkpoints import DescentState, checkpoints_of
     from tasks.runtime.threads import limit_threads
-    from tasks.splat.artefact import arrays_of, begins_of, read_gaussians
+    from tasks.splat.artefact import arrays_of, near_depths_of, read_gaussians
     from tasks.views.artefact import NovelViews
 
     limit_threads(site.threads)
@@ -91,14 +94,14 @@ def distil_views(
             ],
             splat_config,
             config,
-            begins=begins_of(splat),
+            near_depths=near_depths_of(splat),
             device=site.device,
             progress=stage_progress("distil"),
             checkpoints=checkpoints,
         )
-        guard = photos_of(sparse, splat, "guard")
-        choice = choose(read_gaussians(control), fitted.gaussians, guard, device=site.device)
+        validation = photos_of(sparse, splat, "validation")
+        choice = choose(read_gaussians(control), fitted.gaussians, validation, device=site.device)
         attributes = attributes_of(
-            fitted, choice, refined_views=len(cameras), guard=guard.cameras.names
+            fitted, choice, refined_views=len(cameras), validation=validation.cameras.names
         )
         return site.store.commit(scene, "distilled", arrays_of(fitted), attributes)

@@ -16,7 +16,7 @@ import numpy as np
 from storage.store import NamedArray
 from tasks.cameras import Cameras
 from tasks.errors import DegenerateGeometryError
-from tasks.evaluate.held_out import Repair
+from tasks.evaluate.held_out import RefineView
 from tasks.evaluate.score import score, score_depths
 from tasks.gaussians import Gaussians
 from tasks.images import fitted_sizes, from_levels, levels, resized, resized_mask
@@ -29,7 +29,7 @@ from tasks.sfm.artefact import Sparse
 from tasks.splat.render import render
 
 PAIRS = (
-    ("splat", "siblings"),
+    ("splat", "ensemble"),
     ("splat", "refine"),
     ("splat", "control"),
     ("control", "distil"),
@@ -46,12 +46,12 @@ class EvaluationContent:
         sparse: Sparse,
         splats: Mapping[str, Gaussians],
         *,
-        siblings: Sequence[Gaussians] = (),
+        ensemble: Sequence[Gaussians] = (),
         training: Collection[str],
         held_out: Collection[str],
         not_fitted: Collection[str] = (),
         longest_edge: int,
-        repair: Repair | None = None,
+        refine: RefineView | None = None,
         device: Device = "cpu",
         progress: Progress = no_progress,
     ) -> None:
@@ -67,12 +67,12 @@ class EvaluationContent:
         self._photos = photos
         self._sparse = sparse
         self._splats = splats
-        self._siblings = siblings
+        self._ensemble = ensemble
         self._training = frozenset(training)
         self._held_out = frozenset(held_out)
         self._not_fitted = frozenset(not_fitted)
         self._longest_edge = longest_edge
-        self._repair = repair
+        self._repair = refine
         self._device: Device = device
         self._progress = progress
         self._rendered: list[str] = []
@@ -95,20 +95,20 @@ class EvaluationContent:
         held_out = split == "held_out"
         shown = self._splats if held_out else {"splat": self._splats["splat"]}
         pictures = {stage: self._render(splat, cameras, index) for stage, splat in shown.items()}
-        if held_out and self._siblings:
-            shown_too = [self._render(one, cameras, index) for one in self._siblings]
-            pictures["siblings"] = np.mean([pictures["splat"], *shown_too], 0)
+        if held_out and self._ensemble:
+            shown_too = [self._render(one, cameras, index) for one in self._ensemble]
+            pictures["ensemble"] = np.mean([pictures["splat"], *shown_too], 0)
         if held_out and self._repair is not None:
-            repaired = self._repair(cameras.select([index]))
-            if repaired.refined is not None:
-                pictures["refine"] = repaired.refined
-            error = np.abs(repaired.rendered - from_levels(photo)).mean(2)
+            refined = self._repair(cameras.select([index]))
+            if refined.refined is not None:
+                pictures["refine"] = refined.refined
+            error = np.abs(refined.rendered - from_levels(photo)).mean(2)
             counts = slice(None) if use is None else use
-            trust, error = repaired.confidence[counts], error[counts]
+            trust, error = refined.confidence[counts], error[counts]
             calibration = {"spearman": spearman(trust, error)}
             calibration["ause_over_random"] = ause_over_random(trust, error)
             self._confidence.append({"view": name, **calibration})
-            yield self._kept("confidence", levels(repaired.confidence), ("y", "x"))
+            yield self._kept("confidence", levels(refined.confidence), ("y", "x"))
         for stage, picture in pictures.items():
             scores = asdict(score(picture, photo, use))
             self._views.append({"stage": stage, "view": name, "split": split, **scores})
@@ -197,4 +197,4 @@ class EvaluationContent:
             return "held_out"
         if name in self._not_fitted:
             return "not_fitted"
-        return "train" if name in self._training else "guard"
+        return "train" if name in self._training else "validation"

@@ -10,15 +10,15 @@ from jaxtyping import Float32
 from tasks.cameras import Cameras
 from tasks.ingest.source import Source
 from tasks.refine.config import RefineConfig
-from tasks.refine.ensemble import Photo, repair_of
+from tasks.refine.ensemble import Photo, refine_with
 from tasks.refine.select import refiner_for
 from tasks.runtime.context import Device
 from tasks.views.config import ViewsConfig
-from tasks.views.renderer import Observer, observe
+from tasks.views.renderer import ViewRenderer, render_view
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Repaired:
+class RefinedView:
     """A view of the splat, how far its pixels are trusted, and its repair; images in [0, 1]."""
 
     rendered: Float32[np.ndarray, "h w 3"]
@@ -27,20 +27,20 @@ class Repaired:
     """Nothing where no refiner was asked for."""
 
 
-Repair = Callable[[Cameras], Repaired]
+RefineView = Callable[[Cameras], RefinedView]
 
 
-def repair_with(
-    splat: Observer,
+def held_out_refiner(
+    splat: ViewRenderer,
     photo: Photo,
     views: ViewsConfig,
     refine: RefineConfig | None,
     *,
-    siblings: Sequence[Observer] = (),
+    ensemble: Sequence[ViewRenderer] = (),
     weights: Source | None = None,
     device: Device = "cpu",
     threads: int | None = None,
-) -> Repair:
+) -> RefineView:
     """The repair of one camera at a time, from the training photos alone.
 
     Views that ``refine`` draws together are novel ones, which splats learn from; that of a held-out
@@ -52,18 +52,18 @@ def repair_with(
         weights: of the refiner; None where it has learnt nothing.
         threads: CPU threads of the refiner's network; None for as many as torch takes.
     """
-    repaired = None
+    refined = None
     if refine is not None:
         refiner = refiner_for(refine, device, weights=weights, threads=threads)
-        looks = [partial(observe, sibling, config=views) for sibling in siblings]
-        repaired = repair_of(refiner, photo, looks)
+        renderers = [partial(render_view, member, config=views) for member in ensemble]
+        refined = refine_with(refiner, photo, renderers)
 
-    def repair(camera: Cameras) -> Repaired:
-        view = observe(splat, camera, views)
-        return Repaired(
+    def refine_view(camera: Cameras) -> RefinedView:
+        view = render_view(splat, camera, views)
+        return RefinedView(
             rendered=view.rgb,
             confidence=view.confidence,
-            refined=None if repaired is None else repaired(view).image[0].cpu().numpy(),
+            refined=None if refined is None else refined(view).image[0].cpu().numpy(),
         )
 
-    return repair
+    return refine_view

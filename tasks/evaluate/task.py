@@ -21,7 +21,7 @@ def evaluate_scene(
     control: ArrayHandle | None = None,
     distilled: ArrayHandle | None = None,
     *,
-    siblings: tuple[ArrayHandle, ...],
+    ensemble: tuple[ArrayHandle, ...],
     views: ViewsConfig | None,
     refine: RefineConfig | None,
     weights: Source | None,
@@ -38,12 +38,12 @@ def evaluate_scene(
     """
     # Late: seconds to import, and a recalled stage needs none of it.
     from tasks.evaluate.artefact import EvaluationContent
-    from tasks.evaluate.held_out import repair_with
+    from tasks.evaluate.held_out import held_out_refiner
     from tasks.ingest.artefact import Photos
     from tasks.runtime.threads import limit_threads
     from tasks.sfm.artefact import Sparse
     from tasks.splat.artefact import read_gaussians
-    from tasks.views.stored import observer_of
+    from tasks.views.stored import renderer_of
 
     limit_threads(site.threads)
     stored = Sparse(sparse)
@@ -51,17 +51,17 @@ def evaluate_scene(
     for stage, fitted_on in (("control", control), ("distil", distilled)):
         if fitted_on is not None:
             splats[stage] = read_gaussians(fitted_on)
-    repair, others = None, []
+    refine_view, others = None, []
     if views is not None:
-        observer, *others = (
-            observer_of(stored, one, device=site.device) for one in (splat, *siblings)
+        renderer, *others = (
+            renderer_of(stored, one, device=site.device) for one in (splat, *ensemble)
         )
-        repair = repair_with(
-            observer,
+        refine_view = held_out_refiner(
+            renderer,
             stored.photo,
             views,
             refine,
-            siblings=others,
+            ensemble=others,
             weights=weights,
             device=site.device,
             threads=site.threads,
@@ -70,12 +70,12 @@ def evaluate_scene(
         Photos(photos),
         stored,
         splats,
-        siblings=[sibling.gaussians for sibling in others],
+        ensemble=[member.gaussians for member in others],
         training=splat.attributes["training"],
         held_out=splat.attributes["held_out"],
         not_fitted=splat.attributes["not_fitted"],
         longest_edge=splat.attributes["longest_edge"],
-        repair=repair,
+        refine=refine_view,
         device=site.device,
         progress=stage_progress("evaluate"),
     )

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
 from storage.store import NamedArray
-from tasks.cameras import Cameras, Lens
+from tasks.cameras import CameraModel, Cameras
 from tasks.ingest.config import IngestConfig
 from tasks.ingest.exif import Gps
 from tasks.ingest.folder import Rejected
@@ -67,7 +67,7 @@ class PhotosContent:
         self._photos = PhotoFolder(self._files, config, progress)
         self._infos: list[PhotoInfo] = []
         self._mask_names: list[str] = []
-        self._lenses: dict[str, Lens] = {}
+        self._lenses: dict[str, CameraModel] = {}
 
     def __iter__(self) -> Iterator[NamedArray]:
         """
@@ -133,7 +133,7 @@ class Photos:
         self._reference_names = tuple(attributes["reference_names"])
         self._depth_scale_m = float(attributes["depth_scale_m"])
         self._lenses = tuple(
-            Lens(model=fields["model"], params=tuple(fields["params"]))
+            CameraModel(model=fields["model"], params=tuple(fields["params"]))
             for fields in attributes["reference_lenses"]
         )
         self.kind: Literal["photos", "video"] = attributes["kind"]
@@ -185,7 +185,7 @@ class Photos:
             sizes=np.array(sizes, dtype=np.int64),
         )
 
-    def lenses(self) -> tuple[Lens, ...]:
+    def lenses(self) -> tuple[CameraModel, ...]:
         """The lenses of the reference cameras, in their order, in pixels as stored."""
         return self._lenses
 

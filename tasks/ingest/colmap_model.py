@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from tasks.cameras import Lens
+from tasks.cameras import CameraModel
 from tasks.errors import InputError
 from tasks.ingest.decode import opened
 from tasks.ingest.folder import is_there
@@ -68,14 +68,14 @@ POINT_BYTES = 24
 """Of an observation: two coordinates and the id of its point."""
 
 
-def lens_of_model(model: str, params: tuple[float, ...]) -> Lens:
+def lens_of_model(model: str, params: tuple[float, ...]) -> CameraModel:
     """A lens from any of COLMAP's camera models, with two focals and without needless zeros."""
     if model in TWO_FOCALS:
         model, missing = TWO_FOCALS[model]
         params = (params[0], *params, *[0.0] * missing)
     if model in PINHOLE_WHERE_ZERO and not any(params[4:]):
         model, params = "PINHOLE", params[:4]
-    return Lens(model=model, params=params)
+    return CameraModel(model=model, params=params)
 
 
 def find_model(folder: Path) -> tuple[Path, Path] | None:
@@ -108,7 +108,7 @@ class _Image:
     translation: tuple[float, ...]
 
 
-_Camera = tuple[int, tuple[Lens, Size]]
+_Camera = tuple[int, tuple[CameraModel, Size]]
 """A camera's id, its lens and the size of its photos."""
 
 _Row = TypeVar("_Row")
@@ -130,7 +130,9 @@ def _checked(path: Path, parse: Callable[[BufferedReader], Iterator[_Row]]) -> l
         ) from error
 
 
-def _given(path: Path, image: _Image, cameras: Mapping[int, tuple[Lens, Size]]) -> GivenCamera:
+def _given(
+    path: Path, image: _Image, cameras: Mapping[int, tuple[CameraModel, Size]]
+) -> GivenCamera:
     if image.camera_id not in cameras:
         raise InputError(
             f"{path}: image '{image.name}' has camera {image.camera_id}, which is none of the "

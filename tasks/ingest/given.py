@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 import numpy as np
 from jaxtyping import Float64
 
-from tasks.cameras import Lens
+from tasks.cameras import CameraModel
 from tasks.errors import InputError
 
 ROTATION_TOLERANCE = 1e-3
@@ -24,9 +24,9 @@ class FieldOfView:
     x_rad: float
     """Angle between the photo's left and right edge, radians."""
 
-    def at(self, size: Size) -> Lens:
+    def at(self, size: Size) -> CameraModel:
         focal = 0.5 * size[0] / math.tan(0.5 * self.x_rad)
-        return Lens(model="PINHOLE", params=(focal, focal, 0.5 * size[0], 0.5 * size[1]))
+        return CameraModel(model="PINHOLE", params=(focal, focal, 0.5 * size[0], 0.5 * size[1]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -39,14 +39,14 @@ class GivenCamera:
     """The place in the file, for messages."""
     camera_from_world: Float64[np.ndarray, "4 4"]
     """OpenCV axes, the file's own world."""
-    lens: Lens | FieldOfView
+    lens: CameraModel | FieldOfView
     size: Size | None
     """Of the photo that ``lens`` is for; None where the file does not say it."""
     mask: PurePosixPath | None = None
     """Of the photo, below the scene's folder."""
 
 
-def lens_of_photo(camera: GivenCamera, name: str, source_size: Size, size: Size) -> Lens:
+def lens_of_photo(camera: GivenCamera, name: str, source_size: Size, size: Size) -> CameraModel:
     """The lens of a photo in pixels of its stored size.
 
     A camera that was written for another size of the same shape is scaled: such folders hold
@@ -66,7 +66,7 @@ def lens_of_photo(camera: GivenCamera, name: str, source_size: Size, size: Size)
             f"pixels and the photo has {source_size[0]}x{source_size[1]}, another shape, so its "
             "intrinsics would be wrong; give the cameras of these photos"
         )
-    lens = camera.lens if isinstance(camera.lens, Lens) else camera.lens.at(given)
+    lens = camera.lens if isinstance(camera.lens, CameraModel) else camera.lens.at(given)
     return lens.scaled(size[0] / given[0], size[1] / given[1])
 
 

@@ -17,7 +17,7 @@ from pydantic import (
 )
 from pydantic import ValidationError as SchemaError
 
-from tasks.cameras import Lens
+from tasks.cameras import CameraModel
 from tasks.errors import InputError
 from tasks.ingest.decode import PhotoError, decoded, opened
 from tasks.ingest.folder import DEPTH_FOLDER, frame_name, frame_of
@@ -107,7 +107,7 @@ def _given(path: Path, index: int, name: str, entry: _Entry) -> GivenCamera:
         camera_from_world=rigid(
             np.array(entry.R), np.array(entry.t), f"{path}: R of entry {index} ('{name}')"
         ),
-        lens=Lens(model="PINHOLE", params=(entry.fx, entry.fy, entry.cx, entry.cy)),
+        lens=CameraModel(model="PINHOLE", params=(entry.fx, entry.fy, entry.cx, entry.cy)),
         size=(entry.width, entry.height),
     )
 

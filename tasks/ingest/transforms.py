@@ -17,7 +17,7 @@ from jaxtyping import Float64
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 from pydantic import ValidationError as SchemaError
 
-from tasks.cameras import Lens
+from tasks.cameras import CameraModel
 from tasks.errors import InputError
 from tasks.ingest.colmap_model import lens_of_model
 from tasks.ingest.decode import opened
@@ -127,7 +127,7 @@ def _size(frame: _Frame) -> Size | None:
     return None if frame.w is None or frame.h is None else (round(frame.w), round(frame.h))
 
 
-def _lens(frame: _Frame, where: str) -> Lens | FieldOfView:
+def _lens(frame: _Frame, where: str) -> CameraModel | FieldOfView:
     fisheye = frame.is_fisheye or frame.camera_model in FISHEYE_MODELS
     if not fisheye and frame.camera_model not in {None, *PERSPECTIVE_MODELS}:
         raise InputError(
@@ -149,7 +149,7 @@ def _lens(frame: _Frame, where: str) -> Lens | FieldOfView:
         0.5 * frame.h if frame.cy is None else frame.cy,
     )
     if fisheye:
-        return Lens(
+        return CameraModel(
             model="OPENCV_FISHEYE", params=(*middle, frame.k1, frame.k2, frame.k3, frame.k4)
         )
     if frame.k4:

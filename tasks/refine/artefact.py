@@ -14,7 +14,7 @@ from jaxtyping import Float32
 from storage.handles import ArrayHandle
 from storage.store import NamedArray
 from tasks.images import from_levels, levels
-from tasks.refine.ensemble import ViewRepair
+from tasks.refine.ensemble import ViewRefinement
 from tasks.runtime.context import Progress, no_progress
 from tasks.views.renderer import NovelView
 
@@ -25,7 +25,7 @@ class RefinedContent:
     def __init__(
         self,
         views: Iterable[NovelView],
-        repairs: Iterable[ViewRepair],
+        repairs: Iterable[ViewRefinement],
         *,
         count: int,
         progress: Progress = no_progress,
@@ -42,9 +42,9 @@ class RefinedContent:
 
     def __iter__(self) -> Iterator[NamedArray]:
         # Repairs may go on without end.
-        for index, (view, repair) in enumerate(zip(self._views, self._repairs, strict=False)):
+        for index, (view, refine) in enumerate(zip(self._views, self._repairs, strict=False)):
             (name,) = view.camera.names
-            refined = repair(view)
+            refined = refine(view)
             self._names.append(name)
             if refined.rejected is not None and bool(refined.rejected[0]):
                 self._rejected.append(name)

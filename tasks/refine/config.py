@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from tasks.config import Alternative, Config
 from tasks.refine.diffusion.config import SmallModel, StableDiffusion, TilesConfig
-from tasks.refine.diffusion.joint.config import SyncConfig
+from tasks.refine.diffusion.joint.config import JointConfig
 
 
 class Reproject(Alternative):
@@ -111,14 +111,14 @@ class Residual(Learned):
 class ControlNet(Learned):
     """Diffusion from the render, conditioned on render, warped photos, depth and confidence.
 
-    'together: {}' in a config file draws all novel views of a scene together.
+    'joint: {}' in a config file draws all novel views of a scene together.
     """
 
     kind: Literal["controlnet"] = "controlnet"
     weights: Annotated[SmallModel | StableDiffusion, Field(discriminator="kind")] = SmallModel()
     tiles: TilesConfig = TilesConfig()
     batch: int = Field(default=1, ge=1, le=1024, description="Tiles that are worked on at once.")
-    together: SyncConfig | None = Field(
+    joint: JointConfig | None = Field(
         default=None,
         description="Draw all novel views of a scene together, kept to one splat at each step: its "
         "steps, strength and seed count then, not those of the weights, and views are not cut into "
@@ -161,6 +161,6 @@ class RefineConfig(Config):
     )
 
     @property
-    def together(self) -> SyncConfig | None:
+    def joint(self) -> JointConfig | None:
         """How the novel views are drawn together; None where each is repaired for itself."""
-        return self.refiner.together if isinstance(self.refiner, ControlNet) else None
+        return self.refiner.joint if isinstance(self.refiner, ControlNet) else None

@@ -13,13 +13,15 @@ from tasks.views.renderer import NovelView
 
 Photo = Callable[[str], UInt8[np.ndarray, "_ _ 3"]]
 """The photo of a name, of any size."""
-Look = Callable[[Cameras], NovelView]
+RenderView = Callable[[Cameras], NovelView]
 """What a splat shows from a place, one camera."""
-ViewRepair = Callable[[NovelView], Refinement]
+ViewRefinement = Callable[[NovelView], Refinement]
 """Of one view: a batch of one."""
 
 
-def repair_of(refiner: Refiner, photo: Photo, siblings: Sequence[Look] = ()) -> ViewRepair:
+def refine_with(
+    refiner: Refiner, photo: Photo, ensemble: Sequence[RenderView] = ()
+) -> ViewRefinement:
     """How a view is repaired.
 
     Where the splat has siblings (:mod:`tasks.splat.ensemble`), the view is repaired as each of
@@ -29,12 +31,12 @@ def repair_of(refiner: Refiner, photo: Photo, siblings: Sequence[Look] = ()) -> 
         photo: asked for the nearest photo of each view.
         siblings: of the splat that the views are of.
     """
-    alone = partial(_repaired, refiner, photo)
+    alone = partial(_refined, refiner, photo)
 
     def by_all(view: NovelView) -> Refinement:
-        return mean_refinement([alone(view), *(alone(look(view.camera)) for look in siblings)])
+        return mean_refinement([alone(view), *(alone(look(view.camera)) for look in ensemble)])
 
-    return by_all if siblings else alone
+    return by_all if ensemble else alone
 
 
 def mean_refinement(parts: Sequence[Refinement]) -> Refinement:
@@ -47,5 +49,5 @@ def mean_refinement(parts: Sequence[Refinement]) -> Refinement:
     )
 
 
-def _repaired(refiner: Refiner, photo: Photo, view: NovelView) -> Refinement:
+def _refined(refiner: Refiner, photo: Photo, view: NovelView) -> Refinement:
     return refiner(batch_of([view], [photo(view.nearest)]))

@@ -10,7 +10,7 @@ from torch import Tensor
 from tasks.errors import InputError
 from tasks.ingest.source import Source
 from tasks.refine.config import ControlNet, Difix, Learned, RefineConfig, Reproject, Residual
-from tasks.refine.diffusion.joint.config import SyncConfig
+from tasks.refine.diffusion.joint.config import JointConfig
 from tasks.refine.diffusion.joint.sample import Scene
 from tasks.refine.gate import Gated
 from tasks.refine.photos.reproject import reproject
@@ -43,10 +43,10 @@ def refiner_for(
     return _gated(learned, config.refiner, place)
 
 
-def refiners_together(
+def joint_refiners(
     config: RefineConfig,
     views: Iterable[ViewBatch],
-    scene: Callable[[SyncConfig], Scene],
+    scene: Callable[[JointConfig], Scene],
     device: Device = "cpu",
     *,
     weights: Source | None = None,
@@ -69,26 +69,26 @@ def refiners_together(
     """
     # Late: seconds to import, for those who ask for it.
     from tasks.refine.diffusion.blend import blended
-    from tasks.refine.diffusion.joint.draw import draw_together
+    from tasks.refine.diffusion.joint.draw import draw_jointly
 
     refiner, place = config.refiner, torch.device(device)
     assert isinstance(refiner, ControlNet)
-    assert refiner.together is not None
+    assert refiner.joint is not None
 
-    def repair(drawn: Tensor, views: ViewBatch) -> Refinement:
+    def refine(drawn: Tensor, views: ViewBatch) -> Refinement:
         return blended(views.to(place), drawn.permute(2, 0, 1)[None])
 
-    images = draw_together(
+    images = draw_jointly(
         refiner.weights,
-        refiner.together,
+        refiner.joint,
         views,
-        scene(refiner.together),
+        scene(refiner.joint),
         device,
         progress,
         weights=weights,
         threads=threads,
     )
-    return [_gated(partial(repair, image), refiner, place) for image in images]
+    return [_gated(partial(refine, image), refiner, place) for image in images]
 
 
 def _gated(refiner: Refiner, config: Learned, device: torch.device) -> Refiner:
@@ -123,7 +123,7 @@ def _residual(
 ) -> Refiner:
     # Late: seconds to import, for those who ask for it.
     from tasks.refine.residual.checkpoint import read_checkpoint
-    from tasks.refine.residual.refine import repair
+    from tasks.refine.residual.refine import refine
 
     if weights is None:
         raise InputError(
@@ -133,6 +133,6 @@ def _residual(
     network = read_checkpoint(Path(weights.folder), digest=weights.digest).to(device)
 
     def residual(views: ViewBatch) -> Refinement:
-        return repair(network, views.to(device), tile_edge=config.tile_edge, threads=threads)
+        return refine(network, views.to(device), tile_edge=config.tile_edge, threads=threads)
 
     return residual

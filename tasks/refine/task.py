@@ -22,7 +22,7 @@ def refine_views(
     sparse: ArrayHandle,
     views: ArrayHandle,
     *,
-    siblings: tuple[ArrayHandle, ...] = (),
+    ensemble: tuple[ArrayHandle, ...] = (),
     views_config: ViewsConfig,
     weights: Source | None,
     config: RefineConfig,
@@ -41,26 +41,26 @@ def refine_views(
 
     from tasks.lazy import Lazy
     from tasks.refine.artefact import RefinedContent
-    from tasks.refine.ensemble import repair_of
+    from tasks.refine.ensemble import refine_with
     from tasks.refine.select import refiner_for
     from tasks.runtime.threads import limit_threads
     from tasks.sfm.artefact import Sparse
     from tasks.views.artefact import NovelViews
-    from tasks.views.renderer import observe
-    from tasks.views.stored import observer_of
+    from tasks.views.renderer import render_view
+    from tasks.views.stored import renderer_of
 
     limit_threads(site.threads)
     stored, seen, progress = Sparse(sparse), NovelViews(views), stage_progress("refine")
     refiner = refiner_for(
         config, site.device, weights=weights, threads=site.threads, progress=progress
     )
-    looks = [
-        partial(observe, observer_of(stored, sibling, device=site.device), config=views_config)
-        for sibling in siblings
+    renderers = [
+        partial(render_view, renderer_of(stored, member, device=site.device), config=views_config)
+        for member in ensemble
     ]
     content = RefinedContent(
         Lazy(len(seen), seen.view),
-        repeat(repair_of(refiner, stored.photo, looks)),
+        repeat(refine_with(refiner, stored.photo, renderers)),
         count=len(seen),
         progress=progress,
     )
@@ -72,7 +72,7 @@ def refine_views(
     task_run_name="refine/{scene}",
     **stage_cache("refine.together", version=1, numbers_depend_on_device=True),
 )
-def refine_views_together(
+def refine_views_jointly(
     scene: str,
     sparse: ArrayHandle,
     splat: ArrayHandle,
@@ -99,9 +99,9 @@ def refine_views_together(
     from tasks.lazy import Lazy
     from tasks.refine.artefact import RefinedContent
     from tasks.refine.diffusion.joint.splat_scene import splat_scene
-    from tasks.refine.ensemble import repair_of
+    from tasks.refine.ensemble import refine_with
     from tasks.refine.refiner import batch_of
-    from tasks.refine.select import refiners_together
+    from tasks.refine.select import joint_refiners
     from tasks.runtime.threads import limit_threads
     from tasks.sfm.artefact import Sparse
     from tasks.splat.artefact import read_gaussians
@@ -118,7 +118,7 @@ def refine_views_together(
         masks=stored.masks,
     )
     each = Lazy(len(seen), seen.view)
-    refiners = refiners_together(
+    refiners = joint_refiners(
         config,
         (batch_of([view], [stored.photo(view.nearest)]) for view in each),
         partial(
@@ -136,7 +136,7 @@ def refine_views_together(
     )
     content = RefinedContent(
         each,
-        (repair_of(refiner, stored.photo) for refiner in refiners),
+        (refine_with(refiner, stored.photo) for refiner in refiners),
         count=len(seen),
         progress=lambda share, doing: progress(DRAWING + (1 - DRAWING) * share, doing),
     )

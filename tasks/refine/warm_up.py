@@ -7,7 +7,7 @@ from tasks.refine.gate import gated
 from tasks.refine.refiner import ViewBatch
 from tasks.refine.residual.config import NetworkConfig
 from tasks.refine.residual.network import ResidualNetwork
-from tasks.refine.residual.refine import repair
+from tasks.refine.residual.refine import refine
 
 _SIZE = 24  # pixels
 
@@ -31,4 +31,4 @@ def warm_up() -> None:
         surface_gap=ones,
         surface_error=ones,
     )
-    gated(views, repair(ResidualNetwork(NetworkConfig(widths=(8,))), views), GateConfig())
+    gated(views, refine(ResidualNetwork(NetworkConfig(widths=(8,))), views), GateConfig())

@@ -29,10 +29,10 @@ def find_weights(folder: Path, config: RefineConfig, roots: Sequence[Path] = ())
     """
     refiner = config.refiner
     if isinstance(refiner, Residual):
-        named, option, shipped = refiner.weights, "refine.refiner.weights", SHIPPED
+        named, option, selected = refiner.weights, "refine.refiner.weights", SHIPPED
     elif isinstance(refiner, ControlNet) and isinstance(refiner.weights, SmallModel):
         named, option = refiner.weights.file, "refine.refiner.weights.file"
-        shipped = SHIPPED_CONTROLNET
+        selected = SHIPPED_CONTROLNET
     else:
         return None
     if named is None:
@@ -40,7 +40,7 @@ def find_weights(folder: Path, config: RefineConfig, roots: Sequence[Path] = ())
             f"they do not ship with this version; name a file in {option}, or set "
             "refine.refiner.kind to 'reproject', which needs none"
         )
-        return _read(shipped, advice)
+        return _read(selected, advice)
     place = folder if folder.is_dir() else folder.parent
     path = place / named
     if not is_inside(path, (place, *roots)):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Float64, Int32, Int64
 
-from tasks.cameras import Lens
+from tasks.cameras import CameraModel
 from tasks.sfm.config import SfmConfig
 
 PHOTO_FOLDER = "photos"
@@ -24,7 +24,7 @@ class SharedCamera:
     height: int
     focal_px: float | None
     """Known beforehand (from EXIF), or None."""
-    lens: Lens | None = None
+    lens: CameraModel | None = None
     """Known exactly, or None: to be estimated."""
 
 
@@ -106,7 +106,9 @@ def _camera_from_json(fields: dict[str, Any]) -> SharedCamera:
     lens = fields["lens"]
     if lens is None:
         return SharedCamera(**fields)
-    return SharedCamera(**{**fields, "lens": Lens(**{**lens, "params": tuple(lens["params"])})})
+    return SharedCamera(
+        **{**fields, "lens": CameraModel(**{**lens, "params": tuple(lens["params"])})}
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, UInt8
 from PIL import Image
 
-from tasks.cameras import Cameras, Lens
+from tasks.cameras import CameraModel, Cameras
 from tasks.errors import InputError
 from tasks.lazy import Lazy
 from tasks.runtime.context import Progress, no_progress
@@ -30,7 +30,7 @@ class GivenPose:
 
     camera_from_world: Float64[np.ndarray, "4 4"]
     """OpenCV axes; the world is kept as it is."""
-    lens: Lens
+    lens: CameraModel
     """Pixels of the photo it belongs to."""
 
 
@@ -147,7 +147,7 @@ def _write_request(
     """
     names: list[str] = []
     left_out: list[str] = []
-    focals: dict[tuple[str, int, int, Lens | None], list[float]] = {}
+    focals: dict[tuple[str, int, int, CameraModel | None], list[float]] = {}
     camera_of_photo: list[int] = []
     poses: list[Float64[np.ndarray, "4 4"]] = []
     for name in (PHOTO_FOLDER, MASK_FOLDER):

@@ -48,13 +48,13 @@ def attributes_of(splat: Splat) -> dict[str, Any]:
     return {
         "gaussians": len(splat.fitted.gaussians),
         "training": list(splat.training),
-        "guard": list(splat.guard),
+        "validation": list(splat.validation),
         "held_out": list(splat.held_out),
         "not_fitted": list(splat.not_fitted),
         "longest_edge": splat.longest_edge,
-        "backdrop": splat.fitted.gaussians.backdrop,
+        "num_background": splat.fitted.gaussians.num_background,
         "initial_points": splat.initial_points,
-        "begins": None if splat.begins is None else splat.begins.tolist(),
+        "begins": None if splat.near_depths is None else splat.near_depths.tolist(),
         "at_limit": splat.fitted.at_limit,
         "pose_corrections": None if moves is None else asdict(sizes_of(moves)),
     }
@@ -63,10 +63,10 @@ def attributes_of(splat: Splat) -> dict[str, Any]:
 def read_gaussians(stored: ArrayHandle) -> Gaussians:
     """The Gaussians of a stored splat."""
     tensors = {name: torch.from_numpy(stored.array(name)) for name in TENSORS}
-    return Gaussians(**tensors, backdrop=stored.attributes["backdrop"])
+    return Gaussians(**tensors, num_background=stored.attributes["num_background"])
 
 
-def begins_of(stored: ArrayHandle) -> Float64[np.ndarray, " t"] | None:
+def near_depths_of(stored: ArrayHandle) -> Float64[np.ndarray, " t"] | None:
     """Depth at which the scene begins before each training photo, world units, if it is known."""
-    begins = stored.attributes["begins"]
-    return None if begins is None else np.array(begins, dtype=np.float64)
+    near_depths = stored.attributes["begins"]
+    return None if near_depths is None else np.array(near_depths, dtype=np.float64)

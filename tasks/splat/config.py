@@ -150,7 +150,7 @@ class SplatConfig(Config):
         description="Weight of the difference between rendered and swept depth, relative and "
         "inverse, where 'init.kind' is 'dense'.",
     )
-    widest: float | None = Field(
+    max_relative_scale: float | None = Field(
         default=0.25,
         gt=0,
         description="Largest standard deviation of a Gaussian, in distances to the nearest camera; "
@@ -163,7 +163,7 @@ class SplatConfig(Config):
         "training photo shows, and that is nearer than that to the camera of the nearest, hangs "
         "there as fog and is dropped at the end; null = none is.",
     )
-    backdrop: bool = Field(
+    background: bool = Field(
         default=True,
         description="A sphere of fixed, wide Gaussians far behind everything, in the photos' "
         "colours, so that what no photo shows is not black.",
@@ -226,7 +226,7 @@ class EveryNth(Alternative):
     kind: Literal["every_nth"] = "every_nth"
     n: int = Field(default=8, ge=2, description="One photo of so many is held out.")
     offset: int = Field(default=0, ge=0, description="Index of the first photo held out.")
-    guard: int | None = GUARD
+    validation: int | None = GUARD
 
 
 class TrainOn(Alternative):
@@ -234,4 +234,4 @@ class TrainOn(Alternative):
 
     kind: Literal["train_on"] = "train_on"
     photos: tuple[str, ...] = Field(min_length=2, description="File names of the training photos.")
-    guard: int | None = GUARD
+    validation: int | None = GUARD

@@ -14,7 +14,7 @@ from tasks.depth.config import DenseConfig
 from tasks.splat.config import Points, SplatConfig
 
 
-class SiblingsConfig(Config):
+class EnsembleConfig(Config):
     """Which splats are fitted beside the scene's own, for the sake of refined views."""
 
     count: int = Field(
@@ -24,7 +24,7 @@ class SiblingsConfig(Config):
         description="Splats fitted to the same photos beside the scene's own; a refined view is "
         "the mean of repairs of what each of them shows. Each takes about as long as the first.",
     )
-    few: int = Field(
+    max_training_photos: int = Field(
         default=6,
         ge=0,
         description="None is fitted where there are more training photos than so many: these leave "
@@ -32,20 +32,20 @@ class SiblingsConfig(Config):
     )
 
 
-def siblings_of(
-    splat: SplatConfig, config: SiblingsConfig, training_photos: int
+def ensemble_of(
+    splat: SplatConfig, config: EnsembleConfig, training_photos: int
 ) -> tuple[SplatConfig, ...]:
     """How each sibling of a splat is fitted.
 
     The first starts from triangulated points alone where the splat starts from swept depths, too:
     the two ways err differently.
     """
-    if training_photos > config.few:
+    if training_photos > config.max_training_photos:
         return ()
-    return tuple(_sibling(splat, number) for number in range(1, config.count + 1))
+    return tuple(_member(splat, number) for number in range(1, config.count + 1))
 
 
-def _sibling(splat: SplatConfig, number: int) -> SplatConfig:
+def _member(splat: SplatConfig, number: int) -> SplatConfig:
     sparse = number == 1 and isinstance(splat.init, DenseConfig)
     init = Points() if sparse else splat.init
     return splat.model_copy(update={"seed": splat.seed + number, "init": init})

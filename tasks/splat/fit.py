@@ -15,10 +15,10 @@ from tasks.runtime.context import Device, Progress, no_progress
 from tasks.sfm.triangulate import Observations, sample_colours, triangulate_tracks
 from tasks.splat.config import EveryNth, SplatConfig, TrainOn
 from tasks.splat.densify.budget import most_gaussians
-from tasks.splat.init.initialise import Beginning, begin
+from tasks.splat.init.initialise import Initialisation, begin
 from tasks.splat.render import render
 from tasks.splat.split import split_photos
-from tasks.splat.train.floaters import cleared, scene_begins
+from tasks.splat.train.floaters import cleared, scene_near_depths
 from tasks.splat.train.trainer import Fitted, Score, Watch, nobody, optimise
 from tasks.splat.training_photos import SizedPhotos, sized_photos
 
@@ -34,7 +34,7 @@ class Splat:
 
     fitted: Fitted
     training: tuple[str, ...]
-    guard: tuple[str, ...]
+    validation: tuple[str, ...]
     """Photos that no stage fits to, kept to choose between splats by."""
     held_out: tuple[str, ...]
     """Photos that the splat knows nothing of but their poses."""
@@ -44,7 +44,7 @@ class Splat:
     """Of the photos fitted to, px."""
     initial_points: int
     """Gaussians that it started from, but for the backdrop."""
-    begins: Float64[np.ndarray, " t"] | None
+    near_depths: Float64[np.ndarray, " t"] | None
     """Depth at which the scene begins before each training photo, world units; None of a fit that
     started from a splat, which knows no points."""
 
@@ -83,7 +83,7 @@ def fit(
     """
     chosen = split_photos(cameras.names, split)
     training = sized_photos(cameras, photos, chosen.training, config.max_size, masks=masks)
-    begins = None
+    near_depths = None
     if start is None:
         found = triangulate_tracks(cameras, observations, photos=chosen.training)
         beginning = begin(
@@ -95,9 +95,9 @@ def fit(
             config,
             progress=lambda share, doing: progress(BEGINNING * share, doing),
         )
-        begins = scene_begins(training.cameras, found.points)
+        near_depths = scene_near_depths(training.cameras, found.points)
     else:
-        beginning = Beginning(gaussians=start)
+        beginning = Initialisation(gaussians=start)
     held_out = chosen.held_out if start is None else ()
     not_fitted = () if start is None else chosen.held_out
     watched = sized_photos(
@@ -112,7 +112,7 @@ def fit(
         training.cameras,
         beginning,
         config,
-        settled=start is not None,
+        warm_start=start is not None,
         weights=training.weights,
         score=_score_on(watched, device) if watched.photos else None,
         watch=watch,
@@ -120,16 +120,16 @@ def fit(
         progress=lambda share, doing: progress(BEGINNING + (1 - BEGINNING) * share, doing),
         checkpoints=checkpoints,
     )
-    gaussians = cleared(fitted.gaussians, training.cameras, begins, config.clearance)
+    gaussians = cleared(fitted.gaussians, training.cameras, near_depths, config.clearance)
     return Splat(
         fitted=replace(fitted, gaussians=gaussians),
         training=training.cameras.names,
-        guard=cameras.select(chosen.guard).names,
+        validation=cameras.select(chosen.validation).names,
         held_out=cameras.select(held_out).names,
         not_fitted=cameras.select(not_fitted).names,
         longest_edge=config.max_size,
         initial_points=len(beginning.gaussians.foreground),
-        begins=begins,
+        near_depths=near_depths,
     )
 
 

@@ -12,7 +12,7 @@ class Split:
     """Indices into the photos with known poses; each photo is on one side."""
 
     training: tuple[int, ...]
-    guard: tuple[int, ...]
+    validation: tuple[int, ...]
     held_out: tuple[int, ...]
 
 
@@ -30,15 +30,15 @@ def split_photos(names: Sequence[str], config: EveryNth | TrainOn) -> Split:
         held = range(config.offset, len(names), config.n)
         chosen = tuple(i for i in range(len(names)) if i not in held)
         said = f"of {len(names)} photos with poses, {len(chosen)} are left to train on"
-    guards = _automatic_guards(len(chosen)) if config.guard is None else config.guard
+    guards = _automatic_guards(len(chosen)) if config.validation is None else config.validation
     if guards:
         said += f" and {guards} of them guard"
     if len(chosen) - guards < 2:
         raise InputError(f"{said}, and a splat needs at least 2; add photos or change the split")
-    guard = tuple(chosen[place] for place in _spread(guards, len(chosen)))
+    validation = tuple(chosen[place] for place in _spread(guards, len(chosen)))
     return Split(
-        training=tuple(i for i in chosen if i not in guard),
-        guard=guard,
+        training=tuple(i for i in chosen if i not in validation),
+        validation=validation,
         held_out=tuple(sorted(set(range(len(names))).difference(chosen))),
     )
 

@@ -31,11 +31,11 @@ def fit_splat(
 
 
 @task(
-    name="siblings",
+    name="ensemble",
     task_run_name="siblings/{scene}",
-    **stage_cache("siblings", version=1, numbers_depend_on_device=True),
+    **stage_cache("ensemble", version=1, numbers_depend_on_device=True),
 )
-def fit_sibling(
+def fit_member(
     scene: str,
     sparse: ArrayHandle,
     *,
@@ -45,7 +45,7 @@ def fit_sibling(
     site: Site,
 ) -> ArrayHandle:
     """As :func:`fit_splat`, of one config that :func:`tasks.splat.ensemble.siblings_of` gives."""
-    return _fitted("siblings", "sibling", scene, sparse, start, split, config, site)
+    return _fitted("ensemble", "ensemble", scene, sparse, start, split, config, site)
 
 
 def _fitted(

@@ -24,8 +24,8 @@ from tasks.depth.plane_sweep import Swept
 from tasks.images import from_levels, levels
 from tasks.runtime.context import Progress, no_progress
 from tasks.views.config import ViewsConfig
-from tasks.views.novel_views import tour
-from tasks.views.renderer import NovelView, Observer
+from tasks.views.novel_views import novel_views
+from tasks.views.renderer import NovelView, ViewRenderer
 from tasks.views.surface import Surface
 
 
@@ -33,9 +33,9 @@ class NovelViewsContent:
     """Makes the views while its arrays are taken; iterate once, then ask for ``attributes``."""
 
     def __init__(
-        self, observer: Observer, config: ViewsConfig, progress: Progress = no_progress
+        self, renderer: ViewRenderer, config: ViewsConfig, progress: Progress = no_progress
     ) -> None:
-        self._observer = observer
+        self._observer = renderer
         self._config = config
         self._progress = progress
         self._cameras: list[Cameras] = []
@@ -44,7 +44,7 @@ class NovelViewsContent:
     def __iter__(self) -> Iterator[NamedArray]:
         self._cameras.clear()
         self._rows.clear()
-        for view in tour(self._observer, self._config, self._progress):
+        for view in novel_views(self._observer, self._config, self._progress):
             yield from _arrays_of(view, len(self._rows))
             self._cameras.append(view.camera)
             self._rows.append(

@@ -6,29 +6,29 @@ import numpy as np
 
 from tasks.runtime.context import Progress, no_progress
 from tasks.views.config import ViewsConfig
-from tasks.views.renderer import NovelView, Observer, observe
+from tasks.views.renderer import NovelView, ViewRenderer, render_view
 from tasks.views.trajectories import between, beyond, evenly
 
 BEYOND_SHARE = 4
 """One view of so many may be beyond the photos."""
 
 
-def tour(
-    observer: Observer, config: ViewsConfig, progress: Progress = no_progress
+def novel_views(
+    renderer: ViewRenderer, config: ViewsConfig, progress: Progress = no_progress
 ) -> Iterator[NovelView]:
     """The views between the photos, then those beyond them that can be believed.
 
     Ways beyond go on, a step a round, while their views pass the gate: the mean confidence of a
     view must reach a share of the median of the views between.
     """
-    cameras, rounds = observer.stack.cameras, config.rounds if config.beyond else 0
+    cameras, rounds = renderer.stack.cameras, config.rounds if config.beyond else 0
     ways = len(beyond(cameras))
     reserved = min(config.count // BEYOND_SHARE, rounds * ways)
     inner = between(cameras, config.steps)
     inner = inner.select(evenly(len(inner), config.count - reserved))
     typical = []
     for index, name in enumerate(inner.names):
-        view = observe(observer, inner.select([index]), config)
+        view = render_view(renderer, inner.select([index]), config)
         typical.append(float(view.confidence.mean()))
         progress((index + 1) / (config.count + 1), f"looked from {name}")
         yield view
@@ -38,7 +38,7 @@ def tour(
         outer = beyond(cameras, step)
         passed = []
         for way in going_on[: reserved - made]:
-            view = observe(observer, outer.select([way]), config)
+            view = render_view(renderer, outer.select([way]), config)
             if float(view.confidence.mean()) < gate:
                 continue
             made += 1

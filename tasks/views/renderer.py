@@ -57,7 +57,7 @@ class NovelView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Observer:
+class ViewRenderer:
     """A splat with what is worked out once for all views; see :func:`prepare`."""
 
     gaussians: Gaussians
@@ -78,7 +78,7 @@ def prepare(
     longest_edge: int,
     device: Device = "cpu",
     masks: Iterable[Bool[np.ndarray, "_ _"] | None] | None = None,
-) -> Observer:
+) -> ViewRenderer:
     """Render the training photos once, and find how well each Gaussian fits them.
 
     Args:
@@ -109,7 +109,7 @@ def prepare(
         exact_errors.append(torch.from_numpy(error).to(device))
         weights.append(torch.from_numpy(usable[inside].astype(np.float32)).to(device))
     residuals = mean_residuals(gaussians, cameras, exact_errors, weights)
-    return Observer(
+    return ViewRenderer(
         gaussians=gaussians,
         residuals=replace(gaussians, sh=as_colours(residuals)),
         stack=PhotoStack(
@@ -120,16 +120,16 @@ def prepare(
     )
 
 
-def observe(observer: Observer, camera: Cameras, config: ViewsConfig) -> NovelView:
+def render_view(renderer: ViewRenderer, camera: Cameras, config: ViewsConfig) -> NovelView:
     """Look at the splat.
 
     Args:
         camera: one, of the size of the view.
     """
-    stack = observer.stack
-    rgb, depth, alpha = _render(observer.gaussians, camera, 0, observer.device)
-    residual = render(observer.residuals, camera, 0, device=observer.device)
-    distance = pose_distances(camera, stack.cameras, spacing=observer.spacing)[0]
+    stack = renderer.stack
+    rgb, depth, alpha = _render(renderer.gaussians, camera, 0, renderer.device)
+    residual = render(renderer.residuals, camera, 0, device=renderer.device)
+    distance = pose_distances(camera, stack.cameras, spacing=renderer.spacing)[0]
     candidates = np.argsort(distance, kind="stable")[:CANDIDATES].tolist()
     seen = see(depth, camera, stack, candidates)
     # Stable: photos that see equally much stay in the order of their distance.
@@ -148,7 +148,7 @@ def observe(observer: Observer, camera: Cameras, config: ViewsConfig) -> NovelVi
         stack.cameras.select(chosen),
         config.sweep,
         masks=[_usable(stack, index) for index in chosen],
-        device=observer.device,
+        device=renderer.device,
     )
     return NovelView(
         camera=camera,
@@ -220,5 +220,5 @@ def _moved(gaussians: Gaussians, device: Device) -> Gaussians:
         log_scales=gaussians.log_scales.to(device),
         logit_opacities=gaussians.logit_opacities.to(device),
         sh=gaussians.sh.to(device),
-        backdrop=gaussians.backdrop,
+        num_background=gaussians.num_background,
     )

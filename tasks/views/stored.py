@@ -4,10 +4,10 @@ from storage.handles import ArrayHandle
 from tasks.runtime.context import Device
 from tasks.sfm.artefact import Sparse
 from tasks.splat.artefact import read_gaussians
-from tasks.views.renderer import Observer, prepare
+from tasks.views.renderer import ViewRenderer, prepare
 
 
-def observer_of(sparse: Sparse, splat: ArrayHandle, *, device: Device = "cpu") -> Observer:
+def renderer_of(sparse: Sparse, splat: ArrayHandle, *, device: Device = "cpu") -> ViewRenderer:
     """A stored splat, ready to be looked at beside its training photos, at the size of its fit.
 
     Args:

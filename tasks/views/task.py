@@ -11,7 +11,7 @@ from tasks.views.config import ViewsConfig
     task_run_name="views/{scene}",
     **stage_cache("views", version=2, numbers_depend_on_device=True),
 )
-def observe_views(
+def render_views(
     scene: str, sparse: ArrayHandle, splat: ArrayHandle, *, config: ViewsConfig, site: Site
 ) -> ArrayHandle:
     """See :mod:`tasks.views.novel_views`."""
@@ -19,9 +19,9 @@ def observe_views(
     from tasks.runtime.threads import limit_threads
     from tasks.sfm.artefact import Sparse
     from tasks.views.artefact import NovelViewsContent
-    from tasks.views.stored import observer_of
+    from tasks.views.stored import renderer_of
 
     limit_threads(site.threads)
-    observer = observer_of(Sparse(sparse), splat, device=site.device)
-    content = NovelViewsContent(observer, config, stage_progress("views"))
+    renderer = renderer_of(Sparse(sparse), splat, device=site.device)
+    content = NovelViewsContent(renderer, config, stage_progress("views"))
     return site.store.commit(scene, "views", content, content.attributes)

@@ -6,7 +6,7 @@ import torch
 from tasks.cameras import Cameras
 from tasks.gaussians import Gaussians
 from tasks.views.config import ViewsConfig
-from tasks.views.renderer import observe, prepare
+from tasks.views.renderer import prepare, render_view
 
 _SIZE = 24  # pixels
 
@@ -30,5 +30,5 @@ def warm_up() -> None:
         sh=torch.zeros(1, 1, 3),
     )
     photos = [np.full((_SIZE, _SIZE, 3), 128, dtype=np.uint8)] * 3
-    observer = prepare(one, cameras, photos, longest_edge=_SIZE)
-    observe(observer, cameras.select([1]), ViewsConfig())
+    renderer = prepare(one, cameras, photos, longest_edge=_SIZE)
+    render_view(renderer, cameras.select([1]), ViewsConfig())

@@ -73,7 +73,7 @@ def killed(story: Faulty) -> Killed:
     ended = threading.Event()
     starter = threading.Thread(target=start_server_when_it_is_dead, args=(story, ended))
     starter.start()
-    run = story.unseen("run", str(story.photos), "--name", "it", "--at-once", "1", *FAST)
+    run = story.unseen("run", str(story.photos), "--name", "it", "--max-concurrent", "1", *FAST)
     ended.set()
     starter.join()
     deadline = time.monotonic() + SECONDS_TO_END
@@ -104,7 +104,7 @@ def test_a_killed_run_takes_its_processes_along_and_leaves_a_sound_store(killed:
 
 
 def test_resume_ends_all_of_it_as_if_nothing_had_happened(story: Faulty, killed: Killed) -> None:
-    resumed = story.unseen("resume", "--at-once", "2")
+    resumed = story.unseen("resume", "--max-concurrent", "2")
     assert resumed.returncode == 0, resumed.stderr
     assert story.scenes()["state"].to_dict() == dict.fromkeys(SCENES, "completed")
     digests = story.stages()["digest"]

@@ -21,7 +21,7 @@ from tests.faults.conftest import FAST, Faulty
 
 pytestmark = pytest.mark.slow
 
-AT_ONCE = ("--at-once", "3")
+AT_ONCE = ("--max-concurrent", "3")
 """More than the cores of small machines: faults of the machine are tried again after a while."""
 DIED = ("crashed", "ProcessDied", "nothing else was touched")
 ENDS = {

@@ -12,7 +12,7 @@ from tests.conftest import ROOT
 
 FAST = (
     *("--splat.iterations", "150", "--splat.max-size", "160", "--sfm.max-features", "2048"),
-    *("--siblings.count", "1", "--siblings.few", "8"),
+    *("--ensemble.count", "1", "--ensemble.max-training-photos", "8"),
     *("--views.count", "3", "--distil.iterations", "30"),
 )
 """Of a size that shows everything but quality."""

@@ -43,14 +43,14 @@ def test_a_config_written_as_yaml_comes_back_equal(
 @pytest.mark.parametrize(
     ("config", "ran"),
     [
-        ({}, "ingest sfm splat siblings views refine control distil evaluate"),
-        ({"without": ("evaluate",)}, "ingest sfm splat siblings views refine control distil"),
+        ({}, "ingest sfm splat ensemble views refine control distil evaluate"),
+        ({"without": ("evaluate",)}, "ingest sfm splat ensemble views refine control distil"),
         # A control is of use beside the distilled splat alone.
-        ({"without": ("distil",)}, "ingest sfm splat siblings views refine evaluate"),
+        ({"without": ("distil",)}, "ingest sfm splat ensemble views refine evaluate"),
         ({"without": ("views",)}, "ingest sfm splat evaluate"),
-        ({"without": ("siblings", "distil")}, "ingest sfm splat views refine evaluate"),
-        ({"until": "refine"}, "ingest sfm splat siblings views refine"),
-        ({"until": "control"}, "ingest sfm splat siblings views refine control"),
+        ({"without": ("ensemble", "distil")}, "ingest sfm splat views refine evaluate"),
+        ({"until": "refine"}, "ingest sfm splat ensemble views refine"),
+        ({"until": "control"}, "ingest sfm splat ensemble views refine control"),
         ({"until": "control", "without": ("refine",)}, "ingest sfm splat views"),
     ],
 )
@@ -99,7 +99,7 @@ def test_densification_keeps_its_kind_unless_another_is_named(tmp_path: Path) ->
     [
         (
             "iterations: 5",
-            "there is no field 'iterations' (known: stages, ingest, sfm, split, splat, siblings, "
+            "there is no field 'iterations' (known: stages, ingest, sfm, split, splat, ensemble, "
             "views, refine, distil)",
         ),
         ("splats: {}", "there is no field 'splats', did you mean 'splat'?"),
@@ -124,16 +124,16 @@ def test_densification_keeps_its_kind_unless_another_is_named(tmp_path: Path) ->
         ("splat: {iterations: many}", "'splat.iterations' is 'many': input should be a valid int"),
         ("splat: 5", "'splat' is 5: "),
         (
-            "refine: {refiner: {kind: controlnet, together: {step: 5}}}",
-            "there is no field 'refine.refiner.together.step', did you mean 'steps'?",
+            "refine: {refiner: {kind: controlnet, joint: {step: 5}}}",
+            "there is no field 'refine.refiner.joint.step', did you mean 'steps'?",
         ),
         (
-            "refine: {refiner: {kind: controlnet, together: {strength: 0}}}",
-            "'refine.refiner.together.strength' is 0: input should be greater than 0",
+            "refine: {refiner: {kind: controlnet, joint: {strength: 0}}}",
+            "'refine.refiner.joint.strength' is 0: input should be greater than 0",
         ),
         (
-            "refine: {refiner: {kind: residual, together: {}}}",
-            "there is no field 'refine.refiner.together'",
+            "refine: {refiner: {kind: residual, joint: {}}}",
+            "there is no field 'refine.refiner.joint'",
         ),
         ("sfm: {camera_model: pinhole}", "'SIMPLE_PINHOLE'"),
         ("[1, 2]", "is a list, but fields by name are needed"),

@@ -63,17 +63,17 @@ def test_asking_for_cuda_without_it_says_what_to_install(monkeypatch: pytest.Mon
         Settings().site()
 
 
-@pytest.mark.parametrize(("threads", "at_once"), [(0, 0), (1, 0), (0, 1), (3, 2)])
+@pytest.mark.parametrize(("threads", "max_concurrent"), [(0, 0), (1, 0), (0, 1), (3, 2)])
 def test_threads_and_scenes_are_what_was_asked_or_fill_the_machine(
-    threads: int, at_once: int
+    threads: int, max_concurrent: int
 ) -> None:
-    each, together = shared_cores(threads, at_once)
+    each, joint = shared_cores(threads, max_concurrent)
     assert each == threads or threads == 0
-    assert together == at_once or at_once == 0
+    assert joint == max_concurrent or max_concurrent == 0
     assert each >= 1
-    assert together >= 1
-    if threads == 0 and at_once == 0:
-        assert each * together <= usable_cores()
+    assert joint >= 1
+    if threads == 0 and max_concurrent == 0:
+        assert each * joint <= usable_cores()
 
 
 @pytest.mark.parametrize(

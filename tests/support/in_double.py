@@ -105,8 +105,8 @@ def reference(views: ViewBatch, index: int, config: Reproject) -> Reference:
             for photo, seen in zip(swept, valid, strict=True)
         ]
     )
-    together = fused(photos, valid)
-    difference = agreed[..., None] * (together - render)
+    joint = fused(photos, valid)
+    difference = agreed[..., None] * (joint - render)
     colour = mean_about(difference, config.detail_radius)
     error = mean_about(surface_error, 2)
     seen = 0.5 + 0.5 * warped_valid
@@ -116,15 +116,15 @@ def reference(views: ViewBatch, index: int, config: Reproject) -> Reference:
     )
     weight = seen * trust * np.exp(-gap / config.gap_scale)
     detail_trust = np.minimum(1, weight * error / config.detail_error)
-    repair = agreed[..., None] * (
+    refine = agreed[..., None] * (
         colour_trust[..., None] * colour + detail_trust[..., None] * (difference - colour)
     )
     return Reference(
         photos=photos,
         warped=recoloured(warped, render, confidence * warped_valid),
-        fused=together,
+        fused=joint,
         trust=trust,
-        image=np.clip(render + repair, 0, 1),
+        image=np.clip(render + refine, 0, 1),
         weight=weight,
     )
 

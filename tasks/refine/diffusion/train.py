@@ -77,7 +77,7 @@ class SmallNetwork(nn.Module):
         signal = self.signals[timesteps][:, None, None, None]
         return signal.sqrt(), (1 - signal).sqrt()
 
-    def repaired(
+    def refined(
         self, start: Float32[Tensor, "b 3 h w"], seen: Float32[Tensor, "b m h w"]
     ) -> Float32[Tensor, "b 3 h w"]:
         """The refiner's one step."""
@@ -120,7 +120,7 @@ def repair_by(network: SmallNetwork, views: ViewBatch) -> Refinement:
     whole = Tiling(longest=max(shown.shape[-2:]) + 8, overlap=0)
 
     def on_tiles(tiles: Tensor, numbers: list[int]) -> Tensor:
-        return network.repaired(tiles[:, :3], tiles[:, 3:]).clamp(0, 1)
+        return network.refined(tiles[:, :3], tiles[:, 3:]).clamp(0, 1)
 
     with torch.inference_mode():
         return blended(views, tiled(on_tiles, shown, whole))
@@ -139,7 +139,7 @@ def small_recipe(config: TrainControlNet) -> Recipe[SmallNetwork]:
     def loss(network: SmallNetwork, batch: Batch, step: int) -> Tensor:
         return denoising_loss(network, batch, step, config)
 
-    return Recipe(config=config, make=untrained, loss=loss, repair=repair_by)
+    return Recipe(config=config, make=untrained, loss=loss, refine=repair_by)
 
 
 def trained_checkpoint(network: SmallNetwork, data: str) -> bytes:

@@ -67,7 +67,7 @@ def features_of(
     """
     if photos is None:
         photos = align_photos(views, config.reproject.detail_scale)
-    repaired = reproject(views, config.reproject, photos)
+    refined = reproject(views, config.reproject, photos)
     warped = views.warped[:, None]
     change = colour_change(
         warped, views.render[:, None], views.confidence[:, None], views.warped_valid[:, None]
@@ -77,7 +77,7 @@ def features_of(
         (len(views.render), picture_count(config), *views.render.shape[1:])
     )
     pictures[:, 0] = views.render
-    pictures[:, 1] = repaired.image
+    pictures[:, 1] = refined.image
     _show(pictures, 2, 1, warped, views.warped_valid[:, None], change)
     _show(pictures, 3, count, views.swept, views.swept_valid, photos.change)
     pictures[:, 3 + count :] = views.render[:, None]
@@ -89,7 +89,7 @@ def features_of(
         [
             2 * views.confidence - 1,
             2 * views.alpha - 1,
-            2 * repaired.weight - 1,
+            2 * refined.weight - 1,
             _bounded(views.swept_cost, COST_SCALE),
             _bounded(views.surface_gap, GAP_SCALE),
             _bounded(views.surface_error, ERROR_SCALE),

@@ -82,10 +82,10 @@ def _painted(
     if not render.is_cpu:
         difference = agreed[..., None] * (photos.fused - render)
         colour = box_mean(difference, radius)
-        repair = agreed[..., None] * (
+        refine = agreed[..., None] * (
             colour_trust[..., None] * colour + detail_trust[..., None] * (difference - colour)
         )
-        return (render + repair).clamp(0, 1)
+        return (render + refine).clamp(0, 1)
     difference, image = render.new_empty(render.shape), render.new_empty(render.shape)
     run(kernels.subtract, photos.fused, render, agreed, difference)
     run(

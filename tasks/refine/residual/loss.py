@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tasks.refine.residual.network import Repaired
+from tasks.refine.residual.network import RefinedView
 from tasks.refine.training.loss import Truth, image_loss
 
 LEAST_PIXEL_ERROR = 0.003
@@ -12,7 +12,7 @@ LEAST_PIXEL_ERROR = 0.003
 
 
 def training_loss(
-    found: Repaired,
+    found: RefinedView,
     render: Float[Tensor, "b 3 h w"],
     truth: Truth,
     *,

@@ -34,7 +34,7 @@ TYPICAL_LOG_ERROR = -3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Repaired:
+class RefinedView:
     """What the network makes of views."""
 
     image: Float[Tensor, "b 3 h w"]
@@ -98,12 +98,12 @@ class ResidualNetwork(nn.Module):
         exact = 2 * FOLD + sum((convolutions + 1) * size for size in sizes)
         return -(-exact // self.stride) * self.stride
 
-    def forward(self, features: Features) -> Repaired:
+    def forward(self, features: Features) -> RefinedView:
         if features.pictures.device.type == "cpu" and not torch.is_grad_enabled():
             return self._on_cpu(features)
         pictures = features.pictures
         height, width = pictures.shape[-2:]
-        render, repaired = pictures[:, 0], pictures[:, 1]
+        render, refined = pictures[:, 0], pictures[:, 1]
         differences = DIFFERENCE_SCALE * (pictures[:, 1:] - render[:, None])
         planes = torch.cat(
             [2 * render - 1, differences.flatten(1, 2), 2 * features.valid - 1, features.maps], 1
@@ -114,15 +114,15 @@ class ResidualNetwork(nn.Module):
         found = pixel_shuffle(self._trunk(planes), FOLD).float()[..., :height, :width]
         others = torch.cat([pictures[:, :1], pictures[:, 2:]], 1)
         shares, residual, errors = torch.split(found, [others.shape[1], 3, 2], 1)
-        blend = (shares[:, :, None] * (others - repaired[:, None])).sum(1)
+        blend = (shares[:, :, None] * (others - refined[:, None])).sum(1)
         errors = TYPICAL_LOG_ERROR + errors
-        return Repaired(
-            image=repaired + blend + residual,
+        return RefinedView(
+            image=refined + blend + residual,
             log_error=errors[:, 0],
             render_log_error=errors[:, 1],
         )
 
-    def _on_cpu(self, features: Features) -> Repaired:
+    def _on_cpu(self, features: Features) -> RefinedView:
         """The same without gradients, and with no copies on the way."""
         pictures = features.pictures.permute(0, 1, 3, 4, 2).contiguous()
         views, count, height, width, _ = pictures.shape
@@ -151,7 +151,7 @@ class ResidualNetwork(nn.Module):
             log_error,
             render_log_error,
         )
-        return Repaired(
+        return RefinedView(
             image=image.permute(0, 3, 1, 2),
             log_error=log_error,
             render_log_error=render_log_error,

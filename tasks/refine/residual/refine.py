@@ -8,14 +8,14 @@ from tasks.refine.cpu.kernels import blend
 from tasks.refine.photos.align import align_photos
 from tasks.refine.photos.features import Features, features_of
 from tasks.refine.refiner import Refinement, ViewBatch
-from tasks.refine.residual.network import Repaired, ResidualNetwork
+from tasks.refine.residual.network import RefinedView, ResidualNetwork
 from tasks.runtime.threads import torch_threads
 
 SURE = 0.05
 """Fall of the logarithm of the predicted error from which a repair is taken in full."""
 
 
-def repair(
+def refine(
     network: ResidualNetwork,
     views: ViewBatch,
     *,
@@ -56,7 +56,7 @@ def _taken(render: Tensor, image: Tensor, share: Tensor) -> Tensor:
     return result
 
 
-def tiled(network: ResidualNetwork, features: Features, edge: int) -> Repaired:
+def tiled(network: ResidualNetwork, features: Features, edge: int) -> RefinedView:
     """What the network gives for the whole, a square at a time with all that it depends on."""
     height, width = features.maps.shape[-2:]
     step = max(1, edge // network.stride) * network.stride
@@ -71,14 +71,14 @@ def tiled(network: ResidualNetwork, features: Features, edge: int) -> Repaired:
     def whole(name: str) -> Tensor:
         return torch.cat([torch.cat([getattr(t, name) for t in row], -1) for row in rows], -2)
 
-    return Repaired(
+    return RefinedView(
         image=whole("image"),
         log_error=whole("log_error"),
         render_log_error=whole("render_log_error"),
     )
 
 
-def _tile(network: ResidualNetwork, features: Features, rows: slice, columns: slice) -> Repaired:
+def _tile(network: ResidualNetwork, features: Features, rows: slice, columns: slice) -> RefinedView:
     top, left = (max(0, side.start - network.reach) for side in (rows, columns))
     bottom, right = rows.stop + network.reach, columns.stop + network.reach
     found = network(features.map(lambda planes: planes[..., top:bottom, left:right]))
@@ -87,7 +87,7 @@ def _tile(network: ResidualNetwork, features: Features, rows: slice, columns: sl
         slice(rows.start - top, rows.stop - top),
         slice(columns.start - left, columns.stop - left),
     )
-    return Repaired(
+    return RefinedView(
         image=found.image[inner],
         log_error=found.log_error[inner],
         render_log_error=found.render_log_error[inner],

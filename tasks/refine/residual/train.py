@@ -5,7 +5,7 @@ from torch import Tensor
 from tasks.refine.residual.config import TrainResidual
 from tasks.refine.residual.loss import training_loss
 from tasks.refine.residual.network import ResidualNetwork
-from tasks.refine.residual.refine import repair
+from tasks.refine.residual.refine import refine
 from tasks.refine.training.crops import Batch
 from tasks.refine.training.loop import Recipe
 
@@ -23,5 +23,5 @@ def residual_recipe(config: TrainResidual) -> Recipe[ResidualNetwork]:
         )
 
     return Recipe(
-        config=config, make=lambda: ResidualNetwork(config.network), loss=loss, repair=repair
+        config=config, make=lambda: ResidualNetwork(config.network), loss=loss, refine=refine
     )

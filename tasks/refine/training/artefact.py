@@ -13,10 +13,10 @@ import numpy as np
 
 from storage.handles import ArrayHandle
 from storage.store import NamedArray
-from tasks.refine.training.trained import CurvePoint, Learnt, ValidationScore
+from tasks.refine.training.trained import CurvePoint, TrainedRefiner, ValidationScore
 
 
-def arrays_of(learnt: Learnt) -> Iterator[NamedArray]:
+def arrays_of(learnt: TrainedRefiner) -> Iterator[NamedArray]:
     content = np.frombuffer(learnt.content, dtype=np.uint8)
     yield NamedArray(name="file", values=content, dims=("byte",))
     for name, kind in (("step", np.int64), ("loss", np.float64)):
@@ -24,15 +24,15 @@ def arrays_of(learnt: Learnt) -> Iterator[NamedArray]:
         yield NamedArray(name=f"curve_{name}", values=values, dims=("curve_point",))
 
 
-def attributes_of(learnt: Learnt) -> dict[str, Any]:
+def attributes_of(learnt: TrainedRefiner) -> dict[str, Any]:
     """What the arrays do not say, JSON-able."""
     return {"scores": [asdict(score) for score in learnt.scores]}
 
 
-def read_learnt(stored: ArrayHandle) -> Learnt:
+def read_trained(stored: ArrayHandle) -> TrainedRefiner:
     """A stored refiner."""
     columns = (stored.array(f"curve_{name}").tolist() for name in ("step", "loss"))
-    return Learnt(
+    return TrainedRefiner(
         content=stored.array("file").tobytes(),
         curve=tuple(CurvePoint(step=step, loss=loss) for step, loss in zip(*columns, strict=True)),
         scores=tuple(ValidationScore(**score) for score in stored.attributes["scores"]),

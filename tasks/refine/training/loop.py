@@ -44,7 +44,7 @@ class Recipe(Generic[N]):
     """Untrained; draws its weights from torch's global generator."""
     loss: Callable[[N, Batch, int], Float32[Tensor, ""]]
     """Of a batch, on the network's device, in a step; all that is drawn depends on the step."""
-    repair: Callable[[N, ViewBatch], Refinement]
+    refine: Callable[[N, ViewBatch], Refinement]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -209,13 +209,13 @@ class _Training(Generic[N]):
 
     def score(self, pairs: Pairs) -> None:
         views = [
-            score_view(self._repaired, pairs[index], pairs.scenes[index], self.device)
+            score_view(self._refined, pairs[index], pairs.scenes[index], self.device)
             for index in spread(len(pairs), self.config.validation_views)
         ]
         self.scores += validation_scores(self.step, views)
 
-    def _repaired(self, views: ViewBatch) -> Refinement:
-        return self.recipe.repair(self.averaged, views)
+    def _refined(self, views: ViewBatch) -> Refinement:
+        return self.recipe.refine(self.averaged, views)
 
     def doing(self) -> str:
         loss = f"loss {self.curve[-1].loss:.3f}, " if self.curve else ""

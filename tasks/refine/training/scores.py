@@ -47,14 +47,14 @@ def validation_scores(step: int, views: Sequence[ViewScore]) -> list[ValidationS
         _score(step, scene, [view for view in views if view.scene == scene])
         for scene in sorted({view.scene for view in views})
     ]
-    together = ValidationScore(
+    joint = ValidationScore(
         step=step,
         scene="",
         views=len(views),
         gain_db=fmean(scene.gain_db for scene in scenes),
         share_worse=_share_worse(views),
     )
-    return [together, *scenes]
+    return [joint, *scenes]
 
 
 def _score(step: int, scene: str, views: Sequence[ViewScore]) -> ValidationScore:

@@ -7,7 +7,7 @@ from tasks.caching import running_stage_key, stage_progress
 from tasks.refine.training.artefact import arrays_of, attributes_of
 from tasks.refine.training.loop import N, Recipe, TrainingState, train_network
 from tasks.refine.training.pairs.artefact import StoredPairs, digest_of
-from tasks.refine.training.trained import Learnt
+from tasks.refine.training.trained import TrainedRefiner
 from tasks.runtime.checkpoints import checkpoints_of
 from tasks.runtime.context import Site
 from tasks.runtime.threads import limit_threads, torch_threads
@@ -40,7 +40,7 @@ def trained_refiner(
             progress=stage_progress("train"),
             checkpoints=checkpoints,
         )
-        learnt = Learnt(
+        learnt = TrainedRefiner(
             content=content_of(trained.network, digest_of(training)),
             curve=trained.curve,
             scores=trained.scores,

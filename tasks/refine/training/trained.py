@@ -28,7 +28,7 @@ class ValidationScore:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Learnt:
+class TrainedRefiner:
     """A trained refiner."""
 
     content: bytes

@@ -26,7 +26,7 @@ ANYWHERE = 1e-4
 PIXEL_STEP = 12
 
 
-def backdrop(
+def background_shell(
     training: SizedPhotos, points: Float64[np.ndarray, "n 3"], *, sh_degree: int
 ) -> Gaussians:
     """A sphere in the colours that the photos have in its directions, smoothed.
@@ -54,10 +54,10 @@ def backdrop(
         sh_degree=sh_degree,
         seed=0,  # they are round, so their rotations do not matter
     )
-    return replace(sphere, backdrop=COUNT)
+    return replace(sphere, num_background=COUNT)
 
 
-def behind(
+def background_image(
     background: Gaussians, cameras: Cameras, index: int, device: Device
 ) -> Float32[Tensor, "h w 3"] | None:
     """What camera ``index`` sees of a backdrop alone; None without one.

@@ -14,7 +14,7 @@ from tasks.runtime.context import Progress
 from tasks.sfm.triangulate import Observations, TriangulatedPoints
 from tasks.splat.config import SplatConfig
 from tasks.splat.densify.budget import most_gaussians
-from tasks.splat.init.background import backdrop
+from tasks.splat.init.background import background_shell
 from tasks.splat.init.dense import dense_points
 from tasks.splat.init.points import gaussians_from_points, gaussians_of
 from tasks.splat.training_photos import SizedPhotos
@@ -28,7 +28,7 @@ SHARE_OF_ROOM = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Beginning:
+class Initialisation:
     """Gaussians to optimise."""
 
     gaussians: Gaussians
@@ -46,7 +46,7 @@ def begin(
     config: SplatConfig,
     *,
     progress: Progress,
-) -> Beginning:
+) -> Initialisation:
     """Gaussians for triangulated points and, if the config wants them, swept ones and a backdrop.
 
     Args:
@@ -61,10 +61,10 @@ def begin(
     parts = [
         gaussians_from_points(points.points, colours, sh_degree=config.sh_degree, seed=config.seed)
     ]
-    if config.backdrop:
-        parts.insert(0, backdrop(training, points.points, sh_degree=config.sh_degree))
+    if config.background:
+        parts.insert(0, background_shell(training, points.points, sh_degree=config.sh_degree))
     if not isinstance(config.init, DenseConfig):
-        return Beginning(gaussians=joined(parts))
+        return Initialisation(gaussians=joined(parts))
     room = most_gaussians(config) - sum(map(len, parts))
     init = config.init.model_copy(
         update={"max_points": min(config.init.max_points, max(0, int(SHARE_OF_ROOM * room)))}
@@ -88,7 +88,7 @@ def begin(
             seed=config.seed + 1,
         )
     )
-    return Beginning(
+    return Initialisation(
         gaussians=joined(parts),
         depths=[one.depth for one in maps] if config.depth_weight else None,
     )

@@ -54,8 +54,8 @@ def rasterise(
         return tensor if stacked else tensor[0]
 
     poses = on_device(camera_from_world)
-    behind = None if background is None else on_device(background)
-    one_colour = behind is not None and behind.ndim == 2
+    background_image = None if background is None else on_device(background)
+    one_colour = background_image is not None and background_image.ndim == 2
     image, alpha, meta = rasterization(
         means,
         quats,
@@ -68,14 +68,14 @@ def rasterise(
         height,
         sh_degree=sh_degree,
         packed=packed,
-        backgrounds=behind if one_colour else None,
+        backgrounds=background_image if one_colour else None,
         rasterize_mode="antialiased" if antialiased else "classic",
         absgrad=absgrad,
         render_mode="RGB+ED" if with_depth else "RGB",
     )
     rgb = image[..., :3]
-    if behind is not None and not one_colour:
-        rgb = rgb + (1 - alpha) * behind
+    if background_image is not None and not one_colour:
+        rgb = rgb + (1 - alpha) * background_image
     means2d = meta["means2d"]
     if means2d.requires_grad:
         means2d.retain_grad()
@@ -181,13 +181,13 @@ def median_of_lists(
     """
     # ln T in front of and behind every entry, from one running sum over all pixels.
     absorbed = torch.log1p(-alphas.double())
-    behind = absorbed.cumsum(0)
-    before = behind - absorbed
-    behind, before = (
-        sums - before[torch.searchsorted(pixels, pixels)] for sums in (behind, before)
+    background_image = absorbed.cumsum(0)
+    before = background_image - absorbed
+    background_image, before = (
+        sums - before[torch.searchsorted(pixels, pixels)] for sums in (background_image, before)
     )
     half = np.log(0.5)
-    crossing = (before > half) & (behind <= half)
+    crossing = (before > half) & (background_image <= half)
     median = depths.new_zeros(count)
     median[pixels[crossing]] = depths[crossing]
     return median

@@ -17,7 +17,7 @@ def limit_widths(
     log_scales: Float32[Tensor, "n 3"],
     means: Float32[Tensor, "n 3"],
     centres: Float32[Tensor, "c 3"],
-    widest: float,
+    max_relative_scale: float,
 ) -> None:
     """Narrow Gaussians, in place, that are wide for how near they are to a camera.
 
@@ -34,29 +34,31 @@ def limit_widths(
     nearest = torch.full((len(means),), torch.inf, device=means.device)
     for centre in centres:
         torch.minimum(nearest, (means - centre).norm(dim=1), out=nearest)
-    log_scales.clamp_(max=torch.log(widest * nearest + 1e-12)[:, None])
+    log_scales.clamp_(max=torch.log(max_relative_scale * nearest + 1e-12)[:, None])
 
 
-def scene_begins(cameras: Cameras, points: Float64[np.ndarray, "m 3"]) -> Float64[np.ndarray, " c"]:
+def scene_near_depths(
+    cameras: Cameras, points: Float64[np.ndarray, "m 3"]
+) -> Float64[np.ndarray, " c"]:
     """Depth at which the scene begins before each camera, world units.
 
     Args:
         points: of the scene, world units; those in a camera's frame are asked, and 0 is said of a
             camera that has none.
     """
-    begins = np.zeros(len(cameras))
+    near_depths = np.zeros(len(cameras))
     for index in range(len(cameras)):
         depths, shown = cameras.in_frame(index, points)
         if shown.any():
-            begins[index] = np.percentile(depths[shown], FIRST_POINTS)
-    return begins
+            near_depths[index] = np.percentile(depths[shown], FIRST_POINTS)
+    return near_depths
 
 
 @torch.no_grad()
 def cleared(
     gaussians: Gaussians,
     cameras: Cameras,
-    begins: Float64[np.ndarray, " c"] | None,
+    near_depths: Float64[np.ndarray, " c"] | None,
     clearance: float | None,
 ) -> Gaussians:
     """Without those that no camera shows and that are nearer to one than its scene begins.
@@ -70,16 +72,16 @@ def cleared(
         begins: of :func:`scene_begins`, of those cameras; None drops nothing.
         clearance: share of that depth, of the nearest camera, which is cleared; None drops nothing.
     """
-    if begins is None or clearance is None:
+    if near_depths is None or clearance is None:
         return gaussians
     means = gaussians.means.double().numpy()
     nearest, limit = np.full(len(means), np.inf), np.zeros(len(means))
-    for centre, begin in zip(cameras.centres, begins, strict=True):
+    for centre, begin in zip(cameras.centres, near_depths, strict=True):
         distance = np.linalg.norm(means - centre, axis=1)
         closer = distance < nearest
         nearest[closer], limit[closer] = distance[closer], clearance * begin
     dropped = nearest < limit
-    dropped[: gaussians.backdrop] = False
+    dropped[: gaussians.num_background] = False
     for index in range(len(cameras)):
         candidates = dropped.nonzero()[0]
         _, shown = cameras.in_frame(index, means[candidates])

@@ -21,8 +21,8 @@ from tasks.runtime.context import Device, Progress, no_progress
 from tasks.splat.config import Appearance, Densify, Mcmc, SplatConfig
 from tasks.splat.densify.budget import check_room, most_gaussians
 from tasks.splat.densify.strategy import Densifier, densifier_for
-from tasks.splat.init.background import behind
-from tasks.splat.init.initialise import Beginning
+from tasks.splat.init.background import background_image
+from tasks.splat.init.initialise import Initialisation
 from tasks.splat.rasterise.protocol import Rendering
 from tasks.splat.rasterise.select import prepare_rasteriser, rasteriser_for
 from tasks.splat.train.adam import adam_for
@@ -92,7 +92,7 @@ class View:
     intrinsics: Float64[np.ndarray, "3 3"]
     width: int
     height: int
-    behind: Float32[Tensor, "h w 3"] | None = None
+    background_image: Float32[Tensor, "h w 3"] | None = None
     """What is seen through the Gaussians; None for black."""
     depth: DepthTarget | None = None
     photo: int | None = None
@@ -125,7 +125,7 @@ class Descent:
     scale_weight: float
     depth_weight: float = 0.0
     """Of the views' depths, where they have them."""
-    widest: float | None = None
+    max_relative_scale: float | None = None
     """Standard deviation, in distances to the nearest camera; None for any."""
     centres: Float64[np.ndarray, "c 3"]
     """Of the cameras of the photos, world units."""
@@ -133,7 +133,7 @@ class Descent:
     """Of each photo."""
     pose_learning_rate: float = 0.0
     """Of the poses of the photos, radians and extents."""
-    faster: float = 1.0
+    lr_scale: float = 1.0
     """Factor of the learning rates of the Gaussians."""
     sparse: bool = False
     """Whether an iteration moves only the Gaussians that its views show."""
@@ -145,10 +145,10 @@ class Descent:
 def optimise(
     photos: Sequence[UInt8[np.ndarray, "_ _ 3"]],
     cameras: Cameras,
-    beginning: Beginning,
+    beginning: Initialisation,
     config: SplatConfig,
     *,
-    settled: bool = False,
+    warm_start: bool = False,
     weights: Sequence[Float32[np.ndarray, "_ _"] | None] | None = None,
     score: Score | None = None,
     watch: Watch = nobody,
@@ -177,7 +177,7 @@ def optimise(
     Source: Kerbl et al., SIGGRAPH 2023; densification: :mod:`tasks.splat.densify`.
     """
     check_room(len(beginning.gaussians), config)
-    half_size_until = 0 if settled else int(config.half_size_share * config.iterations)
+    half_size_until = 0 if warm_start else int(config.half_size_share * config.iterations)
     sized = partial(
         views_of,
         photos,
@@ -196,7 +196,7 @@ def optimise(
                 (half if iteration < half_size_until else full)[photo] for photo in next(order)
             ),
             sh_degree=config.sh_degree
-            if settled
+            if warm_start
             else min(iteration // config.sh_every, config.sh_degree),
         )
         for iteration in range(config.iterations)
@@ -210,11 +210,11 @@ def optimise(
         opacity_weight=config.opacity_weight,
         scale_weight=config.scale_weight,
         depth_weight=config.depth_weight,
-        widest=config.widest,
+        max_relative_scale=config.max_relative_scale,
         centres=cameras.centres,
         appearance=config.appearance,
         pose_learning_rate=config.pose_learning_rate,
-        faster=config.batch**0.5,
+        lr_scale=config.batch**0.5,
         sparse=config.sparse,
         packed=config.packed,
         seed=config.seed,
@@ -359,7 +359,7 @@ def _descend(
         descent.densify,
         iterations=descent.iterations,
         extent=descent.extent,
-        most=descent.most_gaussians - initial.backdrop,
+        most=descent.most_gaussians - initial.num_background,
         device=device,
     )
     opacity_weight, scale_weight = _pulls(descent)
@@ -424,8 +424,8 @@ def _descend(
         photo_terms.step()
         with torch.no_grad():
             strategy.step_post_backward(params, optimisers, state, iteration, info)
-            if descent.widest and (iteration + 1) % NARROW_EVERY == 0:
-                limit_widths(params["scales"], params["means"], centres, descent.widest)
+            if descent.max_relative_scale and (iteration + 1) % NARROW_EVERY == 0:
+                limit_widths(params["scales"], params["means"], centres, descent.max_relative_scale)
         optimisers["means"].param_groups[0]["lr"] *= falling
 
         moving.iteration = iteration + 1
@@ -471,9 +471,9 @@ def _seen_by(views: Sequence[View], photo_terms: PhotoTerms) -> dict[str, Any]:
     """Cameras and backgrounds as the rasteriser takes them: of one alone, or of a stack."""
     poses: list[Any] = [photo_terms.pose(view.camera_from_world, view.photo) for view in views]
     lenses = [view.intrinsics for view in views]
-    backgrounds = [view.behind for view in views if view.behind is not None]
+    backgrounds = [view.background_image for view in views if view.background_image is not None]
     if len(views) == 1:
-        pose, lens, background = poses[0], lenses[0], views[0].behind
+        pose, lens, background = poses[0], lenses[0], views[0].background_image
     else:
         pose = torch.stack(poses) if isinstance(poses[0], Tensor) else np.stack(poses)
         lens, background = np.stack(lenses), torch.stack(backgrounds) if backgrounds else None
@@ -577,7 +577,7 @@ def _optimisers(
     return {
         name: adam_for(
             [params[name]],
-            descent.faster * rate * units.get(name, 1.0),
+            descent.lr_scale * rate * units.get(name, 1.0),
             device,
             sparse=descent.sparse,
         )
@@ -614,7 +614,9 @@ def views_of(
             intrinsics=smaller.intrinsics[i],
             width=int(width),
             height=int(height),
-            behind=None if background is None else behind(background, smaller, i, device),
+            background_image=None
+            if background is None
+            else background_image(background, smaller, i, device),
             depth=None
             if depths is None
             else depth_target(depths[i], (int(width), int(height)), device),

@@ -14,7 +14,7 @@ from storage.metrics import write_rows
 from storage.store import Store
 from tasks.errors import InputError
 from tasks.splat.config import SplatConfig, TrainOn
-from tasks.splat.ensemble import SiblingsConfig
+from tasks.splat.ensemble import EnsembleConfig
 
 UNTIL_SPLAT = SceneConfig(
     stages=StagesConfig(until="splat"), splat=SplatConfig(iterations=1000, max_size=400)
@@ -59,12 +59,12 @@ def test_time_is_that_of_earlier_runs_in_proportion(tmp_path: Path) -> None:
     photograph(tmp_path / "photos" / "b", 20)
     rates = rates_of(store)
 
-    again = estimate(entries(tmp_path / "photos"), rates, at_once=1)
+    again = estimate(entries(tmp_path / "photos"), rates, max_concurrent=1)
     assert (again.scenes, again.photos, again.measured) == (2, 30, True)
     assert again.seconds == pytest.approx(2 + 20 + 100 + 2 * (2 + 20) + 100 + 2 * SECONDS_BESIDE)
 
     longer = UNTIL_SPLAT.model_copy(update={"splat": SplatConfig(iterations=3000, max_size=800)})
-    more = estimate(entries(tmp_path / "photos", longer), rates, at_once=1)
+    more = estimate(entries(tmp_path / "photos", longer), rates, max_concurrent=1)
     assert more.seconds == pytest.approx(66 + 2 * 100 * 3 * 4 + 2 * SECONDS_BESIDE)
 
 
@@ -73,17 +73,17 @@ def test_views_drawn_together_are_looked_at_in_every_step(tmp_path: Path) -> Non
     rates = {"ingest": 0.0, "sfm": 0.0, "splat": 0.0, "views": 0.0, "refine": 1.0}
 
     def seconds(**options: Any) -> float:
-        changes = {"kind": "controlnet", "together": options or None}
+        changes = {"kind": "controlnet", "joint": options or None}
         config = overridden(
             SceneConfig(
                 stages=StagesConfig(until="refine"),
                 splat=SplatConfig(max_size=20),
-                siblings=SiblingsConfig(count=0),
+                ensemble=EnsembleConfig(count=0),
             ),
             {"refine": {"refiner": changes}},
             where="it",
         )
-        found = estimate(entries(tmp_path, config), rates, at_once=1).seconds
+        found = estimate(entries(tmp_path, config), rates, max_concurrent=1).seconds
         assert found is not None
         return found - SECONDS_BESIDE
 
@@ -91,38 +91,42 @@ def test_views_drawn_together_are_looked_at_in_every_step(tmp_path: Path) -> Non
     assert seconds(steps=20, strength=0.5) == pytest.approx(10 * 24 * 400)
 
 
-@pytest.mark.parametrize(("photos", "siblings"), [(8, 2), (9, 2), (10, 0)])
+@pytest.mark.parametrize(("photos", "ensemble"), [(8, 2), (9, 2), (10, 0)])
 def test_siblings_of_few_photos_take_their_time_and_room(
-    tmp_path: Path, photos: int, siblings: int
+    tmp_path: Path, photos: int, ensemble: int
 ) -> None:
     # Of 9 photos 7 are trained on, of 10 photos 8; siblings are fitted to 7 at most.
     photograph(tmp_path / "photos" / "a", photos)
     until = SceneConfig(
         stages=StagesConfig(until="refine"),
         splat=SplatConfig(iterations=1000, max_size=400),
-        siblings=SiblingsConfig(count=2, few=7),
+        ensemble=EnsembleConfig(count=2, max_training_photos=7),
     )
-    without = until.model_copy(update={"siblings": SiblingsConfig(count=0)})
+    without = until.model_copy(update={"ensemble": EnsembleConfig(count=0)})
     store = Store(root=str(tmp_path / "store"))
-    have_run(store, "before", until.model_copy(update={"siblings": SiblingsConfig(count=2, few=9)}))
+    have_run(
+        store,
+        "before",
+        until.model_copy(update={"ensemble": EnsembleConfig(count=2, max_training_photos=9)}),
+    )
     rows = [
-        {"stage": "siblings", "seconds": took, "cached": False, "state": "completed"}
+        {"stage": "ensemble", "seconds": took, "cached": False, "state": "completed"}
         for took in (30.0, 50.0)
     ]
     write_rows(store, "stages", run="before", scene="a", rows=rows)
     rates = {"ingest": 0.0, "sfm": 0.0, "splat": 0.0, "views": 0.0, "refine": 0.0}
     rates |= rates_of(store)
     found, bare = (
-        estimate(entries(tmp_path / "photos", config), rates, at_once=1)
+        estimate(entries(tmp_path / "photos", config), rates, max_concurrent=1)
         for config in (until, without)
     )
     assert found.measured
-    assert found.seconds == pytest.approx(SECONDS_BESIDE + 40 * siblings)
+    assert found.seconds == pytest.approx(SECONDS_BESIDE + 40 * ensemble)
     batches = until.model_copy(update={"splat": until.splat.model_copy(update={"batch": 3})})
-    longer = estimate(entries(tmp_path / "photos", batches), rates, at_once=1)
-    assert longer.seconds == pytest.approx(SECONDS_BESIDE + 3 * 40 * siblings)
+    longer = estimate(entries(tmp_path / "photos", batches), rates, max_concurrent=1)
+    assert longer.seconds == pytest.approx(SECONDS_BESIDE + 3 * 40 * ensemble)
     splat_bytes = 4 * GAUSSIANS * (11 + 3 * 9)
-    assert found.size - bare.size == siblings * splat_bytes
+    assert found.size - bare.size == ensemble * splat_bytes
 
 
 def test_scenes_at_once_share_the_time_but_none_is_faster_than_it_is(tmp_path: Path) -> None:
@@ -131,7 +135,8 @@ def test_scenes_at_once_share_the_time_but_none_is_faster_than_it_is(tmp_path: P
         photograph(tmp_path / name, photos)
     own = [8 + SECONDS_BESIDE, 8 + SECONDS_BESIDE, 16 + SECONDS_BESIDE]
     found = [
-        estimate(entries(tmp_path), rates, at_once=at_once).seconds for at_once in (1, 2, 3, 8)
+        estimate(entries(tmp_path), rates, max_concurrent=max_concurrent).seconds
+        for max_concurrent in (1, 2, 3, 8)
     ]
     assert found == pytest.approx([sum(own), max(sum(own) / 2, own[2]), own[2], own[2]])
 
@@ -140,10 +145,10 @@ def test_without_earlier_runs_a_cpu_is_guessed_and_a_gpu_is_not(tmp_path: Path) 
     photograph(tmp_path / "photos" / "a", 3)
     nothing = rates_of(Store(root=str(tmp_path / "store")))
     assert nothing == {}
-    found = estimate(entries(tmp_path / "photos"), nothing, at_once=1)
+    found = estimate(entries(tmp_path / "photos"), nothing, max_concurrent=1)
     assert found.seconds is not None
     assert not found.measured
-    unknown = estimate(entries(tmp_path / "photos"), nothing, at_once=1, fallback=None)
+    unknown = estimate(entries(tmp_path / "photos"), nothing, max_concurrent=1, fallback=None)
     assert unknown.seconds is None
     (line,) = told(unknown, room=None)
     assert " s " not in line
@@ -155,14 +160,14 @@ def test_refused_scenes_and_empty_ones_ask_for_nothing(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     bad = SceneEntry(name="bad", folder="/nowhere", config=UNTIL_SPLAT, error=InputError("no"))
     gone = SceneEntry(name="gone", folder=str(tmp_path / "gone"), config=UNTIL_SPLAT)
-    found = estimate((*entries(tmp_path), bad, gone), {}, at_once=1)
+    found = estimate((*entries(tmp_path), bad, gone), {}, max_concurrent=1)
     assert (found.scenes, found.photos) == (1, 3)
 
 
 def test_a_video_is_as_many_photos_as_frames_are_taken(tmp_path: Path) -> None:
     (tmp_path / "walk").mkdir()
     (tmp_path / "walk" / "walk.mp4").write_bytes(b"never opened")
-    found = estimate(entries(tmp_path), {}, at_once=1)
+    found = estimate(entries(tmp_path), {}, max_concurrent=1)
     assert found.photos == UNTIL_SPLAT.ingest.video.frames
 
 
@@ -174,16 +179,19 @@ def test_room_is_that_of_the_photos_as_they_are_kept(tmp_path: Path) -> None:
         update={"ingest": UNTIL_SPLAT.ingest.model_copy(update={"max_size": 200})}
     )
     with_photos, without = (
-        estimate(entries(tmp_path / name, config), {}, at_once=1).size for name in ("small", "none")
+        estimate(entries(tmp_path / name, config), {}, max_concurrent=1).size
+        for name in ("small", "none")
     )
     assert with_photos - without == pytest.approx(4 * 200 * 150 * 3 * 2, abs=100)
 
 
 def test_all_that_was_not_trained_on_is_scored(tmp_path: Path) -> None:
     photograph(tmp_path / "a", 16, (100, 100))
-    every = SceneConfig(siblings=SiblingsConfig(count=0))
+    every = SceneConfig(ensemble=EnsembleConfig(count=0))
     few = every.model_copy(update={"split": TrainOn(photos=("0.png", "1.png"))})
-    sizes = [estimate(entries(tmp_path, config), {}, at_once=1).size for config in (every, few)]
+    sizes = [
+        estimate(entries(tmp_path, config), {}, max_concurrent=1).size for config in (every, few)
+    ]
     assert sizes[1] - sizes[0] == (14 - 2) * 100 * 100 * 5 * 3
 
 

@@ -13,7 +13,7 @@ from flows.commands.parse import parse
 from flows.config import SceneConfig, read_config
 from flows.refiner_config import RefinerConfig, ValidationConfig
 from tasks.errors import InputError
-from tasks.refine.diffusion.joint.config import SyncConfig
+from tasks.refine.diffusion.joint.config import JointConfig
 from tasks.refine.diffusion.training_config import SmallShape, TrainControlNet
 from tasks.splat.config import EveryNth, Mcmc, SplatConfig, TrainOn
 
@@ -86,9 +86,9 @@ def test_a_file_switches_the_kind_of_densification_and_options_change_it(tmp_pat
 
 def test_a_file_has_views_drawn_together_and_options_change_how(tmp_path: Path) -> None:
     file = tmp_path / "run.yaml"
-    file.write_text("refine: {refiner: {kind: controlnet, together: {}}}\n")
-    words = ("run", "x", "--config", str(file), "--refine.refiner.together.steps", "7")
-    assert arguments(*words)["config"].refine.together == SyncConfig(steps=7)
+    file.write_text("refine: {refiner: {kind: controlnet, joint: {}}}\n")
+    words = ("run", "x", "--config", str(file), "--refine.refiner.joint.steps", "7")
+    assert arguments(*words)["config"].refine.joint == JointConfig(steps=7)
 
 
 def test_a_command_with_a_config_of_its_own_has_it_from_file_and_options(tmp_path: Path) -> None:

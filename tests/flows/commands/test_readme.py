@@ -100,7 +100,7 @@ def assert_what_comes_out(root: Path) -> None:
     documented = re.findall(r"^\| `([^|]*)` \|", README, re.MULTILINE)
     store = root / "unseen-store"
     kinds = ("photos", "sparse", "splat", "views", "refined", "control", "distilled", "evaluation")
-    for kind, count in {**dict.fromkeys(kinds, 1), "sibling": 3}.items():
+    for kind, count in {**dict.fromkeys(kinds, 1), "ensemble": 3}.items():
         assert len(list((store / "scenes" / "attic" / kind).glob("*.zarr"))) == count
         assert f"`{kind}`" in README or kind == "photos"
     assert any("scenes/<scene>/<kind>/<digest>.zarr" in place for place in documented)

@@ -325,14 +325,14 @@ def test_the_splat_that_ships_is_exported(
         assert f"wrote {file}" in said.stdout
     assert list(file.parent.iterdir()) == [file]
     read, tolerance = (read_ply, 0) if form == "ply" else (read_spz, 1e-4)
-    shipped = ArrayHandle(uri=row["uri"], kind="distilled", digest=row["digest"])
-    if shipped.attributes["shipped"] == "control":
+    selected = ArrayHandle(uri=row["uri"], kind="distilled", digest=row["digest"])
+    if selected.attributes["selected"] == "control":
         row = rows[rows["stage"] == "control"].iloc[0]
-        shipped = ArrayHandle(uri=row["uri"], kind="control", digest=row["digest"])
-    expected = shipped.array("means")
-    scene = expected[shipped.attributes["backdrop"] :]
+        selected = ArrayHandle(uri=row["uri"], kind="control", digest=row["digest"])
+    expected = selected.array("means")
+    scene = expected[selected.attributes["num_background"] :]
     np.testing.assert_allclose(read(file).means, scene, atol=tolerance, rtol=0)
-    assert unseen("export", tmp_path / "out", *words, "--backdrop").returncode == 0
+    assert unseen("export", tmp_path / "out", *words, "--background").returncode == 0
     sphere = np.abs(expected).max() if form == "spz" else 0  # its numbers have as few digits
     np.testing.assert_allclose(read(file).means, expected, atol=1e-4 * sphere, rtol=0)
 

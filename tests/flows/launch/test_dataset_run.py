@@ -28,7 +28,7 @@ from tests.flows.conftest import FAST, Command
 GOOD = ("front door", "été")
 BAD = ("-empty", "garbled", "killed")
 STAGES = [
-    *("ingest", "sfm", "splat", "siblings"),
+    *("ingest", "sfm", "splat", "ensemble"),
     *("views", "refine", "control", "distil", "evaluate"),
 ]
 
@@ -87,7 +87,7 @@ def first_run(
         (dataset / "garbled" / f"{index}.jpg").write_text("not a photo")
     killer = threading.Thread(target=kill_once, args=(store, "killed"), daemon=True)
     killer.start()
-    said = unseen("run", dataset, "--store", store, "--name", "story", "--at-once", 1, *FAST)
+    said = unseen("run", dataset, "--store", store, "--name", "story", "--max-concurrent", 1, *FAST)
     killer.join(timeout=1)
     return chapter(dataset, store, said, "story")
 

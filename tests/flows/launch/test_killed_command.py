@@ -57,7 +57,7 @@ def running(
         copy_of(tmp_path / "photos" / name)
     (tmp_path / "photos" / "dataset.yaml").write_text(ENDLESS)
     words = ["run", str(tmp_path / "photos"), "--store", str(tmp_path / "store"), "--name", "it"]
-    words += [*FAST, "--at-once", "1"]
+    words += [*FAST, "--max-concurrent", "1"]
     code = "from flows.cli import main; main()"
     store = Store(root=str(tmp_path / "store"))
 

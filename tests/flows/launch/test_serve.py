@@ -40,15 +40,15 @@ LONG = {"splat": {"iterations": 100_000, "max_size": 160}, "sfm": {"max_features
     cores=st.integers(1, 256),
     gpus=st.integers(0, 16),
     threads=st.integers(0, 64),
-    at_once=st.integers(0, 64),
+    max_concurrent=st.integers(0, 64),
 )
 def test_workers_never_use_more_threads_than_there_are_cores_unless_scenes_are_more(
-    cores: int, gpus: int, threads: int, at_once: int
+    cores: int, gpus: int, threads: int, max_concurrent: int
 ) -> None:
     try:
-        plan = plan_workers(cores=cores, gpus=gpus, threads=threads, at_once=at_once)
+        plan = plan_workers(cores=cores, gpus=gpus, threads=threads, max_concurrent=max_concurrent)
     except InputError:
-        assert threads * max(gpus + at_once, 1) > cores
+        assert threads * max(gpus + max_concurrent, 1) > cores
         return
     scenes = sum(worker.limit for worker in plan.workers)
     assert plan.threads == threads or not threads
@@ -58,7 +58,7 @@ def test_workers_never_use_more_threads_than_there_are_cores_unless_scenes_are_m
         str(index) for index in range(gpus)
     ]
     assert all(worker.limit == 1 for worker in on_gpus)
-    assert scenes == gpus + at_once if at_once or gpus else scenes >= 1
+    assert scenes == gpus + max_concurrent if max_concurrent or gpus else scenes >= 1
     assert len({worker.name for worker in plan.workers}) == len(plan.workers)
 
 
@@ -97,7 +97,7 @@ class Machine:
     def serving(self) -> Iterator["subprocess.Popen[bytes]"]:
         code = "from flows.cli import main; main()"
         words = ["serve", str(self.dataset), "--cron", "0 2 1 * *", "--stages.until", "ingest"]
-        words += ["--store", str(self.store), "--at-once", "1"]
+        words += ["--store", str(self.store), "--max-concurrent", "1"]
         with (
             self.log.open("wb") as log,
             subprocess.Popen(

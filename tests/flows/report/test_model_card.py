@@ -9,14 +9,14 @@ import yaml
 from flows.refiner_config import RefinerConfig
 from flows.report.model_card import SceneSeen, Training, card_beside, model_card
 from tasks.errors import InputError
-from tasks.refine.training.trained import CurvePoint, Learnt, ValidationScore
+from tasks.refine.training.trained import CurvePoint, TrainedRefiner, ValidationScore
 
 
 def score(step: int, scene: str, gain_db: float) -> ValidationScore:
     return ValidationScore(step=step, scene=scene, views=4, gain_db=gain_db, share_worse=0.25)
 
 
-LEARNT = Learnt(
+LEARNT = TrainedRefiner(
     content=b"weights",
     curve=(
         CurvePoint(step=20, loss=0.5),
@@ -38,7 +38,9 @@ def seen(name: str, use: str, pairs: int) -> SceneSeen:
     )
 
 
-def card(learnt: Learnt = LEARNT, *, is_ours: bool = True, refiner: str = "residual") -> str:
+def card(
+    learnt: TrainedRefiner = LEARNT, *, is_ours: bool = True, refiner: str = "residual"
+) -> str:
     return model_card(
         Training(
             refiner=refiner,
@@ -109,5 +111,5 @@ def test_its_file_is_beside_the_weights_and_never_theirs() -> None:
 
 
 def test_without_validation_it_says_so() -> None:
-    text = card(Learnt(content=b"", curve=LEARNT.curve, scores=()))
+    text = card(TrainedRefiner(content=b"", curve=LEARNT.curve, scores=()))
     assert "No scene was kept for validation" in text

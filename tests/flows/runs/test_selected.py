@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from flows.runs.shipped import shipped_splat
+from flows.runs.selected import selected_splat
 from storage.handles import ArrayHandle
 from storage.store import Store
 from tasks.errors import InputError
@@ -35,29 +35,29 @@ def fitted(count: int) -> Fitted:
 @pytest.fixture
 def artefacts(tmp_path: Path) -> dict[str, ArrayHandle]:
     store = Store(root=str(tmp_path))
-    return {"splat": store.commit("attic", "splat", arrays_of(fitted(1)), {"backdrop": 0})}
+    return {"splat": store.commit("attic", "splat", arrays_of(fitted(1)), {"num_background": 0})}
 
 
 def test_without_distillation_the_fitted_splat_ships(artefacts: dict[str, ArrayHandle]) -> None:
-    assert len(shipped_splat(artefacts)) == 1
+    assert len(selected_splat(artefacts)) == 1
 
 
-@pytest.mark.parametrize(("shipped", "count"), [("control", 2), ("distilled", 3)])
+@pytest.mark.parametrize(("selected", "count"), [("control", 2), ("distilled", 3)])
 def test_after_distillation_the_guard_has_chosen(
-    artefacts: dict[str, ArrayHandle], tmp_path: Path, shipped: str, count: int
+    artefacts: dict[str, ArrayHandle], tmp_path: Path, selected: str, count: int
 ) -> None:
-    store, plain = Store(root=str(tmp_path)), {"backdrop": 0}
+    store, plain = Store(root=str(tmp_path)), {"num_background": 0}
     control = store.commit("attic", "control", arrays_of(fitted(2)), plain)
     distilled = store.commit(
-        "attic", "distilled", arrays_of(fitted(3)), {"shipped": shipped, **plain}
+        "attic", "distilled", arrays_of(fitted(3)), {"selected": selected, **plain}
     )
-    assert len(shipped_splat({**artefacts, "control": control, "distil": distilled})) == count
+    assert len(selected_splat({**artefacts, "control": control, "distil": distilled})) == count
 
 
 def test_a_run_of_before_the_control_was_a_stage_is_named(
     artefacts: dict[str, ArrayHandle], tmp_path: Path
 ) -> None:
-    store, attributes = Store(root=str(tmp_path)), {"shipped": "control", "backdrop": 0}
+    store, attributes = Store(root=str(tmp_path)), {"selected": "control", "num_background": 0}
     distilled = store.commit("attic", "distilled", arrays_of(fitted(3)), attributes)
     with pytest.raises(InputError, match=r"attic.*'unseen resume --scenes'"):
-        shipped_splat({**artefacts, "distil": distilled})
+        selected_splat({**artefacts, "distil": distilled})

@@ -25,7 +25,7 @@ from tasks.refine.config import RefineConfig, Reproject
 from tasks.runtime.context import Site
 from tasks.views.config import ViewsConfig
 
-UNTIL_REFINE = {"until": "refine", "without": ["siblings"]}
+UNTIL_REFINE = {"until": "refine", "without": ["ensemble"]}
 """Siblings are asked for by what is in the artefact of a splat."""
 HANDLE = ArrayHandle(uri="nowhere", kind="photos", digest="0" * 64)
 
@@ -55,7 +55,7 @@ class Refused:
 
 def run(stage: Refused, folder: Path) -> ArrayHandle:
     runner = StageRunner(
-        site=Site(store=Store(root=str(folder))), run="one", scene="hall", tell_limit=print
+        site=Site(store=Store(root=str(folder))), run="one", scene="hall", on_timeout=print
     )
     with disable_run_logger():
         return runner(stage)  # type: ignore[arg-type]
@@ -106,12 +106,12 @@ def test_a_refinement_depends_on_the_splat_only_where_views_are_drawn_together(
     (tmp_path / "small.safetensors").write_bytes(b"weights")
     weights = {"kind": "small", "file": "small.safetensors"}
     alone = {"refine": {"refiner": {"kind": "controlnet", "weights": weights}}}
-    together = {"refine": {"refiner": {**alone["refine"]["refiner"], "together": {}}}}
-    other = {"refine": {"refiner": {**alone["refine"]["refiner"], "together": {"steps": 5}}}}
+    joint = {"refine": {"refiner": {**alone["refine"]["refiner"], "joint": {}}}}
+    other = {"refine": {"refiner": {**alone["refine"]["refiner"], "joint": {"steps": 5}}}}
     longer = {"splat": {"iterations": 5}}
 
     assert refine_key(tmp_path, alone) == refine_key(tmp_path, alone | longer)
-    keys = [refine_key(tmp_path, one) for one in (alone, together, other, together | longer)]
+    keys = [refine_key(tmp_path, one) for one in (alone, joint, other, joint | longer)]
     assert None not in keys
     assert len(set(keys)) == 4
 
@@ -125,7 +125,7 @@ def test_the_key_of_a_refinement_of_single_views_holds_nothing_else(tmp_path: Pa
         "parameter scene": "hall",
         "parameter sparse": {"kind": "sfm", "digest": 64 * "s"},
         "parameter views": {"kind": "views", "digest": 64 * "v"},
-        "parameter siblings": [],
+        "parameter ensemble": [],
         "parameter views_config": ViewsConfig().model_dump(mode="json"),
         "parameter weights": None,
         "parameter config": RefineConfig(refiner=Reproject()).model_dump(mode="json"),
@@ -135,9 +135,9 @@ def test_the_key_of_a_refinement_of_single_views_holds_nothing_else(tmp_path: Pa
     assert refine_key(tmp_path, changes) == f"refine-{digest}"
 
 
-@pytest.mark.parametrize(("photos", "siblings"), [(4, 3), (9, 0)])
+@pytest.mark.parametrize(("photos", "ensemble"), [(4, 3), (9, 0)])
 def test_siblings_of_few_photos_are_stages_of_their_own_that_views_are_repaired_by(
-    tmp_path: Path, photos: int, siblings: int
+    tmp_path: Path, photos: int, ensemble: int
 ) -> None:
     (tmp_path / "a.jpg").write_bytes(b"photo")
     site = Site(store=Store(root=str(tmp_path / "store")))
@@ -156,10 +156,10 @@ def test_siblings_of_few_photos_are_stages_of_their_own_that_views_are_repaired_
 
     made = run_stages(look_up, str(tmp_path), SceneConfig(), ())
 
-    own = {key for name, key in keys if name == "siblings"}
-    assert len(own) == siblings
+    own = {key for name, key in keys if name == "ensemble"}
+    assert len(own) == ensemble
     assert None not in own
     assert not own & {key for name, key in keys if name == "splat"}
     for stage in ("refine", "evaluate"):
-        assert [one.kind for one in seen[stage]["siblings"]] == ["siblings"] * siblings
+        assert [one.kind for one in seen[stage]["ensemble"]] == ["ensemble"] * ensemble
     assert set(made) >= {"splat", "views", "refined", "control", "distilled", "evaluation"}

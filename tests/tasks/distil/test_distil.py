@@ -12,7 +12,7 @@ from storage.store import Store
 from tasks.cameras import Cameras
 from tasks.distil.artefact import attributes_of
 from tasks.distil.config import DistilConfig
-from tasks.distil.distil import Choice, RefinedTarget, choose, distil, fit_on
+from tasks.distil.distil import Choice, RefinedTarget, choose, continue_fit, distil
 from tasks.gaussians import Gaussians, joined
 from tasks.runtime.checkpoints import DescentState, StoredCheckpoints
 from tasks.splat.artefact import arrays_of, read_gaussians
@@ -108,12 +108,12 @@ def continued(
     base: Gaussians,
     refined: list[RefinedTarget],
     config: DistilConfig = CONFIG,
-    guard: tuple[int, ...] = GUARD,
+    validation: tuple[int, ...] = GUARD,
 ) -> Both:
     training = photos_of(scene, TRAINING)
-    control = fit_on(base, training, SPLAT, config.control)
+    control = continue_fit(base, training, SPLAT, config.control)
     distilled = distil(base, training, refined, SPLAT, config)
-    choice = choose(control.gaussians, distilled.gaussians, photos_of(scene, guard))
+    choice = choose(control.gaussians, distilled.gaussians, photos_of(scene, validation))
     return Both(control=control, distilled=distilled, choice=choice)
 
 
@@ -128,7 +128,7 @@ def test_true_views_make_the_splat_better_where_no_photo_was(
 ) -> None:
     config = CONFIG.model_copy(update={"confidence_blend": blend})
     found = continued(scene, base, targets(), config)
-    assert found.choice.shipped == "distilled"
+    assert found.choice.selected == "distilled"
     assert np.mean(found.choice.distilled_psnr_db) > np.mean(found.choice.control_psnr_db)
     for x in (-0.27, 0.17):
         assert error(found.distilled.gaussians, x) < 0.9 * error(found.control.gaussians, x)
@@ -136,13 +136,13 @@ def test_true_views_make_the_splat_better_where_no_photo_was(
 
 def test_the_guard_keeps_bad_views_out(scene: Photographed, base: Gaussians) -> None:
     found = continued(scene, base, targets(noise_at))
-    assert found.choice.shipped == "control"
+    assert found.choice.selected == "control"
     assert found.choice.distilled_psnr_db[0] < found.choice.control_psnr_db[0]
 
 
 def test_without_guard_photos_the_distilled_ships(scene: Photographed, base: Gaussians) -> None:
-    found = continued(scene, base, targets(noise_at), guard=())
-    assert found.choice.shipped == "distilled"
+    found = continued(scene, base, targets(noise_at), validation=())
+    assert found.choice.selected == "distilled"
     assert found.choice.control_psnr_db == found.choice.distilled_psnr_db == ()
 
 
@@ -154,7 +154,7 @@ def test_progress_reaches_the_end(scene: Photographed, base: Gaussians, which: s
         shares.append(share)
 
     if which == "control":
-        fit_on(base, photos_of(scene, TRAINING), SPLAT, CONFIG.control, progress=note)
+        continue_fit(base, photos_of(scene, TRAINING), SPLAT, CONFIG.control, progress=note)
     else:
         distil(base, photos_of(scene, TRAINING), targets(), SPLAT, CONFIG, progress=note)
     assert shares[-1] == 1.0
@@ -185,12 +185,14 @@ def test_pixels_without_trust_lend_nothing(
 def test_with_probability_0_both_are_the_same(scene: Photographed, base: Gaussians) -> None:
     found = continued(scene, base, targets(), CONFIG.model_copy(update={"probability": 0.0}))
     assert equal(found.control.gaussians, found.distilled.gaussians)
-    assert found.choice.shipped == "distilled"  # no worse
+    assert found.choice.selected == "distilled"  # no worse
 
 
 @pytest.mark.parametrize(("photos", "expected"), [(1, 0.5), (6, 0.5), (12, 0.25), (60, 0.05)])
 def test_the_more_photos_the_fewer_refined_views(photos: int, expected: float) -> None:
-    assert DistilConfig(probability=0.5, few=6).probability_beside(photos) == expected
+    assert (
+        DistilConfig(probability=0.5, max_training_photos=6).probability_beside(photos) == expected
+    )
 
 
 def test_beside_twice_the_few_photos_refined_views_are_taken_half_as_often(
@@ -198,7 +200,12 @@ def test_beside_twice_the_few_photos_refined_views_are_taken_half_as_often(
 ) -> None:
     assert len(TRAINING) == 2
     half, often = (
-        continued(scene, base, targets(), CONFIG.model_copy(update={"probability": p, "few": few}))
+        continued(
+            scene,
+            base,
+            targets(),
+            CONFIG.model_copy(update={"probability": p, "max_training_photos": few}),
+        )
         for p, few in ((0.25, 2), (0.5, 1))
     )
     assert equal(half.distilled.gaussians, often.distilled.gaussians)
@@ -227,13 +234,17 @@ def test_fog_before_the_photos_does_not_stay(
         logit_opacities=torch.zeros(1),
         sh=torch.zeros(1, 4, 3),
     )
-    begins = np.full(len(TRAINING), DISTANCE) if known else None
+    near_depths = np.full(len(TRAINING), DISTANCE) if known else None
 
-    control = fit_on(joined([base, fog]), training, SPLAT, CONFIG.control, begins=begins)
-    distilled = distil(joined([base, fog]), training, targets(), SPLAT, CONFIG, begins=begins)
+    control = continue_fit(
+        joined([base, fog]), training, SPLAT, CONFIG.control, near_depths=near_depths
+    )
+    distilled = distil(
+        joined([base, fog]), training, targets(), SPLAT, CONFIG, near_depths=near_depths
+    )
 
     for found in (control, distilled):
-        distance = (found.gaussians.means[base.backdrop :] - beside).norm(dim=1)
+        distance = (found.gaussians.means[base.num_background :] - beside).norm(dim=1)
         assert len(found.gaussians) == len(base) + (not known)
         assert (distance.min() < 0.1) == (not known)
 
@@ -246,8 +257,8 @@ def test_equal_input_gives_equal_bits(scene: Photographed, base: Gaussians, foun
 def test_guard_scores_are_psnr_of_the_used_pixels(scene: Photographed, base: Gaussians) -> None:
     mask = np.zeros((HEIGHT, WIDTH), dtype=bool)
     mask[10:30, 5:50] = True
-    guard = sized_photos(scene.cameras, scene.photos, GUARD, WIDTH, masks=[mask] * 8)
-    (found,) = choose(base, base, guard).control_psnr_db
+    validation = sized_photos(scene.cameras, scene.photos, GUARD, WIDTH, masks=[mask] * 8)
+    (found,) = choose(base, base, validation).control_psnr_db
     shown = render(base, scene.cameras, GUARD[0]).rgb.clamp(0, 1).double()
     squared = (shown.numpy() - scene.photos[GUARD[0]] / 255.0)[mask] ** 2
     assert found == pytest.approx(-10 * np.log10(squared.mean()), abs=1e-3)
@@ -255,14 +266,14 @@ def test_guard_scores_are_psnr_of_the_used_pixels(scene: Photographed, base: Gau
 
 def test_the_store_gives_back_the_splat_and_the_choice(tmp_path: Path, found: Both) -> None:
     attributes = attributes_of(
-        found.distilled, found.choice, refined_views=len(PLACES), guard=["4.png"]
+        found.distilled, found.choice, refined_views=len(PLACES), validation=["4.png"]
     )
     arrays = arrays_of(found.distilled)
     handle = Store(root=str(tmp_path)).commit("plane", "distilled", arrays, attributes)
 
     assert equal(read_gaussians(handle), found.distilled.gaussians)
-    assert handle.attributes["shipped"] == "distilled"
-    assert handle.attributes["guard"] == [
+    assert handle.attributes["selected"] == "distilled"
+    assert handle.attributes["validation"] == [
         {
             "view": "4.png",
             "control_psnr_db": found.choice.control_psnr_db[0],
@@ -298,7 +309,7 @@ def test_either_continuation_goes_on_after_a_break_to_the_same_bits(
 
         training, more = photos_of(scene, TRAINING), {"progress": tell, "checkpoints": checkpoints}
         if which == "control":
-            return fit_on(base, training, SPLAT, CONFIG.control, **more)
+            return continue_fit(base, training, SPLAT, CONFIG.control, **more)
         return distil(base, training, targets(), SPLAT, CONFIG, **more)
 
     with pytest.raises(CutOffError):

@@ -10,7 +10,7 @@ import torch
 from storage.store import NamedArray, Store
 from tasks.cameras import Cameras
 from tasks.evaluate.artefact import EvaluationContent
-from tasks.evaluate.held_out import Repair, Repaired
+from tasks.evaluate.held_out import RefinedView, RefineView
 from tasks.gaussians import Gaussians
 from tasks.ingest.artefact import Photos
 from tasks.sfm.artefact import Sparse
@@ -123,7 +123,7 @@ def stored_sparse(store: Store) -> Sparse:
     )
 
 
-def repaired(camera: Cameras) -> Repaired:
+def refined(camera: Cameras) -> RefinedView:
     """The photo of camera b but for a tenth of the error; trusted on the left half alone."""
     assert camera.names == ("b.jpg",)
     rendered = np.broadcast_to(COLOUR, (HEIGHT, WIDTH, 3)).astype(np.float32).copy()
@@ -132,7 +132,7 @@ def repaired(camera: Cameras) -> Repaired:
     confidence[:, : WIDTH // 2] = 1.0
     photo = np.round(255 * (COLOUR - 0.1)) / 255
     refined = np.broadcast_to(photo + 0.01, (HEIGHT, WIDTH, 3)).astype(np.float32)
-    return Repaired(rendered=rendered, confidence=confidence, refined=refined)
+    return RefinedView(rendered=rendered, confidence=confidence, refined=refined)
 
 
 def evaluated(
@@ -140,7 +140,7 @@ def evaluated(
     *,
     with_reference: bool = True,
     splats: dict[str, Gaussians] | None = None,
-    repair: Repair | None = None,
+    refine: RefineView | None = None,
 ) -> tuple[dict, list[NamedArray]]:
     content = EvaluationContent(
         stored_photos(store, with_reference=with_reference),
@@ -149,7 +149,7 @@ def evaluated(
         training=("a.jpg",),
         held_out=("b.jpg",),
         longest_edge=WIDTH,
-        repair=repair,
+        refine=refine,
     )
     arrays = list(content)
     return content.attributes(), arrays
@@ -161,7 +161,7 @@ def test_views_are_scored_as_the_formula_says(store: Store) -> None:
     assert {name: row["split"] for name, row in rows.items()} == {
         "a.jpg": "train",
         "b.jpg": "held_out",
-        "c.jpg": "guard",
+        "c.jpg": "validation",
     }
     error = 0.999 * COLOUR - np.round(255 * (COLOUR - 0.1)) / 255  # opacity stops at 0.999
     expected_db = -10 * np.log10((error**2).mean())
@@ -181,7 +181,7 @@ def test_a_photo_that_the_splat_may_know_is_scored_under_a_name_of_its_own(store
     )
     assert not list(content)  # pictures are those of held-out photos
     rows = {row["view"]: row["split"] for row in content.attributes()["views"]}
-    assert rows == {"a.jpg": "train", "b.jpg": "not_fitted", "c.jpg": "guard"}
+    assert rows == {"a.jpg": "train", "b.jpg": "not_fitted", "c.jpg": "validation"}
 
 
 def test_held_out_photos_are_kept_with_their_renders(store: Store) -> None:
@@ -221,7 +221,7 @@ def test_without_references_there_are_views_alone(store: Store) -> None:
 def test_every_stage_is_scored_and_compared_on_held_out_photos(store: Store) -> None:
     wrong = replace(wall(), sh=torch.zeros_like(wall().sh))
     splats = {"splat": wall(), "control": wrong, "distil": wall()}
-    attributes, arrays = evaluated(store, splats=splats, repair=repaired)
+    attributes, arrays = evaluated(store, splats=splats, refine=refined)
     scored = {(row["stage"], row["view"]): row["psnr_db"] for row in attributes["views"]}
     assert [view for stage, view in scored if stage != "splat"] == ["b.jpg"] * 3
     assert scored["refine", "b.jpg"] == pytest.approx(40, abs=1e-3)  # an error of 0.01
@@ -242,22 +242,22 @@ def test_the_mean_of_a_splat_and_its_siblings_is_scored_on_held_out_photos(store
         stored_photos(store, with_reference=False),
         stored_sparse(store),
         {"splat": wall()},
-        siblings=[darker, darker],
+        ensemble=[darker, darker],
         training=("a.jpg",),
         held_out=("b.jpg",),
         longest_edge=WIDTH,
     )
     kept = {array.name: array.values for array in content}
     rows = {(row["stage"], row["view"]): row["psnr_db"] for row in content.attributes()["views"]}
-    assert {view for stage, view in rows if stage == "siblings"} == {"b.jpg"}
-    assert rows["siblings", "b.jpg"] > 45 > rows["splat", "b.jpg"] + 20
-    (gain,) = (row for row in content.attributes()["gains"] if row["after"] == "siblings")
-    assert gain["psnr_db"] == rows["siblings", "b.jpg"] - rows["splat", "b.jpg"]
-    assert np.abs(kept["siblings_0000"] - 255 * (COLOUR - 0.1)).max() <= 1
+    assert {view for stage, view in rows if stage == "ensemble"} == {"b.jpg"}
+    assert rows["ensemble", "b.jpg"] > 45 > rows["splat", "b.jpg"] + 20
+    (gain,) = (row for row in content.attributes()["gains"] if row["after"] == "ensemble")
+    assert gain["psnr_db"] == rows["ensemble", "b.jpg"] - rows["splat", "b.jpg"]
+    assert np.abs(kept["ensemble_0000"] - 255 * (COLOUR - 0.1)).max() <= 1
 
 
 def test_confidence_is_scored_against_the_true_error(store: Store) -> None:
-    attributes, _ = evaluated(store, repair=repaired)
+    attributes, _ = evaluated(store, refine=refined)
     (row,) = attributes["confidence"]
     assert row["view"] == "b.jpg"
     assert row["spearman"] > 0.99  # the trusted half is the right one

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
-from tasks.cameras import Lens
+from tasks.cameras import CameraModel
 from tasks.errors import InputError
 from tasks.ingest.given import lens_of_photo
 from tasks.ingest.sidecars import depth_by_photo, read_cameras, read_depth
@@ -53,7 +53,9 @@ def test_cameras_are_read_as_they_were_written(tmp_path: Path) -> None:
         np.testing.assert_allclose(camera.camera_from_world[:3, :3], rotation, atol=1e-12)
         np.testing.assert_array_equal(camera.camera_from_world[:3, 3], translation)
         assert camera.size == (600, 400)
-    assert cameras["c.jpg"].lens == Lens(model="PINHOLE", params=(502.0, 510.0, 301.5, 199.0))
+    assert cameras["c.jpg"].lens == CameraModel(
+        model="PINHOLE", params=(502.0, 510.0, 301.5, 199.0)
+    )
 
 
 def test_rotations_written_with_few_digits_become_orthonormal(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from tasks.refine.photos.reproject import reproject
 from tasks.refine.refiner import ViewBatch
 from tasks.refine.residual.config import NetworkConfig
 from tasks.refine.residual.network import ResidualNetwork
-from tasks.refine.residual.refine import repair
+from tasks.refine.residual.refine import refine
 from tasks.refine.warm_up import warm_up
 from tests.support.in_double import colour_fit, fused, mean_about, reference, said_by
 from tests.support.view_batches import noise
@@ -198,7 +198,7 @@ def test_what_the_network_says(size: tuple[int, int], gradients: bool) -> None:
 def test_the_repair_of_the_network() -> None:
     views, network = random_views(13, count=2), a_network()
 
-    found = repair(network, views)
+    found = refine(network, views)
 
     said = said_by(network, features_of(views, SMALL))
     fall = (said.render_log_error - said.log_error).clip(0)
@@ -217,7 +217,7 @@ def test_the_number_of_threads_changes_no_bit() -> None:
     try:
         for threads in (1, numba.config.NUMBA_NUM_THREADS):
             numba.set_num_threads(threads)
-            found.append(repair(network, views))
+            found.append(refine(network, views))
     finally:
         numba.set_num_threads(before)
 
@@ -248,6 +248,6 @@ def test_kernels_that_were_warmed_up_are_all_that_is_needed() -> None:
     assert all(known)
 
     views = random_views(23, count=2, photos=5)
-    gated(views, repair(a_network(), views, tile_edge=16), GateConfig())
+    gated(views, refine(a_network(), views, tile_edge=16), GateConfig())
 
     assert [list(kernel.signatures) for kernel in kernels] == known

@@ -12,7 +12,7 @@ from storage.store import Store
 from tasks.cameras import Cameras
 from tasks.depth.plane_sweep import Swept
 from tasks.refine.artefact import RefinedContent, RefinedViews
-from tasks.refine.ensemble import mean_refinement, repair_of
+from tasks.refine.ensemble import mean_refinement, refine_with
 from tasks.refine.refiner import Refinement, ViewBatch, batch_of
 from tasks.views.renderer import NovelView
 from tasks.views.surface import Surface
@@ -90,7 +90,7 @@ def test_refined_views_come_back_as_they_were_made(tmp_path: Path) -> None:
 
     content = RefinedContent(
         iter(views),
-        repeat(repair_of(darken, PHOTOS.__getitem__)),
+        repeat(refine_with(darken, PHOTOS.__getitem__)),
         count=2,
         progress=lambda share, doing: said.append(share),
     )
@@ -110,8 +110,8 @@ def test_views_that_a_gate_rejected_are_named(tmp_path: Path) -> None:
         return replace(darken(views), rejected=torch.tensor([rejected]))
 
     first, second = a_view(0, "a.png"), a_view(1, "b.png")
-    repair = repair_of(reject_the_second, PHOTOS.__getitem__)
-    content = RefinedContent(iter([first, second]), repeat(repair), count=2)
+    refine = refine_with(reject_the_second, PHOTOS.__getitem__)
+    content = RefinedContent(iter([first, second]), repeat(refine), count=2)
     handle = Store(root=str(tmp_path)).commit("s", "refined", content, content.attributes)
 
     assert RefinedViews(handle).rejected == ("view_1",)
@@ -139,10 +139,10 @@ def test_a_view_is_the_mean_of_its_repairs_as_each_splat_shows_it(tmp_path: Path
         return Refinement(image=views.render + views.nearest, weight=views.alpha)
 
     view = a_view(0, "a.png")
-    repair = repair_of(
+    refine = refine_with(
         add_the_photo, PHOTOS.__getitem__, [partial(look, other) for other in others]
     )
-    found = repair(view)
+    found = refine(view)
 
     shown = [view, *others]
     expected = np.mean([one.rgb + PHOTOS[one.nearest][0, 0, 0] / 255 for one in shown], 0)

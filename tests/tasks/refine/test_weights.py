@@ -43,11 +43,11 @@ def test_those_of_a_video_lie_beside_it(tmp_path: Path) -> None:
 
 
 def test_weights_that_ship_are_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shipped = tmp_path / "residual.safetensors"
-    shipped.write_bytes(b"weights")
-    monkeypatch.setattr(weights, "SHIPPED", shipped)
+    selected = tmp_path / "residual.safetensors"
+    selected.write_bytes(b"weights")
+    monkeypatch.setattr(weights, "SHIPPED", selected)
     found = find_weights(tmp_path / "scene", RefineConfig(refiner=Residual()))
-    assert found.folder == str(shipped)
+    assert found.folder == str(selected)
 
 
 def test_weights_that_do_not_ship_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

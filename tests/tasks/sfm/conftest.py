@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tasks.cameras import Cameras, Lens
+from tasks.cameras import CameraModel, Cameras
 from tasks.sfm.reconstruct import GivenPose, SourcePhoto
 from tests.support.real_scenes import scene_folder
 
@@ -43,9 +43,9 @@ def rigid(camera_from_world: np.ndarray) -> np.ndarray:
     return pose
 
 
-def pinhole(intrinsics: np.ndarray) -> Lens:
+def pinhole(intrinsics: np.ndarray) -> CameraModel:
     (fx, _, cx), (_, fy, cy), _ = intrinsics.tolist()
-    return Lens(model="PINHOLE", params=(fx, fy, cx, cy))
+    return CameraModel(model="PINHOLE", params=(fx, fy, cx, cy))
 
 
 def posed_photos_of(scene: str, limit: int | None = None) -> Iterator[SourcePhoto]:

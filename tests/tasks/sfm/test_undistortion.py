@@ -8,7 +8,7 @@ import pytest
 from scipy.ndimage import distance_transform_edt, map_coordinates
 
 from storage.store import Store
-from tasks.cameras import Lens
+from tasks.cameras import CameraModel
 from tasks.sfm.artefact import Sparse, arrays_of, attributes_of
 from tasks.sfm.config import SfmConfig
 from tasks.sfm.reconstruct import Reconstruction, SourcePhoto, reconstruct
@@ -34,7 +34,7 @@ def distorted(photo: SourcePhoto, k1: float) -> SourcePhoto:
         [map_coordinates(photo.pixels[..., c], where, order=1, mode="nearest") for c in range(3)],
         axis=-1,
     )
-    lens = Lens(model="OPENCV", params=(fx, fy, cx, cy, k1, 0.0, 0.0, 0.0))
+    lens = CameraModel(model="OPENCV", params=(fx, fy, cx, cy, k1, 0.0, 0.0, 0.0))
     return replace(photo, pixels=pixels, given=replace(photo.given, lens=lens))
 
 

@@ -5,24 +5,29 @@ from hypothesis import strategies as st
 
 from tasks.depth.config import DenseConfig
 from tasks.splat.config import Points, SplatConfig
-from tasks.splat.ensemble import SiblingsConfig, siblings_of
+from tasks.splat.ensemble import EnsembleConfig, ensemble_of
 
 COUNTS = st.integers(0, 16)
 
 
-@given(count=COUNTS, few=st.integers(0, 20), photos=st.integers(2, 40), seed=st.integers(0, 99))
+@given(
+    count=COUNTS,
+    few=st.integers(0, 20),
+    photos=st.integers(2, 40),
+    seed=st.integers(0, 99),
+)
 def test_each_has_a_seed_of_its_own_where_photos_are_few(
     count: int, few: int, photos: int, seed: int
 ) -> None:
     splat = SplatConfig(iterations=70, seed=seed)
-    found = siblings_of(splat, SiblingsConfig(count=count, few=few), photos)
+    found = ensemble_of(splat, EnsembleConfig(count=count, max_training_photos=few), photos)
     assert len(found) == (count if photos <= few else 0)
     assert len({splat.seed, *(one.seed for one in found)}) == 1 + len(found)
 
 
 def test_the_first_starts_from_points_and_else_they_are_as_the_splat_is() -> None:
     splat = SplatConfig(iterations=70, init=DenseConfig(), sh_degree=1)
-    found = siblings_of(splat, SiblingsConfig(count=3), 4)
+    found = ensemble_of(splat, EnsembleConfig(count=3), 4)
     assert [one.init for one in found] == [Points(), splat.init, splat.init]
     alike = {"seed": splat.seed, "init": splat.init}
     assert {one.model_copy(update=alike) for one in found} == {splat}
@@ -30,4 +35,4 @@ def test_the_first_starts_from_points_and_else_they_are_as_the_splat_is() -> Non
 
 def test_those_of_a_splat_from_points_start_from_points_too() -> None:
     splat = SplatConfig(init=Points())
-    assert {one.init for one in siblings_of(splat, SiblingsConfig(count=2), 4)} == {Points()}
+    assert {one.init for one in ensemble_of(splat, EnsembleConfig(count=2), 4)} == {Points()}

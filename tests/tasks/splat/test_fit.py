@@ -11,14 +11,14 @@ from storage.store import Store
 from tasks.gaussians import Gaussians
 from tasks.metrics.images import psnr_db
 from tasks.sfm.triangulate import Observations
-from tasks.splat.artefact import arrays_of, attributes_of, begins_of
+from tasks.splat.artefact import arrays_of, attributes_of, near_depths_of
 from tasks.splat.config import Default, EveryNth, SplatConfig, TrainOn
 from tasks.splat.fit import Splat, fit
 from tasks.splat.init.background import COUNT
 from tasks.splat.render import render
 from tests.support.painted_plane import DISTANCE, HEIGHT, WIDTH, Photographed, photograph
 
-SPLIT = EveryNth(n=4, offset=1, guard=1)  # holds out photos 1 and 5, photo 4 guards
+SPLIT = EveryNth(n=4, offset=1, validation=1)  # holds out photos 1 and 5, photo 4 guards
 CONFIG = SplatConfig(
     iterations=300, sh_every=100, densify=Default(start=50, every=50), sh_degree=1, seed=3
 )
@@ -76,8 +76,8 @@ def test_depth_is_that_of_the_plane(scene: Photographed, splat: Splat) -> None:
 def test_held_out_and_guard_photos_lend_nothing_but_their_poses(
     scene: Photographed, splat: Splat
 ) -> None:
-    assert splat.guard == ("4.png",)
-    held_out = [scene.cameras.names.index(name) for name in splat.held_out + splat.guard]
+    assert splat.validation == ("4.png",)
+    held_out = [scene.cameras.names.index(name) for name in splat.held_out + splat.validation]
     generator = np.random.default_rng(0)
     photos = [
         generator.integers(0, 256, photo.shape, dtype=np.uint8) if index in held_out else photo
@@ -138,9 +138,9 @@ def test_where_the_scene_begins_is_stored_with_the_splat(tmp_path: Path, splat: 
     handle = Store(root=str(tmp_path)).commit(
         "plane", "splat", arrays_of(splat.fitted), attributes_of(splat)
     )
-    begins = begins_of(handle)
-    assert begins is not None
-    np.testing.assert_allclose(begins, np.full(len(splat.training), DISTANCE), rtol=1e-3)
+    near_depths = near_depths_of(handle)
+    assert near_depths is not None
+    np.testing.assert_allclose(near_depths, np.full(len(splat.training), DISTANCE), rtol=1e-3)
 
 
 def test_opacities_and_scales_are_pulled_down(scene: Photographed, splat: Splat) -> None:
@@ -196,7 +196,7 @@ def test_ten_scores_are_enough(scene: Photographed) -> None:
 
 
 def test_without_held_out_photos_nothing_is_scored(scene: Photographed) -> None:
-    split = TrainOn(photos=scene.cameras.names, guard=0)
+    split = TrainOn(photos=scene.cameras.names, validation=0)
     config = SplatConfig(iterations=50, max_size=16, sh_degree=0)
     found = fit(scene.cameras, scene.observations, scene.photos, split, config)
     assert np.isnan(found.fitted.curve.score).all()

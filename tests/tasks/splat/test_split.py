@@ -14,7 +14,7 @@ def names(count: int) -> list[str]:
 
 
 def test_every_eighth_by_hand() -> None:
-    found = split_photos(names(11), EveryNth(guard=0))
+    found = split_photos(names(11), EveryNth(validation=0))
     assert found.held_out == (0, 8)
     assert found.training == (1, 2, 3, 4, 5, 6, 7, 9, 10)
 
@@ -43,27 +43,29 @@ def test_named_photos_without_a_pose_are_left_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("photos", "guard"),
+    ("photos", "validation"),
     [(2, ()), (7, ()), (8, (4,)), (9, (4,)), (23, (11,)), (24, (6, 17)), (100, (25, 74))],
 )
 def test_guards_come_with_the_photos_and_lie_among_them(
-    photos: int, guard: tuple[int, ...]
+    photos: int, validation: tuple[int, ...]
 ) -> None:
-    assert split_photos(names(photos), EveryNth(offset=photos)).guard == guard
+    assert split_photos(names(photos), EveryNth(offset=photos)).validation == validation
 
 
 def test_guards_are_taken_from_the_training_photos() -> None:
-    found = split_photos(names(11), EveryNth(n=2, offset=1, guard=2))
+    found = split_photos(names(11), EveryNth(n=2, offset=1, validation=2))
     assert found.held_out == (1, 3, 5, 7, 9)
-    assert found.guard == (4, 8)
+    assert found.validation == (4, 8)
     assert found.training == (0, 2, 6, 10)
 
 
 @given(
     count=st.integers(2, 60),
-    config=st.builds(EveryNth, n=st.integers(2, 20), offset=st.integers(0, 70), guard=GUARD)
+    config=st.builds(EveryNth, n=st.integers(2, 20), offset=st.integers(0, 70), validation=GUARD)
     | st.builds(
-        TrainOn, photos=st.lists(st.sampled_from(names(60)), min_size=2).map(tuple), guard=GUARD
+        TrainOn,
+        photos=st.lists(st.sampled_from(names(60)), min_size=2).map(tuple),
+        validation=GUARD,
     ),
 )
 def test_each_photo_is_on_one_side(count: int, config: EveryNth | TrainOn) -> None:
@@ -71,14 +73,14 @@ def test_each_photo_is_on_one_side(count: int, config: EveryNth | TrainOn) -> No
         found = split_photos(names(count), config)
     except InputError:
         return
-    assert sorted(found.training + found.guard + found.held_out) == list(range(count))
+    assert sorted(found.training + found.validation + found.held_out) == list(range(count))
     assert len(found.training) >= 2
-    if config.guard is not None:
-        assert len(found.guard) == config.guard
-    if found.guard:
-        assert found.training[0] < found.guard[0]
-        assert found.guard[-1] < found.training[-1]
-    for side in (found.training, found.guard, found.held_out):
+    if config.validation is not None:
+        assert len(found.validation) == config.validation
+    if found.validation:
+        assert found.training[0] < found.validation[0]
+        assert found.validation[-1] < found.training[-1]
+    for side in (found.training, found.validation, found.held_out):
         assert list(side) == sorted(side)
 
 
@@ -90,7 +92,7 @@ def test_each_photo_is_on_one_side(count: int, config: EveryNth | TrainOn) -> No
         (3, EveryNth(n=2), "of 3 photos with poses, 1 are left to train on"),
         (
             5,
-            EveryNth(guard=3),
+            EveryNth(validation=3),
             "of 5 photos with poses, 4 are left to train on and 3 of them guard",
         ),
         (9, TrainOn(photos=("a", "b")), "0 of the 2 photos named to train on have a pose"),

@@ -2,11 +2,11 @@
 
 import pytest
 
-from tasks.views.renderer import Observer, prepare
+from tasks.views.renderer import ViewRenderer, prepare
 from tests.support.cameras_by_hand import WIDTH
 from tests.support.wall import photograph, training_cameras, wall
 
 
 @pytest.fixture(scope="session")
-def observer() -> Observer:
+def renderer() -> ViewRenderer:
     return prepare(wall(), training_cameras(), photograph(training_cameras()), longest_edge=WIDTH)

@@ -9,25 +9,25 @@ from storage.handles import ArrayHandle
 from storage.store import Store
 from tasks.views.artefact import NovelViews, NovelViewsContent
 from tasks.views.config import ViewsConfig
-from tasks.views.novel_views import tour
-from tasks.views.renderer import Observer, observe
+from tasks.views.novel_views import novel_views
+from tasks.views.renderer import ViewRenderer, render_view
 
 CONFIG = ViewsConfig(count=8, gate=0.0)
 
 
 @pytest.fixture(scope="module")
-def stored(observer: Observer, tmp_path_factory: pytest.TempPathFactory) -> ArrayHandle:
+def stored(renderer: ViewRenderer, tmp_path_factory: pytest.TempPathFactory) -> ArrayHandle:
     store = Store(root=str(tmp_path_factory.mktemp("store")))
-    content = NovelViewsContent(observer, CONFIG)
+    content = NovelViewsContent(renderer, CONFIG)
     return store.commit("wall", "views", content, content.attributes)
 
 
-def test_views_come_back_as_they_were_made(observer: Observer, stored: ArrayHandle) -> None:
+def test_views_come_back_as_they_were_made(renderer: ViewRenderer, stored: ArrayHandle) -> None:
     views = NovelViews(stored)
     assert len(views) == 8
     for index in (0, 7):
         found = views.view(index)
-        made = observe(observer, views.cameras.select([index]), CONFIG)
+        made = render_view(renderer, views.cameras.select([index]), CONFIG)
         assert (found.nearest, found.sources) == (made.nearest, made.sources)
         assert found.camera.names == made.camera.names
         np.testing.assert_array_equal(found.depth, made.depth)
@@ -57,28 +57,28 @@ def test_views_between_come_first_and_a_quarter_may_lie_beyond(stored: ArrayHand
 
 
 def test_equal_inputs_give_an_equal_artefact(
-    observer: Observer, stored: ArrayHandle, tmp_path: Path
+    renderer: ViewRenderer, stored: ArrayHandle, tmp_path: Path
 ) -> None:
-    content = NovelViewsContent(observer, CONFIG)
+    content = NovelViewsContent(renderer, CONFIG)
     again = Store(root=str(tmp_path)).commit("wall", "views", content, content.attributes)
     assert again.digest == stored.digest
 
 
-def test_no_view_is_beyond_that_fails_the_gate(observer: Observer) -> None:
-    views = list(tour(observer, ViewsConfig(count=8, gate=100.0)))
+def test_no_view_is_beyond_that_fails_the_gate(renderer: ViewRenderer) -> None:
+    views = list(novel_views(renderer, ViewsConfig(count=8, gate=100.0)))
     assert all(view.camera.names[0].startswith("between") for view in views)
 
 
-def test_rounds_go_on_from_views_that_passed(observer: Observer) -> None:
+def test_rounds_go_on_from_views_that_passed(renderer: ViewRenderer) -> None:
     # Two ways, and a quarter of 24 views: three rounds.
     names = [
         view.camera.names[0]
-        for view in tour(observer, ViewsConfig(count=24, steps=5, rounds=3, gate=0.0))
+        for view in novel_views(renderer, ViewsConfig(count=24, steps=5, rounds=3, gate=0.0))
     ]
     assert names[18:] == [f"beyond_{way:04d}_{step}" for step in (1, 2, 3) for way in (0, 1)]
 
 
-def test_looking_beyond_can_be_left_out(observer: Observer) -> None:
-    views = list(tour(observer, ViewsConfig(count=5, beyond=False)))
+def test_looking_beyond_can_be_left_out(renderer: ViewRenderer) -> None:
+    views = list(novel_views(renderer, ViewsConfig(count=5, beyond=False)))
     assert len(views) == 5
     assert all(view.camera.names[0].startswith("between") for view in views)

@@ -9,15 +9,15 @@ from tasks.cameras import Cameras
 from tasks.gaussians import joined
 from tasks.splat.init.points import gaussians_of
 from tasks.views.config import ViewsConfig
-from tasks.views.renderer import NovelView, Observer, observe, prepare
+from tasks.views.renderer import NovelView, ViewRenderer, prepare, render_view
 from tests.support.cameras_by_hand import HEIGHT, WIDTH, cameras_at
 from tests.support.wall import DEPTH, paint, photograph, training_cameras, wall
 
 
 @pytest.fixture(scope="module")
-def view(observer: Observer) -> NovelView:
+def view(renderer: ViewRenderer) -> NovelView:
     """A little to the right of the second camera."""
-    return observe(observer, novel(-0.3), ViewsConfig())
+    return render_view(renderer, novel(-0.3), ViewsConfig())
 
 
 def novel(x: float) -> Cameras:
@@ -37,8 +37,8 @@ def test_sources_are_the_photos_beside_the_view_nearest_first(view: NovelView) -
     assert view.swept.warped.shape == (3, HEIGHT, WIDTH, 3)
 
 
-def test_fewer_sources_can_be_asked_for(observer: Observer) -> None:
-    found = observe(observer, novel(0.9), ViewsConfig(sources=1))
+def test_fewer_sources_can_be_asked_for(renderer: ViewRenderer) -> None:
+    found = render_view(renderer, novel(0.9), ViewsConfig(sources=1))
     assert found.sources == ("2.jpg",)
 
 
@@ -61,25 +61,25 @@ def test_what_photos_contradict_is_not_trusted() -> None:
     for photo in spoilt:
         photo[:, :] = 255 - photo
     contradicted = prepare(wall(), training_cameras(), spoilt, longest_edge=WIDTH)
-    found = observe(contradicted, novel(-0.3), ViewsConfig())
+    found = render_view(contradicted, novel(-0.3), ViewsConfig())
     assert found.confidence.mean() < 0.1
 
 
-def test_photos_warped_by_the_swept_depth_have_a_say(observer: Observer) -> None:
+def test_photos_warped_by_the_swept_depth_have_a_say(renderer: ViewRenderer) -> None:
     # Nobody but the third source is spoilt: neither the nearest nor the second photo, nor, as the
     # residuals are those of the unspoilt photos, the Gaussians.
-    photos = observer.stack.photos.copy()
+    photos = renderer.stack.photos.copy()
     photos[0] = 255 - photos[0]
-    spoilt = replace(observer, stack=replace(observer.stack, photos=photos))
-    before = observe(observer, novel(-0.3), ViewsConfig())
-    after = observe(spoilt, novel(-0.3), ViewsConfig())
+    spoilt = replace(renderer, stack=replace(renderer.stack, photos=photos))
+    before = render_view(renderer, novel(-0.3), ViewsConfig())
+    after = render_view(spoilt, novel(-0.3), ViewsConfig())
     assert after.sources == before.sources == ("1.jpg", "2.jpg", "0.jpg")
     assert after.confidence.mean() < before.confidence.mean() - 0.02
 
 
-def test_a_view_without_gaussians_is_not_trusted_and_has_a_depth(observer: Observer) -> None:
+def test_a_view_without_gaussians_is_not_trusted_and_has_a_depth(renderer: ViewRenderer) -> None:
     away = cameras_at(np.array([[0.0, 0, 2 * DEPTH]]))
-    found = observe(observer, away, ViewsConfig())
+    found = render_view(renderer, away, ViewsConfig())
     assert found.alpha.max() == 0
     assert found.confidence.max() == 0
     assert found.depth.min() > 0
@@ -94,16 +94,16 @@ def test_the_backdrop_has_a_colour_but_is_not_trusted_to_be_there() -> None:
         sh_degree=0,
         seed=0,
     )
-    splat = joined([replace(behind, backdrop=1), wall()])
+    splat = joined([replace(behind, num_background=1), wall()])
     prepared = prepare(
         splat, training_cameras(), photograph(training_cameras()), longest_edge=WIDTH
     )
     past_the_wall = cameras_at(np.array([[0.0, 0, 2 * DEPTH]]))
-    empty = observe(prepared, past_the_wall, ViewsConfig())
+    empty = render_view(prepared, past_the_wall, ViewsConfig())
     np.testing.assert_allclose(empty.rgb[HEIGHT // 2, WIDTH // 2], [0.2, 0.4, 0.6], atol=0.01)
     assert empty.alpha.max() == 0
     assert empty.confidence.max() == 0
-    before_it = observe(prepared, novel(-0.3), ViewsConfig())
+    before_it = render_view(prepared, novel(-0.3), ViewsConfig())
     np.testing.assert_allclose(before_it.depth, DEPTH, rtol=1e-4)
 
 
@@ -115,7 +115,7 @@ def test_masked_pixels_show_nothing_and_blame_nobody() -> None:
         mask[:10] = False
     unmasked = prepare(wall(), training_cameras(), photos, longest_edge=WIDTH)
     masked = prepare(wall(), training_cameras(), photos, longest_edge=WIDTH, masks=masks)
-    found = observe(masked, novel(-0.3), ViewsConfig())
+    found = render_view(masked, novel(-0.3), ViewsConfig())
     assert found.warped_valid[:9].max() == 0
     assert found.warped_valid[11:, : WIDTH - 4].min() > 0.9
     residual = masked.residuals.sh - unmasked.residuals.sh
@@ -127,7 +127,7 @@ def test_photos_are_reduced_to_the_renders_size() -> None:
     double = cameras.resized(2 * cameras.sizes)
     prepared = prepare(wall(), double, photograph(double), longest_edge=WIDTH)
     assert prepared.stack.photos.shape == (4, HEIGHT, WIDTH, 3)
-    found = observe(prepared, novel(-0.3), ViewsConfig())
+    found = render_view(prepared, novel(-0.3), ViewsConfig())
     seen = found.warped_valid > 0.9
     np.testing.assert_allclose(
         found.warped[seen], photograph(found.camera)[0][seen] / 255, atol=0.02
@@ -147,7 +147,7 @@ def test_photos_of_several_sizes_are_taken_as_they_are() -> None:
         sizes=turned,
     )
     prepared = prepare(wall(), cameras, photograph(cameras), longest_edge=WIDTH)
-    found = observe(prepared, novel(-0.5), ViewsConfig())
+    found = render_view(prepared, novel(-0.5), ViewsConfig())
     assert found.nearest == "1.jpg"
     side = (WIDTH - HEIGHT) // 2
     inside = (slice(None), slice(side + 1, WIDTH - side - 1))

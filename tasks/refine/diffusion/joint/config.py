@@ -5,7 +5,7 @@ from pydantic import Field
 from tasks.config import Config
 
 
-class SyncConfig(Config):
+class JointConfig(Config):
     """How views are denoised together, and the scene between them is fitted."""
 
     steps: int = Field(default=20, ge=1, le=1000, description="From the noise to the views.")

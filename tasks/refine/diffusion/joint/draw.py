@@ -9,17 +9,17 @@ from torch import Tensor
 from tasks.ingest.source import Source
 from tasks.refine.diffusion.config import SmallModel, StableDiffusion
 from tasks.refine.diffusion.controlnet import model_of
-from tasks.refine.diffusion.joint.config import SyncConfig
+from tasks.refine.diffusion.joint.config import JointConfig
 from tasks.refine.diffusion.joint.denoiser import denoiser_of
-from tasks.refine.diffusion.joint.sample import Scene, sample_together
+from tasks.refine.diffusion.joint.sample import Scene, sample_jointly
 from tasks.refine.diffusion.joint.schedule import levels_of
 from tasks.refine.refiner import ViewBatch
 from tasks.runtime.context import Device, Progress, no_progress
 
 
-def draw_together(
+def draw_jointly(
     config: SmallModel | StableDiffusion,
-    together: SyncConfig,
+    joint: JointConfig,
     views: Iterable[ViewBatch],
     scene: Scene,
     device: Device = "cpu",
@@ -52,5 +52,5 @@ def draw_together(
         guidance=told.guidance if told else 1.0,
         threads=threads,
     )
-    levels = levels_of(model.pipeline.scheduler, together.steps)
-    return sample_together(denoise, scene, levels, together, progress=progress).views
+    levels = levels_of(model.pipeline.scheduler, joint.steps)
+    return sample_jointly(denoise, scene, levels, joint, progress=progress).views

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tasks.refine.diffusion.joint.config import SyncConfig
+from tasks.refine.diffusion.joint.config import JointConfig
 from tasks.refine.diffusion.joint.schedule import Level
 from tasks.runtime.context import Progress, no_progress
 
@@ -59,7 +59,7 @@ class Scene(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Together(Generic[S]):
+class JointSample(Generic[S]):
     """Views of one scene, and that scene."""
 
     views: Sequence[Image]
@@ -67,14 +67,14 @@ class Together(Generic[S]):
     scene: S
 
 
-def sample_together(
+def sample_jointly(
     denoise: Denoiser,
     scene: S,
     levels: Sequence[Level],
-    config: SyncConfig,
+    config: JointConfig,
     *,
     progress: Progress = no_progress,
-) -> Together[S]:
+) -> JointSample[S]:
     """Draw views that one scene can show, and that scene.
 
     Args:
@@ -106,4 +106,4 @@ def sample_together(
             for one in zip(noisy, clean, noise(), strict=True)
         ]
         progress(done / len(taken), f"denoised {len(shown)} views together, step {done}")
-    return Together(views=denoise.decode(views), scene=scene)
+    return JointSample(views=denoise.decode(views), scene=scene)

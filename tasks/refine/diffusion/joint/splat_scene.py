@@ -8,11 +8,11 @@ from torch import Tensor
 
 from tasks.cameras import Cameras
 from tasks.gaussians import Gaussians
-from tasks.refine.diffusion.joint.config import SyncConfig
+from tasks.refine.diffusion.joint.config import JointConfig
 from tasks.runtime.context import Device
 from tasks.splat.config import SplatConfig
 from tasks.splat.densify.budget import most_gaussians
-from tasks.splat.init.background import behind
+from tasks.splat.init.background import background_image
 from tasks.splat.render import render
 from tasks.splat.train.batches import photo_order
 from tasks.splat.train.loss import prepare_target
@@ -27,7 +27,7 @@ class SplatScene:
     gaussians: Gaussians
     photos: tuple[View, ...]
     places: Cameras
-    behind: tuple[Float32[Tensor, "_ _ 3"] | None, ...]
+    background_images: tuple[Float32[Tensor, "_ _ 3"] | None, ...]
     """What each place sees of the backdrop, which does not move."""
     descent: Descent
     view_weight: float
@@ -60,7 +60,7 @@ class SplatScene:
                 intrinsics=self.places.intrinsics[index],
                 width=image.shape[1],
                 height=image.shape[0],
-                behind=self.behind[index],
+                background_image=self.background_images[index],
             )
             for index, image in enumerate(images)
         ]
@@ -78,7 +78,7 @@ def splat_scene(
     training: SizedPhotos,
     places: Cameras,
     splat_config: SplatConfig,
-    config: SyncConfig,
+    config: JointConfig,
     *,
     device: Device = "cpu",
 ) -> SplatScene:
@@ -102,7 +102,9 @@ def splat_scene(
             )
         ),
         places=places,
-        behind=tuple(behind(background, places, index, device) for index in range(len(places))),
+        background_images=tuple(
+            background_image(background, places, index, device) for index in range(len(places))
+        ),
         descent=Descent(
             iterations=config.fit_iterations,
             extent=scene_extent(training.cameras),
@@ -111,7 +113,7 @@ def splat_scene(
             ssim_weight=splat_config.ssim_weight,
             opacity_weight=splat_config.opacity_weight,
             scale_weight=splat_config.scale_weight,
-            widest=splat_config.widest,
+            max_relative_scale=splat_config.max_relative_scale,
             centres=training.cameras.centres,
             sparse=splat_config.sparse,
             packed=splat_config.packed,

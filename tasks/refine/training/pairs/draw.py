@@ -11,7 +11,7 @@ from tasks.refine.training.pairs.config import PairsConfig
 
 
 def draw_subsets(
-    count: int, config: PairsConfig, dice: np.random.Generator
+    count: int, config: PairsConfig, rng: np.random.Generator
 ) -> Sequence[tuple[int, ...]]:
     """Different subsets of ``count`` photos, ascending; fewer than asked for where photos are few.
 
@@ -25,17 +25,17 @@ def draw_subsets(
             "them to fit to and one more to compare with; add photos, leave the scene out, or set "
             "smaller 'pairs.sizes'"
         )
-    turns = islice(cycle(dice.permutation(sizes).tolist()), config.subsets)
-    drawn = [_drawn(count, size, config.runs, dice) for size in turns]
+    turns = islice(cycle(rng.permutation(sizes).tolist()), config.subsets)
+    drawn = [_drawn(count, size, config.runs, rng) for size in turns]
     return tuple(dict.fromkeys(drawn))
 
 
-def _drawn(count: int, size: int, runs: float, dice: np.random.Generator) -> tuple[int, ...]:
-    if dice.random() < runs:
-        first = int(dice.integers(count - size + 1))
+def _drawn(count: int, size: int, runs: float, rng: np.random.Generator) -> tuple[int, ...]:
+    if rng.random() < runs:
+        first = int(rng.integers(count - size + 1))
         return tuple(range(first, first + size))
     # One of each of ``size`` equal parts: evenly spread, with jitter.
-    return tuple(int(dice.choice(part)) for part in np.array_split(np.arange(count), size))
+    return tuple(int(rng.choice(part)) for part in np.array_split(np.arange(count), size))
 
 
 def seed_of(scene: str) -> int:

@@ -23,7 +23,7 @@ from tasks.splat.config import TrainOn
 from tasks.splat.fit import fit
 from tasks.splat.render import render
 from tasks.views.config import ViewsConfig
-from tasks.views.renderer import Observer, observe, prepare
+from tasks.views.renderer import ViewRenderer, prepare, render_view
 from tasks.views.visibility import see
 
 GLANCE = 120
@@ -108,9 +108,9 @@ def mine(
         except InputError as error:
             reason = str(error)
             continue
-        dice = np.random.default_rng([config.seed, seed, number])
+        rng = np.random.default_rng([config.seed, seed, number])
         withheld = [index for index in range(len(scene.cameras)) if index not in subset]
-        for mined in _shown(scene, training, withheld, splats, config, dice, device, tell):
+        for mined in _shown(scene, training, withheld, splats, config, rng, device, tell):
             found += 1
             yield mined
     if not found:
@@ -149,7 +149,7 @@ def fitted_splats(
         training.cameras,
         training.observations,
         training.photos,
-        TrainOn(photos=training.cameras.names, guard=0),
+        TrainOn(photos=training.cameras.names, validation=0),
         config.splat,
         masks=training.masks,
         watch=keep,
@@ -159,20 +159,20 @@ def fitted_splats(
     return kept
 
 
-def seen_share(observer: Observer, camera: Cameras) -> float:
+def seen_share(renderer: ViewRenderer, camera: Cameras) -> float:
     """Mean over a view of what the splat stops of the light and the best training photo shows.
 
     Args:
         camera: of the view, one.
     """
     small = camera.resized(fitted_sizes(camera.sizes, GLANCE))
-    front = observer.gaussians.foreground
-    shown = render(front, small, 0, with_depth=True, device=observer.device)
+    front = renderer.gaussians.foreground
+    shown = render(front, small, 0, with_depth=True, device=renderer.device)
     assert shown.depth is not None
     alpha, depth = shown.alpha.cpu().numpy(), shown.depth.cpu().numpy()
     somewhere = np.where(alpha > 0, depth, np.float32(1))  # of no weight where it is not the depth
-    every = range(len(observer.stack.cameras))
-    visibility = see(somewhere, small, observer.stack, every).visibility.max(0)
+    every = range(len(renderer.stack.cameras))
+    visibility = see(somewhere, small, renderer.stack, every).visibility.max(0)
     return float((alpha * visibility).mean())
 
 
@@ -182,7 +182,7 @@ def _shown(
     withheld: Sequence[int],
     splats: Mapping[int, Gaussians],
     config: PairsConfig,
-    dice: np.random.Generator,
+    rng: np.random.Generator,
     device: Device,
     progress: Progress,
 ) -> Iterator[Mined]:
@@ -190,13 +190,13 @@ def _shown(
     longest_edge = config.splat.max_size
     cameras = scene.cameras.resized(fitted_sizes(scene.cameras.sizes, longest_edge))
     *before, (most, last) = splats.items()
-    copies = ((most, perturbed(last, config.noise, dice), True) for _ in range(config.noisy))
+    copies = ((most, perturbed(last, config.noise, rng), True) for _ in range(config.noisy))
     fitted = ((iterations, splat, False) for iterations, splat in ((most, last), *before))
     count = len(splats) + config.noisy
     seen: dict[int, float] = {}
     turns: Iterator[int] = iter(())
     for number, (iterations, gaussians, noisy) in enumerate(chain(fitted, copies)):
-        observer = prepare(
+        renderer = prepare(
             gaussians,
             training.cameras,
             training.photos,
@@ -205,12 +205,12 @@ def _shown(
             masks=training.masks,
         )
         if number == 0:  # the last tells what is seen: haste and noise do not change that
-            shares = {one: seen_share(observer, cameras.select([one])) for one in withheld}
+            shares = {one: seen_share(renderer, cameras.select([one])) for one in withheld}
             seen = {one: share for one, share in shares.items() if share >= config.min_seen}
-            turns = cycle(dice.permutation(list(seen)).tolist())
+            turns = cycle(rng.permutation(list(seen)).tolist())
         for index in islice(turns, min(config.views, len(seen))):
             yield _mined(
-                observer,
+                renderer,
                 training,
                 cameras.select([index]),
                 scene.photos[index],
@@ -224,7 +224,7 @@ def _shown(
 
 
 def _mined(
-    observer: Observer,
+    renderer: ViewRenderer,
     training: PosedPhotos,
     camera: Cameras,
     photo: UInt8[np.ndarray, "_ _ 3"],
@@ -237,7 +237,7 @@ def _mined(
 ) -> Mined:
     """One withheld photo, whose camera has the size of the view."""
     look = ViewsConfig(sources=config.sources, sweep=config.sweep)
-    view = observe(observer, camera, look)
+    view = render_view(renderer, camera, look)
     nearest = training.photos[training.cameras.names.index(view.nearest)]
     width, height = camera.size(0)
     counts = np.ones((height, width), bool) if mask is None else resized_mask(mask, (width, height))

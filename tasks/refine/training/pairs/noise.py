@@ -9,17 +9,17 @@ from tasks.gaussians import Gaussians, joined
 from tasks.refine.training.pairs.config import NoiseConfig
 
 
-def perturbed(splat: Gaussians, config: NoiseConfig, dice: np.random.Generator) -> Gaussians:
+def perturbed(splat: Gaussians, config: NoiseConfig, rng: np.random.Generator) -> Gaussians:
     """A splat whose Gaussians are moved, stretched and faded, and some left out.
 
     How much of all that is done is drawn too, once, evenly from nothing to what ``config`` says.
     The backdrop stays. Source of the idea: GaussianObject (Yang et al. 2024), 3D noise injection.
     """
     front = splat.foreground
-    amount = float(dice.random())
+    amount = float(rng.random())
 
     def normal(*shape: int) -> Float32[Tensor, "..."]:
-        return torch.from_numpy(amount * dice.standard_normal(shape, dtype=np.float32))
+        return torch.from_numpy(amount * rng.standard_normal(shape, dtype=np.float32))
 
     size = torch.exp(front.log_scales.mean(1, keepdim=True))
     count = len(front)
@@ -30,5 +30,5 @@ def perturbed(splat: Gaussians, config: NoiseConfig, dice: np.random.Generator) 
         logit_opacities=front.logit_opacities + config.fade * normal(count),
         sh=front.sh,
     )
-    kept = torch.from_numpy(dice.random(count) >= amount * config.dropped)
+    kept = torch.from_numpy(rng.random(count) >= amount * config.dropped)
     return joined([splat.background, moved.kept(kept)])

@@ -498,13 +498,14 @@ def blend(
                     pixel = row * TILE + column
                     left = state[_REST * _PLANE + pixel]
                     transmittance[y + row, x + column] = left
-                    behind = background[
+                    background_image = background[
                         min(y + row, background.shape[0] - 1),
                         min(x + column, background.shape[1] - 1),
                     ]
                     for channel in range(3):
                         rgb[y + row, x + column, channel] = (
-                            state[(_CHANNELS + channel) * _PLANE + pixel] + left * behind[channel]
+                            state[(_CHANNELS + channel) * _PLANE + pixel]
+                            + left * background_image[channel]
                         )
                     if with_depth:
                         depth_sum[y + row, x + column] = state[(_CHANNELS + 3) * _PLANE + pixel]

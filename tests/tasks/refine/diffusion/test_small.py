@@ -140,8 +140,8 @@ def test_several_steps_are_those_of_the_scheduler_from_a_noisy_start(file: Path)
 def test_noise_is_that_of_the_tile_whatever_comes_with_it(file: Path) -> None:
     views = a_batch(count=3)
     assert not torch.equal(refined(file, views, steps=2).image, refined(file, views).image)
-    one_by_one, together = (refined(file, views, steps=2, batch=batch).image for batch in (1, 3))
-    np.testing.assert_allclose(one_by_one, together, atol=1e-4)
+    one_by_one, joint = (refined(file, views, steps=2, batch=batch).image for batch in (1, 3))
+    np.testing.assert_allclose(one_by_one, joint, atol=1e-4)
 
 
 def test_it_sees_every_feature(file: Path) -> None:

@@ -73,7 +73,7 @@ def test_each_image_of_a_batch_is_aligned_by_itself() -> None:
     photo, target = noise(2, 3, 20, 30, 3), noise(2, 3, 20, 30, 3, seed=1)
     weight = noise(2, 3, 20, 30, seed=2)
 
-    together = align_colours(photo, target, weight)
+    joint = align_colours(photo, target, weight)
 
     alone = align_colours(photo[1, 2], target[1, 2], weight[1, 2])
-    np.testing.assert_allclose(together[1, 2], alone, atol=1e-6)
+    np.testing.assert_allclose(joint[1, 2], alone, atol=1e-6)

@@ -147,12 +147,12 @@ def test_fusing_equal_photos_gives_that_photo() -> None:
 def test_views_do_not_change_each_other() -> None:
     views = a_batch(count=2, swept_cost=0.1 * noise(2, HEIGHT, WIDTH, seed=3))
 
-    together = reproject(views, Reproject())
+    joint = reproject(views, Reproject())
 
     second = {name: getattr(views, name)[1:] for name in type(views).__slots__}
     alone = reproject(replace(views, **second), Reproject())
-    np.testing.assert_allclose(together.image[1], alone.image[0], atol=1e-6)
-    np.testing.assert_allclose(together.weight[1], alone.weight[0], atol=1e-6)
+    np.testing.assert_allclose(joint.image[1], alone.image[0], atol=1e-6)
+    np.testing.assert_allclose(joint.weight[1], alone.weight[0], atol=1e-6)
 
 
 @settings(max_examples=25)

@@ -15,7 +15,7 @@ from tasks.refine.config import RefineConfig, Residual
 from tasks.refine.residual.checkpoint import checkpoint_of, read_checkpoint
 from tasks.refine.residual.config import NetworkConfig
 from tasks.refine.residual.network import ResidualNetwork
-from tasks.refine.residual.refine import repair
+from tasks.refine.residual.refine import refine
 from tasks.refine.select import refiner_for
 from tests.support.view_batches import a_batch
 
@@ -156,7 +156,7 @@ def test_the_refiner_of_a_config_repairs_with_those_weights(file: Path) -> None:
 
     found = refiner_for(config, weights=weights)(views)
 
-    expected = repair(a_network(), views)
+    expected = refine(a_network(), views)
     np.testing.assert_allclose(found.image, expected.image, atol=1e-5)
     np.testing.assert_allclose(found.weight, expected.weight, atol=1e-5)
 

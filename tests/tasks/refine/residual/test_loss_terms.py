@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from tasks.refine.residual.loss import LEAST_PIXEL_ERROR, training_loss
-from tasks.refine.residual.network import Repaired
+from tasks.refine.residual.network import RefinedView
 from tasks.refine.training.loss import Truth
 
 
@@ -31,7 +31,7 @@ def loss_of(
     error_weight: float = 0.0,
     truth: Truth = TRUTH,
 ) -> torch.Tensor:
-    found = Repaired(image=image, log_error=log_errors[:, 0], render_log_error=log_errors[:, 1])
+    found = RefinedView(image=image, log_error=log_errors[:, 0], render_log_error=log_errors[:, 1])
     return training_loss(
         found, RENDER, truth, detail_weight=detail_weight, error_weight=error_weight
     )

@@ -11,7 +11,7 @@ from tasks.refine.photos.features import MAPS, Features, features_of
 from tasks.refine.photos.reproject import reproject
 from tasks.refine.residual.config import NetworkConfig
 from tasks.refine.residual.network import ResidualNetwork
-from tasks.refine.residual.refine import repair, tiled
+from tasks.refine.residual.refine import refine, tiled
 from tests.support.view_batches import a_batch, noise
 
 SMALL = NetworkConfig(widths=(4, 6, 4))
@@ -48,7 +48,7 @@ def test_an_untrained_network_gives_what_reproject_gives(size: tuple[int, int]) 
 def test_an_untrained_network_leaves_the_render() -> None:
     views = a_batch(render=noise(1, 40, 56, 3, seed=8))
 
-    found = repair(ResidualNetwork(NetworkConfig()), views)
+    found = refine(ResidualNetwork(NetworkConfig()), views)
 
     np.testing.assert_array_equal(found.image, views.render)
     np.testing.assert_array_equal(found.weight, 0)
@@ -66,7 +66,7 @@ def with_errors(log_error: float, render_log_error: float) -> ResidualNetwork:
 def test_a_repair_is_taken_in_full_where_its_error_is_clearly_smaller() -> None:
     views = a_batch()
 
-    found = repair(with_errors(-3.5, -3.0), views)
+    found = refine(with_errors(-3.5, -3.0), views)
 
     np.testing.assert_array_equal(found.image, reproject(views, SMALL.reproject).image)
     np.testing.assert_array_equal(found.weight, 1)
@@ -75,7 +75,7 @@ def test_a_repair_is_taken_in_full_where_its_error_is_clearly_smaller() -> None:
 def test_half_of_a_repair_is_taken_where_its_error_is_hardly_smaller() -> None:
     views = a_batch()
 
-    found = repair(with_errors(-3.025, -3.0), views)
+    found = refine(with_errors(-3.025, -3.0), views)
 
     full = reproject(views, SMALL.reproject).image
     np.testing.assert_allclose(found.image, (views.render + full) / 2, atol=1e-4)
@@ -84,7 +84,7 @@ def test_half_of_a_repair_is_taken_where_its_error_is_hardly_smaller() -> None:
 def test_a_repair_that_expects_a_larger_error_is_left() -> None:
     views = a_batch()
 
-    found = repair(with_errors(-2.0, -3.0), views)
+    found = refine(with_errors(-2.0, -3.0), views)
 
     np.testing.assert_array_equal(found.image, views.render)
     np.testing.assert_array_equal(found.weight, 0)
@@ -138,17 +138,17 @@ def test_a_crop_at_a_multiple_of_the_stride_gives_what_the_whole_gives_out_of_re
 def test_views_of_a_batch_do_not_change_each_other() -> None:
     network, views = a_network(), a_batch(count=2, swept_cost=0.1 * noise(2, 40, 56, seed=3))
 
-    together = repair(network, views)
+    joint = refine(network, views)
 
     second = {name: getattr(views, name)[1:] for name in type(views).__slots__}
-    alone = repair(network, replace(views, **second))
+    alone = refine(network, replace(views, **second))
     # The share that is taken is as steep as 20 a unit of what the network says.
-    np.testing.assert_allclose(together.image[1], alone.image[0], atol=1e-4)
-    np.testing.assert_allclose(together.weight[1], alone.weight[0], atol=1e-3)
+    np.testing.assert_allclose(joint.image[1], alone.image[0], atol=1e-4)
+    np.testing.assert_allclose(joint.weight[1], alone.weight[0], atol=1e-3)
 
 
 def test_images_and_weights_stay_in_range() -> None:
-    found = repair(a_network(), a_batch())
+    found = refine(a_network(), a_batch())
 
     for values in (found.image, found.weight):
         assert values.min() >= 0
@@ -179,8 +179,8 @@ def features_of_nothing(height: int, width: int) -> Features:
 def test_half_precision_on_cuda_is_near_what_the_cpu_gives() -> None:
     network, views = a_network(), a_batch(count=2)
 
-    on_cpu = repair(network, views)
-    on_cuda = repair(network.cuda(), views.to(torch.device("cuda")))
+    on_cpu = refine(network, views)
+    on_cuda = refine(network.cuda(), views.to(torch.device("cuda")))
 
     np.testing.assert_allclose(on_cuda.image.cpu(), on_cpu.image, atol=0.02)
 

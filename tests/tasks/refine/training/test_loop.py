@@ -200,11 +200,11 @@ def test_scenes_count_alike_and_views_that_lost_are_counted() -> None:
         return ViewScore(scene=scene, render_db=20.0, refined_db=20 + gain)
 
     views = [one("b", -1.0), one("a", 1.0), one("a", 2.0), one("a", 3.0)]
-    together, first, second = validation_scores(7, views)
+    joint, first, second = validation_scores(7, views)
 
-    assert together.gain_db == pytest.approx(0.5)
-    assert together.share_worse == pytest.approx(0.25)
-    assert (together.step, together.scene, together.views) == (7, "", 4)
+    assert joint.gain_db == pytest.approx(0.5)
+    assert joint.share_worse == pytest.approx(0.25)
+    assert (joint.step, joint.scene, joint.views) == (7, "", 4)
     assert (first.scene, first.views, first.share_worse) == ("a", 3, 0)
     assert first.gain_db == pytest.approx(2)
     assert (second.scene, second.views, second.share_worse) == ("b", 1, 1)

@@ -6,8 +6,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from storage.store import Store
-from tasks.refine.training.artefact import arrays_of, attributes_of, read_learnt
-from tasks.refine.training.trained import CurvePoint, Learnt, ValidationScore
+from tasks.refine.training.artefact import arrays_of, attributes_of, read_trained
+from tasks.refine.training.trained import CurvePoint, TrainedRefiner, ValidationScore
 
 POINTS = st.builds(CurvePoint, step=st.integers(1, 10**9), loss=st.floats(0, 1e3))
 SCORES = st.builds(
@@ -29,11 +29,11 @@ SCORES = st.builds(
 def test_it_comes_back_as_it_was(
     tmp_path: Path, content: bytes, curve: list[CurvePoint], scores: list[ValidationScore]
 ) -> None:
-    learnt = Learnt(content=content, curve=tuple(curve), scores=tuple(scores))
+    learnt = TrainedRefiner(content=content, curve=tuple(curve), scores=tuple(scores))
     stored = Store(root=str(tmp_path)).commit(
         "refiner", "refiner", arrays_of(learnt), attributes_of(learnt)
     )
-    found = read_learnt(stored)
+    found = read_trained(stored)
     assert (found.content, found.curve, found.scores) == (
         learnt.content,
         learnt.curve,

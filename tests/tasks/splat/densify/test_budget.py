@@ -31,7 +31,7 @@ def fitted(
 ) -> tuple[Splat, list[str]]:
     told: list[str] = []
     config = SplatConfig(
-        iterations=150, sh_degree=1, max_size=32, init=Points(), backdrop=False, **fields
+        iterations=150, sh_degree=1, max_size=32, init=Points(), background=False, **fields
     )
     splat = fit(
         scene.cameras,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from tasks.splat.init.background import COUNT, backdrop, evenly_spread
+from tasks.splat.init.background import COUNT, background_shell, evenly_spread
 from tasks.splat.init.points import SH_0
 from tasks.splat.render import render
 from tasks.splat.training_photos import SizedPhotos
@@ -31,7 +31,7 @@ def test_directions_are_evenly_spread() -> None:
 
 
 def test_it_fills_every_view_with_the_colour_of_the_photos() -> None:
-    found = backdrop(photos_of((200, 100, 50)), POINTS, sh_degree=1)
+    found = background_shell(photos_of((200, 100, 50)), POINTS, sh_degree=1)
     for index in range(len(SCENE.cameras)):
         seen = render(found, SCENE.cameras, index)
         assert float(seen.alpha.min()) > 0.99
@@ -40,7 +40,7 @@ def test_it_fills_every_view_with_the_colour_of_the_photos() -> None:
 
 
 def test_it_lies_far_behind_all_points() -> None:
-    found = backdrop(photos_of((9, 9, 9)), POINTS, sh_degree=0)
+    found = background_shell(photos_of((9, 9, 9)), POINTS, sh_degree=0)
     middle = SCENE.cameras.centres.mean(0)
     nearest = np.linalg.norm(found.means.numpy() - middle, axis=1).min()
     assert nearest > 3 * np.linalg.norm(POINTS - middle, axis=1).max()
@@ -50,7 +50,7 @@ def test_each_direction_has_the_colour_that_photos_show_there() -> None:
     photos = photos_of((255, 0, 0))
     for photo in photos.photos:
         photo[:, photo.shape[1] // 2 :] = (0, 0, 255)
-    found = backdrop(photos, POINTS, sh_degree=0)
+    found = background_shell(photos, POINTS, sh_degree=0)
     colours = 0.5 + SH_0 * found.sh[:, 0].numpy()
     to_the_side = evenly_spread(COUNT)[:, 0]
     ahead = evenly_spread(COUNT)[:, 2] > 0.85
@@ -74,5 +74,5 @@ def test_masked_pixels_lend_no_colour(used: float) -> None:
         weight[:, half:] = used
         weights.append(weight)
     masked = SizedPhotos(cameras=photos.cameras, photos=photos.photos, weights=weights)
-    blue = 0.5 + SH_0 * backdrop(masked, POINTS, sh_degree=0).sh[:, 0, 2].max().item()
+    blue = 0.5 + SH_0 * background_shell(masked, POINTS, sh_degree=0).sh[:, 0, 2].max().item()
     assert (blue > 0.5) == (used > 0)

@@ -20,7 +20,7 @@ from tasks.splat.init.ply_source import find_start
 from tasks.splat.render import render
 from tests.support.painted_plane import Photographed, photograph
 
-SPLIT = EveryNth(n=4, offset=1, guard=1)
+SPLIT = EveryNth(n=4, offset=1, validation=1)
 CONFIG = SplatConfig(
     iterations=150, sh_every=50, densify=Default(start=50, every=50), sh_degree=1, seed=3
 )
@@ -87,11 +87,11 @@ def test_photos_that_the_file_may_know_are_not_held_out(scene: Photographed, spl
     )
     assert (splat.held_out, splat.not_fitted) == (("1.png", "5.png"), ())
     assert (again.held_out, again.not_fitted) == ((), ("1.png", "5.png"))
-    assert (again.training, again.guard) == (splat.training, splat.guard)
+    assert (again.training, again.validation) == (splat.training, splat.validation)
     assert np.isnan(again.fitted.curve.score).all()
     attributes = attributes_of(again)
     assert (attributes["held_out"], attributes["not_fitted"]) == ([], ["1.png", "5.png"])
-    assert again.begins is attributes["begins"] is None  # no points are known
+    assert again.near_depths is attributes["begins"] is None  # no points are known
 
 
 def test_a_start_with_more_gaussians_than_there_may_be_is_refused(

@@ -24,9 +24,9 @@ def fitted(scene: Photographed, config: SplatConfig) -> Splat:
 
 
 def test_swept_points_join_the_triangulated_ones_on_the_surface(scene: Photographed) -> None:
-    sparse = fitted(scene, STILL.model_copy(update={"init": Points(), "backdrop": False}))
-    dense = fitted(scene, STILL.model_copy(update={"backdrop": False}))
-    assert sparse.fitted.gaussians.backdrop == dense.fitted.gaussians.backdrop == 0
+    sparse = fitted(scene, STILL.model_copy(update={"init": Points(), "background": False}))
+    dense = fitted(scene, STILL.model_copy(update={"background": False}))
+    assert sparse.fitted.gaussians.num_background == dense.fitted.gaussians.num_background == 0
     assert dense.initial_points > 1.5 * sparse.initial_points
     swept = dense.fitted.gaussians.means[sparse.initial_points :, 2].numpy()
     assert np.median(np.abs(swept)) < 0.01 * DISTANCE  # the plane lies at 0
@@ -55,7 +55,7 @@ def test_the_backdrop_stays_as_it_was_while_the_others_move_and_grow(
 ) -> None:
     first = fitted(scene, STILL)
     last = fitted(scene, STILL.model_copy(update={"iterations": 200, "densify": densify}))
-    assert first.fitted.gaussians.backdrop == last.fitted.gaussians.backdrop == COUNT
+    assert first.fitted.gaussians.num_background == last.fitted.gaussians.num_background == COUNT
     assert len(last.fitted.gaussians) > COUNT + first.initial_points
     for name in ("means", "quats", "log_scales", "logit_opacities", "sh"):
         before, after = (getattr(one.fitted.gaussians, name) for one in (first, last))

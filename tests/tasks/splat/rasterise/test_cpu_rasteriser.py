@@ -38,17 +38,17 @@ SCENES = {
 def test_harmonics_kept_apart_render_and_learn_as_if_together(apart: int) -> None:
     scene = SCENES["many"]
     *others, sh = scene.tensors(torch.float32)
-    together = sh.clone().requires_grad_()
+    joint = sh.clone().requires_grad_()
     split = [part.clone().requires_grad_() for part in (sh[:, :apart], sh[:, apart:])]
 
-    expected = rasterise(*others, together, **scene.view, sh_degree=2).rgb
+    expected = rasterise(*others, joint, **scene.view, sh_degree=2).rgb
     found = rasterise(*others, split[0], sh_rest=split[1], **scene.view, sh_degree=2).rgb
     for image in (expected, found):
         torch.autograd.backward((image * image).sum())
 
     assert torch.equal(found, expected)
     grads = [part.grad for part in split]
-    assert torch.equal(torch.cat([g for g in grads if g is not None], 1), together.grad)
+    assert torch.equal(torch.cat([g for g in grads if g is not None], 1), joint.grad)
     assert not grads[1][:, 9 - apart :].any()
 
 
@@ -308,12 +308,12 @@ def test_several_cameras_give_what_each_gives_alone(size: tuple[int, ...]) -> No
     def objective(rendering: Rendering) -> Tensor:
         return rendering.rgb.square().sum() + (rendering.alpha * rendering.depth).sum()
 
-    together = scene.tensors(torch.float32, requires_grad=True)
+    joint = scene.tensors(torch.float32, requires_grad=True)
     backgrounds = colours.clone().requires_grad_()
     cameras = stacked(*views)
     poses = torch.from_numpy(cameras["camera_from_world"]).requires_grad_()
     found = rasterise(
-        *together, **{**cameras, "camera_from_world": poses}, background=backgrounds, **options
+        *joint, **{**cameras, "camera_from_world": poses}, background=backgrounds, **options
     )
     objective(found).backward()
 
@@ -332,7 +332,7 @@ def test_several_cameras_give_what_each_gives_alone(size: tuple[int, ...]) -> No
         assert torch.equal(found.means2d.absgrad[i], expected.means2d.absgrad[0])
         assert torch.equal(backgrounds.grad[i], background.grad)
         assert torch.equal(poses.grad[i], pose.grad)
-    for name, a, b in zip(NAMES, alone, together, strict=True):
+    for name, a, b in zip(NAMES, alone, joint, strict=True):
         assert relative_error(b.grad, a.grad) < 1e-6, name
 
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from tasks.cameras import Cameras, looking
 from tasks.gaussians import TENSORS, Gaussians
-from tasks.splat.train.floaters import cleared, limit_widths, scene_begins
+from tasks.splat.train.floaters import cleared, limit_widths, scene_near_depths
 
 WIDTH, HEIGHT, FOCAL = 40, 30, 20.0
 """A frame that reaches as far to the sides as it is deep, and three quarters of it up and down."""
@@ -24,7 +24,7 @@ def ahead(*centres: tuple[float, float, float]) -> Cameras:
     )
 
 
-def gaussians_at(means: np.ndarray, backdrop: int = 0) -> Gaussians:
+def gaussians_at(means: np.ndarray, num_background: int = 0) -> Gaussians:
     count = len(means)
     generator = torch.Generator().manual_seed(0)
     return Gaussians(
@@ -33,7 +33,7 @@ def gaussians_at(means: np.ndarray, backdrop: int = 0) -> Gaussians:
         log_scales=torch.randn(count, 3, generator=generator),
         logit_opacities=torch.randn(count, generator=generator),
         sh=torch.randn(count, 1, 3, generator=generator),
-        backdrop=backdrop,
+        num_background=num_background,
     )
 
 
@@ -57,17 +57,17 @@ def test_a_scene_begins_at_the_fiftieth_of_the_points_in_frame() -> None:
     straight_ahead = np.stack([np.zeros(101), np.zeros(101), depths], axis=1)
     beside = np.array([[2.0, 0.0, 1.0], [0.0, 0.8, 1.0], [0.0, 0.0, -1.0]])  # and one behind
 
-    begins = scene_begins(
+    near_depths = scene_near_depths(
         ahead((0, 0, 0), (0, 0, 1.5), (0, 0, 200)), np.concatenate([beside, straight_ahead])
     )
 
-    np.testing.assert_allclose(begins, [5.0, 3.5, 0.0])
+    np.testing.assert_allclose(near_depths, [5.0, 3.5, 0.0])
 
 
 def test_what_no_photo_shows_before_the_scene_is_cleared() -> None:
-    cameras, begins = ahead((0, 0, 0), (4, 0, 0)), np.array([10.0, 2.0])
+    cameras, near_depths = ahead((0, 0, 0), (4, 0, 0)), np.array([10.0, 2.0])
     places = {
-        "backdrop": ((0, 2, 0), True),
+        "num_background": ((0, 2, 0), True),
         "in the frame": ((0, 0, 1), True),
         "under the frame": ((0, 2, 1), False),
         "behind the camera": ((0, 0, -1), False),
@@ -75,12 +75,12 @@ def test_what_no_photo_shows_before_the_scene_is_cleared() -> None:
         "under it and nearer than another camera's scene": ((4, 2, 0.5), True),  # 2.06 > 0.8 * 2
         "nearer": ((4, 1.5, 0.5), False),
     }
-    before = gaussians_at(np.array([place for place, _ in places.values()]), backdrop=1)
+    before = gaussians_at(np.array([place for place, _ in places.values()]), num_background=1)
     kept = torch.tensor([stays for _, stays in places.values()])
 
-    after = cleared(before, cameras, begins, 0.8)
+    after = cleared(before, cameras, near_depths, 0.8)
 
-    assert after.backdrop == 1
+    assert after.num_background == 1
     for name in TENSORS:
         torch.testing.assert_close(
             getattr(after, name), getattr(before, name)[kept], rtol=0, atol=0
@@ -101,20 +101,22 @@ def test_nothing_is_cleared_where_nothing_is_known_or_asked() -> None:
 def test_each_is_cleared_by_itself(seed: int, count: int, clearance: float) -> None:
     generator = np.random.default_rng(seed)
     cameras = ahead(*map(tuple, generator.normal(0, 2, (count, 3))))
-    begins = generator.uniform(0, 5, count)
+    near_depths = generator.uniform(0, 5, count)
     means = generator.normal(0, 3, (60, 3)).astype(np.float32)
 
-    after = cleared(gaussians_at(means), cameras, begins, clearance)
+    after = cleared(gaussians_at(means), cameras, near_depths, clearance)
 
-    kept = [mean for mean in means.astype(np.float64) if stays(mean, cameras, begins, clearance)]
+    kept = [
+        mean for mean in means.astype(np.float64) if stays(mean, cameras, near_depths, clearance)
+    ]
     np.testing.assert_array_equal(after.means.numpy(), np.array(kept).reshape(-1, 3))
 
 
-def stays(mean: np.ndarray, cameras: Cameras, begins: np.ndarray, clearance: float) -> bool:
+def stays(mean: np.ndarray, cameras: Cameras, near_depths: np.ndarray, clearance: float) -> bool:
     """Of cameras that look along +z."""
     for x, y, z in mean - cameras.centres:
         if z > 0 and abs(x) <= z and abs(y) <= 0.75 * z:
             return True
     distances = [float(np.linalg.norm(mean - centre)) for centre in cameras.centres]
     nearest = int(np.argmin(distances))
-    return distances[nearest] >= clearance * float(begins[nearest])
+    return distances[nearest] >= clearance * float(near_depths[nearest])

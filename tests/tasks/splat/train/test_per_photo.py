@@ -101,7 +101,7 @@ def corrected(
             extent=2.0,
             densify=None,
             most_gaussians=len(known),
-            faster=0.0,
+            lr_scale=0.0,
             ssim_weight=0.2,
             opacity_weight=0.0,
             scale_weight=0.0,
@@ -170,7 +170,7 @@ def test_an_image_that_is_no_photo_has_nothing_of_its_own(around: Cameras) -> No
     assert terms.seen(rgb, None) is rgb
 
 
-SPLIT = EveryNth(n=4, offset=1, guard=0)  # holds out photos 1 and 5
+SPLIT = EveryNth(n=4, offset=1, validation=0)  # holds out photos 1 and 5
 TRAINING = [0, 2, 3, 4, 6, 7]
 CONFIG = SplatConfig(
     iterations=300, sh_every=100, densify=Default(start=50, every=50), sh_degree=1, seed=3

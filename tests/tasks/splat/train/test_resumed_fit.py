@@ -28,12 +28,12 @@ from tasks.runtime.checkpoints import (
 from tasks.runtime.context import Site
 from tasks.splat.config import Absgrad, Default, EveryNth, Mcmc, SplatConfig
 from tasks.splat.fit import BEGINNING, Splat, fit
-from tasks.splat.init.initialise import Beginning
+from tasks.splat.init.initialise import Initialisation
 from tasks.splat.train.trainer import optimise
 from tests.support.cut_off import CutOffError, cut_off
 from tests.support.painted_plane import Photographed, photograph
 
-SPLIT = EveryNth(n=4, offset=1, guard=1)
+SPLIT = EveryNth(n=4, offset=1, validation=1)
 GROWING = SplatConfig(
     iterations=160,
     sh_every=80,
@@ -276,7 +276,7 @@ def test_nothing_is_kept_of_a_fit_that_diverged(
         optimise(
             [scene.photos[0], scene.photos[7]],
             cameras,
-            Beginning(gaussians=whole[STEADY].fitted.gaussians),
+            Initialisation(gaussians=whole[STEADY].fitted.gaussians),
             STEADY,
             weights=[nowhere_finite, nowhere_finite],
             checkpoints=Counting(place=place_in(store), seconds=0.0),

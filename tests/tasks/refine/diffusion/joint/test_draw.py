@@ -14,19 +14,19 @@ from tasks.ingest.source import Source
 from tasks.refine.config import ControlNet, FeaturesConfig, GateConfig, RefineConfig
 from tasks.refine.diffusion.config import SmallModel, StableDiffusion
 from tasks.refine.diffusion.controlnet import model_of
-from tasks.refine.diffusion.joint.config import SyncConfig
+from tasks.refine.diffusion.joint.config import JointConfig
 from tasks.refine.diffusion.joint.sample import Scene
 from tasks.refine.diffusion.model import words
 from tasks.refine.diffusion.small import new_small, small_checkpoint
 from tasks.refine.diffusion.training_config import SmallShape
 from tasks.refine.refiner import Refinement, ViewBatch
-from tasks.refine.select import refiners_together
+from tasks.refine.select import joint_refiners
 from tasks.refine.weights import find_weights
 from tests.support.random_models import write_controlnet, write_stable_diffusion
 from tests.support.view_batches import HEIGHT, WIDTH, a_batch, cropped, noise
 
 STEPS = 4
-AT_THE_END = SyncConfig(steps=STEPS, fit_every=STEPS, fresh_noise=0.0, seed=3)
+AT_THE_END = JointConfig(steps=STEPS, fit_every=STEPS, fresh_noise=0.0, seed=3)
 """The scene has no say in what is drawn, and chance none but at first."""
 
 
@@ -92,7 +92,7 @@ def views() -> list[ViewBatch]:
 
 def drawn(
     model: Model,
-    together: SyncConfig = AT_THE_END,
+    joint: JointConfig = AT_THE_END,
     *,
     seen: Sequence[ViewBatch] | None = None,
     scene: Scene | None = None,
@@ -100,8 +100,8 @@ def drawn(
     **options: Any,
 ) -> list[Refinement]:
     seen = views() if seen is None else seen
-    controlnet = ControlNet(weights=model.config, gate=gate, together=together)
-    refiners = refiners_together(
+    controlnet = ControlNet(weights=model.config, gate=gate, joint=joint)
+    refiners = joint_refiners(
         RefineConfig(refiner=controlnet),
         seen,
         lambda asked: scene or Still(shows=[one.render[0] for one in seen]),
@@ -149,7 +149,7 @@ def test_without_a_fit_between_each_view_is_as_the_pipeline_of_diffusers_draws_i
 
 def test_what_is_drawn_is_what_the_scene_was_fitted_to_last(small: Model) -> None:
     scene = Still(shows=[one.render[0] for one in views()])
-    found = drawn(small, SyncConfig(steps=STEPS), scene=scene)
+    found = drawn(small, JointConfig(steps=STEPS), scene=scene)
     assert len(scene.fitted_to) == STEPS
     for one, image in zip(found, scene.fitted_to[-1], strict=True):
         np.testing.assert_allclose(one.image[0], image, atol=1e-6)
@@ -159,7 +159,7 @@ def test_what_the_scene_shows_stands_in_for_what_is_drawn(small: Model) -> None:
     dark, bright = (
         drawn(
             small,
-            SyncConfig(steps=STEPS, fresh_noise=0.0),
+            JointConfig(steps=STEPS, fresh_noise=0.0),
             scene=Still(shows=[torch.full_like(one.render[0], value) for one in views()]),
         )
         for value in (0.1, 0.9)

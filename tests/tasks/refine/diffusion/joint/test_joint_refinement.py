@@ -12,10 +12,10 @@ from storage.store import Store
 from tasks.refine.artefact import RefinedViews
 from tasks.refine.config import ControlNet, FeaturesConfig, GateConfig, RefineConfig
 from tasks.refine.diffusion.config import SmallModel
-from tasks.refine.diffusion.joint.config import SyncConfig
+from tasks.refine.diffusion.joint.config import JointConfig
 from tasks.refine.diffusion.small import new_small, small_checkpoint
 from tasks.refine.diffusion.training_config import SmallShape
-from tasks.refine.task import refine_views, refine_views_together
+from tasks.refine.task import refine_views, refine_views_jointly
 from tasks.refine.weights import find_weights
 from tasks.runtime.context import Site
 from tasks.sfm.artefact import Sparse
@@ -63,16 +63,16 @@ def made(site: Site) -> tuple[ArrayHandle, ArrayHandle, ArrayHandle]:
     sparse = site.store.commit(
         "plane", "sparse", arrays_of_sparse(found), attributes_of_sparse(found)
     )
-    stored, split = Sparse(sparse), TrainOn(photos=TRAINING, guard=0)
+    stored, split = Sparse(sparse), TrainOn(photos=TRAINING, validation=0)
     fitted = fit(stored.cameras, stored.observations, stored.photos, split, SPLAT)
     splat = site.store.commit("plane", "splat", arrays_of(fitted.fitted), attributes_of(fitted))
-    observer = prepare(
+    renderer = prepare(
         fitted.fitted.gaussians,
         stored.cameras.select(stored.cameras.indices_of(TRAINING)),
         [stored.photo(name) for name in TRAINING],
         longest_edge=WIDTH,
     )
-    content = NovelViewsContent(observer, VIEWS)
+    content = NovelViewsContent(renderer, VIEWS)
     views = site.store.commit("plane", "views", content, content.attributes)
     return sparse, splat, views
 
@@ -86,16 +86,16 @@ def test_views_drawn_together_are_what_distillation_reads(
     torch.nn.init.constant_(small.unet.conv_out.bias, 0.2)
     (tmp_path / "small.safetensors").write_bytes(small_checkpoint(small, data="none"))
     weights = SmallModel(file="small.safetensors")
-    sync = SyncConfig(steps=3, fit_iterations=4)
+    sync = JointConfig(steps=3, fit_iterations=4)
     alone = RefineConfig(refiner=ControlNet(weights=weights, gate=None))
-    together = RefineConfig(refiner=ControlNet(weights=weights, gate=None, together=sync))
+    joint = RefineConfig(refiner=ControlNet(weights=weights, gate=None, joint=sync))
     gate = GateConfig(least=0.99, full=1.0)
-    gated = RefineConfig(refiner=ControlNet(weights=weights, gate=gate, together=sync))
-    found = find_weights(tmp_path, together)
+    gated = RefineConfig(refiner=ControlNet(weights=weights, gate=gate, joint=sync))
+    found = find_weights(tmp_path, joint)
 
     @flow
     def refine(config: RefineConfig, splat_config: SplatConfig = SPLAT) -> ArrayHandle:
-        if config.together is None:
+        if config.joint is None:
             return refine_views(
                 "plane",
                 sparse,
@@ -105,7 +105,7 @@ def test_views_drawn_together_are_what_distillation_reads(
                 config=config,
                 site=site,
             )
-        return refine_views_together(
+        return refine_views_jointly(
             "plane",
             sparse,
             splat,
@@ -116,7 +116,7 @@ def test_views_drawn_together_are_what_distillation_reads(
             site=site,
         )
 
-    one_by_one, drawn = RefinedViews(refine(alone)), RefinedViews(refine(together))
+    one_by_one, drawn = RefinedViews(refine(alone)), RefinedViews(refine(joint))
 
     seen = NovelViews(views)
     assert drawn.names == one_by_one.names == seen.cameras.names

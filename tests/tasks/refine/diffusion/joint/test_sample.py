@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from tasks.refine.diffusion.joint.config import SyncConfig
-from tasks.refine.diffusion.joint.sample import sample_together
+from tasks.refine.diffusion.joint.config import JointConfig
+from tasks.refine.diffusion.joint.sample import sample_jointly
 from tests.support.linear_scene import NUMBERS, SHARED, LinearScene, Mixture, a_scene, draws, levels
 
 STEPS = 50
@@ -21,8 +21,8 @@ SEEDS = 100
 
 def drawn(means: Tensor, scene: LinearScene, **changes: float) -> tuple[Tensor, Tensor]:
     """The views that were drawn last, and the numbers of the scene fitted to them."""
-    config = SyncConfig.model_validate({"steps": STEPS} | changes)
-    found = sample_together(Mixture(means, levels(STEPS)), scene, levels(STEPS), config)
+    config = JointConfig.model_validate({"steps": STEPS} | changes)
+    found = sample_jointly(Mixture(means, levels(STEPS)), scene, levels(STEPS), config)
     return torch.stack(list(found.views)), found.scene.numbers
 
 
@@ -36,8 +36,8 @@ def agreement(fit_every: int) -> float:
         scene = a_scene(seed, one)
         modes = torch.stack([(scene.sees @ numbers)[:, None] for numbers in (one, other)], 1)
         views, _ = drawn(modes, scene, fit_every=fit_every, seed=seed)
-        settled = (views[:, None] - modes).square().flatten(2).sum(-1).argmin(1)
-        agreed += int(settled.unique().numel() == 1)
+        warm_start = (views[:, None] - modes).square().flatten(2).sum(-1).argmin(1)
+        agreed += int(warm_start.unique().numel() == 1)
     return agreed / SEEDS
 
 

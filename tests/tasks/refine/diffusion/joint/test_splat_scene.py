@@ -11,8 +11,8 @@ from torch.nn.functional import avg_pool2d
 
 from tasks.cameras import Cameras
 from tasks.gaussians import Gaussians
-from tasks.refine.diffusion.joint.config import SyncConfig
-from tasks.refine.diffusion.joint.sample import Denoiser, Scene, sample_together
+from tasks.refine.diffusion.joint.config import JointConfig
+from tasks.refine.diffusion.joint.sample import Denoiser, Scene, sample_jointly
 from tasks.refine.diffusion.joint.schedule import Level
 from tasks.refine.diffusion.joint.splat_scene import SplatScene, splat_scene
 from tasks.splat.config import Default, SplatConfig, TrainOn
@@ -23,7 +23,7 @@ from tests.support.painted_plane import DISTANCE, FOCAL, HEIGHT, WIDTH, paint, p
 SPLAT = SplatConfig(
     iterations=150, sh_every=100, densify=Default(start=50, every=50), sh_degree=1, seed=3
 )
-CONFIG = SyncConfig(steps=4, fit_iterations=30)
+CONFIG = JointConfig(steps=4, fit_iterations=30)
 PLACES = (-0.2, 0.0, 0.2)
 LEVELS = tuple(
     Level(timestep=index, signal=signal, next_signal=after)
@@ -93,7 +93,7 @@ def test_it_is_what_sampling_asks_for(scene: SplatScene) -> None:
 
 def test_the_scene_comes_to_show_what_the_denoiser_is_sure_of(scene: SplatScene) -> None:
     told: list[float] = []
-    found = sample_together(
+    found = sample_jointly(
         Knowing(truth()), scene, LEVELS, CONFIG, progress=lambda share, doing: told.append(share)
     )
     assert all(torch.equal(one, other) for one, other in zip(found.views, truth(), strict=True))

@@ -67,7 +67,7 @@ def equal_views(one: ViewBatch, other: ViewBatch) -> bool:
 
 def plain_fit(scene: PosedPhotos, training: tuple[str, ...], **more: object) -> Gaussians:
     """As the splat stage fits it, all photos at hand."""
-    split = TrainOn(photos=training, guard=0)
+    split = TrainOn(photos=training, validation=0)
     config = CONFIG.splat
     found = fit(scene.cameras, scene.observations, scene.photos, split, config, **more)  # type: ignore[arg-type]
     assert found.training == training

@@ -12,7 +12,7 @@ from tasks.refine.training.pairs.noise import perturbed
 NONE = NoiseConfig(shift=0, stretch=0, fade=0, dropped=0)
 
 
-def a_splat(count: int = 4000, backdrop: int = 100) -> Gaussians:
+def a_splat(count: int = 4000, num_background: int = 100) -> Gaussians:
     generator = torch.Generator().manual_seed(0)
 
     def normal(*shape: int) -> torch.Tensor:
@@ -24,7 +24,7 @@ def a_splat(count: int = 4000, backdrop: int = 100) -> Gaussians:
         log_scales=torch.full((count, 3), -3.0),
         logit_opacities=normal(count),
         sh=normal(count, 4, 3),
-        backdrop=backdrop,
+        num_background=num_background,
     )
 
 
@@ -50,7 +50,7 @@ def test_noise_is_as_large_as_it_says_and_spares_the_backdrop() -> None:
     splat = a_splat()
     config = NoiseConfig(shift=0.5, stretch=0.3, fade=1.0, dropped=0)
     found = perturbed(splat, config, full())
-    assert found.backdrop == 100
+    assert found.num_background == 100
     for name in TENSORS:
         assert torch.equal(getattr(found.background, name), getattr(splat.background, name))
     front, moved = splat.foreground, found.foreground
@@ -73,7 +73,7 @@ def test_a_share_is_left_out_but_not_of_the_backdrop() -> None:
 
 
 def test_how_much_is_done_is_drawn_and_decided_by_the_seed() -> None:
-    splat = a_splat(backdrop=0)
+    splat = a_splat(num_background=0)
     config = NoiseConfig(stretch=0, fade=0, dropped=0)
 
     def shift(seed: int) -> float:

@@ -8,7 +8,7 @@ from tasks.gaussians import Gaussians
 from tasks.splat.artefact import read_gaussians
 
 
-def shipped_splat(artefacts: Mapping[str, ArrayHandle]) -> Gaussians:
+def selected_splat(artefacts: Mapping[str, ArrayHandle]) -> Gaussians:
     """The one that the guard chose, or the fitted one where nothing was distilled.
 
     Args:
@@ -19,7 +19,7 @@ def shipped_splat(artefacts: Mapping[str, ArrayHandle]) -> Gaussians:
     """
     stage = "splat"
     if distilled := artefacts.get("distil"):
-        stage = "control" if distilled.attributes["shipped"] == "control" else "distil"
+        stage = "control" if distilled.attributes["selected"] == "control" else "distil"
     if stage not in artefacts:
         raise InputError(
             f"by {artefacts['distil'].uri} the splat fitted on without refined views is the better "
