@@ -30,7 +30,7 @@ from tasks.metrics.gains import clustered_interval
 PLAIN = {
     "init": {"kind": "points"},
     "densify": {"kind": "default", "gradient": 2e-4},
-    "num_background": False,
+    "background": False,
     "depth_weight": 0.0,
     "max_relative_scale": None,
 }

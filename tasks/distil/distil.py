@@ -11,7 +11,7 @@ from jaxtyping import Float32, Float64
 from tasks.cameras import Cameras
 from tasks.distil.config import ControlConfig, DistilConfig
 from tasks.gaussians import Gaussians
-from tasks.runtime.checkpoints import NO_CHECKPOINTS, Checkpoints, DescentState
+from tasks.runtime.checkpoints import NO_CHECKPOINTS, Checkpoints
 from tasks.runtime.context import Device, Progress, no_progress
 from tasks.splat.config import SplatConfig
 from tasks.splat.densify.budget import most_gaussians
@@ -68,7 +68,7 @@ def continue_fit(
     near_depths: Begins = None,
     device: Device = "cpu",
     progress: Progress = no_progress,
-    checkpoints: Checkpoints[DescentState] = NO_CHECKPOINTS,
+    checkpoints: Checkpoints = NO_CHECKPOINTS,
 ) -> Fitted:
     """Continue a splat with its photos alone: the control of what refined views are worth.
 
@@ -102,7 +102,7 @@ def distil(
     near_depths: Begins = None,
     device: Device = "cpu",
     progress: Progress = no_progress,
-    checkpoints: Checkpoints[DescentState] = NO_CHECKPOINTS,
+    checkpoints: Checkpoints = NO_CHECKPOINTS,
 ) -> Fitted:
     """Continue a splat with refined views beside its photos.
 
@@ -149,7 +149,7 @@ def _continued(
     near_depths: Begins,
     device: Device,
     progress: Progress,
-    checkpoints: Checkpoints[DescentState],
+    checkpoints: Checkpoints,
 ) -> Fitted:
     descent = _descent(training, splat_config, config)
     fitted = descend(

@@ -28,12 +28,12 @@ def fit_control(
     """See :func:`tasks.distil.distil.fit_on`."""
     from tasks.distil.distil import continue_fit
     from tasks.distil.photos import photos_of
-    from tasks.runtime.checkpoints import DescentState, checkpoints_of
+    from tasks.runtime.checkpoints import checkpoints_in
     from tasks.runtime.threads import limit_threads
     from tasks.splat.artefact import arrays_of, near_depths_of, read_gaussians
 
     limit_threads(site.threads)
-    with checkpoints_of(site, running_stage_key(), DescentState) as checkpoints:
+    with checkpoints_in(site.store, running_stage_key(), site.checkpoint_seconds) as checkpoints:
         fitted = continue_fit(
             read_gaussians(splat),
             photos_of(sparse, splat, "training"),
@@ -73,14 +73,14 @@ def distil_views(
     from tasks.distil.distil import RefinedTarget, choose, distil
     from tasks.distil.photos import photos_of
     from tasks.refine.artefact import RefinedViews
-    from tasks.runtime.checkpoints import DescentState, checkpoints_of
+    from tasks.runtime.checkpoints import checkpoints_in
     from tasks.runtime.threads import limit_threads
     from tasks.splat.artefact import arrays_of, near_depths_of, read_gaussians
     from tasks.views.artefact import NovelViews
 
     limit_threads(site.threads)
     cameras, made = NovelViews(views).cameras, RefinedViews(refined)
-    with checkpoints_of(site, running_stage_key(), DescentState) as checkpoints:
+    with checkpoints_in(site.store, running_stage_key(), site.checkpoint_seconds) as checkpoints:
         fitted = distil(
             read_gaussians(splat),
             photos_of(sparse, splat, "training"),

@@ -1,105 +1,86 @@
-"""Where an optimisation stands: kept every so many seconds, and gone on from after a kill."""
+"""Checkpoints of a long stage: its state, saved at intervals and resumed from after a kill."""
 
 import contextlib
 import io
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from functools import partial
-from typing import Any, BinaryIO, Generic, TypeVar
+from typing import BinaryIO, TypeVar
 
 import torch
-from jaxtyping import Float32, UInt8
 
 from storage.checkpoints import Checkpoint
 from storage.errors import IntegrityError, StoreError
-from tasks.runtime.context import Site
+from storage.store import Store
 
 LARGEST_SHARE = 0.01
 """Of the time that writing checkpoints may take, however slow the store is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class KeptState:
+class SavedState:
     """The base of all states: dataclasses of tensors, mappings of them, and plain values."""
 
     iteration: int
     """How many were taken."""
 
 
-State = TypeVar("State", bound=KeptState)
+State = TypeVar("State", bound=SavedState)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class DescentState(KeptState):
-    """All that the rest of an optimisation depends on, beside what it was called with."""
+class Checkpoints:
+    """Saves the state of a long stage, and loads that of a run that was cut off.
 
-    parameters: Mapping[str, torch.Tensor]
-    optimisers: Mapping[str, Mapping[str, Any]]
-    """``state_dict()`` of the optimiser of each parameter: moments, steps, learning rate."""
-    strategy: Mapping[str, Any]
-    """The running state of gsplat's strategy."""
-    photo_terms: Mapping[str, Mapping[str, Any]]
-    """Of what each photo has of its own: values, and ``state_dict()`` of their optimiser."""
-    generators: tuple[UInt8[torch.Tensor, " _"], ...]
-    """States of torch's global generators: of the CPU, then of the CUDA device in use."""
-    losses: Float32[torch.Tensor, " l"]
-    """Of the iterations since the last point of the curve."""
-    points: tuple[tuple[int, float, int, float], ...]
-    """Of the curve: iteration, loss, Gaussians, score."""
-
-
-class Checkpoints(Generic[State]):
-    """Where an optimisation keeps its state, and finds that of one that was cut off.
-
-    This one keeps nothing.
+    This base class saves nothing: the default of :class:`tasks.runtime.context.Context`.
     """
 
     note: str = ""
-    """What to tell beside the progress; empty for nothing."""
+    """A remark to show beside the progress; empty for none."""
 
-    def load(self) -> State | None:
-        """The state to go on from, the caller's own; None to start at the beginning."""
+    def load(self, kind: type[State]) -> State | None:
+        """The state to resume from, owned by the caller; None to start at the beginning.
+
+        Args:
+            kind: class of the state; a checkpoint of another class is passed over.
+        """
         return None
 
     def due(self) -> bool:
         """Whether it is time to save."""
         return False
 
-    def save(self, state: State) -> None:
-        """Keep a state; its tensors may change after the call."""
+    def save(self, state: SavedState) -> None:
+        """Save a state; its tensors may change after the call."""
 
     def discard(self) -> None:
-        """Forget what was kept: it leads nowhere, or its end is reached."""
+        """Remove the checkpoint: the stage finished, or its state leads nowhere."""
 
 
-NO_CHECKPOINTS: Checkpoints[Any] = Checkpoints()
-"""The default of every ``checkpoints`` argument."""
+NO_CHECKPOINTS = Checkpoints()
 
 
 @dataclass(slots=True, kw_only=True)
-class StoredCheckpoints(Checkpoints[State]):
-    """Kept in the store. A checkpoint that is of no use is passed over, and the note says why."""
+class StoredCheckpoints(Checkpoints):
+    """Checkpoints in the store. A damaged one is passed over, and the note says why."""
 
     place: Checkpoint
     seconds: float
     """Between two checkpoints; longer where writing one takes longer than its share of time."""
-    kind: type[Any] = DescentState
-    """Of the states."""
     note: str = field(default="", init=False)
     _due_at: float = field(init=False)
 
     def __post_init__(self) -> None:
         self._due_at = time.monotonic() + self.seconds
 
-    def load(self) -> State | None:
+    def load(self, kind: type[State]) -> State | None:
         """
         Raises:
             StoreError: the store cannot be reached.
         """
         try:
             content = self.place.load()
-            state = None if content is None else read_state(content, self.kind)
+            state = None if content is None else read_state(content, kind)
         except IntegrityError as error:
             self.note = str(error)
             return None
@@ -110,7 +91,7 @@ class StoredCheckpoints(Checkpoints[State]):
     def due(self) -> bool:
         return time.monotonic() >= self._due_at
 
-    def save(self, state: State) -> None:
+    def save(self, state: SavedState) -> None:
         started = time.monotonic()
         try:
             self.place.save(partial(write_state, state))
@@ -125,27 +106,22 @@ class StoredCheckpoints(Checkpoints[State]):
 
 
 @contextlib.contextmanager
-def checkpoints_of(
-    site: Site, stage_key: str | None, kind: type[State]
-) -> Iterator[Checkpoints[State]]:
-    """The checkpoints of a stage, which go when the block ends well.
+def checkpoints_in(store: Store, stage_key: str | None, seconds: float) -> Iterator[Checkpoints]:
+    """The checkpoints of a stage, removed when the block ends without an error.
 
     Args:
-        kind: of its states.
-        stage_key: tells all that changes the stage's result; None keeps nothing.
+        stage_key: cache key of the stage: everything that changes its result; None saves nothing.
+        seconds: between two checkpoints; 0 saves nothing.
     """
-    if stage_key is None or site.checkpoint_seconds == 0:
+    if stage_key is None or seconds == 0:
         yield NO_CHECKPOINTS
         return
-    place = Checkpoint(store=site.store, key=stage_key)
-    kept: StoredCheckpoints[State] = StoredCheckpoints(
-        place=place, seconds=site.checkpoint_seconds, kind=kind
-    )
+    kept = StoredCheckpoints(place=Checkpoint(store=store, key=stage_key), seconds=seconds)
     yield kept
     kept.discard()
 
 
-def write_state(state: KeptState, file: BinaryIO) -> None:
+def write_state(state: SavedState, file: BinaryIO) -> None:
     """In torch's own format, without a copy of the tensors.
 
     Raises:

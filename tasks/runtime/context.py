@@ -1,10 +1,11 @@
-"""Where a stage runs, and how it says how far it is."""
+"""How a function of the numerics runs: device, threads, progress and checkpoints in one value."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from storage.store import Store
+from tasks.runtime.checkpoints import NO_CHECKPOINTS, Checkpoints
 
 Device = Literal["cpu", "cuda"]
 
@@ -24,4 +25,23 @@ class Site:
 
 
 def no_progress(share: float, doing: str) -> None:
-    """The default of every ``progress`` argument."""
+    """Shows nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """How a function runs; only the device may change numbers. The defaults serve a notebook."""
+
+    device: Device = "cpu"
+    threads: int | None = None
+    """CPU threads of networks and kernels; None leaves the libraries as they are set."""
+    progress: Progress = no_progress
+    checkpoints: Checkpoints = NO_CHECKPOINTS
+
+    def part(self, start: float, end: float) -> "Context":
+        """The context of a part of the work: its progress 0..1 is shown as ``start``..``end``."""
+
+        def progress(share: float, doing: str) -> None:
+            self.progress(start + (end - start) * share, doing)
+
+        return replace(self, progress=progress)

@@ -10,7 +10,7 @@ from tasks.cameras import Cameras
 from tasks.gaussians import Gaussians
 from tasks.images import from_levels
 from tasks.metrics.images import psnr_db
-from tasks.runtime.checkpoints import NO_CHECKPOINTS, Checkpoints, DescentState
+from tasks.runtime.checkpoints import NO_CHECKPOINTS, Checkpoints
 from tasks.runtime.context import Device, Progress, no_progress
 from tasks.sfm.triangulate import Observations, sample_colours, triangulate_tracks
 from tasks.splat.config import EveryNth, SplatConfig, TrainOn
@@ -61,7 +61,7 @@ def fit(
     watch: Watch = nobody,
     device: Device = "cpu",
     progress: Progress = no_progress,
-    checkpoints: Checkpoints[DescentState] = NO_CHECKPOINTS,
+    checkpoints: Checkpoints = NO_CHECKPOINTS,
 ) -> Splat:
     """Choose the training photos, triangulate from them alone unless a splat is given, and fit.
 

@@ -59,7 +59,7 @@ def _fitted(
     site: Site,
 ) -> ArrayHandle:
     # Late: seconds to import, and a recalled stage needs none of it.
-    from tasks.runtime.checkpoints import DescentState, checkpoints_of
+    from tasks.runtime.checkpoints import checkpoints_in
     from tasks.runtime.threads import limit_threads
     from tasks.sfm.artefact import Sparse
     from tasks.splat.artefact import arrays_of, attributes_of
@@ -68,7 +68,7 @@ def _fitted(
 
     limit_threads(site.threads)
     stored = Sparse(sparse)
-    with checkpoints_of(site, running_stage_key(), DescentState) as checkpoints:
+    with checkpoints_in(site.store, running_stage_key(), site.checkpoint_seconds) as checkpoints:
         splat = fit(
             stored.cameras,
             stored.observations,

@@ -18,7 +18,8 @@ from storage.checkpoints import Checkpoint
 from storage.errors import IntegrityError
 from storage.handles import ArrayHandle
 from storage.store import NamedArray, Store
-from tasks.runtime.checkpoints import DescentState, read_state
+from tasks.runtime.checkpoints import read_state
+from tasks.splat.train.state import DescentState
 
 
 class Bomb:

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from storage.checkpoints import Checkpoint
-from tasks.runtime.checkpoints import DescentState, StoredCheckpoints
+from tasks.runtime.checkpoints import StoredCheckpoints
+from tasks.splat.train.state import DescentState
 
 
 class CutOffError(Exception):

@@ -19,7 +19,7 @@ from tasks.refine.training.crops import Batch, batches
 from tasks.refine.training.pairs.pair import Pairs
 from tasks.refine.training.scores import score_view, validation_scores
 from tasks.refine.training.trained import CurvePoint, ValidationScore
-from tasks.runtime.checkpoints import NO_CHECKPOINTS, Checkpoints, KeptState
+from tasks.runtime.checkpoints import NO_CHECKPOINTS, Checkpoints, SavedState
 from tasks.runtime.context import Device, Progress, no_progress
 
 LAST_RATE = 0.01
@@ -58,7 +58,7 @@ class Trained(Generic[N]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class TrainingState(KeptState):
+class TrainingState(SavedState):
     """All that the rest of a training depends on, beside what it was called with.
 
     An iteration is a step.
@@ -83,7 +83,7 @@ def train_network(
     *,
     device: Device = "cpu",
     progress: Progress = no_progress,
-    checkpoints: Checkpoints[TrainingState] = NO_CHECKPOINTS,
+    checkpoints: Checkpoints = NO_CHECKPOINTS,
 ) -> Trained[N]:
     """Train a network from the start, or from where ``checkpoints`` says that it was cut off.
 
@@ -109,7 +109,7 @@ def train_network(
             "photos to keep some from the fits"
         )
     training = _Training(recipe, device)
-    kept = checkpoints.load()
+    kept = checkpoints.load(TrainingState)
     if kept is not None:
         training.go_on_from(kept)
         del kept

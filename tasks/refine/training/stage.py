@@ -5,10 +5,10 @@ from collections.abc import Callable
 from storage.handles import ArrayHandle
 from tasks.caching import running_stage_key, stage_progress
 from tasks.refine.training.artefact import arrays_of, attributes_of
-from tasks.refine.training.loop import N, Recipe, TrainingState, train_network
+from tasks.refine.training.loop import N, Recipe, train_network
 from tasks.refine.training.pairs.artefact import StoredPairs, digest_of
 from tasks.refine.training.trained import TrainedRefiner
-from tasks.runtime.checkpoints import checkpoints_of
+from tasks.runtime.checkpoints import checkpoints_in
 from tasks.runtime.context import Site
 from tasks.runtime.threads import limit_threads, torch_threads
 
@@ -30,7 +30,7 @@ def trained_refiner(
     limit_threads(site.threads)
     with (
         torch_threads(site.threads),
-        checkpoints_of(site, running_stage_key(), TrainingState) as checkpoints,
+        checkpoints_in(site.store, running_stage_key(), site.checkpoint_seconds) as checkpoints,
     ):
         trained = train_network(
             recipe,

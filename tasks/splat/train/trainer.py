@@ -16,7 +16,7 @@ from tasks.cameras import Cameras
 from tasks.errors import InputError, MachineError
 from tasks.gaussians import Gaussians, joined
 from tasks.images import resized, resized_mask
-from tasks.runtime.checkpoints import NO_CHECKPOINTS, Checkpoints, DescentState
+from tasks.runtime.checkpoints import NO_CHECKPOINTS, Checkpoints
 from tasks.runtime.context import Device, Progress, no_progress
 from tasks.splat.config import Appearance, Densify, Mcmc, SplatConfig
 from tasks.splat.densify.budget import check_room, most_gaussians
@@ -31,6 +31,7 @@ from tasks.splat.train.depth_loss import DepthTarget, depth_loss, depth_target
 from tasks.splat.train.floaters import limit_widths
 from tasks.splat.train.loss import PreparedTarget, photometric_loss, prepare_target
 from tasks.splat.train.per_photo import OfPhotos, PhotoTerms
+from tasks.splat.train.state import DescentState
 
 CURVE_EVERY = 50
 """Iterations averaged into one point of the training curve."""
@@ -154,7 +155,7 @@ def optimise(
     watch: Watch = nobody,
     device: Device = "cpu",
     progress: Progress = no_progress,
-    checkpoints: Checkpoints[DescentState] = NO_CHECKPOINTS,
+    checkpoints: Checkpoints = NO_CHECKPOINTS,
 ) -> Fitted:
     """Fit Gaussians to photos with Adam, L1 + D-SSIM and a strategy of densification.
 
@@ -240,7 +241,7 @@ def descend(
     watch: Watch = nobody,
     device: Device = "cpu",
     progress: Progress = no_progress,
-    checkpoints: Checkpoints[DescentState] = NO_CHECKPOINTS,
+    checkpoints: Checkpoints = NO_CHECKPOINTS,
 ) -> Fitted:
     """Take the first ``descent.iterations`` of ``steps``.
 
@@ -351,7 +352,7 @@ def _descend(
     watch: Watch,
     device: Device,
     progress: Progress,
-    checkpoints: Checkpoints[DescentState],
+    checkpoints: Checkpoints,
 ) -> Fitted:
     rasterise = rasteriser_for(torch.device(device))
     prepare_rasteriser(torch.device(device), progress)
@@ -364,7 +365,7 @@ def _descend(
     )
     opacity_weight, scale_weight = _pulls(descent)
     centres = torch.from_numpy(descent.centres).to(device, torch.float32)
-    kept = checkpoints.load()
+    kept = checkpoints.load(DescentState)
     moving = (
         _started(initial, strategy, descent, device)
         if kept is None

@@ -14,11 +14,12 @@ from tasks.distil.artefact import attributes_of
 from tasks.distil.config import DistilConfig
 from tasks.distil.distil import Choice, RefinedTarget, choose, continue_fit, distil
 from tasks.gaussians import Gaussians, joined
-from tasks.runtime.checkpoints import DescentState, StoredCheckpoints
+from tasks.runtime.checkpoints import StoredCheckpoints
 from tasks.splat.artefact import arrays_of, read_gaussians
 from tasks.splat.config import Default, SplatConfig, TrainOn
 from tasks.splat.fit import SizedPhotos, fit, sized_photos
 from tasks.splat.render import render
+from tasks.splat.train.state import DescentState
 from tasks.splat.train.trainer import Fitted
 from tests.support.painted_plane import (
     DISTANCE,
@@ -291,7 +292,7 @@ def test_either_continuation_goes_on_after_a_break_to_the_same_bits(
     class CutOffError(Exception):
         pass
 
-    class Cut(StoredCheckpoints[DescentState]):
+    class Cut(StoredCheckpoints):
         def due(self) -> bool:
             return True
 
@@ -303,7 +304,7 @@ def test_either_continuation_goes_on_after_a_break_to_the_same_bits(
     place = Checkpoint(store=Store(root=str(tmp_path)), key="one")
     told: list[str] = []
 
-    def run(checkpoints: StoredCheckpoints[DescentState]) -> Fitted:
+    def run(checkpoints: StoredCheckpoints) -> Fitted:
         def tell(share: float, doing: str) -> None:
             told.append(doing)
 

@@ -205,7 +205,7 @@ class CutOffError(Exception):
     pass
 
 
-class CutOff(StoredCheckpoints[TrainingState]):
+class CutOff(StoredCheckpoints):
     """Ends the training right after a state was saved, as a kill would."""
 
     def due(self) -> bool:

@@ -88,7 +88,7 @@ class CutOffError(Exception):
     pass
 
 
-class CutOff(StoredCheckpoints[TrainingState]):
+class CutOff(StoredCheckpoints):
     """Ends the training right after the state of one step was saved, as a kill would."""
 
     cut_after: int

@@ -19,7 +19,6 @@ from tasks.runtime import checkpoints as module
 from tasks.runtime.checkpoints import (
     NO_CHECKPOINTS,
     Checkpoints,
-    DescentState,
     StoredCheckpoints,
     checkpoints_of,
     read_state,
@@ -29,6 +28,7 @@ from tasks.runtime.context import Site
 from tasks.splat.config import Absgrad, Default, EveryNth, Mcmc, SplatConfig
 from tasks.splat.fit import BEGINNING, Splat, fit
 from tasks.splat.init.initialise import Initialisation
+from tasks.splat.train.state import DescentState
 from tasks.splat.train.trainer import optimise
 from tests.support.cut_off import CutOffError, cut_off
 from tests.support.painted_plane import Photographed, photograph
