@@ -1,4 +1,4 @@
-"""Sun, sky, and the light that surfaces throw on each other, kept in one small map a face."""
+"""Sun, sky and interreflection; indirect light is stored in one small map per face."""
 
 import math
 from typing import NamedTuple, no_type_check
@@ -21,33 +21,33 @@ from tasks.procedural.trace import (
 from tasks.runtime.jit import compiled
 
 SURFACE_OFFSET_M = 1e-4
-_BAKE_FOOTPRINT_M = 0.3  # bounced light sees patterns this blurred
+_BAKE_FOOTPRINT_M = 0.3  # filter width of textures in bounced light
 
 
 class Light(NamedTuple):
-    """A sun and a sky, linear RGB, in units of the radiance a white surface sends back."""
+    """Sun and sky, linear RGB, in units of the radiance that a white surface reflects."""
 
     to_sun: Float64[np.ndarray, "3"]
     """Unit vector, world frame, z up."""
     sun: Float64[np.ndarray, "3"]
-    """What a white surface facing the sun sends back."""
+    """Radiance of a white surface that faces the sun."""
     sun_radius_rad: float
     zenith: Float64[np.ndarray, "3"]
     horizon: Float64[np.ndarray, "3"]
     clouds: float
-    """Strength of the clouds, 0..1."""
+    """Opacity of the clouds, 0..1."""
     exposure: float
 
 
 class Lightmap(NamedTuple):
-    """Light that reaches every face but not straight from the sun, on a grid of texels."""
+    """Skylight and indirect light on every face, on a grid of texels."""
 
     start: Int64[np.ndarray, "n 6"]
     """Index of a face's first texel."""
     size: Int64[np.ndarray, "n 6 2"]
     """Texels along a face's two chart coordinates."""
     texels: Float32[np.ndarray, "k 3"]
-    """Linear RGB that a white surface would send back."""
+    """Linear RGB radiance that a white surface would reflect."""
 
 
 @kernel
@@ -75,7 +75,7 @@ def sky(light, dx, dy, dz, width):
 @kernel
 @no_type_check
 def _gathered(lightmap, i, face, a, b):
-    """The light map between its texels' centres."""
+    """Bilinear sample of the lightmap."""
     nu, nv = lightmap.size[i, face, 0], lightmap.size[i, face, 1]
     u = min(max((a + 1.0) * 0.5 * nu - 0.5, 0.0), nu - 1.0)
     v = min(max((b + 1.0) * 0.5 * nv - 0.5, 0.0), nv - 1.0)
@@ -97,10 +97,10 @@ def _gathered(lightmap, i, face, a, b):
 @kernel
 @no_type_check
 def shade(solids, lightmap, light, i, x, y, z, dx, dy, dz, width, sun_x, sun_y):
-    """Radiance that a surface point sends back along a ray.
+    """Radiance that a surface point reflects along a ray.
 
-    Lambert, with a Blinn-Phong highlight where the material is glossy. ``width`` is the sample's
-    footprint across the ray, metres; ``sun_x sun_y`` choose a point of the sun's disc.
+    Lambertian, with a Blinn-Phong highlight on glossy materials. ``width`` is the sample's
+    footprint across the ray, metres; ``sun_x sun_y`` sample the sun's disc.
     """
     m = solids.unit_from_world
     px = m[i, 0, 0] * x + m[i, 0, 1] * y + m[i, 0, 2] * z + m[i, 0, 3]
@@ -114,7 +114,7 @@ def shade(solids, lightmap, light, i, x, y, z, dx, dy, dz, width, sun_x, sun_y):
     hx, hy, hz = solids.half_size[i, 0], solids.half_size[i, 1], solids.half_size[i, 2]
     axis = face >> 1
     if shape == Shape.BALL or (shape == Shape.CYLINDER and axis != 2):
-        u, v = math.atan2(py, px) * hx, pz * hz  # round the axis, along it
+        u, v = math.atan2(py, px) * hx, pz * hz  # around the axis, along it
         hu, hv = math.pi * hx, hz
     else:
         u, v, hu, hv = (
@@ -176,9 +176,9 @@ def shade(solids, lightmap, light, i, x, y, z, dx, dy, dz, width, sun_x, sun_y):
 @kernel
 @no_type_check
 def _towards_disc(sx, sy, sz, radius, u, v):
-    """A direction to a point of the sun's disc, from two numbers in [0, 1)."""
+    """Direction to a point of the sun's disc, from two numbers in [0, 1)."""
     length = math.hypot(sx, sy) + 1e-9
-    ax, ay = -sy / length, sx / length  # across the sun's direction, level
+    ax, ay = -sy / length, sx / length  # horizontal, perpendicular to the sun's direction
     bx, by, bz = -sz * ay, sz * ax, sx * ay - sy * ax
     r, turn = radius * math.sqrt(u), 2.0 * math.pi * v
     p, q = r * math.cos(turn), r * math.sin(turn)
@@ -188,12 +188,12 @@ def _towards_disc(sx, sy, sz, radius, u, v):
 @compiled(parallel=True)
 @no_type_check
 def _gather(solids, lightmap, light, owner, face, a, b, strata, seed, light_in, outside):
-    """One bounce: the mean radiance over the hemisphere of every texel, weighted by the cosine."""
+    """One bounce: cosine-weighted mean radiance over the hemisphere of every texel."""
     for k in prange(owner.shape[0]):
         i = owner[k]
         px, py, pz = surface_at(solids.shape[i], face[k], a[k], b[k])
         nx, ny, nz = normal_at(solids, i, face[k], px, py, pz)
-        # Back to the world by the rows of the inverse: unit_from_world is diag(1 / half_size) R^T.
+        # World point by the inverse of unit_from_world, which is diag(1 / half_size) R^T.
         m = solids.unit_from_world
         gx = px * solids.half_size[i, 0] ** 2
         gy = py * solids.half_size[i, 1] ** 2
@@ -258,14 +258,13 @@ def bake(
     strata: int,
     seed: int,
 ) -> Lightmap:
-    """Sky light and light from other surfaces, for every face.
+    """Lightmap of skylight and interreflection.
 
     Args:
-        texel_m: edge of a solid's texels, metres (a face has at most 64 a side).
-        bounces: how often light from sun and sky may be thrown on, 1 for sky light alone plus one
-            reflection of the sun.
-        strata: square root of the rays a texel sends out for the last bounce, at least 2.
-        seed: turns the rays of each texel against its neighbours'.
+        texel_m: edge length of each solid's texels, metres (at most 64 per side of a face).
+        bounces: number of gathering passes; 1 gives skylight and one reflection of sunlight.
+        strata: square root of the rays per texel in the last bounce, at least 2.
+        seed: of the jitter that decorrelates the rays of neighbouring texels.
 
     Source: the gathering form of radiosity (Cohen and Greenberg, SIGGRAPH 1985), by ray casting.
     """
@@ -294,7 +293,7 @@ def bake(
             face,
             a,
             b,
-            strata if bounce == bounces - 1 else strata // 2,  # the last one alone is seen
+            strata if bounce == bounces - 1 else strata // 2,  # only the last is visible
             seed + bounce,
             light_in,
             outside,
@@ -306,7 +305,7 @@ def bake(
 @compiled()
 @no_type_check
 def _smooth(start, size, light_in, outside, texels):
-    """Mean of each texel's 3x3 neighbours on its face, without those buried in another solid."""
+    """3x3 box filter within each face, without the texels buried in another solid."""
     for i in range(start.shape[0]):
         for face in range(6):
             nu, nv, first = size[i, face, 0], size[i, face, 1], start[i, face]
@@ -314,7 +313,7 @@ def _smooth(start, size, light_in, outside, texels):
                 for u in range(nu):
                     count, red, green, blue = 0, 0.0, 0.0, 0.0
                     for q in range(v - 1, v + 2):
-                        row = first + min(max(q, 0), nv - 1) * nu  # beyond an edge, its texel
+                        row = first + min(max(q, 0), nv - 1) * nu  # clamped at the edge
                         for p in range(u - 1, u + 2):
                             k = row + min(max(p, 0), nu - 1)
                             if outside[k]:

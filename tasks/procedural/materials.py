@@ -1,7 +1,7 @@
-"""Textured surfaces: what colour a solid has at a point.
+"""Procedural textures: the albedo of a solid at a point.
 
-A pattern is a function of the point on the solid in metres, so it needs no picture and holds still
-while the camera moves. Every edge is softened over the pixel footprint, every noise fades with it.
+A pattern is a function of the point on the solid in metres, so it needs no image and is consistent
+across views. Edges are filtered over the pixel footprint, and noise fades with it.
 """
 
 import math
@@ -52,7 +52,21 @@ class Material:
     pattern: Pattern
     colours: tuple[str, str, str]
     scale_m: float
-    gloss: float = 0.0  # share of sunlight mirrored in a highlight, 0..1
+    gloss: float = 0.0  # fraction of sunlight in the specular highlight, 0..1
+
+
+def surface(
+    pattern: Pattern, scale_m: float, first: str, second: str, third: str, gloss: float = 0.0
+) -> Material:
+    return Material(pattern=pattern, colours=(first, second, third), scale_m=scale_m, gloss=gloss)
+
+
+def poster(first: str, second: str, frame: str) -> Material:
+    return surface(Pattern.POSTER, 0.1, first, second, frame)
+
+
+def flowers(scale_m: float, blossom: str) -> Material:
+    return surface(Pattern.FOLIAGE, scale_m, "#3c5f2e", "#7d9c48", blossom)
 
 
 def linear_rgb(colour: str) -> Float64[np.ndarray, "3"]:
@@ -64,7 +78,7 @@ def linear_rgb(colour: str) -> Float64[np.ndarray, "3"]:
 @kernel
 @no_type_check
 def _ramp(x, width):
-    """0 to 1 across an edge at ``x = 0``, softened over ``width``."""
+    """Linear step from 0 to 1 at ``x = 0``, over ``width``."""
     return min(max(x / width + 0.5, 0.0), 1.0)
 
 
@@ -83,7 +97,7 @@ def _times(a, t):
 @kernel
 @no_type_check
 def _vivid(h):
-    """A saturated colour from a hash; three sines a third of a turn apart go round the hues."""
+    """Saturated colour from a hash; sines 120 degrees apart cover the hues."""
     hue = 2.0 * math.pi * ((h & 0xFFF) / 4096.0)
     value = 0.12 + 0.38 * (((h >> 12) & 0xFF) / 256.0)
     depth = 0.3 + 0.45 * (((h >> 20) & 0xFF) / 256.0)
@@ -119,7 +133,7 @@ def _motif(x, y, h, width):
 @kernel
 @no_type_check
 def _specks(u, v, pitch, share, seed, width):
-    """Coverage of small dots, one in ``share`` of the cells of a grid of ``pitch``."""
+    """Coverage of small dots, in a fraction ``share`` of the cells of a grid of ``pitch``."""
     near, _, owner = cells(u / pitch, v / pitch, seed)
     if (owner & 0xFFFF) > share * 65536.0:
         return 0.0
@@ -130,7 +144,7 @@ def _specks(u, v, pitch, share, seed, width):
 @kernel
 @no_type_check
 def _poster(u, v, hu, hv, seed, width, c0, c1, c2):
-    """A seeded abstract picture: a gradient, then figures laid over one another, then a frame."""
+    """Seeded abstract picture: a gradient, overlapping figures, a frame."""
     x, y = u / hu, v / hv
     pixel = width / min(hu, hv)
     colour = _mix(c0, c1, 0.5 + 0.5 * y)
@@ -226,7 +240,7 @@ def albedo(pattern, scale, colours, i, seed, x, y, z, u, v, hu, hv, width):
     """Linear RGB reflectance of a point of solid ``i`` of ``colours``.
 
     ``x y z`` is the point in the solid's axes and ``u v`` its place on the face, from the face's
-    middle; ``hu hv`` are half the face's extents; ``width`` is the footprint of the sample. Metres.
+    centre; ``hu hv`` are half the face's extents; ``width`` is the sample's footprint. Metres.
     """
     c0 = (colours[i, 0, 0], colours[i, 0, 1], colours[i, 0, 2])
     c1 = (colours[i, 1, 0], colours[i, 1, 1], colours[i, 1, 2])
@@ -412,7 +426,7 @@ def albedo(pattern, scale, colours, i, seed, x, y, z, u, v, hu, hv, width):
         return _page(u, v, hu, hv, scale, seed, width, c0, c1, c2)
     if pattern == Pattern.PRINT:
         return _print(u, v, hu, hv, seed, width, c0, c1, c2)
-    # Pattern.PANE: glass seen from the sunny side, painted: a still reflection above a curtain.
+    # Pattern.PANE: glass painted with a view-independent reflection above a curtain.
     n = fractal(u / scale + 0.5 * v / scale, v / scale, 0.5, seed, 4, w)
     colour = _mix(c0, c1, _ramp(n + 0.5 * v / hv, 0.7))
     curtain = _ramp(abs(u) - hu * (0.62 + 0.12 * v / hv), max(width, 0.02))

@@ -34,16 +34,16 @@ def hash_cell(i, j, k, seed):
 @kernel
 @no_type_check
 def uniform(i, j, k, seed):
-    """A number in [0, 1) that belongs to a lattice cell."""
+    """Uniform number in [0, 1), hashed from a lattice cell."""
     return hash_cell(i, j, k, seed) * (1.0 / 4294967296.0)
 
 
 @kernel
 @no_type_check
 def _slope(h, x, y, z):
-    """Dot product with a direction that ten bits of the hash give along each axis.
+    """Dot product with a gradient taken from the hash, ten bits per component.
 
-    Without the branches that choose among twelve edges, which processors cannot foresee.
+    Perlin's choice among twelve edges needs branches that processors mispredict; this needs none.
     """
     return (
         ((h & 1023) - 511.5) * x + ((h >> 10 & 1023) - 511.5) * y + ((h >> 20 & 1023) - 511.5) * z
@@ -77,7 +77,7 @@ def gradient_noise(x, y, z, seed):
 @kernel
 @no_type_check
 def visible(wavelength, footprint):
-    """How much of a wave survives a pixel: 1 from four footprints on, 0 below two (Nyquist)."""
+    """Weight of a wave: 1 for wavelengths from four footprints on, 0 below two (Nyquist)."""
     t = min(max(wavelength / footprint * 0.5 - 1.0, 0.0), 1.0)
     return t * t * (3.0 - 2.0 * t)
 
@@ -85,10 +85,10 @@ def visible(wavelength, footprint):
 @kernel
 @no_type_check
 def fractal(x, y, z, seed, octaves, footprint):
-    """Octaves of gradient noise, each twice as fine and 0.6 as strong; about [-1, 1].
+    """Octaves of gradient noise at doubling frequency, each 0.6 of the last; about [-1, 1].
 
-    ``footprint`` is the width of a sample in the units of ``x``; octaves that it cannot carry are
-    left out, so a surface tends to its mean with distance instead of aliasing.
+    ``footprint`` is the width of a sample in the units of ``x``. Octaves beyond its Nyquist limit
+    are left out, so a surface tends to its mean with distance instead of aliasing.
     """
     total, amplitude, frequency = 0.0, 1.0, 1.0
     for octave in range(octaves):
@@ -105,7 +105,7 @@ def fractal(x, y, z, seed, octaves, footprint):
 @kernel
 @no_type_check
 def cells(x, y, seed):
-    """Distances to the nearest two of one jittered point per unit square, and the nearest's hash.
+    """Distances to the two nearest feature points (one per unit square), and the nearest's hash.
 
     Source: Worley, A cellular texture basis function, SIGGRAPH 1996.
     """

@@ -1,4 +1,4 @@
-"""What a camera does to a picture: exposure and white balance drift, blur, noise, compression."""
+"""Camera effects on photos: drift of exposure and white balance, blur, noise, compression."""
 
 from dataclasses import dataclass
 
@@ -9,27 +9,27 @@ from scipy.ndimage import gaussian_filter
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhotoEffects:
-    """Of one photo."""
+    """Camera effects on one photo."""
 
     exposure_ev: float
-    """Twice the light for each whole step."""
+    """Exposure compensation in stops; +1 doubles the light."""
     white_balance: tuple[float, float, float]
-    """Gain of red, green and blue, in linear light."""
+    """Gains of red, green and blue, in linear light."""
     blur_px: float
     """Standard deviation of a Gaussian blur, in linear light."""
     shot_noise: float
     """Variance per unit of linear light."""
     read_noise: float
-    """Standard deviation in linear light, the same everywhere."""
+    """Standard deviation in linear light, independent of the signal."""
     jpeg_quality: int
     noise_seed: int
 
 
 def draw_effects(seed: int, count: int) -> tuple[PhotoEffects, ...]:
-    """Effects of the photos of one scene, taken in order by one camera.
+    """Random effects for the photos of one scene, taken in order with one camera.
 
-    Exposure and white balance wander from photo to photo, some cameras more than others; the rest
-    belongs to the camera, but for a blur that differs as hands do.
+    Exposure and white balance drift from photo to photo, at a rate drawn per camera. Noise and JPEG
+    quality are the camera's; the blur varies from photo to photo.
     """
     rng = np.random.default_rng([seed, 7])
     exposure_step = float(rng.uniform(0.0, 0.12))
@@ -59,9 +59,9 @@ def draw_effects(seed: int, count: int) -> tuple[PhotoEffects, ...]:
 
 
 def exposed(rgb: UInt8[np.ndarray, "h w 3"], effects: PhotoEffects) -> UInt8[np.ndarray, "h w 3"]:
-    """The picture as that camera gives it, before compression.
+    """Photo with the effects applied, except compression.
 
-    In the order of a camera: gains, the lens, the sensor's noise, then clipping and sRGB.
+    In the order of a camera: gains, lens blur, sensor noise, then clipping and sRGB.
     """
     light = _linear(rgb / 255.0) * (2.0**effects.exposure_ev * np.array(effects.white_balance))
     if effects.blur_px > 0.0:

@@ -1,4 +1,4 @@
-"""Random scenes without limit, each with light, materials and a camera path of its own."""
+"""Random scenes by seed, each with its own light, materials and camera path."""
 
 import itertools
 from dataclasses import replace
@@ -18,27 +18,27 @@ from tasks.procedural.trace import Solids, pack
 from tasks.procedural.visibility import clearance, sampled_depth, seen_from
 
 PLACES = (street, room, court, garden, still_life, street, room, court, garden, village)
-"""Those of seeds 0 to 9, then over again: any run of seeds has them evenly."""
+"""Kinds of place for seeds 0 to 9, repeated: any run of seeds covers them evenly."""
 
 MOST_SKY = 0.35
-"""Of a photo's pixels."""
+"""Maximum fraction of sky in a photo."""
 
 FAR_M = 60.0
-"""What counts as near enough to be learnt from; depth maps reach 65.5 m."""
+"""Maximum median depth of a photo; depth maps reach 65.5 m."""
 
 LEAST_OVERLAP = 0.4
-"""Share of a photo's surface that its neighbour on the path sees too, unhidden."""
+"""Minimum fraction of a photo's surface points that are visible in the next photo."""
 
 _GREY = 0.3
-"""Mean of the film's display light that the exposure aims at; its power of 0.55 is 0.5."""
+"""Target mean of the display-linear photos; encoded, it is 0.5."""
 
 
 def random_scene(seed: int) -> ProceduralScene:
-    """A place, things in it, light on it and a path of cameras through it.
+    """A place with its objects, light and camera path.
 
-    Every camera stands clear of all surfaces and sees mostly what is near, and neighbours on the
-    path overlap: what a seed draws first and does not keep to that is drawn again. Photos are
-    480 px along the longer side; :meth:`tasks.cameras.Cameras.resized` gives them any other size.
+    Every camera keeps clear of all surfaces and has mostly near surfaces in view, and consecutive
+    photos overlap; a draw that fails this is rejected and repeated. Photos are 480 px along the
+    longer side; :meth:`tasks.cameras.Cameras.resized` changes their size.
 
     Args:
         seed: not negative; equal seeds give equal scenes on every run.
@@ -47,7 +47,7 @@ def random_scene(seed: int) -> ProceduralScene:
         draws = Draws(np.random.default_rng([seed, attempt]))
         place = PLACES[seed % len(PLACES)](draws)
         texture_seed = draws.integer(1, 1 << 30)
-        # Much is small here, and two texels a side show which of its ends is in the shade.
+        # Many solids are small, and two texels per side separate lit from shaded ends.
         solids = tuple(replace(s, least_texels=min(s.least_texels, 2)) for s in place.solids)
         if cameras_see_enough(place, pack(solids)):
             break
@@ -65,10 +65,10 @@ def random_scene(seed: int) -> ProceduralScene:
 
 
 def cameras_see_enough(place: Place, solids: Solids) -> bool:
-    """Whether every camera stands clear, sees little sky and what is near, and overlaps the next.
+    """Whether cameras overlap, keep clear of surfaces, and have near ones and little sky in view.
 
     Args:
-        solids: those of the place, packed.
+        solids: packed solids of the place.
     """
     cameras = place.cameras
     if not clearance(solids, cameras.centres, place.clearance_m).all():
@@ -79,7 +79,7 @@ def cameras_see_enough(place: Place, solids: Solids) -> bool:
         hit = np.isfinite(depth)
         if hit.mean() < 1.0 - MOST_SKY or np.median(depth) > FAR_M:
             return False
-        if (depth < 0.25 * np.median(depth[hit])).mean() > 0.25:  # something is in the way
+        if (depth < 0.25 * np.median(depth[hit])).mean() > 0.25:  # an obstruction
             return False
         if before is not None and seen_from(solids, cameras, i, before).mean() < LEAST_OVERLAP:
             return False
@@ -88,11 +88,11 @@ def cameras_see_enough(place: Place, solids: Solids) -> bool:
 
 
 def metered(scene: ProceduralScene) -> float:
-    """The exposure at which the photos are as bright as photos are, as a camera's meter sets it.
+    """Exposure that brings the photos to a mean brightness, as a camera's meter does.
 
-    From a few pixels of three of them, under coarse indirect light.
+    Measured on small renders of three photos or so, with coarse indirect light.
     """
-    exposure = 0.25  # low, so that no light is lost to the curve's shoulder
+    exposure = 0.25  # low, to stay off the shoulder of the film curve
     small = np.tile(np.array([24, 16], dtype=np.int64), (len(scene.cameras), 1))
     dim = replace(
         scene,
@@ -110,7 +110,7 @@ def metered(scene: ProceduralScene) -> float:
     display = np.clip(display, 1e-4, 0.98)
     radiance = display / np.sqrt(1.0 - display**2) / exposure
     low, high = 0.05, 50.0
-    for _ in range(40):  # the mean rises with exposure, so halving finds it
+    for _ in range(40):  # bisection: the mean rises with exposure
         middle = (low * high) ** 0.5
         exposed = middle * radiance
         if (exposed / np.sqrt(1.0 + exposed**2)).mean() < _GREY:

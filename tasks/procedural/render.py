@@ -1,4 +1,4 @@
-"""Pictures and depth of a ray-traced scene."""
+"""Ray-traced photos and depth maps of a scene."""
 
 import math
 from typing import NamedTuple, no_type_check
@@ -16,7 +16,7 @@ from tasks.runtime.jit import compiled
 
 
 class PreparedScene(NamedTuple):
-    """A scene made ready for rays."""
+    """Packed arrays and lightmap of a scene."""
 
     solids: Solids
     lightmap: Lightmap
@@ -27,7 +27,7 @@ _TEXELS_PER_RAD = 35.0  # of indirect light, for solids far from every camera
 
 
 def prepare(scene: ProceduralScene, *, strata: int = 8) -> PreparedScene:
-    """The scene's arrays and its indirect light (``strata ** 2`` rays a texel)."""
+    """Pack a scene and bake its indirect light (``strata ** 2`` rays per texel)."""
     solids = pack(scene.solids, texture_seed=scene.texture_seed)
     middle = np.array([solid.centre for solid in scene.solids])
     distance_m = np.linalg.norm(middle[:, None] - scene.cameras.centres, axis=2).min(1)
@@ -46,14 +46,14 @@ def prepare(scene: ProceduralScene, *, strata: int = 8) -> PreparedScene:
 @kernel
 @no_type_check
 def _film(x):
-    """Scene light to display light: as film, it never quite saturates."""
+    """Scene-linear to display-linear: a film-like curve that never quite saturates."""
     return x / math.sqrt(1.0 + x * x)
 
 
 @kernel
 @no_type_check
 def _encoded(x):
-    """Display light to a byte: sRGB's 1 / 2.2, less some contrast that a print would have."""
+    """Display-linear to a byte: sRGB's power of 1 / 2.2, and 1.2 for the contrast of a print."""
     return int(255.0 * x ** (1.2 / 2.2) + 0.5)
 
 
@@ -66,12 +66,12 @@ def _expose(solids, lightmap, light, pose, fx, fy, cx, cy, samples, rgb, depth):
         for column in range(width):
             red, green, blue = 0.0, 0.0, 0.0
             for s in range(samples * samples + 1):
-                centre = s == samples * samples  # the last ray is for depth alone
+                centre = s == samples * samples  # the last ray gives depth only
                 if centre:
                     px, py = column + 0.5, row + 0.5
                 else:
-                    # A grid sheared both ways: every ray has its own column and row, so upright
-                    # and level edges get all samples ** 2 + 1 grey levels, and nothing is random.
+                    # A grid sheared both ways: every ray has its own column and row, so vertical
+                    # and horizontal edges get all samples ** 2 + 1 grey levels, without noise.
                     a, b = s % samples, s // samples
                     px = column + (a + (b + 0.5) / samples) / samples
                     py = row + (b + (a + 0.5) / samples) / samples
@@ -102,10 +102,10 @@ def _expose(solids, lightmap, light, pose, fx, fy, cx, cy, samples, rgb, depth):
                         dz / length,
                         pixel * t,
                         (s + 0.5) / (samples * samples),
-                        0.61803 * s,  # golden section: spread round the sun's disc
+                        0.61803 * s,  # golden section: spread over the sun's disc
                     )
-                # Averaged after the film curve, or one bright sample would outvote the others
-                # and edges against the sky would be jagged again.
+                # Averaged after the film curve: before it, one bright sample would dominate and
+                # edges against the sky would alias.
                 red += _film(light.exposure * colour[0])
                 green += _film(light.exposure * colour[1])
                 blue += _film(light.exposure * colour[2])
@@ -117,11 +117,11 @@ def _expose(solids, lightmap, light, pose, fx, fy, cx, cy, samples, rgb, depth):
 def render(
     prepared: PreparedScene, cameras: Cameras, index: int, *, samples: int
 ) -> tuple[UInt8[np.ndarray, "h w 3"], Float32[np.ndarray, "h w"]]:
-    """One photo, and depth at its pixels' centres; the same bytes on any number of threads.
+    """One photo, and depth at pixel centres; bitwise equal on any number of threads.
 
     Args:
-        index: which of ``cameras``.
-        samples: rays a pixel along each side; none is random.
+        index: of the camera.
+        samples: square root of the rays per pixel, in a fixed pattern.
 
     Returns:
         sRGB, and z along the optical axis in metres (0 where the ray meets the sky).

@@ -1,6 +1,6 @@
-"""Three scenes to show the pipeline on: a room from inside, an object all round, a house front.
+"""Demo scenes: a room from inside, an object from all sides, a house front.
 
-Their camera paths give neighbouring photos enough in common for matching.
+Consecutive photos overlap enough for matching.
 """
 
 from tasks.procedural.build import ProceduralScene

@@ -1,8 +1,8 @@
 """Ray casting of convex solids: affine images of the unit cube, ball and cylinder.
 
-A ray is taken into the frame in which its solid is the unit shape; the parameter along the ray
-does not change on the way, so depth is exact and every solid needs one matrix and one of three
-intersections.
+A ray is transformed into the frame where its solid is the unit shape. The transform is affine and
+keeps the ray parameter, so depth is exact, and a solid needs one matrix and one of three
+intersection tests.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ class Shape(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Solid:
-    """A unit shape, stretched to ``half_size``, turned, and moved to ``centre``."""
+    """A unit shape, scaled to ``half_size``, rotated, and translated to ``centre``."""
 
     shape: Shape
     centre: Float64[np.ndarray, "3"]
@@ -37,7 +37,7 @@ class Solid:
     """Rotation."""
     material: Material
     least_texels: int = 4
-    """Of indirect light, along a side of a face; 1 will do for a leaf."""
+    """Minimum texels of indirect light along a side of a face; 1 is enough for a leaf."""
 
 
 class Solids(NamedTuple):
@@ -49,27 +49,27 @@ class Solids(NamedTuple):
     pattern: Int64[np.ndarray, " n"]
     scale_m: Float64[np.ndarray, " n"]
     colours: Float64[np.ndarray, "n 3 3"]
-    """Linear RGB, three a material."""
+    """Linear RGB, three per material."""
     gloss: Float64[np.ndarray, " n"]
     seed: Int64[np.ndarray, " n"]
     least_texels: Int64[np.ndarray, " n"]
     node_lower: Float64[np.ndarray, "m 3"]
     node_upper: Float64[np.ndarray, "m 3"]
     node_skip: Int64[np.ndarray, " m"]
-    """Where to go on when a node is missed; nodes lie in depth-first order."""
+    """Next node after a miss; nodes are in depth-first order."""
     node_solid: Int64[np.ndarray, " m"]
     """The solid of a leaf, -1 for an inner node."""
 
 
 def pack(solids: Sequence[Solid], *, texture_seed: int = 1) -> Solids:
-    """Arrays and hierarchy of ``solids``; textures differ by ``texture_seed`` and by the solid's
-    place in the list."""
+    """Arrays and hierarchy of ``solids``; a texture's seed combines ``texture_seed`` and the index
+    of the solid."""
     unit_from_world = np.empty((len(solids), 3, 4))
     lower, upper = np.empty((len(solids), 3)), np.empty((len(solids), 3))
     for i, solid in enumerate(solids):
         linear = solid.world_from_solid.T / solid.half_size[:, None]
         unit_from_world[i] = np.column_stack([linear, -linear @ solid.centre])
-        reach = np.abs(solid.world_from_solid) @ solid.half_size  # of the box around any shape
+        reach = np.abs(solid.world_from_solid) @ solid.half_size  # half size of the bounding box
         lower[i], upper[i] = solid.centre - reach, solid.centre + reach
 
     nodes = 2 * len(solids) - 1
@@ -97,7 +97,7 @@ def pack(solids: Sequence[Solid], *, texture_seed: int = 1) -> Solids:
 @compiled()
 @no_type_check
 def _grow(lower, upper, node_lower, node_upper, node_skip, node_solid):
-    """The hierarchy over boxes, depth first; a node of n leaves takes 2 n - 1 places."""
+    """Build the hierarchy over boxes, depth first; a subtree of n leaves takes 2 n - 1 nodes."""
     order = np.arange(lower.shape[0])
     starts, ends = [0], [lower.shape[0]]
     node = 0
@@ -114,16 +114,16 @@ def _grow(lower, upper, node_lower, node_upper, node_skip, node_solid):
             cut = _split(members, lower, upper, order[start:end])
             starts.append(start + cut)
             ends.append(end)
-            starts.append(start)  # comes out first: the left child follows its parent
+            starts.append(start)  # popped first: the left child follows its parent
             ends.append(start + cut)
 
 
 @compiled()
 @no_type_check
 def _split(members, lower, upper, order):
-    """The cut with the least surface area times count (Goldsmith and Salmon, CG&A 7(5), 1987).
+    """Split with the least surface area times count (Goldsmith and Salmon, CG&A 7(5), 1987).
 
-    Sorts ``members`` into ``order`` and returns how many of them come before the cut.
+    Sorts ``members`` into ``order`` and returns the number before the split.
     """
     count = len(members)
     best, best_cut = np.inf, 1
@@ -145,7 +145,7 @@ def _split(members, lower, upper, order):
 @compiled()
 @no_type_check
 def _areas(lower, upper, members):
-    """Half the surface of the box around the first 1, 2, ... members."""
+    """Half the surface area of the bounding box of the first 1, 2, ... members."""
     areas = np.empty(len(members))
     low, high = lower[members[0]].copy(), upper[members[0]].copy()
     for k in range(len(members)):
@@ -160,7 +160,7 @@ def _areas(lower, upper, members):
 @kernel
 @no_type_check
 def span(shape, x, y, z, dx, dy, dz):
-    """Where a line enters and leaves a unit shape; the entry is behind the exit where it misses."""
+    """Ray parameters of entry into and exit from a unit shape; entry > exit on a miss."""
     enter, leave = -np.inf, np.inf
     if shape != Shape.BALL:  # the slab |z| <= 1 of cube and cylinder
         if dz != 0.0:
@@ -204,11 +204,11 @@ def _inverse(x):
 @kernel
 @no_type_check
 def first_hit(solids, x, y, z, dx, dy, dz, reach, any_hit):
-    """The nearest crossing of a surface in front of a point, within ``reach``.
+    """Nearest surface crossing in front of a point, within ``reach``.
 
     Returns the ray parameter, the solid (-1 if none) and whether the point lies inside that solid.
-    With ``any_hit`` the first crossing found is returned, near or not. The hierarchy is walked
-    without a stack (Smits, Efficiency issues for ray tracing, JGT 3(2), 1998).
+    ``any_hit`` returns the first crossing found in place of the nearest. The traversal is stackless
+    (Smits, Efficiency issues for ray tracing, JGT 3(2), 1998).
     """
     ix, iy, iz = _inverse(dx), _inverse(dy), _inverse(dz)
     m = solids.unit_from_world
@@ -248,9 +248,9 @@ def first_hit(solids, x, y, z, dx, dy, dz, reach, any_hit):
 @kernel
 @no_type_check
 def face_of(shape, x, y, z):
-    """Which of six faces a point of the unit shape's surface belongs to: 2 * axis + (1 if above 0).
+    """Face of a point on the unit shape's surface: 2 * axis, plus 1 on the positive side.
 
-    A ball's faces are those of the cube around it, a cylinder's side has four of them.
+    A ball has the faces of its bounding cube, a cylinder's side has four.
     """
     ax, ay, az = abs(x), abs(y), abs(z)
     across = np.sqrt(x * x + y * y) if shape == Shape.CYLINDER else max(ax, ay)
@@ -280,7 +280,7 @@ def chart_of(shape, face, x, y, z):
 @kernel
 @no_type_check
 def surface_at(shape, face, a, b):
-    """The point of the unit shape's surface at chart coordinates: undoes :func:`chart_of`."""
+    """Point of the unit shape's surface at chart coordinates; inverse of :func:`chart_of`."""
     sign = 1.0 if face & 1 else -1.0
     axis = face >> 1
     x, y, z = a, b, sign
@@ -309,7 +309,7 @@ def normal_at(solids, i, face, x, y, z):
         z = sign if axis == 2 else 0.0
     elif solids.shape[i] == Shape.CYLINDER:
         z = 0.0
-    m = solids.unit_from_world  # a normal goes by the inverse transpose
+    m = solids.unit_from_world  # normals transform by the inverse transpose
     nx = m[i, 0, 0] * x + m[i, 1, 0] * y + m[i, 2, 0] * z
     ny = m[i, 0, 1] * x + m[i, 1, 1] * y + m[i, 2, 1] * z
     nz = m[i, 0, 2] * x + m[i, 1, 2] * y + m[i, 2, 2] * z

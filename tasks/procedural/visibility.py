@@ -1,4 +1,4 @@
-"""What cameras see of solids, by single rays: before a picture is worth rendering."""
+"""Visibility of solids from cameras, by single rays: cheap tests before rendering."""
 
 from typing import no_type_check
 
@@ -22,7 +22,7 @@ def _cast(solids, origins, directions, reach):
 def cast(
     solids: Solids, origins: Float64[np.ndarray, "n 3"], directions: Float64[np.ndarray, "n 3"]
 ) -> Float64[np.ndarray, " n"]:
-    """How far each ray goes before it meets a surface, in lengths of its direction; inf if never.
+    """Distance along each ray to the first surface, in lengths of its direction; inf on a miss.
 
     Args:
         origins: world frame, metres.
@@ -36,7 +36,7 @@ def cast(
 def sampled_depth(
     solids: Solids, cameras: Cameras, index: int, *, columns: int, rows: int
 ) -> tuple[Float64[np.ndarray, " n"], Float64[np.ndarray, "n 3"]]:
-    """Depth along the optical axis at the middles of a grid of blocks, and the rays it is along.
+    """Depth along the optical axis at the centres of a grid of blocks, and the rays through them.
 
     Returns:
         Metres (inf for the sky), and directions in the world frame with ``z = 1`` in the camera,
@@ -56,7 +56,7 @@ def sampled_depth(
 def seen_from(
     solids: Solids, cameras: Cameras, index: int, points: Float64[np.ndarray, "n 3"]
 ) -> Bool[np.ndarray, " n"]:
-    """Whether surface points lie in a camera's picture with nothing in front of them."""
+    """Mask of the surface points that lie in a camera's image and are not occluded."""
     centre, (width, height) = cameras.centres[index], cameras.size(index)
     local = points @ cameras.camera_from_world[index, :3, :3].T
     local += cameras.camera_from_world[index, :3, 3]
@@ -73,9 +73,9 @@ def seen_from(
 def clearance(
     solids: Solids, points: Float64[np.ndarray, "n 3"], reach_m: float
 ) -> Bool[np.ndarray, " n"]:
-    """Whether points lie outside every solid, with no surface nearer than ``reach_m``.
+    """Mask of the points outside every solid and at least ``reach_m`` from any surface.
 
-    A solid is grown by ``reach_m`` along its own axes, so a corner may count as nearer than it is.
+    A solid is enlarged by ``reach_m`` along its own axes, which overestimates it at corners.
     """
     unit = np.einsum("nij,pj->npi", solids.unit_from_world[:, :, :3], points)
     unit += solids.unit_from_world[:, None, :, 3]

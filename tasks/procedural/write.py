@@ -1,4 +1,4 @@
-"""A procedural scene as a folder of photos with exact cameras and depth beside them."""
+"""A procedural scene as a folder of photos, exact cameras and depth maps."""
 
 import json
 import shutil
@@ -16,22 +16,22 @@ from tasks.procedural.photo_effects import PhotoEffects, exposed
 from tasks.procedural.render import prepare, render
 
 VERSION = 1
-"""Raised by hand when the pictures change, so that folders of an older version are redone."""
+"""Raised by hand when the renders change, so that folders of an older version are rewritten."""
 
 SAMPLES = 2
 STAMP = "procedural.json"
 
 
 def stamp_of(scene_name: str) -> dict[str, object]:
-    """What a finished folder says it holds."""
+    """Content of the stamp file of a finished folder."""
     return {"scene": scene_name, "version": VERSION}
 
 
 def is_written(folder: Path, stamp: Mapping[str, object]) -> bool:
-    """Whether a folder holds a finished scene of this stamp.
+    """Whether a folder holds a finished scene with this stamp.
 
     Raises:
-        InputError: the folder holds files, but none of ours.
+        InputError: the folder holds files but no stamp.
     """
     if (folder / STAMP).is_file():
         return bool(json.loads((folder / STAMP).read_text()) == stamp)
@@ -55,19 +55,19 @@ def write_scene(
     """Render every photo of a scene, unless the folder already holds this version of it.
 
     Writes ``images/*.jpg``, ``cameras_gt.json`` (OpenCV axes, ``x_camera = R x_world + t``, metres)
-    and ``depth/*.png`` (16 bits, millimetres along the optical axis, 0 = sky). The folder appears
-    under its name when all of it is written, so what a killed run leaves is never taken for a
-    scene. No focal length goes into the photos: structure from motion has to find it.
+    and ``depth/*.png`` (16 bits, millimetres along the optical axis, 0 = sky). The folder is
+    renamed into place when complete, so a killed run leaves nothing that passes for a scene. Photos
+    carry no focal length: structure from motion has to estimate it.
 
     Args:
-        folder: made if missing; replaced if it holds another version.
-        progress: called with photos done and photos in all, once before the first.
-        strata: square root of the rays a texel of indirect light sends out.
-        effects: of each photo; without them photos are as clean as rendered.
-        stamp: what tells this version from others, :func:`stamp_of` the scene's name unless given.
+        folder: created if missing; replaced if it holds another version.
+        progress: called with the number of photos done and the total, first with 0 done.
+        strata: square root of the rays per texel of indirect light.
+        effects: one per photo; default: none.
+        stamp: identifies this version; default: :func:`stamp_of` the scene's name.
 
     Raises:
-        InputError: the folder holds files, but none of ours.
+        InputError: the folder holds files but no stamp.
     """
     total = len(scene.cameras)
     stamp = stamp_of(scene.name) if stamp is None else stamp
@@ -99,7 +99,7 @@ def write_scene(
 
 
 def _millimetres(depth_m: Float32[np.ndarray, "h w"]) -> UInt16[np.ndarray, "h w"]:
-    """0 stands for the sky, and for what lies beyond the 65.5 m that 16 bits reach."""
+    """Depth in millimetres; 0 for the sky, and beyond the 16-bit range of 65.5 m."""
     millimetres = np.rint(depth_m * 1000.0)
     return np.where(millimetres <= 65535.0, millimetres, 0.0).astype(np.uint16)
 

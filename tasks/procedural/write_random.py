@@ -13,7 +13,7 @@ from tasks.procedural.random_scene import random_scene
 from tasks.procedural.write import is_written, stamp_of, write_scene
 
 GENERATION = 1
-"""Raised by hand when seeds give other scenes, so that folders of an older one are redone."""
+"""Raised by hand when seeds give other scenes, so that older folders are rewritten."""
 
 MANIFEST = "dataset.yaml"
 
@@ -26,23 +26,22 @@ def write_random_scenes(
     effects: bool = False,
     progress: Callable[[str, int, int], None],
 ) -> tuple[Path, ...]:
-    """Write the random scenes of ``seeds`` and a manifest that takes their poses as given.
+    """Write the random scenes of ``seeds``, and a manifest that uses their exact poses.
 
-    A scene's folder appears under its name when all of it is written, and the manifest last; a
-    scene that is there and was asked for alike is kept, so a killed run goes on where it was.
+    A scene's folder appears when complete, the manifest last. A finished scene with the same
+    settings is kept, so a killed run resumes.
 
     Args:
-        folder: made if missing.
-        long_side: of the photos, pixels.
-        effects: whether photos drift, blur, and carry noise as those of a camera do
-            (:mod:`tasks.procedural.photo_effects`).
-        progress: called with a scene's name, its photos done and its photos in all.
+        folder: created if missing.
+        long_side: longer side of the photos, pixels.
+        effects: whether to apply camera effects (:mod:`tasks.procedural.photo_effects`).
+        progress: called with a scene's name, its number of photos done and its total.
 
     Returns:
-        The scenes' folders, in the order of the seeds.
+        Folders of the scenes, in the order of the seeds.
 
     Raises:
-        InputError: a seed is negative or given twice, or a scene's folder holds something else.
+        InputError: a seed is negative or repeated, or a scene's folder holds something else.
     """
     if len(set(seeds)) < len(seeds) or min(seeds, default=0) < 0:
         raise InputError(
@@ -72,7 +71,7 @@ def _write_one(
 ) -> None:
     settings = {"generation": GENERATION, "long_side": long_side, "effects": effects}
     stamp = stamp_of(target.name) | settings
-    if is_written(target, stamp):  # asked before the scene is drawn, which takes seconds
+    if is_written(target, stamp):  # before the scene is drawn, which takes seconds
         return
     scene = random_scene(seed)
     sizes = scene.cameras.sizes * (long_side / scene.cameras.sizes.max())
@@ -81,7 +80,7 @@ def _write_one(
         scene,
         target,
         lambda done, total: progress(target.name, done, total),
-        strata=2 * scene.bounces + 2,  # the more of the light is indirect, the more its grain shows
+        strata=2 * scene.bounces + 2,  # noise of indirect light grows with its bounces
         effects=draw_effects(seed, len(scene.cameras)) if effects else None,
         stamp=stamp,
     )

@@ -18,14 +18,14 @@ class Draws:
         return float(self.generator.uniform(low, high))
 
     def log_uniform(self, low: float, high: float) -> float:
-        """Half as likely per unit where twice as large."""
+        """Uniform in the logarithm."""
         return math.exp(self.uniform(math.log(low), math.log(high)))
 
     def normal(self, sigma: float) -> float:
         return float(self.generator.normal(0.0, sigma))
 
     def integer(self, low: int, high: int) -> int:
-        """Both ends included."""
+        """Uniform, both ends included."""
         return int(self.generator.integers(low, high + 1))
 
     def chance(self, probability: float) -> bool:

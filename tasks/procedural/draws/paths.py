@@ -1,4 +1,4 @@
-"""How people move while they take photos of something: camera paths with the jitter of hands."""
+"""Camera paths as people take photos, with hand-held jitter."""
 
 import math
 from dataclasses import dataclass
@@ -8,17 +8,17 @@ from jaxtyping import Float64
 from scipy.spatial.transform import Rotation
 
 from tasks.cameras import Cameras
-from tasks.procedural.build import Point, look_at
+from tasks.procedural.build import Point, cameras_of, look_at
 from tasks.procedural.draws.chance import Draws
 
 LONG_SIDE_PX = 480
 _SHAPES = ((480, 320), (480, 360), (480, 270), (360, 480))
-"""Aspects of cameras and phones; the last is a phone held upright."""
+"""Photo sizes of cameras and phones, pixels; the last is a phone held upright."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Path:
-    """Where the photos are taken from, in order, and what each is aimed at. World frame, metres."""
+    """Eyes and targets of the photos, in order. World frame, metres."""
 
     eyes: Float64[np.ndarray, "n 3"]
     targets: Float64[np.ndarray, "n 3"]
@@ -33,9 +33,9 @@ def _path(eyes: list[Point], targets: list[Point]) -> Path:
 
 
 def orbit(draws: Draws, centre: Point, radius_m: float, height_m: float, sweep_deg: float) -> Path:
-    """Round ``centre`` looking inward; ``height_m`` of the eyes is above ``centre``'s.
+    """Circle around ``centre``, facing inward, with the eyes ``height_m`` above it.
 
-    A full turn is closed evenly; less is an arc that begins anywhere.
+    A full turn closes evenly; less is an arc from a random direction.
     """
     count = max(_photo_count(draws), math.ceil(sweep_deg / 20.0))
     start, wobble = draws.uniform(0.0, 2.0 * math.pi), draws.uniform(0.0, 0.25)
@@ -51,9 +51,9 @@ def orbit(draws: Draws, centre: Point, radius_m: float, height_m: float, sweep_d
 
 
 def forward_arc(draws: Draws, centre: Point, distance_m: float, height_m: float) -> Path:
-    """On an arc in front (-y) of ``centre``, which stays in view; eyes at ``height_m`` over it.
+    """Arc in front (-y) of ``centre``, facing it, with the eyes ``height_m`` above it.
 
-    In one row, or in two or three like the grid of a light field.
+    One row, or two or three as in the grid of a light field.
     """
     count, span = _photo_count(draws), math.radians(draws.uniform(30.0, 75.0))
     rows = draws.choice((1, 1, 2, 3))
@@ -76,7 +76,7 @@ def forward_arc(draws: Draws, centre: Point, distance_m: float, height_m: float)
 def walk(
     draws: Draws, length_m: float, distance_m: float, height_m: float, target_height_m: float
 ) -> Path:
-    """Along x in front (-y) of a plane y = 0, looking at it more or less straight on."""
+    """Walk along x in front (-y) of the plane y = 0, facing it at some slant."""
     count = _photo_count(draws)
     start, slant = draws.uniform(-0.2, 0.2) * length_m, draws.uniform(-0.35, 0.35)
     bend, phase = draws.uniform(0.0, 0.12), draws.uniform(0.0, 6.28)
@@ -92,7 +92,7 @@ def walk(
 
 
 def look_around(draws: Draws, centre: Point, reach_m: float, target_height_m: float) -> Path:
-    """Turning about on the spot with the camera at arm's length and a step aside, looking out."""
+    """Full or partial turn on the spot, facing outward, with the camera at arm's length."""
     sweep = draws.uniform(150.0, 360.0)
     count = max(_photo_count(draws), math.ceil(sweep / 18.0))
     start, sense = draws.uniform(0.0, 2.0 * math.pi), draws.choice((-1.0, 1.0))
@@ -110,7 +110,7 @@ def look_around(draws: Draws, centre: Point, reach_m: float, target_height_m: fl
 
 
 def sweep(draws: Draws, height_m: float) -> Path:
-    """A drone's rows to and fro above the origin, looking down or somewhat ahead."""
+    """Rows of a drone survey above the origin, facing down or obliquely ahead."""
     rows, columns = draws.choice(((3, 5), (3, 6), (4, 5), (4, 6), (2, 8), (3, 7)))
     step_x, step_y = height_m * draws.uniform(0.18, 0.3), height_m * draws.uniform(0.2, 0.32)
     tilt = height_m * draws.choice((0.0, 0.08, draws.uniform(0.3, 0.8)))
@@ -122,9 +122,9 @@ def sweep(draws: Draws, height_m: float) -> Path:
         for place in range(columns):
             column = place if row % 2 == 0 else columns - 1 - place
             a, b = step_x * (column - (columns - 1) / 2), step_y * (row - (rows - 1) / 2)
-            b -= tilt  # what is tilted at lies below the middle of the flight
+            b -= tilt  # keeps the targets of tilted cameras around the origin
             eyes.append((c * a - s * b, s * a + c * b, height_m * (1.0 + draws.normal(0.01))))
-            b += tilt + 0.08 * height_m  # never quite straight down: the top of a photo is ahead
+            b += tilt + 0.08 * height_m  # never straight down: ahead is the top of a photo
             targets.append((c * a - s * b, s * a + c * b, 0.0))
     return _path(eyes, targets)
 
@@ -132,12 +132,12 @@ def sweep(draws: Draws, height_m: float) -> Path:
 def photographed(
     draws: Draws, path: Path, *, focal_mm: tuple[float, float], jitter: float
 ) -> Cameras:
-    """Cameras on a path, held by hand.
+    """Hand-held cameras along a path.
 
     Args:
-        focal_mm: range of the focal length, as for film of 36 mm along the longer side.
-        jitter: standard deviation of an eye, as a share of its distance to its target; aim and
-            roll shake along with it (a jitter of 0.02 is 1 degree).
+        focal_mm: range of the 35 mm equivalent focal length (36 mm along the longer side).
+        jitter: standard deviation of an eye, relative to its distance to the target; aim and roll
+            jitter in proportion (0.02 gives 1 degree).
     """
     width, height = draws.choice(_SHAPES)
     focal_px = draws.uniform(*focal_mm) / 36.0 * LONG_SIDE_PX
@@ -145,17 +145,10 @@ def photographed(
     for eye, target in zip(path.eyes, path.targets, strict=True):
         distance = float(np.linalg.norm(target - eye))
         x, y, z = eye + draws.generator.normal(0.0, jitter * distance, 3)
-        # Aimed at the same point of the scene in spite of the step, but for the shake of the hand.
+        # The displaced camera still aims at the target, before the jitter of its rotation.
         pose = look_at((x, y, z), (float(target[0]), float(target[1]), float(target[2])))
         shake = draws.generator.normal(0.0, 50.0 * jitter, 3) * [1.0, 1.0, 1.2]
         turned = np.eye(4)
         turned[:3, :3] = Rotation.from_euler("xyz", shake, degrees=True).as_matrix()
         poses.append(turned @ pose)
-    count = len(poses)
-    intrinsics = np.array([[focal_px, 0, width / 2], [0, focal_px, height / 2], [0, 0, 1.0]])
-    return Cameras(
-        names=tuple(f"{i:04d}.jpg" for i in range(count)),
-        camera_from_world=np.stack(poses),
-        intrinsics=np.tile(intrinsics, (count, 1, 1)),
-        sizes=np.tile(np.array([width, height], np.int64), (count, 1)),
-    )
+    return cameras_of(poses, focal_px, width, height)

@@ -1,4 +1,4 @@
-"""What a random place is, and the light on it."""
+"""A random place, and its light."""
 
 import math
 from dataclasses import dataclass
@@ -14,23 +14,23 @@ from tasks.procedural.trace import Solid
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Place:
-    """Solids, light but for its exposure, and the cameras that look at them."""
+    """Solids, light (without exposure) and cameras."""
 
     solids: list[Solid]
     light: Light
     texel_m: float
-    """Edge of a texel of indirect light."""
+    """Edge length of a texel of the indirect light."""
     bounces: int
     cameras: Cameras
     clearance_m: float
-    """No surface comes nearer to a camera than this."""
+    """Minimum distance of a camera from any surface."""
 
 
 def daylight(draws: Draws, *, front: bool) -> Light:
-    """Sun and clouds, or an overcast sky; ``exposure`` is left at 1.
+    """Sun and clouds, or an overcast sky; ``exposure`` is 1.
 
     Args:
-        front: whether the sun shall stand on the side of -y, where the photographer is.
+        front: whether the sun is on the side of -y, behind the photographer.
     """
     height = math.radians(draws.uniform(22.0, 68.0))
     turn = draws.uniform(-80.0, 80.0) if front else draws.uniform(-180.0, 180.0)
@@ -53,7 +53,7 @@ def daylight(draws: Draws, *, front: bool) -> Light:
 
 
 def window_light(draws: Draws) -> Light:
-    """For rooms: a bright sky whose light comes in by the openings, and a sun that may too."""
+    """Light for rooms: a bright sky, mostly with a sun, through the openings."""
     height = math.radians(draws.uniform(25.0, 60.0))
     azimuth = math.radians(draws.uniform(20.0, 160.0))  # through the wall at +y
     c = math.cos(height)

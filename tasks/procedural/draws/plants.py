@@ -1,4 +1,4 @@
-"""Plants: clusters of leaves about dark hearts, so that they are ragged and hide each other."""
+"""Plants: clusters of leaves around dark cores, with ragged and overlapping outlines."""
 
 import math
 
@@ -12,7 +12,7 @@ from tasks.procedural.trace import Shape, Solid
 
 
 def leaf(draws: Draws, centre: Point, length_m: float, material: Material) -> Solid:
-    """A flat, turned ellipsoid."""
+    """Flat ellipsoid in a random orientation."""
     turn = turned(draws.uniform(0.0, 360.0), draws.normal(45.0))
     roll = turned(draws.uniform(0.0, 360.0))
     return Solid(
@@ -28,7 +28,7 @@ def leaf(draws: Draws, centre: Point, length_m: float, material: Material) -> So
 def cluster(
     draws: Draws, centre: Point, radius_m: Point, count: int, material: Material
 ) -> list[Solid]:
-    """Leaves in the outer shell of an ellipsoid, and a heart that stops most of the light."""
+    """Leaves in the outer shell of an ellipsoid, and a core that blocks most of the light."""
     size = (4.0 * radius_m[0] * radius_m[1] * radius_m[2]) ** (1.0 / 3.0)
     length = 1.5 * size / math.sqrt(count / 4.0)
     heart = 0.72
@@ -63,7 +63,7 @@ def bush(draws: Draws, radius_m: float, *, count: int = 240) -> list[Solid]:
 
 
 def tree(draws: Draws, height_m: float, *, count: int = 560) -> list[Solid]:
-    """A trunk, a few boughs and a crown in clusters."""
+    """A trunk, a few branches and a crown of clusters."""
     wood, material = bark(draws), leaves(draws)
     trunk = 0.03 * height_m * draws.uniform(0.7, 1.5)
     found = [pillar((0.0, 0.0, 0.0), trunk, 0.75 * height_m, wood)]
@@ -94,7 +94,7 @@ def _bough(start: Point, end: Point, radius_m: float, material: Material) -> Sol
 
 
 def fir(draws: Draws, height_m: float) -> list[Solid]:
-    """Tiers of needles round a straight trunk."""
+    """Tiers of needles around a straight trunk."""
     material = leaves(draws)
     found = [pillar((0.0, 0.0, 0.0), 0.025 * height_m, 0.9 * height_m, bark(draws))]
     tiers = draws.integer(4, 6)
@@ -144,7 +144,7 @@ def pot_plant(draws: Draws, height_m: float) -> list[Solid]:
 
 
 def hedge(draws: Draws, length_m: float, height_m: float) -> list[Solid]:
-    """Clusters in a row along x, about a core."""
+    """Row of clusters along x, around a core."""
     material = leaves(draws)
     found = [box((0.0, 0.0, 0.42 * height_m), (length_m, 0.35, 0.84 * height_m), material)]
     place = -0.5 * length_m

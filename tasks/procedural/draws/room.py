@@ -1,4 +1,4 @@
-"""Furnished rooms, from inside."""
+"""Furnished rooms, seen from inside."""
 
 from tasks.procedural.build import between, box, pillar
 from tasks.procedural.draws import paths, plants, surfaces, things
@@ -12,7 +12,7 @@ from tasks.procedural.trace import Solid
 def _window_wall(
     draws: Draws, wide: float, tall: float, wall: Material, outward_m: float
 ) -> list[Solid]:
-    """A wall along x whose inner face is y = 0, with a window in it; its outside is at +y."""
+    """A wall along x with a window; its inner face is y = 0, its outside at +y."""
     opening = wide * draws.uniform(0.35, 0.6)
     middle = draws.uniform(-0.15, 0.15) * wide
     left, right = middle - opening / 2, middle + opening / 2
@@ -44,7 +44,7 @@ def _window_wall(
 
 
 def _along_wall(draws: Draws, length: float, tall: float) -> list[Solid]:
-    """Furniture side by side at a wall along x whose face is y = 0, and pictures above it."""
+    """Furniture along a wall with the face y = 0, and pictures above it."""
     found: list[Solid] = []
     place = -length / 2 + draws.uniform(0.1, 0.4)
     while place < length / 2 - 0.7:
@@ -104,13 +104,12 @@ def _along_wall(draws: Draws, length: float, tall: float) -> list[Solid]:
     return found
 
 
-def room(draws: Draws) -> Place:
-    """A room with one or two windows, seen turning about in it or from one side to the other."""
-    wide, deep, tall = draws.uniform(4.2, 7.5), draws.uniform(3.8, 6.0), draws.uniform(2.4, 3.0)
+def _shell(draws: Draws, wide: float, deep: float, tall: float) -> list[Solid]:
+    """Floor, walls with one or two windows, a ceiling with a skylight, beams, skirting."""
     hx, hy = wide / 2, deep / 2
     wall, other = surfaces.inner_wall(draws), surfaces.inner_wall(draws)
     ceiling, thick = surfaces.plaster(draws), 0.25
-    solids: list[Solid] = [
+    found: list[Solid] = [
         between((-hx - thick, -hy - thick, -0.2), (hx + thick, hy + thick, 0.0),
                 surfaces.floor(draws)),
         pillar((0.0, 0.0, -2.0), 60.0, 1.0, surfaces.grass(draws)),
@@ -119,11 +118,11 @@ def room(draws: Draws) -> Place:
         between((-hx - thick, -hy, 0.0), (-hx, hy, tall), wall),
     ]  # fmt: skip
     if draws.chance(0.5):
-        solids += placed(_window_wall(draws, wide, tall, wall, thick), 0.0, -hy, 0.0, 180.0)
+        found += placed(_window_wall(draws, wide, tall, wall, thick), 0.0, -hy, 0.0, 180.0)
     else:
-        solids.append(between((-hx, -hy - thick, 0.0), (hx, -hy, tall), wall))
-    sx, sy = draws.uniform(0.3, 0.5) * hx, draws.uniform(0.3, 0.5) * hy  # half of a roof light
-    solids += [
+        found.append(between((-hx, -hy - thick, 0.0), (hx, -hy, tall), wall))
+    sx, sy = draws.uniform(0.3, 0.5) * hx, draws.uniform(0.3, 0.5) * hy  # half of the skylight
+    found += [
         between((-hx - thick, -hy - thick, tall), (-sx, hy + thick, tall + 0.2), ceiling),
         between((sx, -hy - thick, tall), (hx + thick, hy + thick, tall + 0.2), ceiling),
         between((-sx, -hy - thick, tall), (sx, -sy, tall + 0.2), ceiling),
@@ -131,48 +130,63 @@ def room(draws: Draws) -> Place:
     ]
     if draws.chance(0.4):
         beam = surfaces.wood(draws)
-        solids += [
+        found += [
             box((wide * (i / 4 - 0.5), 0.0, tall - 0.08), (0.15, deep, 0.16), beam)
             for i in range(1, 4)
         ]
     skirting = surfaces.painted_wood(draws)
-    solids += [box((x, 0.0, 0.05), (0.03, deep, 0.1), skirting) for x in (-hx, hx)]
-    solids += [box((0.0, y, 0.05), (wide, 0.03, 0.1), skirting) for y in (-hy, hy)]
-    for x, y, yaw, length in (
-        (0.0, -hy, 180.0, wide),
-        (hx, 0.0, -90.0, deep),
-        (-hx, 0.0, 90.0, deep),
-    ):
-        solids += placed(_along_wall(draws, length - 1.0, tall), x, y, 0.0, yaw)
-    solids += placed(things.room_thing(draws), draws.uniform(-0.5, 0.5) * hx, hy - 0.6)
+    found += [box((x, 0.0, 0.05), (0.03, deep, 0.1), skirting) for x in (-hx, hx)]
+    found += [box((0.0, y, 0.05), (wide, 0.03, 0.1), skirting) for y in (-hy, hy)]
+    return found
+
+
+def _furniture(draws: Draws, wide: float, deep: float, tall: float) -> list[Solid]:
+    """Things along the walls, on the floor and below the ceiling; trees behind the window."""
+    hx, hy = wide / 2, deep / 2
+    walls = ((0.0, -hy, 180.0, wide), (hx, 0.0, -90.0, deep), (-hx, 0.0, 90.0, deep))
+    found: list[Solid] = []
+    for x, y, yaw, length in walls:
+        found += placed(_along_wall(draws, length - 1.0, tall), x, y, 0.0, yaw)
+    found += placed(things.room_thing(draws), draws.uniform(-0.5, 0.5) * hx, hy - 0.6)
     if draws.chance(0.7):
         size = (wide * draws.uniform(0.35, 0.55), deep * draws.uniform(0.35, 0.5), 0.02)
-        solids.append(box((0.0, 0.0, 0.01), size, surfaces.rug(draws), draws.normal(4.0)))
+        found.append(box((0.0, 0.0, 0.01), size, surfaces.rug(draws), draws.normal(4.0)))
     for x in (-0.55 * hx, 0.55 * hx):
         if draws.chance(0.6):
             y = draws.uniform(-0.5, 0.5) * hy
-            solids += placed(things.room_thing(draws), x, y, 0.0, draws.uniform(0.0, 360.0))
+            found += placed(things.room_thing(draws), x, y, 0.0, draws.uniform(0.0, 360.0))
     for _ in range(draws.integer(6, 12)):  # on the floor, below the cameras
         x, y = draws.uniform(-0.85, 0.85) * hx, draws.uniform(-0.8, 0.8) * hy
-        solids += placed(things.small_thing(draws, draws.uniform(0.18, 0.45)), x, y, 0.02,
-                         draws.uniform(0.0, 360.0))  # fmt: skip
+        found += placed(things.small_thing(draws, draws.uniform(0.18, 0.45)), x, y, 0.02,
+                        draws.uniform(0.0, 360.0))  # fmt: skip
     for x in (-0.6 * hx, 0.6 * hx):  # hanging lamps
         if draws.chance(0.5):
             y, drop = draws.uniform(-0.6, 0.6) * hy, draws.uniform(0.4, 0.8)
             shade = draws.choice((surfaces.enamel, surfaces.fabric, surfaces.polished))(draws)
-            solids.append(pillar((x, y, tall - drop), 0.008, drop, surfaces.iron(draws)))
-            solids.append(pillar((x, y, tall - drop - 0.2), draws.uniform(0.1, 0.22), 0.2, shade))
+            found.append(pillar((x, y, tall - drop), 0.008, drop, surfaces.iron(draws)))
+            found.append(pillar((x, y, tall - drop - 0.2), draws.uniform(0.1, 0.22), 0.2, shade))
     for i in range(5):  # behind the window
         plant = plants.tree(draws, draws.uniform(3.0, 5.0), count=240)
-        solids += placed(plant, -6.0 + 3.0 * i, hy + draws.uniform(3.0, 7.0), -1.0)
+        found += placed(plant, -6.0 + 3.0 * i, hy + draws.uniform(3.0, 7.0), -1.0)
+    return found
+
+
+def _path(draws: Draws, wide: float, deep: float) -> paths.Path:
+    """Turning about near the middle of the room, or looking across it."""
     eye_z = draws.uniform(1.35, 1.65)
     if draws.chance(0.5):
         spot = (draws.uniform(-0.15, 0.15) * wide, draws.uniform(-0.15, 0.15) * deep, eye_z)
-        path = paths.look_around(draws, spot, 0.5 * min(wide, deep), draws.uniform(0.9, 1.2))
-    else:  # across the middle
-        spot = (0.0, 0.0, draws.uniform(0.8, 1.0))
-        sweep = draws.uniform(130.0, 360.0)
-        path = paths.orbit(draws, spot, 0.3 * min(wide, deep), eye_z - spot[2], sweep)
+        return paths.look_around(draws, spot, 0.5 * min(wide, deep), draws.uniform(0.9, 1.2))
+    spot = (0.0, 0.0, draws.uniform(0.8, 1.0))
+    sweep = draws.uniform(130.0, 360.0)
+    return paths.orbit(draws, spot, 0.3 * min(wide, deep), eye_z - spot[2], sweep)
+
+
+def room(draws: Draws) -> Place:
+    """A room with one or two windows, in views outward from one spot or across the room."""
+    wide, deep, tall = draws.uniform(4.2, 7.5), draws.uniform(3.8, 6.0), draws.uniform(2.4, 3.0)
+    solids = [*_shell(draws, wide, deep, tall), *_furniture(draws, wide, deep, tall)]
+    path = _path(draws, wide, deep)
     return Place(
         solids=solids,
         light=window_light(draws),

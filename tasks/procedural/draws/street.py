@@ -1,4 +1,4 @@
-"""House fronts across a street, at y = 0, with what stands on the pavement."""
+"""House fronts across a street, at y = 0, and things on the pavement."""
 
 from tasks.procedural.build import ball, between, box, pillar
 from tasks.procedural.draws import paths, surfaces, things
@@ -18,7 +18,7 @@ def _window(
     ledge: Material,
     shutter: Material | None,
 ) -> list[Solid]:
-    """About the origin, in a wall whose face is y = 0: frame, bars, sill, lintel, shutters."""
+    """A window around the origin, in a wall with the face y = 0."""
     half, up = wide / 2, tall / 2
     found = [
         box((0.0, 0.0, 0.0), (wide, 0.04, tall), surfaces.pane(draws)),
@@ -51,7 +51,7 @@ def _window(
 
 
 def _door(draws: Draws, tall: float) -> list[Solid]:
-    """On the face y = 0, its step on the ground, sometimes columns and a roof."""
+    """A door on the face y = 0, with steps, sometimes with columns and a roof."""
     wide = draws.uniform(0.9, 1.3)
     leaf = draws.choice((surfaces.painted_wood, surfaces.wood, surfaces.enamel))(draws)
     inset = draws.choice((surfaces.wood, surfaces.pane, surfaces.painted_wood))(draws)
@@ -81,7 +81,7 @@ def _door(draws: Draws, tall: float) -> list[Solid]:
 
 
 def _shop(draws: Draws, wide: float) -> list[Solid]:
-    """A shop window on the face y = 0, with its sign and an awning."""
+    """A shop window on the face y = 0, with a sign, sometimes with an awning."""
     frame = surfaces.painted_wood(draws)
     found = [
         between((-wide / 2, -0.1, 0.1), (wide / 2, 0.02, 0.6), frame),
@@ -102,7 +102,7 @@ def _shop(draws: Draws, wide: float) -> list[Solid]:
 
 
 def _balcony(draws: Draws, wide: float) -> list[Solid]:
-    """A slab at z = 0 on the face y = 0, railed in."""
+    """A balcony with a railing: a slab at z = 0 on the face y = 0."""
     slab = surfaces.stone(draws)
     found = [between((-wide / 2, -0.8, -0.14), (wide / 2, 0.0, 0.0), slab)]
     found += placed(things.railing(draws, wide), 0.0, -0.76)
@@ -115,7 +115,7 @@ def _balcony(draws: Draws, wide: float) -> list[Solid]:
 
 
 def house_front(draws: Draws, wide: float, storeys: int) -> list[Solid]:
-    """A front of ``wide`` metres about x = 0, its face at y = 0."""
+    """A house front, ``wide`` metres around x = 0, with the face y = 0."""
     storey, wall = draws.uniform(2.8, 3.4), surfaces.outer_wall(draws)
     ledge, trim = surfaces.stone(draws), surfaces.painted_wood(draws)
     tall, half = storeys * storey + 0.3, wide / 2
@@ -177,7 +177,7 @@ def house_front(draws: Draws, wide: float, storeys: int) -> list[Solid]:
 
 
 def street(draws: Draws) -> Place:
-    """Two to four fronts side by side, seen from an arc across the street or on a walk along it."""
+    """House fronts side by side, seen from an arc across the street or on a walk along it."""
     solids: list[Solid] = []
     kerb = draws.uniform(1.6, 3.0)
     far = 22.0

@@ -1,4 +1,4 @@
-"""Still lifes: things close together on a table before a wall."""
+"""Still lifes: small things close together on a table in front of a wall."""
 
 import math
 
@@ -11,7 +11,7 @@ from tasks.procedural.trace import Solid
 
 
 def still_life(draws: Draws) -> Place:
-    """On a table or a shelf out of doors, from a short arc or half round it."""
+    """Small things on a table outdoors, seen from an arc in front of it."""
     wide, deep = draws.uniform(0.9, 1.5), draws.uniform(0.6, 0.9)
     top = draws.choice((surfaces.wood, surfaces.wood, surfaces.fabric, surfaces.tiles,
                         surfaces.stone))(draws)  # fmt: skip

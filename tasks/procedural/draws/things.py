@@ -1,4 +1,4 @@
-"""Things that stand about. Each is built at the origin on z = 0, its front towards -y."""
+"""Random things. Each is built at the origin on z = 0 and faces -y; ``size_m`` is its scale."""
 
 import math
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from tasks.procedural.trace import Solid
 def placed(
     solids: Sequence[Solid], x: float, y: float, z: float = 0.0, yaw_deg: float = 0.0
 ) -> list[Solid]:
-    """Turned about the origin's upright, then moved."""
+    """Solids rotated about the z axis, then translated."""
     turn, move = turned(yaw_deg), np.array([x, y, z])
     return [
         replace(
@@ -42,7 +42,7 @@ def crate(draws: Draws, size_m: float) -> list[Solid]:
 
 
 def boxes(draws: Draws, size_m: float) -> list[Solid]:
-    """A stack of cartons with print on them."""
+    """A stack of printed cartons."""
     found: list[Solid] = []
     z, scale = 0.0, 1.0
     for _ in range(draws.integer(1, 4)):
@@ -52,12 +52,10 @@ def boxes(draws: Draws, size_m: float) -> list[Solid]:
         part = [between((-wide / 2, -deep / 2, 0.0), (wide / 2, deep / 2, tall), material)]
         if draws.chance(0.7):
             label = surfaces.page(draws, (0.04 * size_m, 0.1 * size_m))
-            part.append(
-                box((0.1 * wide, 0.0, tall / 2), (0.55 * wide, 1.01 * deep, 0.6 * tall), label)
-            )
-        found += placed(
-            part, draws.normal(0.06 * size_m), draws.normal(0.06 * size_m), z, draws.normal(12.0)
-        )
+            size = (0.55 * wide, 1.01 * deep, 0.6 * tall)
+            part.append(box((0.1 * wide, 0.0, tall / 2), size, label))
+        x, y = draws.normal(0.06 * size_m), draws.normal(0.06 * size_m)
+        found += placed(part, x, y, z, draws.normal(12.0))
         z, scale = z + tall, 0.9 * scale
     return found
 
@@ -105,7 +103,7 @@ def bench(draws: Draws, size_m: float) -> list[Solid]:
 
 
 def table(draws: Draws, size_m: float) -> list[Solid]:
-    """With goods on it."""
+    """A table with small things on it."""
     top, leg = surfaces.wood(draws), draws.choice((surfaces.wood, surfaces.iron))(draws)
     wide, deep, tall = size_m * draws.uniform(0.9, 1.7), 0.75 * size_m, 0.72 * size_m
     if draws.chance(0.2):
@@ -165,7 +163,7 @@ def armchair(draws: Draws, size_m: float) -> list[Solid]:
 
 
 def shelf(draws: Draws, size_m: float) -> list[Solid]:
-    """Boards between two sides, full of books and small things; ``size_m`` is its height."""
+    """Shelves with books and small things; ``size_m`` is their height."""
     board = draws.choice((surfaces.wood, surfaces.painted_wood))(draws)
     wide, deep, levels = size_m * draws.uniform(0.5, 0.9), 0.28, draws.integer(3, 5)
     step = size_m / levels
@@ -185,14 +183,8 @@ def shelf(draws: Draws, size_m: float) -> list[Solid]:
         while place < wide / 2 - 0.12:
             if draws.chance(0.82):
                 thick, tall = draws.uniform(0.025, 0.07), step * draws.uniform(0.5, 0.88)
-                deep_in = draws.uniform(0.15, 0.22)
-                found.append(
-                    box(
-                        (place + thick / 2, 0.02, z + 0.03 + tall / 2),
-                        (thick, deep_in, tall),
-                        surfaces.spine(draws),
-                    )
-                )
+                size, middle = (thick, draws.uniform(0.15, 0.22), tall), place + thick / 2
+                found.append(box((middle, 0.02, z + 0.03 + tall / 2), size, surfaces.spine(draws)))
                 place += thick + 0.002
             else:
                 gap = draws.uniform(0.1, 0.2)
@@ -227,7 +219,7 @@ def sign(draws: Draws, height_m: float) -> list[Solid]:
 
 
 def railing(draws: Draws, length_m: float) -> list[Solid]:
-    """Along x: upright bars between two rails."""
+    """Vertical bars between two rails along x."""
     iron = draws.choice((surfaces.iron, surfaces.painted_wood))(draws)
     tall, step = draws.uniform(0.8, 1.1), draws.uniform(0.12, 0.28)
     bar = draws.uniform(0.012, 0.022)
@@ -241,7 +233,7 @@ def railing(draws: Draws, length_m: float) -> list[Solid]:
 
 
 def fence(draws: Draws, length_m: float) -> list[Solid]:
-    """Along x: pickets with gaps, each a little crooked."""
+    """Pickets along x with gaps, each a little crooked."""
     paint = draws.choice((surfaces.wood, surfaces.painted_wood))(draws)
     tall, wide = draws.uniform(0.9, 1.7), draws.uniform(0.08, 0.14)
     step = wide * draws.uniform(1.15, 1.8)
@@ -254,10 +246,9 @@ def fence(draws: Draws, length_m: float) -> list[Solid]:
 
 
 def stairs(draws: Draws, width_m: float) -> list[Solid]:
-    """Up towards +y, sometimes between cheeks."""
-    material = draws.choice((surfaces.stone, surfaces.brick, surfaces.wood, surfaces.granite))(
-        draws
-    )
+    """Stairs up towards +y, sometimes between side walls."""
+    kinds = (surfaces.stone, surfaces.brick, surfaces.wood, surfaces.granite)
+    material = draws.choice(kinds)(draws)
     steps, rise, tread = draws.integer(3, 7), draws.uniform(0.14, 0.18), draws.uniform(0.26, 0.34)
     found = [
         between(
@@ -289,20 +280,11 @@ def column(draws: Draws, height_m: float) -> list[Solid]:
 
 
 def statue(draws: Draws, height_m: float) -> list[Solid]:
-    """A figure on a plinth: a trunk and a head, and limbs to both sides."""
+    """A figure on a plinth: a trunk, a head, limbs."""
     plinth = draws.choice((surfaces.stone, surfaces.brick, surfaces.granite))(draws)
-    skin = [
-        draws.choice(
-            (
-                surfaces.panel,
-                surfaces.polished,
-                surfaces.tiles,
-                surfaces.stone,
-                surfaces.painted_wood,
-            )
-        )(draws)
-        for _ in range(3)
-    ]
+    skins = (surfaces.panel, surfaces.polished, surfaces.tiles, surfaces.stone,
+             surfaces.painted_wood)  # fmt: skip
+    skin = [draws.choice(skins)(draws) for _ in range(3)]
     base = 0.25 * height_m
     h = height_m - base
     part = draws.choice((box_part, ball_part, pillar_part))
@@ -369,7 +351,7 @@ def bottle(draws: Draws, size_m: float) -> list[Solid]:
 
 
 def books(draws: Draws, size_m: float) -> list[Solid]:
-    """A pile that lies flat."""
+    """A pile of books."""
     found: list[Solid] = []
     z = 0.0
     for _ in range(draws.integer(2, 6)):
@@ -405,7 +387,7 @@ def cup(draws: Draws, size_m: float) -> list[Solid]:
 
 
 def toy(draws: Draws, size_m: float) -> list[Solid]:
-    """Blocks on one another, a ball on top."""
+    """Stacked blocks with a ball on top."""
     found: list[Solid] = []
     z, half = 0.0, 0.28 * size_m
     for _ in range(draws.integer(2, 4)):
@@ -421,13 +403,13 @@ def toy(draws: Draws, size_m: float) -> list[Solid]:
 
 
 def small_thing(draws: Draws, size_m: float) -> list[Solid]:
-    """What stands on tables and shelves, about ``size_m`` tall."""
+    """A thing for tables and shelves, about ``size_m`` tall."""
     make = draws.choice((vase, bottle, books, bowl, cup, toy, boxes, pot_plant, books, bottle))
     return make(draws, size_m)
 
 
 def garden_thing(draws: Draws) -> list[Solid]:
-    """What stands on the ground out of doors, less than 2 m wide."""
+    """A thing for the ground outdoors, less than 2 m wide."""
     kind = draws.integer(0, 9)
     if kind <= 1:
         return bush(draws, draws.uniform(0.3, 0.6))
@@ -446,7 +428,7 @@ def garden_thing(draws: Draws) -> list[Solid]:
 
 
 def room_thing(draws: Draws) -> list[Solid]:
-    """What stands in the middle of a room."""
+    """A thing for the middle of a room."""
     kind = draws.integer(0, 5)
     if kind == 0:
         return armchair(draws, draws.uniform(0.9, 1.1))

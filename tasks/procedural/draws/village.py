@@ -1,4 +1,4 @@
-"""Houses, roads, trees and fields, from the air."""
+"""Houses, roads, trees and gardens, seen from the air."""
 
 import math
 
@@ -12,7 +12,7 @@ from tasks.procedural.trace import Solid
 
 
 def _house(draws: Draws, roof: Material) -> list[Solid]:
-    """Walls, a gabled or flat roof, chimneys, windows."""
+    """A house with a gabled or flat roof, chimneys, windows."""
     wide, deep, tall = draws.uniform(7.0, 13.0), draws.uniform(6.0, 9.0), draws.uniform(3.0, 6.5)
     walls = surfaces.outer_wall(draws)
     found = [box((0.0, 0.0, tall / 2), (wide, deep, tall), walls)]
@@ -70,8 +70,35 @@ def _car(draws: Draws) -> list[Solid]:
     return found
 
 
+def _plot(draws: Draws, x: float, y: float, cell: float, roof: Material) -> list[Solid]:
+    """Ground about (x, y), mostly with a house; trees, a fence or a wall, and things on it."""
+    ground = draws.choice((surfaces.meadow, surfaces.meadow, surfaces.earth,
+                           surfaces.pavement))(draws)  # fmt: skip
+    found = [box((x, y, -0.03), (cell, cell, 0.1), ground)]
+    if draws.chance(0.85):
+        own = roof if draws.chance(0.6) else surfaces.shingles(draws)
+        yaw = draws.choice((0.0, 0.0, 90.0)) + draws.normal(4.0)
+        found += placed(_house(draws, own), x + draws.normal(0.6), y + draws.normal(0.6), 0.0, yaw)
+    near = max(abs(x), abs(y)) < 30.0
+    for _ in range(draws.integer(1, 3)):
+        dx, dy = (draws.choice((-1.0, 1.0)) * draws.uniform(0.36, 0.48) * cell for _ in range(2))
+        plant = plants.tree(draws, draws.uniform(4.0, 8.0), count=140 if near else 48)
+        found += placed(plant, x + dx, y + dy)
+    if draws.chance(0.5):
+        part = things.fence(draws, 0.8 * cell) if draws.chance(0.3) else [
+            box((0.0, 0.0, 0.5), (0.9 * cell, 0.3, 1.0), surfaces.outer_wall(draws))
+        ]  # fmt: skip
+        found += placed(part, x, y + math.copysign(0.49 * cell, y))
+    for _ in range(draws.integer(1, 4)):
+        dx, dy = (draws.uniform(-0.45, 0.45) * cell for _ in range(2))
+        size = draws.uniform(0.8, 1.6)
+        make = draws.choice((things.crate, things.stones, things.boxes))
+        found += placed(make(draws, size), x + dx, y + dy, 0.0, draws.uniform(0.0, 90.0))
+    return found
+
+
 def village(draws: Draws) -> Place:
-    """Blocks of houses and gardens between roads, from a drone that flies to and fro or round."""
+    """Blocks of houses and gardens between roads, seen from a drone on a survey or a circle."""
     height = draws.uniform(22.0, 38.0)
     roof = surfaces.shingles(draws)
     road, cell = surfaces.asphalt(draws), draws.uniform(15.0, 19.0)
@@ -85,37 +112,12 @@ def village(draws: Draws) -> Place:
     solids += [box((6.0 * i, 0.0, 0.035), (2.2, 0.16, 0.01), stripe) for i in range(-9, 10)]
     for side in (-1.0, 1.0):
         solids.append(box((0.0, side * 3.9, 0.0), (400.0, 1.8, 0.14), surfaces.paving(draws)))
-    reach = 3
-    for i in range(-reach, reach):
+    for i in range(-3, 3):
         for j in (-3, -2, -1, 1, 2, 3):
             x = (i + 0.5) * cell
             x += math.copysign(3.2, x - crossing)  # room for the road between the houses
             y = math.copysign(4.8 + (abs(j) - 0.5) * cell, j)
-            ground = draws.choice((surfaces.meadow, surfaces.meadow, surfaces.earth,
-                                   surfaces.pavement))(draws)  # fmt: skip
-            solids.append(box((x, y, -0.03), (cell, cell, 0.1), ground))
-            if draws.chance(0.85):
-                own = roof if draws.chance(0.6) else surfaces.shingles(draws)
-                yaw = draws.choice((0.0, 0.0, 90.0)) + draws.normal(4.0)
-                solids += placed(_house(draws, own), x + draws.normal(0.6), y + draws.normal(0.6),
-                                 0.0, yaw)  # fmt: skip
-            near = max(abs(x), abs(y)) < 30.0
-            for _ in range(draws.integer(1, 3)):
-                dx, dy = (
-                    draws.choice((-1.0, 1.0)) * draws.uniform(0.36, 0.48) * cell for _ in range(2)
-                )
-                plant = plants.tree(draws, draws.uniform(4.0, 8.0), count=140 if near else 48)
-                solids += placed(plant, x + dx, y + dy)
-            if draws.chance(0.5):
-                part = things.fence(draws, 0.8 * cell) if draws.chance(0.3) else [
-                    box((0.0, 0.0, 0.5), (0.9 * cell, 0.3, 1.0), surfaces.outer_wall(draws))
-                ]  # fmt: skip
-                solids += placed(part, x, y + math.copysign(0.49 * cell, j))
-            for _ in range(draws.integer(1, 4)):
-                dx, dy = (draws.uniform(-0.45, 0.45) * cell for _ in range(2))
-                size = draws.uniform(0.8, 1.6)
-                make = draws.choice((things.crate, things.stones, things.boxes))
-                solids += placed(make(draws, size), x + dx, y + dy, 0.0, draws.uniform(0.0, 90.0))
+            solids += _plot(draws, x, y, cell, roof)
     for _ in range(draws.integer(6, 12)):
         x, lane = draws.uniform(-45.0, 45.0), draws.choice((-1.6, 1.6))
         solids += placed(_car(draws), x, lane, 0.03, draws.choice((0.0, 180.0)))

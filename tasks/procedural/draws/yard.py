@@ -1,4 +1,4 @@
-"""Gardens and courts: something in the middle to walk round, or a corner to stand before."""
+"""Courts with a subject in the middle, and gardens in front of a hedge, a fence or a wall."""
 
 import math
 
@@ -12,7 +12,7 @@ from tasks.procedural.trace import Solid
 
 
 def _ground(draws: Draws, radius_m: float) -> list[Solid]:
-    """A round floor in a lawn, sometimes a path across it."""
+    """A round floor in a lawn, sometimes with a path across it."""
     found = [
         pillar((0.0, 0.0, -0.4), 60.0, 0.38, draws.choice((surfaces.grass, surfaces.earth))(draws)),
         pillar((0.0, 0.0, -0.2), radius_m, 0.2, draws.choice(
@@ -26,7 +26,7 @@ def _ground(draws: Draws, radius_m: float) -> list[Solid]:
 
 
 def _surroundings(draws: Draws, radius_m: float) -> list[Solid]:
-    """Walls, hedges, fences, house fronts and trees all round, so that hardly any sky is seen."""
+    """Walls, hedges, fences, house fronts and trees on all sides, so that little sky is visible."""
     found: list[Solid] = []
     turn, end = 0.0, 2.0 * math.pi
     kinds = [draws.integer(0, 4) for _ in range(draws.integer(1, 3))]
@@ -86,7 +86,7 @@ def _surroundings(draws: Draws, radius_m: float) -> list[Solid]:
 
 
 def _subject(draws: Draws) -> tuple[list[Solid], float]:
-    """Something worth walking round, and how tall it is."""
+    """The subject of a court, and its height in metres."""
     kind = draws.integer(0, 5)
     if kind <= 1:
         tall = draws.uniform(1.4, 2.4)
@@ -124,7 +124,7 @@ def _subject(draws: Draws) -> tuple[list[Solid], float]:
 
 
 def court(draws: Draws) -> Place:
-    """Something in the middle of a court, seen all round or from one side."""
+    """A subject in the middle of a court, seen from all sides or from one."""
     subject, tall = _subject(draws)
     radius = draws.uniform(1.5, 2.1) * max(tall, 1.5)
     inner = radius + 1.2
@@ -149,7 +149,7 @@ def court(draws: Draws) -> Place:
 
 
 def garden(draws: Draws) -> Place:
-    """Plants and things before a hedge, a fence or a wall, from an arc or on a walk past them."""
+    """Plants and things in front of a hedge, a fence or a wall, seen from an arc or on a walk."""
     solids: list[Solid] = [
         pillar((0.0, 0.0, -0.4), 60.0, 0.38, draws.choice((surfaces.grass, surfaces.earth))(draws)),
         box((0.0, -1.2, -0.1), (14.0, draws.uniform(2.5, 6.0), 0.2), surfaces.pavement(draws)),
