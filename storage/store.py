@@ -5,8 +5,8 @@ import json
 import os
 import tempfile
 import uuid
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from hashlib import file_digest
 from math import prod
 from pathlib import Path
@@ -63,48 +63,37 @@ class Store:
         """Of ``<store>/<key>``."""
         return f"{self.root.rstrip('/')}/{key}"
 
-    def commit(
-        self,
-        scene: str,
-        kind: str,
-        arrays: Iterable[NamedArray],
-        attributes: Mapping[str, Any] | Callable[[], Mapping[str, Any]],
-    ) -> ArrayHandle:
+    @contextlib.contextmanager
+    def writer(self, scene: str, kind: str) -> Iterator["Writer"]:
         """Write one artefact to ``<store>/scenes/<scene>/<kind>/<digest16>.zarr``.
 
-        Args:
-            arrays: taken one at a time, so a generator keeps memory small.
-            attributes: JSON-able; a callable is asked after the last array was taken.
-
-        Returns:
-            The handle. Equal content gives an equal handle, and is stored once.
+        What was added and not committed is gone after the block.
 
         Raises:
             StoreError: the store is full or cannot be written.
-            Exception: what ``arrays`` or ``attributes`` raise, as they raise it.
         """
         failure = f"the artefact '{kind}' of scene '{scene}' could not be written to {self.root}"
         with contextlib.ExitStack() as stack:
             with as_store_error(failure):
                 folder = stack.enter_context(locked_folder(self.staging)) / "artefact"
                 group = zarr.open_group(folder, mode="w", zarr_format=3)
-            lengths: dict[str, int] = {}
-            for array in arrays:  # an error in here is the stage's, not the store's
-                with as_store_error(failure):
-                    _write_array(group, array, lengths)
-            described = attributes() if callable(attributes) else attributes
-            with as_store_error(failure):
-                # Equal content, equal bytes, however the mapping was ordered.
-                group.attrs.put(json.loads(json.dumps(described, sort_keys=True)))
-                manifest = Manifest(kind=kind, objects=_synced_digests(folder))
-                key = f"scenes/{object_name(scene)}/{kind}/{manifest.digest[:16]}.zarr"
-                handle = ArrayHandle(uri=self.address(key), kind=kind, digest=manifest.digest)
-                if self.local is not None:
-                    _publish(folder, self.local / key, manifest, handle)
-            if self.local is None:
-                with as_store_error(failure, Exception):
-                    _upload(folder, handle.uri, manifest)
-            return handle
+            yield Writer(
+                store=self, scene=scene, kind=kind, folder=folder, group=group, failure=failure
+            )
+
+    def commit(
+        self, scene: str, kind: str, arrays: Iterable[NamedArray], attributes: Mapping[str, Any]
+    ) -> ArrayHandle:
+        """Write an artefact whose arrays are at hand, or come one at a time from a generator.
+
+        Raises:
+            StoreError: the store is full or cannot be written.
+            Exception: what ``arrays`` raises, as it raises it.
+        """
+        with self.writer(scene, kind) as out:
+            for array in arrays:
+                out.add(array.name, array.values, array.dims)
+            return out.commit(attributes)
 
     def check_writable(self) -> None:
         """Write and remove a small file.
@@ -124,6 +113,61 @@ class Store:
                 "no result could be kept; give a writable directory or URL with --store or "
                 "UNSEEN_STORE"
             ) from error
+
+
+@dataclass(slots=True, kw_only=True)
+class Writer:
+    """Adds arrays to an artefact one at a time, then commits it; see :meth:`Store.writer`."""
+
+    store: Store
+    scene: str
+    kind: str
+    folder: Path
+    """Staging folder of the arrays; renamed or uploaded by the commit."""
+    group: zarr.Group
+    failure: str
+    """First half of the sentence that a :class:`StoreError` says."""
+    lengths: dict[str, int] = field(default_factory=dict)
+    """Length of each axis name so far; see :class:`NamedArray`."""
+
+    def add(self, name: str, values: np.ndarray, dims: tuple[str, ...]) -> None:
+        """Write one array.
+
+        Args:
+            name: an identifier, new in this artefact.
+            dims: names of the axes, as in :class:`NamedArray`.
+
+        Raises:
+            StoreError: the store is full or cannot be written.
+        """
+        with as_store_error(self.failure):
+            _write_array(self.group, NamedArray(name=name, values=values, dims=dims), self.lengths)
+
+    def commit(self, attributes: Mapping[str, Any]) -> ArrayHandle:
+        """Finish the artefact: the manifest last, then the rename or upload.
+
+        Args:
+            attributes: JSON-able.
+
+        Returns:
+            The handle. Equal content gives an equal handle, and is stored once.
+
+        Raises:
+            StoreError: the store is full or cannot be written.
+        """
+        store, folder = self.store, self.folder
+        with as_store_error(self.failure):
+            # Equal content, equal bytes, however the mapping was ordered.
+            self.group.attrs.put(json.loads(json.dumps(attributes, sort_keys=True)))
+            manifest = Manifest(kind=self.kind, objects=_synced_digests(folder))
+            key = f"scenes/{object_name(self.scene)}/{self.kind}/{manifest.digest[:16]}.zarr"
+            handle = ArrayHandle(uri=store.address(key), kind=self.kind, digest=manifest.digest)
+            if store.local is not None:
+                _publish(folder, store.local / key, manifest, handle)
+        if store.local is None:
+            with as_store_error(self.failure, Exception):
+                _upload(folder, handle.uri, manifest)
+        return handle
 
 
 def remove_abandoned_staging(store: Store) -> int:
