@@ -458,8 +458,8 @@ def _print_estimate(entries: "Sequence[SceneEntry]", max_concurrent: int) -> Non
     from flows.commands.estimate import SECONDS_ON_TWO_CORES, estimate, rates_of, told
 
     settings = Settings()
-    site, store = settings.site(), settings.open_store()
-    fallback = SECONDS_ON_TWO_CORES if site.device == "cpu" else None
+    machine, store = settings.machine(), settings.open_store()
+    fallback = SECONDS_ON_TWO_CORES if machine.device == "cpu" else None
     _, joint = shared_cores(settings.threads, max_concurrent)
     found = estimate(entries, rates_of(store), max_concurrent=joint, fallback=fallback)
     room = shutil.disk_usage(store.local).free if store.local is not None else None

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from types import NoneType
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar, get_args
 
 import yaml
 from pydantic import Field, ValidationError
@@ -12,42 +12,49 @@ from pydantic_core import ErrorDetails
 
 from tasks.config import Config
 from tasks.distil.config import DistilConfig
+from tasks.distil.task import CONTROL, DISTIL
 from tasks.errors import InputError
+from tasks.evaluate.task import EVALUATE
 from tasks.ingest.config import IngestConfig
+from tasks.ingest.task import INGEST
 from tasks.refine.config import RefineConfig
+from tasks.refine.task import REFINE
 from tasks.sfm.config import SfmConfig
+from tasks.sfm.task import SFM
 from tasks.splat.config import EveryNth, SplatConfig, TrainOn
 from tasks.splat.ensemble import EnsembleConfig, ensemble_of
+from tasks.splat.task import ENSEMBLE, SPLAT
+from tasks.stage import Stage
 from tasks.views.config import ViewsConfig
+from tasks.views.task import VIEWS
 
-Stage = Literal[
-    "ingest", "sfm", "splat", "ensemble", "views", "refine", "control", "distil", "evaluate"
-]
-"""In the order in which they run."""
+STAGES = (INGEST, SFM, SPLAT, ENSEMBLE, VIEWS, REFINE, CONTROL, DISTIL, EVALUATE)
+"""The stages of a scene, in the order in which they run."""
 
-NEEDS: Mapping[Stage, Stage] = {
-    "ensemble": "refine",
-    "refine": "views",
-    "distil": "refine",
-    "control": "distil",
-}
-"""Stages that cannot run, or are of no use, where another is left out."""
+if TYPE_CHECKING:
+    StageName: TypeAlias = str
+    OptionalStage: TypeAlias = str
+else:  # the choices of forms, --help and errors
+    StageName = Literal[tuple(stage.name for stage in STAGES)]
+    OptionalStage = Literal[tuple(stage.name for stage in STAGES if stage.optional)]
 
 
 class StagesConfig(Config):
     """Which stages run."""
 
-    until: Stage = Field(default="evaluate", description="The last stage that runs.")
-    without: tuple[Literal["ensemble", "views", "refine", "distil", "evaluate"], ...] = Field(
-        default=(), description="Stages left out, and with them those that need their results."
+    until: StageName = Field(default=STAGES[-1].name, description="Last stage to run.")
+    without: tuple[OptionalStage, ...] = Field(
+        default=(), description="Stages to leave out, with all that need their results."
     )
 
     def runs(self, stage: Stage) -> bool:
-        order = get_args(Stage)
-        return order.index(stage) <= order.index(self.until) and not self._leaves_out(stage)
+        """Whether the stage runs."""
+        names = [one.name for one in STAGES]
+        return names.index(stage.name) <= names.index(self.until) and not self._left_out(stage)
 
-    def _leaves_out(self, stage: Stage) -> bool:
-        return stage in self.without or (stage in NEEDS and self._leaves_out(NEEDS[stage]))
+    def _left_out(self, stage: Stage) -> bool:
+        needed = next((one for one in STAGES if one.name == stage.needs), None)
+        return stage.name in self.without or (needed is not None and self._left_out(needed))
 
 
 class SceneConfig(Config):
@@ -67,8 +74,8 @@ class SceneConfig(Config):
     distil: DistilConfig = DistilConfig()
 
     def ensemble_splats(self, training_photos: int) -> tuple[SplatConfig, ...]:
-        """How the siblings of the splat are fitted; none where views are drawn together."""
-        if not self.stages.runs("ensemble") or self.refine.joint is not None:
+        """The config of each ensemble member; none where views are refined jointly."""
+        if not self.stages.runs(ENSEMBLE) or self.refine.joint is not None:
             return ()
         return ensemble_of(self.splat, self.ensemble, training_photos)
 

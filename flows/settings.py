@@ -12,7 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from storage.store import Store
 from tasks.errors import InputError
-from tasks.runtime.context import Device, Site
+from tasks.runtime.context import Device, Machine
 
 _PASSWORD = re.compile(r"://[^/@:]*:[^@]+@")
 """Not up to the first slash: keys of S3 may hold one."""
@@ -70,13 +70,13 @@ class Settings(BaseSettings):
             )
             raise InputError(f"{faults}; set another value, or unset the variable") from error
 
-    def site(self) -> Site:
-        """The place these settings describe.
+    def machine(self) -> Machine:
+        """The machine these settings describe.
 
         Raises:
             InputError: CUDA is asked for and torch finds none.
         """
-        return Site(
+        return Machine(
             store=self.open_store(),
             device=self._device(),
             threads=self.thread_count(),

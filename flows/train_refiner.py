@@ -13,7 +13,6 @@ from typing import Any
 from prefect import flow, tags
 from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
-from prefect.tasks import Task
 
 from flows.orchestration.flow_run import end_with_worker, show_life
 from flows.orchestration.log_filters import log_errors_in_a_sentence
@@ -23,9 +22,9 @@ from flows.report.model_card import SceneSeen, Training, card_beside, model_card
 from flows.runs.manifest import SceneEntry
 from flows.runs.record import REFINER, STARTED, dataset_tag, tag_of
 from flows.runs.refiner_scenes import scenes_of, split_scenes
-from flows.scene import told
 from flows.settings import Settings
-from flows.stages.rows import summary_of
+from flows.stages.pipeline import SceneArtefacts
+from flows.stages.rows import Row, summary_of
 from flows.stages.runner import StageRunner
 from storage.handles import ArrayHandle
 from storage.metrics import write_rows
@@ -34,23 +33,21 @@ from tasks.caching import stage_progress
 from tasks.errors import InputError, TimeLimitError
 from tasks.ingest.containment import files_inside
 from tasks.ingest.source import digest_files
-from tasks.ingest.task import ingest_photos
-from tasks.refine.diffusion.task import train_controlnet
-from tasks.refine.residual.task import train_residual
+from tasks.ingest.task import INGEST
+from tasks.refine.diffusion.task import TRAIN_CONTROLNET
+from tasks.refine.residual.task import TRAIN_RESIDUAL
 from tasks.refine.training.artefact import read_trained
 from tasks.refine.training.metadata import licensed
-from tasks.refine.training.pairs.task import mine_pairs
+from tasks.refine.training.pairs.task import PAIRS
 from tasks.refine.training.trained import TrainedRefiner
 from tasks.runtime.atomic_file import check_file, whole_file
-from tasks.runtime.context import Site
+from tasks.runtime.context import Machine
 from tasks.sfm.config import SfmConfig
-from tasks.sfm.task import reconstruct_cameras
+from tasks.sfm.task import SFM
+from tasks.stage import Stage
 
-TRAININGS: Mapping[str, Task[..., ArrayHandle]] = {
-    "residual": train_residual,
-    "controlnet": train_controlnet,
-}
-"""By the kind of what is trained."""
+TRAININGS: Mapping[str, Stage] = {"residual": TRAIN_RESIDUAL, "controlnet": TRAIN_CONTROLNET}
+"""Stage that trains each kind of refiner."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,18 +91,18 @@ def train_refiner(
     show_life()
     log_errors_in_a_sentence()
     settings = Settings()
-    site = settings.site()
+    machine = settings.machine()
     run = run or str(flow_run.name)
     file = Path(out)
     card_file = card_beside(file)
     check_file(file)
-    remove_abandoned_staging(site.store)
+    remove_abandoned_staging(machine.store)
     entries = scenes_of(datasets, config, settings.roots())
     seen_as = (tag_of(run), *(dataset_tag(Path(one)) for one in datasets))
-    with end_with_worker(), tags(*tag_flow_run(*seen_as)), _told_as_refiner(site.store, run):
-        mined, left_out = _mine(entries, run, config, site, settings)
+    with end_with_worker(), tags(*tag_flow_run(*seen_as)), _told_as_refiner(machine.store, run):
+        mined, left_out = _mine(entries, run, config, machine, settings)
         split = split_scenes(tuple(mined), config.validation)
-        refiner = _stages(site, run, REFINER, settings)(
+        refiner = _stages(machine, run, REFINER, settings)(
             TRAININGS[config.train.kind],
             training=tuple(mined[name].pairs for name in split.training),
             validation=tuple(mined[name].pairs for name in split.validation),
@@ -114,7 +111,7 @@ def train_refiner(
     learnt = read_trained(refiner)
     # The stage knows no licence: another one is no reason to train again.
     learnt = replace(learnt, content=licensed(learnt.content, licence))
-    write_rows(site.store, "training", run=run, scene=REFINER, rows=_curve(learnt))
+    write_rows(machine.store, "training", run=run, scene=REFINER, rows=_curve(learnt))
     card = Training(
         refiner=config.train.kind,
         file=file.name,
@@ -129,7 +126,7 @@ def train_refiner(
         ],
         left_out=left_out,
         config=config.model_dump(mode="json"),
-        device=site.device,
+        device=machine.device,
         learnt=learnt,
     )
     for path, content in ((file, learnt.content), (card_file, model_card(card).encode())):
@@ -153,13 +150,17 @@ def _told_as_refiner(store: Store, run: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        tell("failed", **told(error))
+        tell("failed", **describe(error))
         raise
     tell("completed")
 
 
 def _mine(
-    entries: Sequence[SceneEntry], run: str, config: RefinerConfig, site: Site, settings: Settings
+    entries: Sequence[SceneEntry],
+    run: str,
+    config: RefinerConfig,
+    machine: Machine,
+    settings: Settings,
 ) -> tuple[dict[str, MinedScene], dict[str, str]]:
     """The scenes that gave pairs, and why others did not, by name.
 
@@ -174,15 +175,15 @@ def _mine(
         started = time.monotonic()
         row: dict[str, Any] = {"state": "completed"}
         try:
-            mined[entry.name] = _mined(entry, run, config, site, settings)
+            mined[entry.name] = _mined(entry, run, config, machine, settings)
             made = mined[entry.name]
-            row |= summary_of({"photos": made.photos, "sparse": made.sparse})
+            row |= summary_of(SceneArtefacts(photos=made.photos, sparse=made.sparse))
         except Exception as error:
-            row = {"state": "failed", **told(error)}
+            row = {"state": "failed", **describe(error)}
             left_out[entry.name] = row["error_message"]
             get_run_logger().warning("scene %s is left out: %s", entry.name, left_out[entry.name])
         row["seconds"] = time.monotonic() - started
-        write_rows(site.store, "scenes", run=run, scene=entry.name, rows=[row])
+        write_rows(machine.store, "scenes", run=run, scene=entry.name, rows=[row])
     if not mined:
         name, why = next(iter(left_out.items()))
         raise InputError(
@@ -194,15 +195,15 @@ def _mine(
 
 
 def _mined(
-    entry: SceneEntry, run: str, config: RefinerConfig, site: Site, settings: Settings
+    entry: SceneEntry, run: str, config: RefinerConfig, machine: Machine, settings: Settings
 ) -> MinedScene:
     if entry.error is not None:
         raise entry.error
-    stages = _stages(site, run, entry.name, settings)
+    stages = _stages(machine, run, entry.name, settings)
     source = digest_files(files_inside(Path(entry.folder), settings.roots()))
-    photos = stages(ingest_photos, source=source, config=entry.config.ingest)
-    sparse = stages(reconstruct_cameras, photos, config=with_given(entry.config.sfm, photos))
-    pairs = stages(mine_pairs, sparse, config=config.pairs_of(entry.name))
+    photos = stages(INGEST, source=source, config=entry.config.ingest)
+    sparse = stages(SFM, photos=photos, config=with_given(entry.config.sfm, photos))
+    pairs = stages(PAIRS, sparse=sparse, config=config.pairs_of(entry.name))
     return MinedScene(photos=photos, sparse=sparse, pairs=pairs)
 
 
@@ -213,12 +214,12 @@ def with_given(config: SfmConfig, photos: ArrayHandle) -> SfmConfig:
     return config.model_copy(update={"poses": "given"})
 
 
-def _stages(site: Site, run: str, scene: str, settings: Settings) -> StageRunner:
-    def on_timeout(error: TimeLimitError) -> None:
+def _stages(machine: Machine, run: str, scene: str, settings: Settings) -> StageRunner:
+    def on_timeout(error: TimeLimitError, stages: Sequence[Row]) -> None:
         print(f"unseen: {error}", file=sys.stderr, flush=True)
 
     return StageRunner(
-        site=site,
+        machine=machine,
         run=run,
         scene=scene,
         limit_seconds=settings.stage_seconds,

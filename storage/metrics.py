@@ -40,10 +40,12 @@ COLUMNS: Mapping[str, Mapping[str, pa.DataType]] = {
         "gaussians": _INT,
         "psnr_db": _FLOAT,  # of the splat; then of what the later stages made of the same views
         "ssim": _FLOAT,
-        "ensemble_psnr_db": _FLOAT,  # of the mean of what the splat and its siblings show
+        "ensemble_psnr_db": _FLOAT,  # of the mean render of the splat and its ensemble
         "ensemble_ssim": _FLOAT,
+        "ensemble_share_worse": _FLOAT,  # than the splat
         "control_psnr_db": _FLOAT,
         "control_ssim": _FLOAT,
+        "control_share_worse": _FLOAT,  # than the splat
         "refined_psnr_db": _FLOAT,
         "refined_ssim": _FLOAT,
         "refined_share_worse": _FLOAT,  # than the splat
@@ -76,9 +78,9 @@ COLUMNS: Mapping[str, Mapping[str, pa.DataType]] = {
         "uri": _STRING,
     },
     "views": {
-        "stage": _STRING,  # splat, siblings, control, refine, distil
+        "stage": _STRING,  # splat, ensemble, control, refine, distil
         "view": _STRING,
-        "split": _STRING,  # train, guard, held_out, not_fitted
+        "split": _STRING,  # train, validation, held_out, not_fitted
         "psnr_db": _FLOAT,
         "ssim": _FLOAT,
     },

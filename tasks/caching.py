@@ -1,14 +1,18 @@
-"""What every stage's task shares: the cache key, refused hits, retries and progress."""
+"""The Prefect task of a stage: its cache key, verified hits, retries and progress."""
 
 import contextlib
 import json
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from functools import cache
 from hashlib import sha256
+from importlib import import_module
 from typing import Any
 from uuid import UUID
 
+from prefect import task
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import CachePolicy
 from prefect.client.schemas.objects import State, TaskRun
@@ -16,7 +20,6 @@ from prefect.context import TaskRunContext
 from prefect.logging import get_run_logger
 from prefect.serializers import JSONSerializer
 from prefect.tasks import Task
-from prefect.utilities.callables import get_call_parameters
 from pydantic import BaseModel, Field
 
 from storage.errors import StoreError, UnseenError
@@ -25,73 +28,80 @@ from storage.handles import ArrayHandle
 from storage.store import Store
 from tasks.errors import MachineError
 from tasks.ingest.source import Source
-from tasks.runtime.context import Progress, Site
+from tasks.runtime.checkpoints import checkpoints_in
+from tasks.runtime.context import Context, Device, Machine, Progress
 from tasks.runtime.progress import progress_line
 from tasks.runtime.time_left import TimeLeft, in_words
+from tasks.stage import Stage
 
 
-def stage_cache(
-    name: str, *, version: int, numbers_depend_on_device: bool = False
-) -> dict[str, Any]:
-    """Options of ``@task`` for a stage: its key, the verifying serialiser, its retries.
+@cache
+def stage_task(stage: Stage) -> Task[..., ArrayHandle]:
+    """Prefect's task of a stage: ``task(scene, inputs, machine)`` gives the handle.
 
-    Args:
-        name: the stage, dotted where a stage has parts.
-        version: raised by hand when the numbers change.
-        numbers_depend_on_device: cpu and cuda are then cached apart.
+    It has the stage's cache key, refuses a cached handle whose artefact is damaged, and is tried
+    again after faults of the machine.
     """
 
     def key(context: TaskRunContext | None, parameters: dict[str, Any]) -> str:
-        found = stage_key(name, version, parameters, device_counts=numbers_depend_on_device)
+        machine = parameters["machine"]
+        found = stage_key(stage, parameters["scene"], parameters["inputs"], machine.device)
         # Prefect reads the record next, and would unpickle it if the record says so.
-        if isinstance(site := parameters.get("site"), Site):
-            remove_foreign_record(site.store, found)
+        remove_foreign_record(machine.store, found)
         return found
 
-    return {
-        "cache_policy": CachePolicy.from_cache_key_fn(key),
-        "persist_result": True,
-        "result_serializer": VerifiedSerializer(),
-        "retries": 2,
-        "retry_delay_seconds": [2, 10],
-        "retry_condition_fn": is_fault_of_the_machine,
-    }
+    def run_stage(scene: str, inputs: Mapping[str, Any], machine: Machine) -> ArrayHandle:
+        return compute(stage, scene, inputs, machine)
+
+    return task(
+        name=stage.name,
+        task_run_name=f"{stage.name}/{{scene}}",
+        cache_policy=CachePolicy.from_cache_key_fn(key),
+        persist_result=True,
+        result_serializer=VerifiedSerializer(),
+        retries=2,
+        retry_delay_seconds=[2, 10],
+        retry_condition_fn=is_fault_of_the_machine,
+    )(run_stage)
 
 
-def stage_key(
-    name: str, version: int, parameters: Mapping[str, Any], *, device_counts: bool
-) -> str:
-    """The cache key: stage, version, every parameter; artefacts by digest, configs by value.
+def compute(stage: Stage, scene: str, inputs: Mapping[str, Any], machine: Machine) -> ArrayHandle:
+    """Run a stage's function, with progress and checkpoints, whatever is cached.
+
+    Args:
+        inputs: keyword arguments of the function: handles, sources, configs and scalars.
 
     Raises:
-        TypeError: a parameter of a kind that has no stable value (Prefect logs it, and the stage
-            runs without a cache).
+        Exception: what the function raises.
     """
-    parts: dict[str, Any] = {"stage": name, "version": version}
-    for parameter, value in parameters.items():
-        if isinstance(value, Site):
-            if device_counts:
-                parts["device"] = value.device
-        else:
-            parts[f"parameter {parameter}"] = _key_part(value)
-    digest = sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-    return f"{name}-{digest}"
+    module, name = stage.run.split(":")
+    function = getattr(import_module(module), name)
+    key = stage_key(stage, scene, inputs, machine.device)
+    with checkpoints_in(machine.store, key, machine.checkpoint_seconds) as checkpoints:
+        context = Context(
+            device=machine.device,
+            threads=machine.threads,
+            progress=stage_progress(stage.name),
+            checkpoints=checkpoints,
+        )
+        with machine.store.writer(scene, stage.artefact) as out:
+            handle: ArrayHandle = function(out, context, **inputs)
+    for note in handle.attributes.get("notes", ()):
+        get_run_logger().warning(note)
+    return handle
 
 
-def running_stage_key() -> str | None:
-    """The cache key of the stage that this thread runs; None where Prefect runs none."""
-    context = TaskRunContext.get()
-    if context is None or not isinstance(context.task.cache_policy, CachePolicy):
-        return None
-    return context.task.cache_policy.compute_key(context, context.parameters, {})
+def stage_key(stage: Stage, scene: str, inputs: Mapping[str, Any], device: Device) -> str:
+    """The cache key: scene, stage, version and every input; artefacts by digest, configs by value.
 
-
-def key_of(stage: Task[..., ArrayHandle], *inputs: Any, **parameters: Any) -> str | None:
-    """The cache key under which a stage would run with these arguments; None where it has none."""
-    if not isinstance(stage.cache_policy, CachePolicy):
-        return None
-    arguments = get_call_parameters(stage.fn, inputs, parameters)
-    return stage.cache_policy.compute_key(None, arguments, {})  # type: ignore[arg-type]
+    Raises:
+        TypeError: an input of a kind that has no stable value.
+    """
+    parts: dict[str, Any] = {"scene": scene, "stage": stage.key, "version": stage.version}
+    if stage.depends_on_device:
+        parts["device"] = device
+    parts["inputs"] = {name: _key_part(value) for name, value in inputs.items()}
+    return f"{stage.key}-{sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()}"
 
 
 def _key_part(value: Any) -> Any:
@@ -103,6 +113,10 @@ def _key_part(value: Any) -> Any:
         return value.model_dump(mode="json")
     if isinstance(value, tuple):
         return [_key_part(item) for item in value]
+    if isinstance(value, Mapping):
+        return {name: _key_part(item) for name, item in value.items()}
+    if is_dataclass(value):
+        return {part.name: _key_part(getattr(value, part.name)) for part in fields(value)}
     if value is None or isinstance(value, str | int | float | bool):
         return value
     raise TypeError(
@@ -132,10 +146,10 @@ RECORDS = "cache"
 
 
 def handle_in_record(content: bytes) -> ArrayHandle:
-    """The handle in the record of a finished stage, its artefact unseen.
+    """The handle in the record of a finished stage, not verified.
 
     Raises:
-        ValueError: it is damaged, or no record that :func:`stage_cache` has Prefect write.
+        ValueError: the record is damaged, or is none that :func:`stage_task` has Prefect write.
     """
     try:
         record = json.loads(content)
@@ -148,7 +162,7 @@ def handle_in_record(content: bytes) -> ArrayHandle:
 
 
 def recorded(store: Store, key: str) -> ArrayHandle | None:
-    """What a stage of this key has made, its artefact unseen; None where there is no record.
+    """The handle that a stage of this key gave, not verified; None where there is no record.
 
     Raises:
         StoreError: the store cannot be reached.
@@ -160,7 +174,7 @@ def recorded(store: Store, key: str) -> ArrayHandle | None:
 
 
 def remove_foreign_record(store: Store, key: str) -> None:
-    """Delete the record of a stage if somebody else wrote it, so that the stage runs again.
+    """Delete the record of a stage if it is not one of ours, so that the stage runs again.
 
     Raises:
         StoreError: the store cannot be reached or written.
@@ -189,8 +203,8 @@ def _handle(text: str | bytes) -> ArrayHandle:
     raise ValueError(f"a cached stage gave {str(found)[:80]!r}, not an ArrayHandle")
 
 
-def is_fault_of_the_machine(task: Task[..., Any], run: TaskRun, state: State) -> bool:
-    """Whether trying again may help: it may for machines, never for inputs or for our mistakes."""
+def is_fault_of_the_machine(stage: Task[..., Any], run: TaskRun, state: State) -> bool:
+    """Whether a retry may help: after a fault of the machine, never of the input or of our code."""
     try:
         state.result()
     except (MachineError, StoreError):
@@ -206,20 +220,13 @@ def is_fault_of_the_machine(task: Task[..., Any], run: TaskRun, state: State) ->
     return False
 
 
-def log_notes(notes: Iterable[str]) -> None:
-    """Tell in the log of the running stage what somebody who looks at its result should know."""
-    for note in notes:
-        get_run_logger().warning(note)
-
-
 SECONDS_BETWEEN_UPDATES = 1.5
 
 
 def stage_progress(stage: str) -> Progress:
     """Progress of the running stage, in Prefect's UI and in the terminal if there is one.
 
-    The time left stands before what is being done. What goes wrong with telling is not the
-    stage's business.
+    The time left comes first. Progress that cannot be shown never fails the stage.
     """
     key = f"progress-{stage}".replace(".", "-")  # Prefect takes no dots
     artifact: UUID | None = None

@@ -1,21 +1,22 @@
 """What other tools read of a run's scenes: cameras, points and undistorted photos, or splats."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from flows.runs.results import artefacts_with
-from flows.runs.selected import selected_splat
-from storage.handles import ArrayHandle
+from flows.runs.results import artefacts_with, selected_splat
+from flows.stages.pipeline import SceneArtefacts
 from storage.store import Store
 from tasks.sfm.artefact import Sparse
 from tasks.sfm.export.colmap import write_colmap
 from tasks.sfm.export.transforms import write_transforms
+from tasks.sfm.task import SFM
 from tasks.sfm.triangulate import sample_colours
 from tasks.splat.export.ply import write_ply
 from tasks.splat.export.spz import write_spz
+from tasks.splat.task import SPLAT
 
 Format = Literal["colmap", "transforms", "ply", "spz"]
 
@@ -40,19 +41,20 @@ def export_scenes(
         MachineError: it cannot be written.
     """
     if form in ("colmap", "transforms"):
-        for scene, artefacts in artefacts_with(store, run, scenes, "sfm").items():
+        for scene, artefacts in artefacts_with(store, run, scenes, SFM).items():
             yield _with_cameras(artefacts, folder / scene, form)
         return
     write = write_ply if form == "ply" else write_spz
-    for scene, artefacts in artefacts_with(store, run, scenes, "splat").items():
+    for scene, artefacts in artefacts_with(store, run, scenes, SPLAT).items():
         file = folder / f"{scene}.{form}"
         splat = selected_splat(artefacts)
         write(file, splat if background else splat.foreground)
         yield file
 
 
-def _with_cameras(artefacts: Mapping[str, ArrayHandle], folder: Path, form: Format) -> Path:
-    sparse, points = Sparse(artefacts["sfm"]), artefacts["sfm"].array("points")
+def _with_cameras(artefacts: SceneArtefacts, folder: Path, form: Format) -> Path:
+    assert artefacts.sparse
+    sparse, points = Sparse(artefacts.sparse), artefacts.sparse.array("points")
     photos = range(len(sparse.cameras))
     colours = sample_colours(
         sparse.observations, np.arange(len(points)), sparse.photos, photos=photos

@@ -1,25 +1,25 @@
 """Flights through a run's splats, as video files."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from flows.runs.results import artefacts_with
-from flows.runs.selected import selected_splat
+from flows.runs.results import artefacts_with, selected_splat
 from flows.settings import Settings
-from storage.handles import ArrayHandle
+from flows.stages.pipeline import SceneArtefacts
 from tasks.cameras import Cameras
 from tasks.film.encode import write_film
 from tasks.film.paths import along, ellipse, spiral, spline
 from tasks.gaussians import Gaussians
 from tasks.images import fitted_sizes, levels
-from tasks.runtime.context import Device, Site
+from tasks.runtime.context import Device, Machine
 from tasks.runtime.progress import progress_line
 from tasks.runtime.threads import limit_threads
 from tasks.sfm.artefact import Sparse
 from tasks.splat.render import render
+from tasks.splat.task import SPLAT
 
 Flight = Literal["auto", "spline", "ellipse", "spiral"]
 FRAMES_PER_SECOND = 30
@@ -42,21 +42,23 @@ def film_scenes(
         MachineError: a film cannot be written.
         DegenerateGeometryError: the cameras do not allow the path.
     """
-    site = settings.site()
-    limit_threads(site.threads)
-    for scene, artefacts in artefacts_with(site.store, run, scenes, "splat").items():
+    machine = settings.machine()
+    limit_threads(machine.threads)
+    for scene, artefacts in artefacts_with(machine.store, run, scenes, SPLAT).items():
         file = folder / f"{scene}.mp4"
         frames = max(2, round(seconds * FRAMES_PER_SECOND))
         gaussians, cameras = selected_splat(artefacts), _training_cameras(artefacts, longest_edge)
-        flight = _flight(path, cameras, gaussians, frames, site.device)
-        pictures = _pictures(gaussians, flight, site, scene)
+        flight = _flight(path, cameras, gaussians, frames, machine.device)
+        pictures = _pictures(gaussians, flight, machine, scene)
         write_film(file, pictures, frames_per_second=FRAMES_PER_SECOND)
         yield file
 
 
-def _training_cameras(artefacts: Mapping[str, ArrayHandle], longest_edge: int) -> Cameras:
-    cameras = Sparse(artefacts["sfm"]).cameras
-    cameras = cameras.select(cameras.indices_of(artefacts["splat"].attributes["training"]))
+def _training_cameras(artefacts: SceneArtefacts, longest_edge: int) -> Cameras:
+    assert artefacts.sparse
+    assert artefacts.splat
+    cameras = Sparse(artefacts.sparse).cameras
+    cameras = cameras.select(cameras.indices_of(artefacts.splat.attributes["training"]))
     return cameras.resized(fitted_sizes(cameras.sizes, longest_edge))
 
 
@@ -78,10 +80,10 @@ def _flight(
 
 
 def _pictures(
-    gaussians: Gaussians, flight: Cameras, site: Site, scene: str
+    gaussians: Gaussians, flight: Cameras, machine: Machine, scene: str
 ) -> Iterator[np.ndarray]:
     show = progress_line(scene)
     for index in range(len(flight)):
-        rgb = render(gaussians, flight, index, device=site.device).rgb.clamp(0, 1)
+        rgb = render(gaussians, flight, index, device=machine.device).rgb.clamp(0, 1)
         show((index + 1) / len(flight), f"frame {index + 1} of {len(flight)}")
         yield levels(rgb.cpu().numpy())

@@ -87,7 +87,7 @@ def _completed(
     The run has a queue of its own, so that two runs on one machine keep apart. Workers of somebody
     else's that serve the pool are left to do the work; without any, workers of this run do it.
     """
-    device = Settings().site().device
+    device = Settings().machine().device
     pool = "gpu" if device == "cuda" else "cpu"
     hide_described_errors()
     with lock(lock_of(run), refused=refusal_of(run)):

@@ -140,7 +140,7 @@ def serve(scheduled: tuple[Scheduled, ...], *, max_concurrent: int) -> None:
 
 
 def _gpus(settings: Settings) -> int:
-    if settings.site().device == "cpu":
+    if settings.machine().device == "cpu":
         return 0
     import torch  # late: seconds to import, and CPU machines do not ask for it
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from flows.config import STAGES
 from flows.runs.record import RunRecord
 from flows.runs.results import artefacts_of
 from storage.handles import ArrayHandle
@@ -16,8 +17,8 @@ LABEL_HEIGHT = 22
 GAP = 6
 
 
-STAGES = {"splat": "splat", "refine": "refined", "distil": "distilled"}
-"""Whose pictures are shown, and what people call them."""
+PICTURED = {stage.name: stage.artefact for stage in STAGES if stage.pictured}
+"""Stages whose pictures are shown, and what they are called."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -26,7 +27,7 @@ class HeldOutView:
 
     name: str
     photo: np.ndarray  # uint8 [h w 3]
-    pictures: tuple[np.ndarray, ...]  # uint8 [h w 3], in the order of STAGES, as far as they ran
+    pictures: tuple[np.ndarray, ...]  # uint8 [h w 3], in the order of PICTURED, as far as they ran
     scores: tuple[str, ...]
     """What each picture is, and its score."""
 
@@ -47,13 +48,15 @@ def held_out_views(evaluation: ArrayHandle, count: int) -> list[HeldOutView]:
     chosen = []
     for name in (names[place] for place in places):
         number = attributes["rendered"].index(name)
-        stages = [stage for stage in STAGES if (name, stage) in scores]
+        stages = [stage for stage in PICTURED if (name, stage) in scores]
         chosen.append(
             HeldOutView(
                 name=name,
                 photo=evaluation.array(f"photo_{number:04d}"),
                 pictures=tuple(evaluation.array(f"{stage}_{number:04d}") for stage in stages),
-                scores=tuple(f"{STAGES[stage]} ({scores[name, stage]:.1f} dB)" for stage in stages),
+                scores=tuple(
+                    f"{PICTURED[stage]} ({scores[name, stage]:.1f} dB)" for stage in stages
+                ),
             )
         )
     return chosen
@@ -68,8 +71,8 @@ def contact_sheet(store: Store, record: RunRecord) -> Image.Image:
     rows = [
         _row(scene, view)
         for scene, artefacts in sorted(artefacts_of(store, record).items())
-        if "evaluate" in artefacts
-        for view in held_out_views(artefacts["evaluate"], 1)
+        if artefacts.evaluation
+        for view in held_out_views(artefacts.evaluation, 1)
     ]
     if not rows:
         raise InputError(

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from flows.report.pictures import HeldOutView, held_out_views
 from flows.report.table import COMPLETED, EXPLANATION, escaped, figures_of
-from storage.handles import ArrayHandle
+from flows.stages.pipeline import SceneArtefacts
 
 PICTURES = 3
 WIDTHS = (360, 240, 160, 80)
@@ -34,9 +34,7 @@ class Page(TypedDict):
     description: str
 
 
-def scene_page(
-    scene: str, run: str, row: Mapping[str, Any], artefacts: Mapping[str, ArrayHandle]
-) -> Page:
+def scene_page(scene: str, run: str, row: Mapping[str, Any], artefacts: SceneArtefacts) -> Page:
     """How the scene ended, and its figures; then, of some held-out views, the photo beside what
     each stage shows from there: at most ``MAX_PAGE_BYTES`` of markdown."""
     lines = [f"# {escaped(scene)}", "", f"**{row['state']}** in the run {escaped(run)}"]
@@ -47,7 +45,7 @@ def scene_page(
         lines += [f"| {title} | {escaped(value)} |" for title, value in figures]
     if rejected := row.get("rejected"):
         lines += ["", f"It went on without {_shortened(rejected)}."]
-    evaluation = artefacts.get("evaluation")
+    evaluation = artefacts.evaluation
     views = held_out_views(evaluation, PICTURES) if evaluation else []
     if views:
         lines += ["", "## Held-out photos, and what each stage shows from there"]

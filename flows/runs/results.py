@@ -2,42 +2,40 @@
 
 from collections.abc import Mapping
 
+from flows.config import STAGES
 from flows.runs.record import RunRecord, load_run
+from flows.stages.pipeline import SceneArtefacts
 from storage.handles import ArrayHandle
 from storage.metrics import read_table
 from storage.store import Store
 from tasks.errors import InputError
-
-KINDS = {
-    "ingest": "photos",
-    "sfm": "sparse",
-    "splat": "splat",
-    "ensemble": "ensemble",
-    "views": "views",
-    "refine": "refined",
-    "control": "control",
-    "distil": "distilled",
-    "evaluate": "evaluation",
-}
-"""Of each stage's artefact."""
+from tasks.gaussians import Gaussians
+from tasks.splat.artefact import read_gaussians
+from tasks.stage import Stage
 
 
-def artefacts_of(store: Store, record: RunRecord) -> Mapping[str, Mapping[str, ArrayHandle]]:
-    """The artefacts of a run by scene, and then by stage."""
-    stages = read_table(store, "stages", run=record.run)
-    found: dict[str, dict[str, ArrayHandle]] = {scene: {} for scene in record.scenes}
-    for row in stages[stages["digest"].notna()].to_dict("records"):
-        if row["scene"] in found:
-            found[row["scene"]][row["stage"]] = ArrayHandle(
-                uri=row["uri"], kind=KINDS[row["stage"]], digest=row["digest"]
+def artefacts_of(store: Store, record: RunRecord) -> Mapping[str, SceneArtefacts]:
+    """The artefacts of each scene of a run, all of them, by the rows of its stages."""
+    rows = read_table(store, "stages", run=record.run)
+    rows = rows[rows["digest"].notna()]
+    by_name = {stage.name: stage for stage in STAGES}
+    found = {}
+    for scene in record.scenes:
+        of_scene = rows[rows["scene"] == scene]
+        found[scene] = SceneArtefacts.of(
+            (stage, ArrayHandle(uri=uri, kind=stage.artefact, digest=digest))
+            for name, uri, digest in zip(
+                of_scene["stage"], of_scene["uri"], of_scene["digest"], strict=True
             )
+            if (stage := by_name.get(name))
+        )
     return found
 
 
 def artefacts_with(
-    store: Store, run: str | None, scenes: tuple[str, ...], stage: str
-) -> Mapping[str, Mapping[str, ArrayHandle]]:
-    """Those of some scenes, or of all that finished a stage.
+    store: Store, run: str | None, scenes: tuple[str, ...], stage: Stage
+) -> Mapping[str, SceneArtefacts]:
+    """The artefacts of the named scenes, or of all that finished a stage.
 
     Raises:
         InputError: there is no such run; a scene is not in it or has not finished the stage;
@@ -49,14 +47,31 @@ def artefacts_with(
         if scene not in found:
             known = ", ".join(sorted(found))
             raise InputError(f"run '{name}' has no scene '{scene}'; it has: {known}")
-        if stage not in found[scene]:
+        if not found[scene].all_of(stage):
             raise InputError(
-                f"the scene '{scene}' of run '{name}' has not finished the stage {stage}; "
+                f"the scene '{scene}' of run '{name}' has not finished the stage {stage.name}; "
                 "see 'unseen status' for why, and 'unseen resume'"
             )
-    chosen = {scene: found[scene] for scene in (scenes or sorted(found)) if stage in found[scene]}
+    chosen = {
+        scene: found[scene] for scene in (scenes or sorted(found)) if found[scene].all_of(stage)
+    }
     if not chosen:
         raise InputError(
-            f"no scene of run '{name}' has finished the stage {stage}; see 'unseen status' for why"
+            f"no scene of run '{name}' has finished the stage {stage.name}; "
+            "see 'unseen status' for why"
         )
     return chosen
+
+
+def selected_splat(artefacts: SceneArtefacts) -> Gaussians:
+    """The splat that a scene shows and exports: the distilled one or its control, whichever shows
+    the validation photos better; the fitted one where nothing was distilled.
+
+    Args:
+        artefacts: of a scene that has finished the stage splat.
+    """
+    handle = artefacts.splat
+    if distilled := artefacts.distilled:
+        handle = artefacts.control if distilled.attributes["selected"] == "control" else distilled
+    assert handle
+    return read_gaussians(handle)

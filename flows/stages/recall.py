@@ -1,7 +1,7 @@
-"""Scenes of which all is done already: recalled by who would start them, without a process each.
+"""Recall of complete scenes in the dispatcher, without starting a process.
 
-A process takes seconds to import what it needs, and nothing of a scene runs that could take others
-along: records and artefacts are read, and their digests compared.
+A process takes seconds to import what it needs. A recall reads records and artefacts and compares
+their digests; nothing of a scene runs that could take others along.
 """
 
 import time
@@ -10,32 +10,29 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from prefect.tasks import Task
-
-from flows.orchestration.server import is_for_this_machine
-from flows.runs.manifest import SceneEntry
-from flows.scene import run_stages
-from flows.settings import Settings
+from flows.config import SceneConfig
+from flows.stages.pipeline import SceneArtefacts, find_source, reconstruct
 from flows.stages.rows import Row, cost_of, rows_of, summary_of
 from storage.errors import UnseenError
 from storage.handles import ArrayHandle
 from storage.metrics import write_rows
 from storage.store import Store
-from tasks.caching import key_of, recorded
-from tasks.runtime.context import Device, Site
+from tasks.caching import recorded, stage_key
+from tasks.runtime.context import Device
+from tasks.stage import Stage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recalled:
-    """What the stages of a scene made when they ran, and the rows that say so."""
+class RecalledScene:
+    """The artefacts of a complete scene, and its rows."""
 
-    artefacts: dict[str, ArrayHandle]
+    artefacts: SceneArtefacts
     row: Row
     """In ``scenes``."""
     stages: list[Row]
 
     def write(self, store: Store, run: str, scene: str) -> None:
-        """Write all rows of the scene, that of ``scenes`` last: it means that the rest is there.
+        """Write all rows of the scene; that of ``scenes`` last: it means that the rest is there.
 
         Raises:
             StoreError: the store cannot be written.
@@ -45,59 +42,63 @@ class Recalled:
             write_rows(store, table, run=run, scene=scene, rows=rows)
 
 
-def recall(entry: SceneEntry, settings: Settings, roots: Sequence[Path]) -> Recalled | None:
-    """Recall every stage of a scene; None where one must run, or where anything is wrong.
-
-    What is wrong, the scene's own process finds out and says.
+def recall(
+    folder: Path,
+    scene: str,
+    config: SceneConfig,
+    *,
+    store: Store,
+    device: Device,
+    roots: Sequence[Path],
+) -> RecalledScene | None:
+    """Recall every stage of a scene, and verify every artefact.
 
     Args:
-        settings: of the processes that scenes run in.
+        folder: of the scene's photos.
+        device: on which scenes run.
         roots: folders that links may lead to beside the scene's own.
+
+    Returns:
+        None where a stage must run, or where anything is wrong: the scene's own process finds
+        out what, and says it.
     """
-    device = _device_of(settings)
-    if device is None:
-        return None
     started = time.monotonic()
-    stages = _Recaller(site=Site(store=settings.open_store(), device=device), scene=entry.name)
+    stages = StageRecaller(store=store, device=device, scene=scene)
     try:
-        artefacts = run_stages(stages, entry.folder, entry.config, roots)
-        for handle in artefacts.values():  # now that it is known that there are all
+        artefacts = reconstruct(stages, find_source(folder, config, roots), config)
+        for handle in artefacts:  # now that it is known that all are there
             handle.verify()
         figures = summary_of(artefacts)
-    except (UnseenError, OSError, _NotDoneError):
+    except (UnseenError, OSError, NotCachedError):
         return None
     seconds = time.monotonic() - started
     row = {"state": "completed", **figures, **cost_of(stages.rows, seconds)}
-    return Recalled(artefacts=artefacts, row=row, stages=stages.rows)
+    return RecalledScene(artefacts=artefacts, row=row, stages=stages.rows)
 
 
-def _device_of(settings: Settings) -> Device | None:
-    """That scenes run on; None where only they can tell."""
-    if settings.device != "auto":
-        return settings.device
-    return settings.site().device if is_for_this_machine() else None
-
-
-class _NotDoneError(Exception):
+class NotCachedError(Exception):
     """A stage has no record."""
 
 
 @dataclass(slots=True, kw_only=True)
-class _Recaller:
-    """Looks a scene's stages up, as :class:`flows.stages.runner.StageRunner` runs them."""
+class StageRecaller:
+    """A :class:`flows.stages.pipeline.Run` that reads the records of finished stages."""
 
-    site: Site
+    store: Store
+    device: Device
     scene: str
     rows: list[Row] = field(default_factory=list)
 
-    def __call__(
-        self, stage: Task[..., ArrayHandle], *inputs: ArrayHandle, **parameters: Any
-    ) -> ArrayHandle:
+    def __call__(self, stage: Stage, **inputs: Any) -> ArrayHandle:
+        """
+        Raises:
+            NotCachedError: the stage has not run.
+            StoreError: the store cannot be reached.
+        """
         started = time.monotonic()
-        key = key_of(stage, self.scene, *inputs, site=self.site, **parameters)
-        handle = recorded(self.site.store, key) if key else None
+        handle = recorded(self.store, stage_key(stage, self.scene, inputs, self.device))
         if handle is None:
-            raise _NotDoneError
+            raise NotCachedError
         self.rows.append(
             {
                 "stage": stage.name,

@@ -1,75 +1,72 @@
-"""Rows of the tables, read from a scene's artefacts: recalled or computed, they are the same."""
+"""Rows of the tables, from a scene's artefacts: the same for a recalled and a computed scene."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import fmean, median
 from typing import Any
 
-from storage.handles import ArrayHandle
+from flows.config import STAGES
+from flows.stages.pipeline import SceneArtefacts
+from storage.errors import UnseenError
 from tasks.metrics.gains import paired_gains, share_worse
 
 Row = dict[str, Any]
-Artefacts = Mapping[str, ArrayHandle]
-
-LATER_STAGES = {
-    "ensemble": ("splat", "ensemble"),
-    "control": ("splat", "control"),
-    "refined": ("splat", "refine"),
-    "distilled": ("control", "distil"),
-}
-"""Columns of ``scenes`` that begin so: the stage compared with, and the stage they are about."""
 
 
-def rows_of(artefacts: Artefacts) -> dict[str, list[Row]]:
-    """The rows of all tables about views and training, as far as the scene's stages went."""
+def rows_of(artefacts: SceneArtefacts) -> dict[str, list[Row]]:
+    """Rows of the tables about views and training, as far as the scene's stages went."""
     rows: dict[str, list[Row]] = {"training": list(_curves(artefacts))}
-    if evaluation := artefacts.get("evaluation"):
+    if artefacts.evaluation:
         for table in ("views", "gains", "confidence", "poses", "geometry"):
-            rows[table] = evaluation.attributes[table]
+            rows[table] = artefacts.evaluation.attributes[table]
     return rows
 
 
-def _curves(artefacts: Artefacts) -> Iterator[Row]:
-    for artefact, stage in (("splat", "splat"), ("control", "control"), ("distilled", "distil")):
-        if artefact in artefacts:
+def _curves(artefacts: SceneArtefacts) -> Iterator[Row]:
+    for stage in STAGES:
+        for handle in artefacts.all_of(stage) if stage.curve else ():
             names = ("iteration", "loss", "gaussians", "held_out_psnr_db")
-            stored = [artefacts[artefact].array(f"curve_{name}").tolist() for name in names]
+            stored = [handle.array(f"curve_{name}").tolist() for name in names]
             for point in zip(*stored, strict=True):
-                row = {"stage": stage, **dict(zip(names, point, strict=True))}
+                row = {"stage": stage.name, **dict(zip(names, point, strict=True))}
                 yield {name: None if value != value else value for name, value in row.items()}
 
 
-def summary_of(artefacts: Artefacts) -> Row:
+def summary_of(artefacts: SceneArtefacts) -> Row:
     """The figures of a scene's row in ``scenes``, as far as its stages went."""
-    attributes = {name: handle.attributes for name, handle in artefacts.items()}
-    photos = attributes["photos"]
+    assert artefacts.photos
+    photos = artefacts.photos.attributes
     rejected = photos["rejected"]
     row: Row = {
         "photos": len(photos["photos"]),
         "photos_rejected": len(rejected),
         "rejected": "; ".join(f"{one['name']}: {one['reason']}" for one in rejected) or None,
     }
-    if sparse := attributes.get("sparse"):
+    if artefacts.sparse:
+        sparse = artefacts.sparse.attributes
         row["registered_share"] = len(sparse["names"]) / len(photos["photos"])
         row["reprojection_error_px"] = sparse["reprojection_error_px"]
-    if splat := attributes.get("splat"):
+    if artefacts.splat:
+        splat = artefacts.splat.attributes
         row["training_photos"] = len(splat["training"])
         row["held_out_photos"] = len(splat["held_out"])
         row["gaussians"] = splat["gaussians"]
-    if refined := attributes.get("refined"):
+    if artefacts.refined:
+        refined = artefacts.refined.attributes
         row["refined_views"] = len(refined["names"])
         row["refined_views_rejected"] = len(refined["rejected"])
-    if distilled := attributes.get("distilled"):
-        row["selected"] = distilled["selected"]
-    if evaluation := attributes.get("evaluation"):
-        row |= _scores(evaluation)
+    if artefacts.distilled:
+        row["selected"] = artefacts.distilled.attributes["selected"]
+    if artefacts.evaluation:
+        row |= _scores(artefacts.evaluation.attributes)
     return row
 
 
 def cost_of(stages: Sequence[Row], seconds: float) -> Row:
-    """What a scene has cost, by the rows of its stages.
+    """Time, memory and cached stages of a scene.
 
     Args:
-        seconds: that it took, all in all.
+        stages: its rows in ``stages``.
+        seconds: wall time of the whole scene.
     """
     cached = sum(row["cached"] for row in stages)
     peaks = [row["peak_memory_mib"] for row in stages if row.get("peak_memory_mib") is not None]
@@ -81,15 +78,24 @@ def cost_of(stages: Sequence[Row], seconds: float) -> Row:
     }
 
 
+def describe(error: Exception) -> Row:
+    """Type and message of an error; an error that was not raised on purpose is our mistake, and
+    its message names its type."""
+    kind = type(error).__name__
+    message = str(error) if isinstance(error, UnseenError) else f"{kind}: {error}"
+    return {"error_type": kind, "error_message": message}
+
+
 def _scores(evaluation: Mapping[str, Any]) -> Row:
     views = evaluation["views"]
     poses = evaluation["pose_summary"] or {}
     row = _means(views, "splat", "")
-    for name, (before, after) in LATER_STAGES.items():
-        row |= _means(views, after, f"{name}_")
-        gains = paired_gains(views, before=before, after=after)
-        if gains and name in ("refined", "distilled"):
-            row[f"{name}_share_worse"] = share_worse(gains)
+    for stage in STAGES:
+        if stage.compared_with:
+            row |= _means(views, stage.name, f"{stage.artefact}_")
+            gains = paired_gains(views, before=stage.compared_with, after=stage.name)
+            if gains:
+                row[f"{stage.artefact}_share_worse"] = share_worse(gains)
     return row | {
         "confidence_spearman": _mean(row["spearman"] for row in evaluation["confidence"]),
         "confidence_ause": _mean(row["ause_over_random"] for row in evaluation["confidence"]),

@@ -1,29 +1,27 @@
-"""Running one stage of a scene: where its cached result lies, and its row in ``stages``."""
+"""Running the stages of a scene: cached results, retries, time limits, rows of ``stages``."""
 
 import functools
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Any, get_args
+from typing import Any
 
-import psutil
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
 from prefect.filesystems import RemoteFileSystem
 from prefect.logging import get_run_logger
 from prefect.tasks import Task
 
-from flows.config import Stage
-from flows.stages.limits import time_limit
+from flows.config import STAGES, StageName
+from flows.stages.limits import PeakMemory, time_limit
 from storage.handles import ArrayHandle
 from storage.metrics import write_rows
 from storage.names import object_name
 from storage.store import Store
-from tasks.caching import RECORDS, is_fault_of_the_machine
+from tasks.caching import RECORDS, is_fault_of_the_machine, stage_task
 from tasks.errors import TimeLimitError
-from tasks.runtime.context import Site
+from tasks.runtime.context import Machine
+from tasks.stage import Stage
 
 SECONDS_OF_PATIENCE = 600.0
 SECONDS_BETWEEN_STARTS = 5.0
@@ -31,22 +29,21 @@ SECONDS_BETWEEN_STARTS = 5.0
 
 @dataclass(slots=True, kw_only=True)
 class StageRunner:
-    """Runs the stages of one scene in turn and keeps their rows."""
+    """A :class:`flows.stages.pipeline.Run` that computes what is not cached, and keeps the rows of
+    one scene's stages."""
 
-    site: Site
+    machine: Machine
     run: str
     scene: str
-    recompute_from: Stage | None = None
-    """Its cached result, and those of what follows, are not used."""
+    recompute_from: StageName | None = None
+    """First stage whose cached result is not used, nor those of the stages after it."""
     limit_seconds: float = 0.0
-    """Of one stage; past it, the process ends. 0 for none."""
-    on_timeout: Callable[[TimeLimitError], None]
-    """Told that the process ends, on another thread."""
+    """Time limit of one stage; past it, the process ends. 0 for none."""
+    on_timeout: Callable[[TimeLimitError, list[dict[str, Any]]], None]
+    """Called on another thread before the process ends, with the rows of the stages."""
     rows: list[dict[str, Any]] = field(default_factory=list)
 
-    def __call__(
-        self, stage: Task[..., ArrayHandle], *inputs: ArrayHandle, **parameters: Any
-    ) -> ArrayHandle:
+    def __call__(self, stage: Stage, **inputs: Any) -> ArrayHandle:
         """Run or recall a stage; its row is written however it ends.
 
         Raises:
@@ -60,20 +57,17 @@ class StageRunner:
             retried += again
             return again
 
-        recalled_or_run = stage.with_options(
-            result_storage=cache_storage(self.site.store),
+        task = stage_task(stage).with_options(
+            result_storage=cache_storage(self.machine.store),
             retry_condition_fn=judge,
-            refresh_cache=self._is_anew(stage.name),
-            tags=[*stage.tags, f"stage:{stage.name}"],
+            refresh_cache=self._recomputes(stage),
+            tags=[f"stage:{stage.name}"],
         )
         started = time.monotonic()
         memory = PeakMemory()
-        tell = functools.partial(self._tell_limit, stage.name, memory)
-        with memory, time_limit(self.limit_seconds, tell):
-            start = functools.partial(
-                recalled_or_run, self.scene, *inputs, site=self.site, **parameters
-            )
-            state = with_retries(start)
+        on_timeout = functools.partial(self._on_timeout, stage.name, memory)
+        with memory, time_limit(self.limit_seconds, on_timeout):
+            state = with_retries(functools.partial(task, self.scene, inputs, self.machine))
         row = {
             "stage": stage.name,
             "seconds": time.monotonic() - started,
@@ -98,7 +92,7 @@ class StageRunner:
                 memory.peak_mib,
             )
 
-    def _tell_limit(self, stage: str, memory: "PeakMemory") -> None:
+    def _on_timeout(self, stage: str, memory: "PeakMemory") -> None:
         self._add(
             {
                 "stage": stage,
@@ -113,24 +107,24 @@ class StageRunner:
                 f"the stage {stage} has gone on for {self.limit_seconds:g} s, its limit, so the "
                 "scene's process was ended; find out what it hangs on, or set "
                 "UNSEEN_STAGE_SECONDS higher, and run 'unseen resume'"
-            )
+            ),
+            self.rows,
         )
 
     def _add(self, row: dict[str, Any]) -> None:
         self.rows.append(row)
-        write_rows(self.site.store, "stages", run=self.run, scene=self.scene, rows=self.rows)
+        write_rows(self.machine.store, "stages", run=self.run, scene=self.scene, rows=self.rows)
 
-    def _is_anew(self, stage: str) -> bool:
-        order: tuple[str, ...] = get_args(Stage)
-        return self.recompute_from is not None and (
-            order.index(stage) >= order.index(self.recompute_from)
-        )
+    def _recomputes(self, stage: Stage) -> bool:
+        names = [one.name for one in STAGES]
+        first = self.recompute_from
+        return first is not None and names.index(stage.name) >= names.index(first)
 
 
 def with_retries(start: Callable[..., Any]) -> State[ArrayHandle]:
-    """Start a stage; again where the server is too busy to say whether its tags are limited.
+    """Start a stage; again while the server is too busy to answer.
 
-    Prefect asks that of every task run with tags before it begins, and fails without an answer.
+    Prefect reads the limits of a task run's tags before the run begins, and fails without them.
     """
     deadline = time.monotonic() + SECONDS_OF_PATIENCE
     while True:
@@ -152,40 +146,3 @@ def cache_storage(store: Store) -> Any:
     slug = "".join(c if c.isalnum() else "-" for c in name)
     block.save(f"unseen-cache-{slug}"[:200], overwrite=True)  # Prefect takes saved blocks only
     return block
-
-
-class PeakMemory:
-    """The largest memory of this process and its children while the block runs, by sampling."""
-
-    SECONDS_BETWEEN_SAMPLES = 0.2
-
-    def __init__(self) -> None:
-        self.peak_mib = 0.0
-        self._ended = threading.Event()
-        self._sampler = threading.Thread(target=self._sample, daemon=True)
-
-    def __enter__(self) -> "PeakMemory":
-        self._sampler.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._ended.set()
-        self._sampler.join()
-
-    def _sample(self) -> None:
-        process = psutil.Process()
-        while True:
-            resident = 0
-            for one in (process, *process.children(recursive=True)):
-                try:
-                    resident += one.memory_info().rss
-                except psutil.Error:  # a child that ended meanwhile
-                    continue
-            self.peak_mib = max(self.peak_mib, resident / 2**20)
-            if self._ended.wait(self.SECONDS_BETWEEN_SAMPLES):
-                return

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import BinaryIO, TypeVar
 
-import torch
-
 from storage.checkpoints import Checkpoint
 from storage.errors import IntegrityError, StoreError
 from storage.store import Store
@@ -127,6 +125,8 @@ def write_state(state: SavedState, file: BinaryIO) -> None:
     Raises:
         OSError: the file does not take it.
     """
+    import torch  # late: seconds to import, and a recalled stage needs none of it
+
     try:
         torch.save({part.name: getattr(state, part.name) for part in fields(state)}, file)
     except RuntimeError as error:
@@ -141,6 +141,8 @@ def read_state(content: bytes, kind: type[State]) -> State:
     Raises:
         IntegrityError: it is something else, or of a torch that this one does not read.
     """
+    import torch  # late: as above
+
     try:
         return kind(**torch.load(io.BytesIO(content), map_location="cpu", weights_only=True))
     except Exception as error:  # torch raises of every kind

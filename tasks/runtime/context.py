@@ -13,17 +13,6 @@ Progress = Callable[[float, str], None]
 """Called with the finished share, 0 to 1, and what is being done."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Site:
-    """It changes where results lie and how fast they come; only the device may change numbers."""
-
-    store: Store
-    device: Device = "cpu"
-    threads: int = 1
-    checkpoint_seconds: float = 30.0
-    """Between two checkpoints of a long stage; 0 for none."""
-
-
 def no_progress(share: float, doing: str) -> None:
     """Shows nothing."""
 
@@ -45,3 +34,14 @@ class Context:
             self.progress(start + (end - start) * share, doing)
 
         return replace(self, progress=progress)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """Where stages run: it decides where results lie and how fast they come."""
+
+    store: Store
+    device: Device = "cpu"
+    threads: int = 1
+    checkpoint_seconds: float = 30.0
+    """Between two checkpoints of a long stage; 0 for none."""

@@ -1,85 +1,48 @@
-from prefect import task
+"""Gaussians fitted to the training photos: the scene's splat, and an ensemble beside it."""
 
-from storage.handles import ArrayHandle
-from tasks.caching import log_notes, running_stage_key, stage_cache, stage_progress
-from tasks.ingest.source import Source
-from tasks.runtime.context import Site
-from tasks.splat.config import EveryNth, SplatConfig, TrainOn
+from tasks.stage import SceneSize, Stage
+
+GAUSSIANS = 100_000
+"""Of a common splat: densification ends there, far below what memory would hold."""
 
 
-@task(
+def fit_work(scene: SceneSize) -> float:
+    """Pixels rendered by one fit."""
+    splat = scene.config.splat
+    return float(splat.iterations * splat.batch * splat.max_size**2)
+
+
+def splat_bytes(scene: SceneSize) -> float:
+    """Bytes of one splat: 11 numbers of a Gaussian, and its harmonics."""
+    return float(4 * GAUSSIANS * (11 + 3 * (scene.config.splat.sh_degree + 1) ** 2))
+
+
+def _members(scene: SceneSize) -> int:
+    return len(scene.config.ensemble_splats(scene.training))
+
+
+SPLAT = Stage(
     name="splat",
-    task_run_name="splat/{scene}",
-    **stage_cache("splat", version=5, numbers_depend_on_device=True),
+    artefact="splat",
+    version=6,
+    run="tasks.splat.run:run",
+    curve=True,
+    pictured=True,
+    work=fit_work,
+    seconds=1e-7,
+    size=splat_bytes,
 )
-def fit_splat(
-    scene: str,
-    sparse: ArrayHandle,
-    *,
-    start: Source | None,
-    split: EveryNth | TrainOn,
-    config: SplatConfig,
-    site: Site,
-) -> ArrayHandle:
-    """See :func:`tasks.splat.fit.fit`.
-
-    Args:
-        start: the file of a splat to start from, see :mod:`tasks.splat.init.from_ply`; None for
-            points.
-    """
-    return _fitted("splat", "splat", scene, sparse, start, split, config, site)
-
-
-@task(
+ENSEMBLE = Stage(
     name="ensemble",
-    task_run_name="siblings/{scene}",
-    **stage_cache("ensemble", version=1, numbers_depend_on_device=True),
+    artefact="ensemble",
+    version=1,
+    run="tasks.splat.run:run",
+    needs="refine",
+    optional=True,
+    compared_with="splat",
+    several=True,
+    work=lambda scene: _members(scene) * fit_work(scene),
+    seconds=8e-8,
+    size=lambda scene: _members(scene) * splat_bytes(scene),
 )
-def fit_member(
-    scene: str,
-    sparse: ArrayHandle,
-    *,
-    start: Source | None,
-    split: EveryNth | TrainOn,
-    config: SplatConfig,
-    site: Site,
-) -> ArrayHandle:
-    """As :func:`fit_splat`, of one config that :func:`tasks.splat.ensemble.siblings_of` gives."""
-    return _fitted("ensemble", "ensemble", scene, sparse, start, split, config, site)
-
-
-def _fitted(
-    stage: str,
-    kind: str,
-    scene: str,
-    sparse: ArrayHandle,
-    start: Source | None,
-    split: EveryNth | TrainOn,
-    config: SplatConfig,
-    site: Site,
-) -> ArrayHandle:
-    # Late: seconds to import, and a recalled stage needs none of it.
-    from tasks.runtime.checkpoints import checkpoints_in
-    from tasks.runtime.threads import limit_threads
-    from tasks.sfm.artefact import Sparse
-    from tasks.splat.artefact import arrays_of, attributes_of
-    from tasks.splat.fit import fit, notes_on
-    from tasks.splat.init.from_ply import read_start
-
-    limit_threads(site.threads)
-    stored = Sparse(sparse)
-    with checkpoints_in(site.store, running_stage_key(), site.checkpoint_seconds) as checkpoints:
-        splat = fit(
-            stored.cameras,
-            stored.observations,
-            stored.photos,
-            split,
-            config,
-            start=read_start(start, poses=sparse.attributes["poses"], sh_degree=config.sh_degree),
-            masks=stored.masks,
-            device=site.device,
-            progress=stage_progress(stage),
-            checkpoints=checkpoints,
-        )
-        log_notes(notes_on(splat, config))
-        return site.store.commit(scene, kind, arrays_of(splat.fitted), attributes_of(splat))
+"""One member; a scene has as many artefacts as members."""

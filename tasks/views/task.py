@@ -1,27 +1,29 @@
-from prefect import task
+"""Novel views of the splat, with depth, confidence and what the photos show there."""
 
-from storage.handles import ArrayHandle
-from tasks.caching import stage_cache, stage_progress
-from tasks.runtime.context import Site
-from tasks.views.config import ViewsConfig
+from tasks.stage import SceneSize, Stage
+
+BYTES_OF_PIXEL = 39
+"""Colour, depth, confidence, warped photos, and the refined view."""
 
 
-@task(
+def views_work(scene: SceneSize) -> float:
+    """Pixels of all novel views."""
+    return float(scene.config.views.count * scene.config.splat.max_size**2)
+
+
+def _bytes(scene: SceneSize) -> float:
+    config = scene.config
+    longest = min(config.ingest.max_size, config.splat.max_size)
+    return float(config.views.count * scene.pixels(longest) * BYTES_OF_PIXEL)
+
+
+VIEWS = Stage(
     name="views",
-    task_run_name="views/{scene}",
-    **stage_cache("views", version=2, numbers_depend_on_device=True),
+    artefact="views",
+    version=3,
+    run="tasks.views.run:run",
+    optional=True,
+    work=views_work,
+    seconds=1.3e-6,
+    size=_bytes,
 )
-def render_views(
-    scene: str, sparse: ArrayHandle, splat: ArrayHandle, *, config: ViewsConfig, site: Site
-) -> ArrayHandle:
-    """See :mod:`tasks.views.novel_views`."""
-    # Late: seconds to import, and a recalled stage needs none of it.
-    from tasks.runtime.threads import limit_threads
-    from tasks.sfm.artefact import Sparse
-    from tasks.views.artefact import NovelViewsContent
-    from tasks.views.stored import renderer_of
-
-    limit_threads(site.threads)
-    renderer = renderer_of(Sparse(sparse), splat, device=site.device)
-    content = NovelViewsContent(renderer, config, stage_progress("views"))
-    return site.store.commit(scene, "views", content, content.attributes)
