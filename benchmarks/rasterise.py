@@ -1,4 +1,4 @@
-"""How fast the CPU rasteriser is: rendering, its gradient and whole training iterations.
+"""Speed of the CPU rasteriser: rendering, its gradient and whole training iterations.
 
     python benchmarks/rasterise.py [--gaussians 20000 100000 300000] [--threads 1 2]
                                    [--repeats 15] [--reference-repeats 1] [--json rasterise.json]
@@ -56,6 +56,7 @@ from tasks.splat.rasterise.cpu.layout import (
     TILE,
 )
 from tasks.splat.rasterise.cpu.warm_up import warm_up
+from tasks.splat.rasterise.protocol import PinholeCameras, RenderOptions, SplatTensors
 from tasks.splat.train.adam import Adam
 from tasks.splat.train.loss import photometric_loss, prepare_target
 
@@ -72,7 +73,7 @@ KERNELS = (
     "project_backward",
 )
 NUMBERS = 3 + 4 + 3 + 1 + 3 * (SH_DEGREE + 1) ** 2
-"""Of a Gaussian."""
+"""Floats of a Gaussian."""
 BYTES = 10 * 4 * NUMBERS
 """Moved in an iteration for a Gaussian."""
 
@@ -144,17 +145,21 @@ class Workload:
     def render(self) -> Tensor:
         p = self.parameters
         return cpu.rasterise(
-            p["means"],
-            p["quats"],
-            torch.exp(p["scales"]),
-            torch.sigmoid(p["opacities"]),
-            p["sh0"],
-            sh_rest=p["shN"],
-            camera_from_world=CAMERA_FROM_WORLD,
-            intrinsics=INTRINSICS,
-            width=WIDTH,
-            height=HEIGHT,
-            sh_degree=SH_DEGREE,
+            SplatTensors(
+                means=p["means"],
+                quats=p["quats"],
+                scales=torch.exp(p["scales"]),
+                opacities=torch.sigmoid(p["opacities"]),
+                sh=p["sh0"],
+                sh_rest=p["shN"],
+            ),
+            PinholeCameras(
+                camera_from_world=CAMERA_FROM_WORLD,
+                intrinsics=INTRINSICS,
+                width=WIDTH,
+                height=HEIGHT,
+            ),
+            RenderOptions(sh_degree=SH_DEGREE),
         ).rgb
 
     def render_in_torch(self) -> Tensor:
@@ -272,11 +277,8 @@ def measure_speed(arguments: argparse.Namespace) -> list[dict[str, float]]:
                 if repeat > 0:  # the first touches fresh memory
                     samples.setdefault((workload.count, threads), []).append(sample)
                     continue
-                projected, starts, members, *_ = kernels.arguments["blend"]
-                stops, touched = kernels.arguments["blend"][-2:]
-                pairs[workload.count] = count_pairs(
-                    projected, starts, members, stops, touched, WIDTH, HEIGHT
-                )
+                projected, tiles, *_ = kernels.arguments["blend"]
+                pairs[workload.count] = count_pairs(projected, *tiles, WIDTH, HEIGHT)
             if repeat == 0:
                 gb_per_s[threads] = copied_gb_per_s()
     in_torch: dict[tuple[int, int], list[dict[str, float]]] = {}

@@ -1,4 +1,4 @@
-"""How badly each Gaussian fits the photos it was fitted to.
+"""Residual of each Gaussian against the photos it was fitted to.
 
 Colours of a splat are linear in the colours of its Gaussians, ``c_p = sum_g w_gp c_g``, so the
 gradient of ``sum_p u_p c_p`` by ``c_g`` is ``sum_p w_gp u_p``: one backward pass gives a weighted
@@ -13,6 +13,7 @@ from jaxtyping import Float32
 from tasks.cameras import Cameras
 from tasks.gaussians import Gaussians
 from tasks.splat.init.points import SH_0
+from tasks.splat.rasterise.protocol import PinholeCameras, RenderOptions, SplatTensors
 from tasks.splat.rasterise.select import rasteriser_for
 
 UNKNOWN = 1.0
@@ -32,29 +33,31 @@ def mean_residuals(
     Args:
         gaussians: on the device where to render.
         cameras: of the photos.
-        errors: of each photo's pixels, [h w] as its camera says.
+        errors: of each photo's pixels, [h w] of its camera.
         weights: of each photo's pixels; 0 leaves a pixel out.
     """
     count, device = len(gaussians), gaussians.means.device
     rasterise = rasteriser_for(device)
     # Harmonics of zero are the colour 0.5, inside the clamp, where the gradient passes.
     sh = torch.zeros(count, 1, 3, device=device, requires_grad=True)
-    shape = (
-        gaussians.means,
-        gaussians.quats,
-        gaussians.log_scales.exp(),
-        gaussians.logit_opacities.sigmoid(),
+    splat = SplatTensors(
+        means=gaussians.means,
+        quats=gaussians.quats,
+        scales=gaussians.log_scales.exp(),
+        opacities=gaussians.logit_opacities.sigmoid(),
+        sh=sh,
     )
     for index, (error, weight) in enumerate(zip(errors, weights, strict=True)):
         width, height = cameras.size(index)
         rendering = rasterise(
-            *shape,
-            sh,
-            camera_from_world=cameras.camera_from_world[index],
-            intrinsics=cameras.intrinsics[index],
-            width=width,
-            height=height,
-            sh_degree=0,
+            splat,
+            PinholeCameras(
+                camera_from_world=cameras.camera_from_world[index],
+                intrinsics=cameras.intrinsics[index],
+                width=width,
+                height=height,
+            ),
+            RenderOptions(sh_degree=0),
         )
         upstream = torch.stack([error * weight, weight, torch.zeros_like(error)], dim=-1)
         rendering.rgb.backward(upstream)  # type: ignore[no-untyped-call]

@@ -1,10 +1,12 @@
-"""Splatting as the formulas say it, every pixel against every Gaussian, for any float type."""
+"""Splatting straight from the formulas, every pixel against every Gaussian, for any float type."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
+
+from tasks.splat.rasterise.protocol import PinholeCameras
 
 SH_CONSTANTS = (
     (0.28209479177387814,),
@@ -53,22 +55,18 @@ class DenseRendering:
 
 
 def render(
-    means: Tensor,
-    quats: Tensor,
-    scales: Tensor,
-    opacities: Tensor,
-    sh: Tensor,
+    tensors: Sequence[Tensor],
+    camera: PinholeCameras,
     *,
-    camera_from_world: np.ndarray | Tensor,
-    intrinsics: np.ndarray,
-    width: int,
-    height: int,
     sh_degree: int,
     background: Tensor | None = None,
     antialiased: bool = False,
 ) -> DenseRendering:
-    pose = torch.as_tensor(camera_from_world).to(means)
-    fx, fy, cx, cy = (float(intrinsics[i, j]) for i, j in ((0, 0), (1, 1), (0, 2), (1, 2)))
+    """Render means, quats, scales, opacities and sh before a background of the same float type."""
+    means, quats, scales, opacities, sh = tensors
+    width, height = camera.width, camera.height
+    pose = torch.as_tensor(camera.camera_from_world).to(means)
+    fx, fy, cx, cy = (float(camera.intrinsics[i, j]) for i, j in ((0, 0), (1, 1), (0, 2), (1, 2)))
     rotation, translation = pose[:3, :3], pose[:3, 3]
     x, y, z = (means @ rotation.T + translation).unbind(-1)
 

@@ -1,5 +1,5 @@
 """Run in a process of its own, compiled for the CPU that its environment names: renders a small
-scene there, and says what the kernels were compiled to.
+scene there, and writes what the kernels were compiled to.
 
     python on_another_cpu.py FOLDER
 
@@ -19,7 +19,8 @@ import torch
 
 from tasks.splat.rasterise.cpu.rasterise import rasterise
 from tasks.splat.rasterise.cpu.warm_up import compile_if_new
-from tests.support.rasteriser_scenes import NAMES, random_scene
+from tasks.splat.rasterise.protocol import RenderOptions
+from tests.support.rasteriser_scenes import NAMES, random_scene, splat_of
 
 ARM = "aarch64-unknown-linux-gnu"
 
@@ -49,7 +50,7 @@ def main(folder: Path) -> None:
 
     scene = random_scene(300, 64, 48, seed=1)
     tensors = scene.tensors(torch.float32, requires_grad=True)
-    rgb = rasterise(*tensors, **scene.view, sh_degree=3).rgb
+    rgb = rasterise(splat_of(tensors), scene.view, RenderOptions(sh_degree=3)).rgb
     torch.autograd.backward((rgb * rgb).sum())
     gradients = {name: t.grad for name, t in zip(NAMES, tensors, strict=True)}
     np.savez(folder / "arrays.npz", rgb=rgb.detach(), **gradients)

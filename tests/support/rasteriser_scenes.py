@@ -1,10 +1,13 @@
 """Small splats to render in tests."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from tasks.splat.rasterise.protocol import PinholeCameras, SplatTensors
 
 NAMES = ("means", "quats", "scales", "opacities", "sh")
 
@@ -13,8 +16,7 @@ NAMES = ("means", "quats", "scales", "opacities", "sh")
 class Scene:
     gaussians: dict[str, Tensor]
     """Float64, by the names of :data:`NAMES`."""
-    view: dict[str, object]
-    """Camera and size, as a rasteriser takes them."""
+    view: PinholeCameras
 
     def tensors(self, dtype: torch.dtype, *, requires_grad: bool = False) -> list[Tensor]:
         return [
@@ -22,27 +24,39 @@ class Scene:
             for name in NAMES
         ]
 
+    def splat(self) -> SplatTensors:
+        """Without gradients."""
+        return splat_of(self.tensors(torch.float32))
 
-def view(width: int, height: int, *, turn_rad: float = 0.2) -> dict[str, object]:
+
+def splat_of(tensors: Sequence[Tensor]) -> SplatTensors:
+    """From tensors in the order of :data:`NAMES`."""
+    return SplatTensors(**dict(zip(NAMES, tensors, strict=True)))
+
+
+def view(width: int, height: int, *, turn_rad: float = 0.2) -> PinholeCameras:
     """A turned and shifted camera with its principal point off the centre."""
     camera_from_world = np.eye(4)
     cosine, sine = np.cos(turn_rad), np.sin(turn_rad)
     camera_from_world[:3, :3] = [[cosine, 0, sine], [0, 1, 0], [-sine, 0, cosine]]
     camera_from_world[:3, 3] = [0.1, -0.05, 0.2]
-    return {
-        "camera_from_world": camera_from_world,
-        "intrinsics": np.array(
+    return PinholeCameras(
+        camera_from_world=camera_from_world,
+        intrinsics=np.array(
             [[0.9 * width, 0, width / 2 + 0.3], [0, 0.95 * width, height / 2 - 0.7], [0, 0, 1.0]]
         ),
-        "width": width,
-        "height": height,
-    }
+        width=width,
+        height=height,
+    )
 
 
-def stacked(*views: dict[str, object]) -> dict[str, object]:
+def stacked(*views: PinholeCameras) -> PinholeCameras:
     """Cameras of one size as a stack."""
-    arrays = {n: np.stack([v[n] for v in views]) for n in ("camera_from_world", "intrinsics")}
-    return {**views[0], **arrays}
+    return replace(
+        views[0],
+        camera_from_world=np.stack([view.camera_from_world for view in views]),
+        intrinsics=np.stack([view.intrinsics for view in views]),
+    )
 
 
 def random_scene(

@@ -6,112 +6,88 @@ import numpy as np
 import torch
 from gsplat import rasterization
 from gsplat.cuda._wrapper import rasterize_to_indices_in_range, rasterize_to_pixels
-from jaxtyping import Bool, Float, Float32, Float64, Int64
+from jaxtyping import Bool, Float32, Int64
 from torch import Tensor
 
-from tasks.splat.rasterise.protocol import Rendering
+from tasks.splat.rasterise.protocol import PinholeCameras, Rendering, RenderOptions, SplatTensors
 
 
-def rasterise(
-    means: Float32[Tensor, "n 3"],
-    quats: Float32[Tensor, "n 4"],
-    scales: Float32[Tensor, "n 3"],
-    opacities: Float32[Tensor, " n"],
-    sh: Float32[Tensor, "n k 3"],
-    *,
-    sh_rest: Float32[Tensor, "n m 3"] | None = None,
-    camera_from_world: Float64[np.ndarray, "*c 4 4"] | Float[Tensor, "*c 4 4"],
-    intrinsics: Float64[np.ndarray, "*c 3 3"],
-    width: int,
-    height: int,
-    sh_degree: int,
-    background: Float32[Tensor, "*c 3"] | Float32[Tensor, "*c h w 3"] | None = None,
-    antialiased: bool = False,
-    absgrad: bool = False,
-    with_depth: bool = False,
-    with_median_depth: bool = False,
-    with_weights: bool = False,
-    packed: bool = False,
-) -> Rendering:
+def rasterise(splat: SplatTensors, cameras: PinholeCameras, options: RenderOptions) -> Rendering:
     """See :class:`tasks.splat.rasterise.protocol.Rasteriser`; all tensors on one device.
 
-    The median depth, which gsplat does not render, takes some 50 bytes for each Gaussian drawn in a
-    pixel while it is worked out.
+    The median depth, which gsplat does not render, takes temporarily some 50 bytes for each
+    Gaussian drawn in a pixel.
 
     Raises:
-        ValueError: the median depth or weights are asked for together with ``packed``.
+        ValueError: the median depth or weights are requested together with ``packed``.
     """
-
-    if packed and (with_median_depth or with_weights):
-        raise ValueError("the median depth and weights are worked out of what is not packed")
-    stacked = camera_from_world.ndim == 3
+    if options.packed and (options.with_median_depth or options.with_weights):
+        raise ValueError("median depth and weights need projections that are not packed")
+    stack = cameras.as_stack()
 
     def on_device(array: np.ndarray | Tensor) -> Tensor:
-        tensor = torch.as_tensor(array).to(means.device, torch.float32)
-        return tensor if stacked else tensor[None]
+        return torch.as_tensor(array).to(splat.means.device, torch.float32)
 
     def as_given(tensor: Tensor) -> Tensor:
-        return tensor if stacked else tensor[0]
+        return tensor if cameras.is_stack else tensor[0]
 
-    poses = on_device(camera_from_world)
-    background_image = None if background is None else on_device(background)
-    one_colour = background_image is not None and background_image.ndim == 2
+    poses = on_device(stack.camera_from_world)
+    background = None if stack.background_image is None else on_device(stack.background_image)
+    one_colour = background is not None and background.ndim == 2
     image, alpha, meta = rasterization(
-        means,
-        quats,
-        scales,
-        opacities * _in_front(means, quats, scales, poses),
-        sh if sh_rest is None else torch.cat([sh, sh_rest], 1),
+        splat.means,
+        splat.quats,
+        splat.scales,
+        splat.opacities * _in_front(splat, poses),
+        splat.sh if splat.sh_rest is None else torch.cat([splat.sh, splat.sh_rest], 1),
         poses,
-        on_device(intrinsics),
-        width,
-        height,
-        sh_degree=sh_degree,
-        packed=packed,
-        backgrounds=background_image if one_colour else None,
-        rasterize_mode="antialiased" if antialiased else "classic",
-        absgrad=absgrad,
-        render_mode="RGB+ED" if with_depth else "RGB",
+        on_device(stack.intrinsics),
+        stack.width,
+        stack.height,
+        sh_degree=options.sh_degree,
+        packed=options.packed,
+        backgrounds=background if one_colour else None,
+        rasterize_mode="antialiased" if options.antialiased else "classic",
+        absgrad=options.absgrad,
+        render_mode="RGB+ED" if options.with_depth else "RGB",
     )
     rgb = image[..., :3]
-    if background_image is not None and not one_colour:
-        rgb = rgb + (1 - alpha) * background_image
+    if background is not None and not one_colour:
+        rgb = rgb + (1 - alpha) * background
     means2d = meta["means2d"]
     if means2d.requires_grad:
         means2d.retain_grad()
     return Rendering(
         rgb=as_given(rgb),
         alpha=as_given(alpha[..., 0]),
-        depth=as_given(image[..., 3]) if with_depth else None,
-        median_depth=as_given(_median_depth(meta)) if with_median_depth else None,
-        weights=as_given(_weights(meta)) if with_weights else None,
+        depth=as_given(image[..., 3]) if options.with_depth else None,
+        median_depth=as_given(_median_depth(meta)) if options.with_median_depth else None,
+        weights=as_given(_weights(meta)) if options.with_weights else None,
         means2d=means2d,
         radii=meta["radii"],
-        gaussians=meta["gaussian_ids"].long() if packed else None,
+        gaussians=meta["gaussian_ids"].long() if options.packed else None,
     )
 
 
 @torch.no_grad()
 def _in_front(
-    means: Float32[Tensor, "n 3"],
-    quats: Float32[Tensor, "n 4"],
-    scales: Float32[Tensor, "n 3"],
-    camera_from_world: Float32[Tensor, "c 4 4"],
+    splat: SplatTensors, camera_from_world: Float32[Tensor, "c 4 4"]
 ) -> Bool[Tensor, " n"]:
-    """Whether no camera's plane is nearer than a standard deviation, which gsplat does not ask."""
+    """Whether no camera's plane is nearer than a standard deviation; gsplat does not check it."""
+    means = splat.means
     axis = camera_from_world[:, 2, :3]
     depths = axis @ means.T + camera_from_world[:, 2, 3:]
     # The axis turned into each Gaussian's own frame: by the inverse of its unit quaternion.
-    unit = torch.nn.functional.normalize(quats, dim=-1)[None]
+    unit = torch.nn.functional.normalize(splat.quats, dim=-1)[None]
     w, v = unit[..., :1], -unit[..., 1:]
     across = 2 * torch.linalg.cross(v, axis[:, None].expand(-1, len(means), -1))
     own = axis[:, None] + w * across + torch.linalg.cross(v.expand_as(across), across)
-    return (depths >= (own * scales).norm(dim=-1)).all(0)
+    return (depths >= (own * splat.scales).norm(dim=-1)).all(0)
 
 
 @torch.no_grad()
 def _median_depth(meta: dict[str, Any]) -> Float32[Tensor, "c h w"]:
-    """From what gsplat's ``rasterization`` tells of its cameras' Gaussians, tiles and size."""
+    """From the record that gsplat's ``rasterization`` returns of Gaussians, tiles and size."""
     width, height = meta["width"], meta["height"]
     means2d, conics, opacities = meta["means2d"], meta["conics"], meta["opacities"]
     cameras, count = opacities.shape
@@ -143,7 +119,7 @@ def _median_depth(meta: dict[str, Any]) -> Float32[Tensor, "c h w"]:
 
 
 def _weights(meta: dict[str, Any]) -> Float32[Tensor, "c n"]:
-    """Summed blending weights of each camera's Gaussians, from what ``rasterization`` tells.
+    """Summed blending weights of each camera's Gaussians, from the record of ``rasterization``.
 
     A pixel's colour is ``sum_g w_g c_g``, so they are the gradient of the summed image by c.
     """
@@ -174,7 +150,7 @@ def median_of_lists(
     """Median depth of each of ``count`` pixels, as ``Rendering.median_depth`` defines it.
 
     Args:
-        pixels: in which pixel an entry is drawn, ascending.
+        pixels: index of the pixel in which an entry is drawn, ascending.
         alphas: its opacity there, in [0, 1).
         depths: world units, nearest first in each pixel.
         count: of pixels.

@@ -1,4 +1,4 @@
-"""Which rasteriser a device gets."""
+"""Choice of the rasteriser for a device."""
 
 import torch
 
@@ -8,7 +8,7 @@ from tasks.splat.rasterise.protocol import Rasteriser
 
 
 def rasteriser_for(device: torch.device) -> Rasteriser:
-    """The rasteriser that runs where ``device`` keeps its tensors.
+    """The rasteriser for tensors on ``device``.
 
     Raises:
         MachineError: there is none for such a device, or the device is not there.
@@ -21,7 +21,7 @@ def rasteriser_for(device: torch.device) -> Rasteriser:
     if device.type == "cuda":
         if not torch.cuda.is_available():
             raise MachineError(
-                f"device {device} was asked for, but torch {torch.__version__} finds 0 CUDA "
+                f"device {device} was requested, but torch {torch.__version__} finds 0 CUDA "
                 "devices, so nothing can be rendered there; use device cpu, or install a CUDA "
                 "build of torch beside a working driver"
             )
@@ -34,7 +34,7 @@ def rasteriser_for(device: torch.device) -> Rasteriser:
 
 
 def prepare_rasteriser(device: torch.device, progress: Progress) -> None:
-    """Compile what no run has compiled for this processor yet, saying that it does."""
+    """Compile the kernels that are not yet compiled for this processor, reporting it."""
     if device.type == "cpu":
         from tasks.splat.rasterise.cpu.warm_up import compile_if_new
 

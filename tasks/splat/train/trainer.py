@@ -23,7 +23,12 @@ from tasks.splat.densify.budget import check_room, most_gaussians
 from tasks.splat.densify.strategy import Densifier, densifier_for
 from tasks.splat.init.background import background_image
 from tasks.splat.init.initialise import Initialisation
-from tasks.splat.rasterise.protocol import Rendering
+from tasks.splat.rasterise.protocol import (
+    PinholeCameras,
+    Rendering,
+    RenderOptions,
+    SplatTensors,
+)
 from tasks.splat.rasterise.select import prepare_rasteriser, rasteriser_for
 from tasks.splat.train.adam import adam_for
 from tasks.splat.train.batches import batches
@@ -387,19 +392,21 @@ def _descend(
         with_depth = iteration % DEPTH_EVERY == 0 and any(view.depth for view in views)
         scales, opacities = torch.exp(params["scales"]), torch.sigmoid(params["opacities"])
         rendering = rasterise(
-            params["means"],
-            params["quats"],
-            scales,
-            opacities,
-            params["sh0"],
-            sh_rest=params["shN"],
-            **_seen_by(views, photo_terms),
-            width=views[0].width,
-            height=views[0].height,
-            sh_degree=degree,
-            absgrad=strategy.absgrad,
-            with_depth=with_depth,
-            packed=descent.packed,
+            SplatTensors(
+                means=params["means"],
+                quats=params["quats"],
+                scales=scales,
+                opacities=opacities,
+                sh=params["sh0"],
+                sh_rest=params["shN"],
+            ),
+            _cameras_of(views, photo_terms),
+            RenderOptions(
+                sh_degree=degree,
+                absgrad=strategy.absgrad,
+                with_depth=with_depth,
+                packed=descent.packed,
+            ),
         )
         info = {
             "means2d": rendering.means2d,
@@ -468,17 +475,23 @@ def _descend(
     )
 
 
-def _seen_by(views: Sequence[View], photo_terms: PhotoTerms) -> dict[str, Any]:
-    """Cameras and backgrounds as the rasteriser takes them: of one alone, or of a stack."""
+def _cameras_of(views: Sequence[View], photo_terms: PhotoTerms) -> PinholeCameras:
+    """The camera of one view, or the stack of the cameras of several."""
     poses: list[Any] = [photo_terms.pose(view.camera_from_world, view.photo) for view in views]
-    lenses = [view.intrinsics for view in views]
     backgrounds = [view.background_image for view in views if view.background_image is not None]
     if len(views) == 1:
-        pose, lens, background = poses[0], lenses[0], views[0].background_image
+        pose, intrinsics, background = poses[0], views[0].intrinsics, views[0].background_image
     else:
         pose = torch.stack(poses) if isinstance(poses[0], Tensor) else np.stack(poses)
-        lens, background = np.stack(lenses), torch.stack(backgrounds) if backgrounds else None
-    return {"camera_from_world": pose, "intrinsics": lens, "background": background}
+        intrinsics = np.stack([view.intrinsics for view in views])
+        background = torch.stack(backgrounds) if backgrounds else None
+    return PinholeCameras(
+        camera_from_world=pose,
+        intrinsics=intrinsics,
+        width=views[0].width,
+        height=views[0].height,
+        background_image=background,
+    )
 
 
 def _losses(

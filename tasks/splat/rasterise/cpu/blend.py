@@ -45,6 +45,9 @@ from tasks.splat.rasterise.cpu.layout import (
     RED,
     TILE,
     TILE_SHIFT,
+    Blended,
+    Details,
+    Tiles,
 )
 from tasks.splat.rasterise.cpu.tiles import cutoff_level, extreme, tiles_along
 from tasks.splat.rasterise.cpu.vectors import (
@@ -87,8 +90,8 @@ _PLANES = 7
 _AHEAD = 3
 """Gaussians between the one that is prefetched and the one that is drawn."""
 _CHUNK = 16
-"""Gaussians whose rows are looked up together: one lookup does not wait for the other, while the
-drawing, which cannot be foretold before the rows are known, would wait for each."""
+"""Gaussians whose rows are computed together: the computations overlap, while drawing, whose
+branches depend on the rows, would wait for each."""
 
 # `touched` [pairs]: first + 16 last row of the tile that a Gaussian draws on.
 _NO_ROW = 1
@@ -426,26 +429,24 @@ def _start_tile(
 @parallel_kernel
 def blend(
     projected: Float32[np.ndarray, "n 12"],
-    starts: Int32[np.ndarray, " tiles_and_one"],
-    members: Int32[np.ndarray, " pairs"],
-    background: Float32[np.ndarray, "h_or_1 w_or_1 3"],
-    with_depth: bool,
-    with_details: bool,
-    threads: int,
-    rgb: Float32[np.ndarray, "h w 3"],
-    transmittance: Float32[np.ndarray, "h w"],
-    depth_sum: Float32[np.ndarray, "h_or_0 w_or_0"],
-    median_depth: Float32[np.ndarray, "h_or_0 w_or_0"],
-    weights: Float32[np.ndarray, "threads n_or_0"],
-    stops: Int32[np.ndarray, " tiles"],
-    touched: UInt8[np.ndarray, " pairs"],
+    tiles: Tiles,
+    background_image: Float32[np.ndarray, "h_or_1 w_or_1 3"],
+    image: Blended,
+    details: Details,
 ) -> None:
-    """Write the image, T_end, the sum of w z (``with_depth``, world units), where in ``members``
-    each tile was finished, which rows each of them ``touched`` before, and ``with_details`` the
-    median depth (world units) and the sums of w of each Gaussian, a table for each thread."""
+    """Write ``image``, ``details``, and the ``stops`` and ``touched`` rows of ``tiles``.
+
+    Runs on as many threads as ``details.weights`` has tables.
+    """
+    starts, members, stops, touched = tiles
+    rgb, transmittance, depth_sum = image
+    median_depth, weights = details
+    with_depth = depth_sum.shape[0] > 0
+    with_details = median_depth.shape[0] > 0
+    threads = weights.shape[0]
     height, width = transmittance.shape
     tile_columns = tiles_along(width)
-    tiles = tile_columns * tiles_along(height)
+    tile_count = tile_columns * tiles_along(height)
     flat_projected = projected.reshape(-1)
     for thread in prange(threads):
         state = np.empty(_PLANES * _PLANE, np.float32)
@@ -453,7 +454,7 @@ def blend(
         own_weights = weights[thread]
         own_weights[:] = float32(0)
         # Tiles in turn rather than in blocks: neighbours cost alike, so the threads end together.
-        for tile in range(thread, tiles, threads):
+        for tile in range(thread, tile_count, threads):
             x = (tile % tile_columns) * TILE
             y = (tile // tile_columns) * TILE
             rows = min(TILE, height - y)
@@ -498,14 +499,13 @@ def blend(
                     pixel = row * TILE + column
                     left = state[_REST * _PLANE + pixel]
                     transmittance[y + row, x + column] = left
-                    background_image = background[
-                        min(y + row, background.shape[0] - 1),
-                        min(x + column, background.shape[1] - 1),
+                    colour = background_image[
+                        min(y + row, background_image.shape[0] - 1),
+                        min(x + column, background_image.shape[1] - 1),
                     ]
                     for channel in range(3):
                         rgb[y + row, x + column, channel] = (
-                            state[(_CHANNELS + channel) * _PLANE + pixel]
-                            + left * background_image[channel]
+                            state[(_CHANNELS + channel) * _PLANE + pixel] + left * colour[channel]
                         )
                     if with_depth:
                         depth_sum[y + row, x + column] = state[(_CHANNELS + 3) * _PLANE + pixel]
@@ -516,24 +516,20 @@ def blend(
 @parallel_kernel
 def blend_backward(
     projected: Float32[np.ndarray, "n 12"],
-    starts: Int32[np.ndarray, " tiles_and_one"],
-    members: Int32[np.ndarray, " pairs"],
-    stops: Int32[np.ndarray, " tiles"],
-    touched: UInt8[np.ndarray, " pairs"],
-    with_depth: bool,
+    tiles: Tiles,
+    image: Blended,
+    by_image: Blended,
     with_absolute: bool,
-    rgb: Float32[np.ndarray, "h w 3"],
-    transmittance: Float32[np.ndarray, "h w"],
-    depth_sum: Float32[np.ndarray, "h_or_0 w_or_0"],
-    grad_rgb: Float32[np.ndarray, "h w 3"],
-    grad_alpha: Float32[np.ndarray, "h w"],
-    grad_depth_sum: Float32[np.ndarray, "h_or_0 w_or_0"],
     gradients: Float32[np.ndarray, "threads n 16"],
 ) -> None:
     """Backward of :func:`blend`: fill ``gradients`` (see layout), a table for each thread."""
+    starts, members, stops, touched = tiles
+    rgb, transmittance, depth_sum = image
+    grad_rgb, grad_alpha, grad_depth_sum = by_image
+    with_depth = depth_sum.shape[0] > 0
     height, width = transmittance.shape
     tile_columns = tiles_along(width)
-    tiles = tile_columns * tiles_along(height)
+    tile_count = tile_columns * tiles_along(height)
     threads = gradients.shape[0]
     flat_projected = projected.reshape(-1)
     for thread in prange(threads):
@@ -542,7 +538,7 @@ def blend_backward(
         flat_own = own.reshape(-1)
         state = np.empty(_PLANES * _PLANE, np.float32)
         alive = np.empty(TILE, np.int32)
-        for tile in range(thread, tiles, threads):
+        for tile in range(thread, tile_count, threads):
             x = (tile % tile_columns) * TILE
             y = (tile // tile_columns) * TILE
             rows = min(TILE, height - y)

@@ -11,17 +11,16 @@ multiplied with ``sqrt(det(U U^T) / det C)``; by Cauchy and Binet that numerator
 cross product of U's rows, which does not cancel for thin Gaussians. The bounds (radii, limits of
 the Jacobian, near plane) are those of ``gsplat.rasterization``.
 
-J describes the projection near the mean, and nothing of it holds where a Gaussian reaches the plane
-through the camera: one on the ground beside the photographer's feet would veil the whole picture.
-Gaussians whose mean is nearer to that plane than their own standard deviation across it are not
-drawn.
+J holds only near the mean and fails where a Gaussian reaches the plane through the camera: one on
+the ground beside the photographer's feet would veil the whole image. Gaussians whose mean is nearer
+to that plane than their own standard deviation across it are not drawn.
 """
 
 import math
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, Int32
+from jaxtyping import Float32
 from numba import float32, int32, prange
 
 from tasks.runtime.jit import inlined, parallel_kernel
@@ -49,6 +48,10 @@ from tasks.splat.rasterise.cpu.layout import (
     SUM_M_DX_DY,
     SUM_M_DY,
     SUM_M_DY_DY,
+    Camera,
+    Projection,
+    SplatArrays,
+    SplatGradients,
 )
 from tasks.splat.rasterise.cpu.matrices import (
     Matrix3,
@@ -111,7 +114,7 @@ def _limits(pinhole: Float32[np.ndarray, "4"], width: int, height: int) -> Limit
 
 @inlined
 def _variance_along(axis: Vector3, turned: Matrix3, scale: Vector3) -> float:
-    """Of a Gaussian, along a direction of the world."""
+    """Variance of a Gaussian along a unit vector of the world frame."""
     own = apply_transposed(turned, axis)
     return (
         own.x * own.x * scale.x * scale.x
@@ -127,7 +130,7 @@ def _matrix(a: Float32[np.ndarray, "3 3"]) -> Matrix3:
 
 @inlined
 def _rotation(q: Quaternion) -> Matrix3:
-    """Of a unit quaternion."""
+    """Rotation matrix of a unit quaternion."""
     one = float32(1)
     two = float32(2)
     return Matrix3(
@@ -175,7 +178,7 @@ def _rotation_backward(q: Quaternion, g: Matrix3) -> Quaternion:
 
 @inlined
 def _jacobian(p: Vector3, fx: float, fy: float, limits: Limits) -> Matrix23:
-    """Of the pixel position by the position in the camera frame, inside the limits."""
+    """Jacobian of the pixel position by the position in the camera frame, inside the limits."""
     zero = float32(0)
     rz = float32(1) / p.z
     x_over_z = min(limits.right, max(limits.left, p.x * rz))
@@ -197,34 +200,21 @@ def _not_finite(probe: float) -> int:
 
 @parallel_kernel
 def project(
-    means: Float32[np.ndarray, "n 3"],
-    quats: Float32[np.ndarray, "n 4"],
-    scales: Float32[np.ndarray, "n 3"],
-    opacities: Float32[np.ndarray, " n"],
-    sh: Float32[np.ndarray, " sh_floats"],
-    sh_rest: Float32[np.ndarray, " rest_floats"],
+    splat: SplatArrays,
     layout: ShLayout,
+    camera: Camera,
     sh_degree: int,
     antialiased: bool,
-    rotation: Float32[np.ndarray, "3 3"],
-    translation: Float32[np.ndarray, "3"],
-    centre: Float32[np.ndarray, "3"],
-    pinhole: Float32[np.ndarray, "4"],
-    width: int,
-    height: int,
-    projected: Float32[np.ndarray, "n 12"],
-    radii: Int32[np.ndarray, "n 2"],
-    tile_counts: Int32[np.ndarray, " n"],
+    projection: Projection,
 ) -> int:
-    """Fill the rows of ``projected`` (see layout), ``radii`` (pixels) and ``tile_counts``.
-
-    The camera is ``x_camera = rotation x_world + translation`` with its centre in world units and
-    ``pinhole = fx, fy, cx, cy`` in pixels. A tile count bounds the tiles a Gaussian touches. Of a
-    Gaussian out of view only radii and tile count are written, as 0.
+    """Fill ``projection``.
 
     Returns:
-        The number of Gaussians found not to be finite; the harmonics are looked at in view only.
+        The number of Gaussians found not to be finite; harmonics are checked in view only.
     """
+    means, quats, scales, opacities, sh, sh_rest = splat
+    rotation, translation, centre, pinhole, width, height = camera
+    projected, radii, tile_counts = projection
     world_to_camera = _matrix(rotation)
     optical_axis = Vector3(world_to_camera.m20, world_to_camera.m21, world_to_camera.m22)
     t0 = translation[0]
@@ -331,41 +321,34 @@ def project(
 
 @parallel_kernel
 def project_backward(
-    means: Float32[np.ndarray, "n 3"],
-    quats: Float32[np.ndarray, "n 4"],
-    scales: Float32[np.ndarray, "n 3"],
-    opacities: Float32[np.ndarray, " n"],
-    sh: Float32[np.ndarray, " sh_floats"],
-    sh_rest: Float32[np.ndarray, " rest_floats"],
+    splat: SplatArrays,
     layout: ShLayout,
+    camera: Camera,
     sh_degree: int,
     antialiased: bool,
-    rotation: Float32[np.ndarray, "3 3"],
-    translation: Float32[np.ndarray, "3"],
-    centre: Float32[np.ndarray, "3"],
-    pinhole: Float32[np.ndarray, "4"],
-    width: int,
-    height: int,
-    projected: Float32[np.ndarray, "n 12"],
-    radii: Int32[np.ndarray, "n 2"],
+    projection: Projection,
     gradients: Float32[np.ndarray, "threads n 16"],
-    with_camera: bool,
-    grad_means: Float32[np.ndarray, "n 3"],
-    grad_quats: Float32[np.ndarray, "n 4"],
-    grad_scales: Float32[np.ndarray, "n 3"],
-    grad_opacities: Float32[np.ndarray, " n"],
-    grad_sh: Float32[np.ndarray, " sh_floats"],
-    grad_sh_rest: Float32[np.ndarray, " rest_floats"],
-    grad_means2d: Float32[np.ndarray, "n 2"],
-    grad_camera: Float32[np.ndarray, "n_or_0 12"],
+    by_splat: SplatGradients,
 ) -> None:
-    """Backward of :func:`project`, from the sums over pixels that the blending left (see layout).
+    """Backward of :func:`project`, from the sums over pixels that blending left (see layout).
 
-    Every ``grad_*`` array is written in full, with zeros for Gaussians out of view, but for
-    ``grad_camera``: it must hold zeros, and ``with_camera`` gets each Gaussian's gradient by the
-    nine numbers of ``rotation`` and the three of ``translation``, less what comes through the
-    ``centre``.
+    Every array of ``by_splat`` is written in full, with zeros for Gaussians out of view, except
+    ``by_splat.camera``, which must hold zeros.
     """
+    means, quats, scales, opacities, _, sh_rest = splat
+    rotation, translation, centre, pinhole, width, height = camera
+    projected, radii, _ = projection
+    (
+        grad_means,
+        grad_quats,
+        grad_scales,
+        grad_opacities,
+        grad_sh,
+        grad_sh_rest,
+        grad_means2d,
+        grad_camera,
+    ) = by_splat
+    with_camera = grad_camera.shape[0] > 0
     world_to_camera = _matrix(rotation)
     t0 = translation[0]
     t1 = translation[1]

@@ -1,7 +1,7 @@
-"""Which Gaussians touch which tile, front to back.
+"""Lists of the Gaussians that touch each tile, front to back.
 
 A Gaussian is drawn where ``d^T Q d <= 2 cutoff`` for its conic Q and ``d = pixel - mean``, an
-ellipse. Both the binning here and the blending ask for the part of the ellipse in a band of pixel
+ellipse. Both the binning here and the blending need the part of the ellipse in a band of pixel
 centres. Solving ``xx dx^2 + 2 xy dx dy + yy dy^2 = level`` for dx at a given dy gives
 
     dx = (-xy dy +- sqrt(xx level - det dy^2)) / xx,    det = xx yy - xy^2,
@@ -15,7 +15,7 @@ the band. Rows and columns change roles for the other direction.
 import math
 
 import numpy as np
-from jaxtyping import Float32, Int32
+from jaxtyping import Int32
 from numba import float32, int32, prange
 
 from tasks.runtime.jit import inlined, parallel_kernel, serial_kernel
@@ -31,6 +31,7 @@ from tasks.splat.rasterise.cpu.layout import (
     PROJECTED,
     TILE,
     TILE_SHIFT,
+    Projection,
 )
 from tasks.splat.rasterise.cpu.vectors import prefetch
 
@@ -74,13 +75,14 @@ def extreme(
 
 @serial_kernel
 def order_by_depth(
-    projected: Float32[np.ndarray, "n 12"], tile_counts: Int32[np.ndarray, " n"]
+    projection: Projection,
 ) -> Int32[np.ndarray, " visible"]:
     """Indices of the Gaussians in view, nearest first; equal depths keep their order.
 
     A least-significant-digit radix sort of the bits of the depths, which for positive floats order
     as the numbers do.
     """
+    projected, _, tile_counts = projection
     visible = 0
     for n in range(tile_counts.shape[0]):
         if tile_counts[n] > 0:
@@ -123,9 +125,7 @@ def order_by_depth(
 
 @parallel_kernel
 def bin_into_tiles(
-    projected: Float32[np.ndarray, "n 12"],
-    radii: Int32[np.ndarray, "n 2"],
-    tile_counts: Int32[np.ndarray, " n"],
+    projection: Projection,
     order: Int32[np.ndarray, " visible"],
     width: int,
     height: int,
@@ -137,9 +137,10 @@ def bin_into_tiles(
         ``starts`` and ``members``: tile i holds ``members[starts[i]:starts[i + 1]]``.
 
     A counting sort. Each thread takes a consecutive part of the order and lists its (tile,
-    Gaussian) pairs; then every thread knows where its pairs of each tile go, behind those of the
-    threads before it.
+    Gaussian) pairs; the counts then give each thread the place of its pairs in each tile, behind
+    those of the threads before it.
     """
+    projected, radii, tile_counts = projection
     visible = order.shape[0]
     columns = tiles_along(width)
     rows = tiles_along(height)

@@ -12,6 +12,7 @@ from tasks.splat.densify.noise import add_noise
 from tasks.splat.rasterise.cpu.blend import blend, blend_backward
 from tasks.splat.rasterise.cpu.project import project, project_backward
 from tasks.splat.rasterise.cpu.rasterise import rasterise
+from tasks.splat.rasterise.protocol import PinholeCameras, RenderOptions, SplatTensors
 from tasks.splat.train.adam import Adam
 from tasks.splat.train.appearance import affine_colours
 from tasks.splat.train.loss import photometric_loss, prepare_target
@@ -23,7 +24,7 @@ def warm_up(progress: Callable[[int, int, str], None] | None = None) -> float:
     """Compile the kernels of rendering and training, or load them from numba's cache.
 
     Args:
-        progress: called with what is done, the total and what comes next.
+        progress: called with the steps done, their total and the name of the next.
 
     Returns:
         Seconds it took: 20 to 90 the first time on a machine, less than one afterwards.
@@ -47,30 +48,34 @@ def warm_up(progress: Callable[[int, int, str], None] | None = None) -> float:
 
 
 def compile_if_new(progress: Progress) -> None:
-    """On the first run on this kind of processor, compile now and say so; afterwards do nothing."""
+    """Compile on the first run on this kind of processor, reporting it; later do nothing."""
     if all(is_compiled(kernel) for kernel in (project, blend, blend_backward, project_backward)):
         return
 
-    def say(done: int, total: int, name: str) -> None:
+    def report(done: int, total: int, name: str) -> None:
         if done < total:
             doing = f"compiling for this processor ({done + 1} of {total}: {name})"
             progress(0.0, f"{doing}, a minute or so this first time, kept for later runs")
 
-    warm_up(say)
+    warm_up(report)
 
 
 def _render() -> torch.Tensor:
     return rasterise(
-        torch.tensor([[0.0, 0.0, 2.0]], requires_grad=True),
-        torch.tensor([[1.0, 0.0, 0.0, 0.0]]),
-        torch.full((1, 3), 0.1),
-        torch.tensor([0.5]),
-        torch.zeros(1, 1, 3),
-        camera_from_world=np.eye(4),
-        intrinsics=np.array([[_SIZE, 0.0, _SIZE / 2], [0.0, _SIZE, _SIZE / 2], [0.0, 0.0, 1.0]]),
-        width=_SIZE,
-        height=_SIZE,
-        sh_degree=0,
+        SplatTensors(
+            means=torch.tensor([[0.0, 0.0, 2.0]], requires_grad=True),
+            quats=torch.tensor([[1.0, 0.0, 0.0, 0.0]]),
+            scales=torch.full((1, 3), 0.1),
+            opacities=torch.tensor([0.5]),
+            sh=torch.zeros(1, 1, 3),
+        ),
+        PinholeCameras(
+            camera_from_world=np.eye(4),
+            intrinsics=np.array([[_SIZE, 0, _SIZE / 2], [0, _SIZE, _SIZE / 2], [0, 0, 1.0]]),
+            width=_SIZE,
+            height=_SIZE,
+        ),
+        RenderOptions(sh_degree=0),
     ).rgb
 
 

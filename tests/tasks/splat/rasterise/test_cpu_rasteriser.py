@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numba
@@ -16,9 +17,14 @@ from torch import Tensor
 from tasks.errors import InputError
 from tasks.splat.rasterise.cpu.rasterise import rasterise
 from tasks.splat.rasterise.cpu.warm_up import warm_up
-from tasks.splat.rasterise.protocol import Rendering
+from tasks.splat.rasterise.protocol import (
+    PinholeCameras,
+    Rendering,
+    RenderOptions,
+    SplatTensors,
+)
 from tests.support import dense_reference
-from tests.support.rasteriser_scenes import NAMES, Scene, random_scene, stacked, view
+from tests.support.rasteriser_scenes import NAMES, Scene, random_scene, splat_of, stacked, view
 
 BACKGROUND = torch.tensor([0.3, 0.6, 0.1])
 ROOT = Path(__file__).parents[4]
@@ -41,8 +47,10 @@ def test_harmonics_kept_apart_render_and_learn_as_if_together(apart: int) -> Non
     joint = sh.clone().requires_grad_()
     split = [part.clone().requires_grad_() for part in (sh[:, :apart], sh[:, apart:])]
 
-    expected = rasterise(*others, joint, **scene.view, sh_degree=2).rgb
-    found = rasterise(*others, split[0], sh_rest=split[1], **scene.view, sh_degree=2).rgb
+    options = RenderOptions(sh_degree=2)
+    expected = rasterise(splat_of([*others, joint]), scene.view, options).rgb
+    in_two = replace(splat_of([*others, split[0]]), sh_rest=split[1])
+    found = rasterise(in_two, scene.view, options).rgb
     for image in (expected, found):
         torch.autograd.backward((image * image).sum())
 
@@ -56,19 +64,16 @@ def test_harmonics_kept_apart_render_and_learn_as_if_together(apart: int) -> Non
 @pytest.mark.parametrize("scene", SCENES.values(), ids=SCENES.keys())
 def test_renders_what_the_dense_reference_renders(scene: Scene, antialiased: bool) -> None:
     expected = dense_reference.render(
-        *scene.tensors(torch.float64),
-        **scene.view,
+        scene.tensors(torch.float64),
+        scene.view,
         sh_degree=3,
         background=BACKGROUND,
         antialiased=antialiased,
     )
     found = rasterise(
-        *scene.tensors(torch.float32),
-        **scene.view,
-        sh_degree=3,
-        background=BACKGROUND,
-        antialiased=antialiased,
-        with_depth=True,
+        scene.splat(),
+        replace(scene.view, background_image=BACKGROUND),
+        RenderOptions(sh_degree=3, antialiased=antialiased, with_depth=True),
     )
 
     assert found.depth is not None
@@ -79,9 +84,11 @@ def test_renders_what_the_dense_reference_renders(scene: Scene, antialiased: boo
 
 @pytest.mark.parametrize("scene", SCENES.values(), ids=SCENES.keys())
 def test_median_depth_is_that_of_the_dense_reference(scene: Scene) -> None:
-    expected = dense_reference.render(*scene.tensors(torch.float64), **scene.view, sh_degree=3)
+    expected = dense_reference.render(scene.tensors(torch.float64), scene.view, sh_degree=3)
     inputs = scene.tensors(torch.float32, requires_grad=True)
-    found = rasterise(*inputs, **scene.view, sh_degree=3, with_median_depth=True)
+    found = rasterise(
+        splat_of(inputs), scene.view, RenderOptions(sh_degree=3, with_median_depth=True)
+    )
 
     assert found.median_depth is not None
     assert not found.median_depth.requires_grad
@@ -94,9 +101,9 @@ def test_median_depth_is_that_of_the_dense_reference(scene: Scene) -> None:
 
 @pytest.mark.parametrize("scene", SCENES.values(), ids=SCENES.keys())
 def test_summed_weights_are_those_of_the_dense_reference(scene: Scene) -> None:
-    expected = dense_reference.render(*scene.tensors(torch.float64), **scene.view, sh_degree=3)
+    expected = dense_reference.render(scene.tensors(torch.float64), scene.view, sh_degree=3)
     inputs = scene.tensors(torch.float32, requires_grad=True)
-    found = rasterise(*inputs, **scene.view, sh_degree=3, with_weights=True)
+    found = rasterise(splat_of(inputs), scene.view, RenderOptions(sh_degree=3, with_weights=True))
 
     assert found.weights is not None
     assert not found.weights.requires_grad
@@ -108,18 +115,15 @@ def test_median_depth_is_on_a_surface_where_expected_depth_is_between_two() -> N
     def walls(*opacities: float) -> Rendering:
         count = len(opacities)
         return rasterise(
-            torch.tensor([[0.0, 0.0, 2.0], [0.0, 0.0, 6.0]])[:count],
-            torch.tensor([[1.0, 0.0, 0.0, 0.0]]).expand(count, 4),
-            torch.tensor([50.0, 50.0, 0.01]).expand(count, 3),
-            torch.tensor(opacities),
-            torch.zeros(count, 1, 3),
-            camera_from_world=np.eye(4),
-            intrinsics=np.array([[50.0, 0, 4.5], [0, 50.0, 4.5], [0, 0, 1.0]]),
-            width=9,
-            height=9,
-            sh_degree=0,
-            with_depth=True,
-            with_median_depth=True,
+            SplatTensors(
+                means=torch.tensor([[0.0, 0.0, 2.0], [0.0, 0.0, 6.0]])[:count],
+                quats=torch.tensor([[1.0, 0.0, 0.0, 0.0]]).expand(count, 4),
+                scales=torch.tensor([50.0, 50.0, 0.01]).expand(count, 3),
+                opacities=torch.tensor(opacities),
+                sh=torch.zeros(count, 1, 3),
+            ),
+            square_camera(9),
+            RenderOptions(sh_degree=0, with_depth=True, with_median_depth=True),
         )
 
     half = walls(0.49, 0.5)
@@ -131,21 +135,34 @@ def test_median_depth_is_on_a_surface_where_expected_depth_is_between_two() -> N
     assert torch.equal(walls(0.4).median_depth, torch.zeros(9, 9))
 
 
+def square_camera(size: int) -> PinholeCameras:
+    """At the origin, with a focal length of 50 pixels."""
+    return PinholeCameras(
+        camera_from_world=np.eye(4),
+        intrinsics=np.array([[50.0, 0, size / 2], [0, 50.0, size / 2], [0, 0, 1.0]]),
+        width=size,
+        height=size,
+    )
+
+
+def one_on_the_axis(distance: float, *, scale: float, opacity: float) -> SplatTensors:
+    """A single grey, round Gaussian."""
+    return SplatTensors(
+        means=torch.tensor([[0.0, 0.0, distance]]),
+        quats=torch.tensor([[1.0, 0.0, 0.0, 0.0]]),
+        scales=torch.full((1, 3), scale),
+        opacities=torch.tensor([opacity]),
+        sh=torch.zeros(1, 1, 3),
+    )
+
+
 @pytest.mark.parametrize("distance", [2.0, 4.0, 8.0])
 def test_antialiased_light_falls_with_the_square_of_the_distance(distance: float) -> None:
     """A Gaussian smaller than a pixel sheds ``2 pi opacity (s f / z)^2``, whatever the blur."""
     found = rasterise(
-        torch.tensor([[0.0, 0.0, distance]]),
-        torch.tensor([[1.0, 0.0, 0.0, 0.0]]),
-        torch.full((1, 3), 0.02),
-        torch.tensor([0.9]),
-        torch.zeros(1, 1, 3),
-        camera_from_world=np.eye(4),
-        intrinsics=np.array([[50.0, 0, 16.5], [0, 50.0, 16.5], [0, 0, 1.0]]),
-        width=33,
-        height=33,
-        sh_degree=0,
-        antialiased=True,
+        one_on_the_axis(distance, scale=0.02, opacity=0.9),
+        square_camera(33),
+        RenderOptions(sh_degree=0, antialiased=True),
     )
     light = 2 * np.pi * 0.9 * (0.02 * 50 / distance) ** 2
     # What lies beyond the cut at alpha = 1/255: 2 pi sqrt(det C) / 255, of covariance C.
@@ -153,16 +170,15 @@ def test_antialiased_light_falls_with_the_square_of_the_distance(distance: float
     assert found.alpha.sum() == pytest.approx(light - beyond, rel=0.03)
 
 
-def test_what_is_asked_for_does_not_change_the_rest() -> None:
+def test_requested_results_do_not_change_the_rest() -> None:
     scene = random_scene(500, 70, 50, seed=14)
     plain, whole = (
         rasterise(
-            *scene.tensors(torch.float32),
-            **scene.view,
-            sh_degree=3,
-            with_depth=whole,
-            with_median_depth=whole,
-            with_weights=whole,
+            scene.splat(),
+            scene.view,
+            RenderOptions(
+                sh_degree=3, with_depth=whole, with_median_depth=whole, with_weights=whole
+            ),
         )
         for whole in (False, True)
     )
@@ -178,7 +194,7 @@ def test_gradients_are_those_of_the_dense_reference(
     scene: Scene, with_depth: bool, absgrad: bool, antialiased: bool
 ) -> None:
     generator = torch.Generator().manual_seed(9)
-    height, width = scene.view["height"], scene.view["width"]
+    height, width = scene.view.height, scene.view.width
     rgb, alpha, depth = (
         torch.randn(height, width, channels, generator=generator).squeeze(2)
         for channels in (3, 1, 1)
@@ -187,7 +203,7 @@ def test_gradients_are_those_of_the_dense_reference(
     exact = scene.tensors(torch.float64, requires_grad=True)
     exact_background = BACKGROUND.double().requires_grad_()
     expected = dense_reference.render(
-        *exact, **scene.view, sh_degree=3, background=exact_background, antialiased=antialiased
+        exact, scene.view, sh_degree=3, background=exact_background, antialiased=antialiased
     )
     # Where next to nothing is drawn, the depth's own gradients cancel to rounding.
     depth = torch.where(expected.alpha > 0.05, depth, 0.0)
@@ -197,13 +213,9 @@ def test_gradients_are_those_of_the_dense_reference(
     single = scene.tensors(torch.float32, requires_grad=True)
     background = BACKGROUND.clone().requires_grad_()
     found = rasterise(
-        *single,
-        **scene.view,
-        sh_degree=3,
-        background=background,
-        antialiased=antialiased,
-        absgrad=absgrad,
-        with_depth=with_depth,
+        splat_of(single),
+        replace(scene.view, background_image=background),
+        RenderOptions(sh_degree=3, antialiased=antialiased, absgrad=absgrad, with_depth=with_depth),
     )
     objective = (found.rgb * rgb).sum() + (found.alpha * alpha).sum()
     if found.depth is not None:
@@ -225,24 +237,28 @@ def test_gradients_are_those_of_the_dense_reference(
 def test_pose_gradients_are_those_of_the_dense_reference(
     scene: Scene, dtype: torch.dtype, antialiased: bool
 ) -> None:
-    height, width = scene.view["height"], scene.view["width"]
+    height, width = scene.view.height, scene.view.width
     upstream = torch.randn(height, width, 3, generator=torch.Generator().manual_seed(9))
-    gradients = []
-    for render, precision in ((dense_reference.render, torch.float64), (rasterise, dtype)):
-        pose = torch.tensor(scene.view["camera_from_world"], dtype=precision, requires_grad=True)
-        inputs = scene.tensors(torch.float64 if render is dense_reference.render else torch.float32)
-        rendering = render(
-            *inputs,
-            **{**scene.view, "camera_from_world": pose},
-            sh_degree=3,
-            antialiased=antialiased,
-        )
+    exact_pose, pose = (
+        torch.tensor(scene.view.camera_from_world, dtype=precision, requires_grad=True)
+        for precision in (torch.float64, dtype)
+    )
+    expected = dense_reference.render(
+        scene.tensors(torch.float64),
+        replace(scene.view, camera_from_world=exact_pose),
+        sh_degree=3,
+        antialiased=antialiased,
+    )
+    found = rasterise(
+        scene.splat(),
+        replace(scene.view, camera_from_world=pose),
+        RenderOptions(sh_degree=3, antialiased=antialiased),
+    )
+    for rendering in (expected, found):
         (rendering.rgb * upstream).sum().backward()
-        gradients.append(pose.grad)
-    expected, found = gradients
-    assert found.dtype == dtype
-    assert relative_error(found, expected) < 1e-4
-    assert not found[3].any()
+    assert pose.grad.dtype == dtype
+    assert relative_error(pose.grad, exact_pose.grad) < 1e-4
+    assert not pose.grad[3].any()
 
 
 @pytest.mark.parametrize("move", range(6), ids=["x", "y", "z", "pitch", "yaw", "roll"])
@@ -250,7 +266,7 @@ def test_pose_gradients_agree_with_finite_differences(move: int) -> None:
     """Along each way in which a camera can move, of the reference in float64."""
     scene = random_scene(60, 40, 30, seed=15)
     upstream = torch.randn(30, 40, 3, generator=torch.Generator().manual_seed(1))
-    still = torch.from_numpy(scene.view["camera_from_world"])
+    still = torch.from_numpy(scene.view.camera_from_world)
     twist = torch.zeros(4, 4, dtype=torch.float64)
     if move < 3:
         twist[move, 3] = 1.0
@@ -259,15 +275,16 @@ def test_pose_gradients_agree_with_finite_differences(move: int) -> None:
         twist[i, j], twist[j, i] = -1.0, 1.0
 
     def objective(step: float) -> float:
-        view = {**scene.view, "camera_from_world": torch.linalg.matrix_exp(step * twist) @ still}
-        rgb = dense_reference.render(*scene.tensors(torch.float64), **view, sh_degree=3).rgb
+        moved = torch.linalg.matrix_exp(step * twist) @ still
+        camera = replace(scene.view, camera_from_world=moved)
+        rgb = dense_reference.render(scene.tensors(torch.float64), camera, sh_degree=3).rgb
         return float((rgb * upstream).sum())
 
     pose = still.clone().requires_grad_()
     rendering = rasterise(
-        *scene.tensors(torch.float32),
-        **{**scene.view, "camera_from_world": pose},
-        sh_degree=3,
+        scene.splat(),
+        replace(scene.view, camera_from_world=pose),
+        RenderOptions(sh_degree=3),
     )
     (rendering.rgb * upstream).sum().backward()
     slope = float((pose.grad * (twist @ still)).sum())
@@ -276,19 +293,21 @@ def test_pose_gradients_agree_with_finite_differences(move: int) -> None:
     assert slope == pytest.approx(difference, rel=1e-3, abs=1e-3 * float(pose.grad.norm()))
 
 
-def test_a_picture_may_be_behind() -> None:
+def test_the_background_may_be_an_image() -> None:
     scene = random_scene(200, 40, 30, seed=15)
     generator = torch.Generator().manual_seed(3)
     picture, upstream = (torch.rand(30, 40, 3, generator=generator) for _ in range(2))
 
     exact = scene.tensors(torch.float64, requires_grad=True)
     exact_picture = picture.double().requires_grad_()
-    expected = dense_reference.render(*exact, **scene.view, sh_degree=3, background=exact_picture)
+    expected = dense_reference.render(exact, scene.view, sh_degree=3, background=exact_picture)
     (expected.rgb * upstream).sum().backward()
 
     single = scene.tensors(torch.float32, requires_grad=True)
     picture.requires_grad_()
-    found = rasterise(*single, **scene.view, sh_degree=3, background=picture)
+    found = rasterise(
+        splat_of(single), replace(scene.view, background_image=picture), RenderOptions(sh_degree=3)
+    )
     (found.rgb * upstream).sum().backward()
 
     assert (found.rgb - expected.rgb).abs().max() < 1e-5
@@ -302,8 +321,9 @@ def test_several_cameras_give_what_each_gives_alone(size: tuple[int, ...]) -> No
     scene = random_scene(200, 40, 30, seed=16)
     views = [view(40, 30, turn_rad=turn) for turn in (0.2, -0.1, 0.4)]
     colours = torch.rand(3, *size, 3, generator=torch.Generator().manual_seed(2))
-    options = {"sh_degree": 3, "absgrad": True, "with_depth": True}
-    options |= {"with_median_depth": True, "with_weights": True}
+    options = RenderOptions(
+        sh_degree=3, absgrad=True, with_depth=True, with_median_depth=True, with_weights=True
+    )
 
     def objective(rendering: Rendering) -> Tensor:
         return rendering.rgb.square().sum() + (rendering.alpha * rendering.depth).sum()
@@ -311,19 +331,17 @@ def test_several_cameras_give_what_each_gives_alone(size: tuple[int, ...]) -> No
     joint = scene.tensors(torch.float32, requires_grad=True)
     backgrounds = colours.clone().requires_grad_()
     cameras = stacked(*views)
-    poses = torch.from_numpy(cameras["camera_from_world"]).requires_grad_()
-    found = rasterise(
-        *joint, **{**cameras, "camera_from_world": poses}, background=backgrounds, **options
-    )
+    poses = torch.from_numpy(cameras.camera_from_world).requires_grad_()
+    cameras = replace(cameras, camera_from_world=poses, background_image=backgrounds)
+    found = rasterise(splat_of(joint), cameras, options)
     objective(found).backward()
 
     alone = scene.tensors(torch.float32, requires_grad=True)
     for i, single in enumerate(views):
         background = colours[i].clone().requires_grad_()
-        pose = torch.from_numpy(single["camera_from_world"]).requires_grad_()
-        expected = rasterise(
-            *alone, **{**single, "camera_from_world": pose}, background=background, **options
-        )
+        pose = torch.from_numpy(single.camera_from_world).requires_grad_()
+        camera = replace(single, camera_from_world=pose, background_image=background)
+        expected = rasterise(splat_of(alone), camera, options)
         objective(expected).backward()
         for name in ("rgb", "alpha", "depth", "median_depth", "weights"):
             assert torch.equal(getattr(found, name)[i], getattr(expected, name)), name
@@ -338,9 +356,9 @@ def test_several_cameras_give_what_each_gives_alone(size: tuple[int, ...]) -> No
 
 def test_a_stack_of_one_camera_stays_a_stack() -> None:
     scene = random_scene(50, 40, 30, seed=16)
-    inputs = scene.tensors(torch.float32)
-    single = rasterise(*inputs, **scene.view, sh_degree=3)
-    found = rasterise(*inputs, **stacked(scene.view), sh_degree=3, background=BACKGROUND[None] * 0)
+    single = rasterise(scene.splat(), scene.view, RenderOptions(sh_degree=3))
+    stack = replace(stacked(scene.view), background_image=BACKGROUND[None] * 0)
+    found = rasterise(scene.splat(), stack, RenderOptions(sh_degree=3))
     assert torch.equal(found.rgb, single.rgb[None])
     assert torch.equal(found.alpha, single.alpha[None])
     assert found.radii.shape == single.radii.shape == (1, 50, 2)
@@ -360,7 +378,7 @@ def test_the_reference_agrees_with_finite_differences(antialiased: bool) -> None
 
     def objective(shift: float) -> Tensor:
         moved = [t + shift * d for t, d in zip(inputs, directions, strict=True)]
-        found = dense_reference.render(*moved, **scene.view, sh_degree=3, antialiased=antialiased)
+        found = dense_reference.render(moved, scene.view, sh_degree=3, antialiased=antialiased)
         return (found.rgb * weights).sum() + (found.alpha.square() * found.depth).sum()
 
     objective(0.0).backward()
@@ -373,17 +391,9 @@ def test_the_reference_agrees_with_finite_differences(antialiased: bool) -> None
 def test_one_gaussian_on_the_axis() -> None:
     """Half opaque at its centre; the pixel next to it is one pixel off, of variance s^2 f^2/z^2."""
     found = rasterise(
-        torch.tensor([[0.0, 0.0, 2.0]]),
-        torch.tensor([[1.0, 0.0, 0.0, 0.0]]),
-        torch.full((1, 3), 0.1),
-        torch.tensor([0.5]),
-        torch.zeros(1, 1, 3),
-        camera_from_world=np.eye(4),
-        intrinsics=np.array([[50.0, 0, 16.5], [0, 50.0, 16.5], [0, 0, 1.0]]),
-        width=33,
-        height=33,
-        sh_degree=0,
-        with_depth=True,
+        one_on_the_axis(2.0, scale=0.1, opacity=0.5),
+        square_camera(33),
+        RenderOptions(sh_degree=0, with_depth=True),
     )
     assert found.depth is not None
     variance = (0.1 * 50 / 2) ** 2 + 0.3
@@ -403,12 +413,12 @@ def test_harmonics_above_the_degree_in_use_are_ignored(degree: int) -> None:
     whole = scene.tensors(torch.float32, requires_grad=True)
     cut = [*whole[:4], whole[4].detach()[:, :used].clone().requires_grad_()]
 
-    first = rasterise(*whole, **scene.view, sh_degree=degree).rgb
-    second = rasterise(*cut, **scene.view, sh_degree=degree).rgb
+    first = rasterise(splat_of(whole), scene.view, RenderOptions(sh_degree=degree)).rgb
+    second = rasterise(splat_of(cut), scene.view, RenderOptions(sh_degree=degree)).rgb
     first.sum().backward()
     second.sum().backward()
 
-    expected = dense_reference.render(*scene.tensors(torch.float64), **scene.view, sh_degree=degree)
+    expected = dense_reference.render(scene.tensors(torch.float64), scene.view, sh_degree=degree)
     assert (first - expected.rgb).abs().max() < 1e-5
     assert torch.equal(first, second)
     assert torch.equal(whole[4].grad[:, :used], cut[4].grad)
@@ -449,7 +459,7 @@ def test_the_number_of_threads_changes_no_more_than_rounding() -> None:
 
 def render_and_differentiate(scene: Scene) -> list[Tensor]:
     inputs = scene.tensors(torch.float32, requires_grad=True)
-    rendering = rasterise(*inputs, **scene.view, sh_degree=3)
+    rendering = rasterise(splat_of(inputs), scene.view, RenderOptions(sh_degree=3))
     rendering.rgb.square().sum().backward()
     return [rendering.rgb.detach(), rendering.means2d.grad, *(t.grad for t in inputs)]
 
@@ -462,7 +472,11 @@ def test_nothing_in_view_gives_the_background_and_no_gradient(where: str) -> Non
     for tensor in inputs:
         tensor.requires_grad_()
 
-    found = rasterise(*inputs, **scene.view, sh_degree=3, background=BACKGROUND, with_depth=True)
+    found = rasterise(
+        splat_of(inputs),
+        replace(scene.view, background_image=BACKGROUND),
+        RenderOptions(sh_degree=3, with_depth=True),
+    )
     assert found.depth is not None
     (found.rgb.sum() + found.alpha.sum() + found.depth.sum()).backward()
 
@@ -483,8 +497,8 @@ def test_a_million_gaussians_off_screen_change_nothing() -> None:
         for shown, hidden in zip(few, off_screen, strict=True)
     ]
 
-    expected = rasterise(*few, **scene.view, sh_degree=1)
-    found = rasterise(*many, **scene.view, sh_degree=1)
+    expected = rasterise(splat_of(few), scene.view, RenderOptions(sh_degree=1))
+    found = rasterise(splat_of(many), scene.view, RenderOptions(sh_degree=1))
     expected.rgb.square().sum().backward()
     found.rgb.square().sum().backward()
 
@@ -498,29 +512,30 @@ def test_a_million_gaussians_off_screen_change_nothing() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_not_finite_is_named(name: str, number: float) -> None:
     scene = random_scene(50, 40, 30, seed=12)
-    everywhere_in_view = rasterise(*scene.tensors(torch.float32), **scene.view, sh_degree=3)
+    everywhere_in_view = rasterise(scene.splat(), scene.view, RenderOptions(sh_degree=3))
     seen = int((everywhere_in_view.radii[0, :, 0] > 0).nonzero()[0])
     scene.gaussians[name][seen] = number
 
     with pytest.raises(InputError, match=rf"^{name} of 1 of 50 .* number {seen}\b"):
-        rasterise(*scene.tensors(torch.float32), **scene.view, sh_degree=3)
+        rasterise(scene.splat(), scene.view, RenderOptions(sh_degree=3))
 
 
 def test_without_gradients_nothing_is_kept_for_them() -> None:
     scene = random_scene(50, 40, 30, seed=13)
-    plain = rasterise(*scene.tensors(torch.float32), **scene.view, sh_degree=3)
+    plain = rasterise(scene.splat(), scene.view, RenderOptions(sh_degree=3))
     inputs = scene.tensors(torch.float32, requires_grad=True)
     with torch.no_grad():
-        quiet = rasterise(*inputs, **scene.view, sh_degree=3)
+        quiet = rasterise(splat_of(inputs), scene.view, RenderOptions(sh_degree=3))
     assert not any(r.rgb.requires_grad or r.means2d.requires_grad for r in (plain, quiet))
-    assert torch.equal(plain.rgb, rasterise(*inputs, **scene.view, sh_degree=3).rgb)
+    assert torch.equal(
+        plain.rgb, rasterise(splat_of(inputs), scene.view, RenderOptions(sh_degree=3)).rgb
+    )
 
 
 def test_editing_the_image_in_place_does_not_pass_unnoticed() -> None:
     scene = random_scene(50, 40, 30, seed=13)
-    rendering = rasterise(
-        *scene.tensors(torch.float32, requires_grad=True), **scene.view, sh_degree=3
-    )
+    inputs = scene.tensors(torch.float32, requires_grad=True)
+    rendering = rasterise(splat_of(inputs), scene.view, RenderOptions(sh_degree=3))
     edited = rendering.rgb.clamp_(0.0, 0.5)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         edited.sum().backward()
@@ -560,17 +575,18 @@ def test_a_degenerate_gaussian_leaves_finite_numbers(
     for tensor in inputs:
         tensor.requires_grad_()
     camera = view(*size, turn_rad=0.0)
-    pose = torch.from_numpy(camera["camera_from_world"]).requires_grad_()
+    pose = torch.from_numpy(camera.camera_from_world).requires_grad_()
     found = rasterise(
-        *inputs,
-        **{**camera, "camera_from_world": pose},
-        sh_degree=3,
-        background=BACKGROUND,
-        antialiased=antialiased,
-        absgrad=True,
-        with_depth=True,
-        with_median_depth=True,
-        with_weights=True,
+        splat_of(inputs),
+        replace(camera, camera_from_world=pose, background_image=BACKGROUND),
+        RenderOptions(
+            sh_degree=3,
+            antialiased=antialiased,
+            absgrad=True,
+            with_depth=True,
+            with_median_depth=True,
+            with_weights=True,
+        ),
     )
     found.rgb.sum().backward()
     images = (found.rgb, found.depth, found.median_depth, found.weights, found.means2d.absgrad)
@@ -593,10 +609,12 @@ def test_any_small_scene_matches_the_reference(
 ) -> None:
     scene = random_scene(count, width, height, seed=seed, size=size)
     expected = dense_reference.render(
-        *scene.tensors(torch.float64), **scene.view, sh_degree=2, background=BACKGROUND
+        scene.tensors(torch.float64), scene.view, sh_degree=2, background=BACKGROUND
     )
     found = rasterise(
-        *scene.tensors(torch.float32), **scene.view, sh_degree=2, background=BACKGROUND
+        scene.splat(),
+        replace(scene.view, background_image=BACKGROUND),
+        RenderOptions(sh_degree=2),
     )
     # A pixel at a threshold may fall on either side of it, and changes by 1/255 of a colour.
     off = (found.rgb - expected.rgb).abs().amax(2)

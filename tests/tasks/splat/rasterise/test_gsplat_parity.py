@@ -1,5 +1,7 @@
 """Our kernels against gsplat's: its torch functions anywhere, its CUDA kernels on a GPU."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -17,12 +19,16 @@ from tasks.splat.rasterise.cpu.layout import (
     OPACITY,
     PROJECTED,
     RED,
+    Camera,
+    Projection,
+    SplatArrays,
 )
 from tasks.splat.rasterise.cpu.project import project
 from tasks.splat.rasterise.cpu.rasterise import rasterise
+from tasks.splat.rasterise.protocol import RenderOptions
 from tasks.splat.rasterise.select import rasteriser_for
 from tests.support.dense_reference import rotations
-from tests.support.rasteriser_scenes import random_scene, stacked, view
+from tests.support.rasteriser_scenes import random_scene, splat_of, stacked, view
 
 WIDTH, HEIGHT = 90, 70
 SCENE = random_scene(500, WIDTH, HEIGHT, seed=20)
@@ -34,8 +40,8 @@ def test_projection_is_gsplats() -> None:
     radii, means2d, depths, conics, _ = _fully_fused_projection(
         means,
         axes @ axes.mT,
-        torch.from_numpy(SCENE.view["camera_from_world"]).float()[None],
-        torch.from_numpy(SCENE.view["intrinsics"]).float()[None],
+        torch.from_numpy(SCENE.view.camera_from_world).float()[None],
+        torch.from_numpy(SCENE.view.intrinsics).float()[None],
         WIDTH,
         HEIGHT,
     )
@@ -61,8 +67,8 @@ def test_antialiasing_is_gsplats() -> None:
     *_, compensations = _fully_fused_projection(
         means.double(),
         (axes @ axes.mT).double(),
-        torch.from_numpy(SCENE.view["camera_from_world"])[None],
-        torch.from_numpy(SCENE.view["intrinsics"])[None],
+        torch.from_numpy(SCENE.view.camera_from_world)[None],
+        torch.from_numpy(SCENE.view.intrinsics)[None],
         WIDTH,
         HEIGHT,
         calc_compensations=True,
@@ -78,7 +84,7 @@ def test_antialiasing_is_gsplats() -> None:
 @pytest.mark.parametrize("degree", [0, 1, 2, 3])
 def test_colours_are_gsplats(degree: int) -> None:
     means, _, _, opacities, sh = SCENE.tensors(torch.float32)
-    camera_from_world = torch.from_numpy(SCENE.view["camera_from_world"]).float()
+    camera_from_world = torch.from_numpy(SCENE.view.camera_from_world).float()
     centre = -camera_from_world[:3, :3].T @ camera_from_world[:3, 3]
     expected = (_spherical_harmonics(degree, means - centre, sh) + 0.5).clamp_min(0)
 
@@ -92,30 +98,30 @@ def projected_by_kernel(
     opacities: torch.Tensor, sh: torch.Tensor, *, degree: int, antialiased: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     means, quats, scales, _, _ = SCENE.tensors(torch.float32)
-    camera_from_world = SCENE.view["camera_from_world"].astype(np.float32)
+    camera_from_world = SCENE.view.camera_from_world.astype(np.float32)
     rotation, translation = camera_from_world[:3, :3].copy(), camera_from_world[:3, 3].copy()
-    intrinsics = SCENE.view["intrinsics"]
-    projected = np.zeros((len(means), PROJECTED), np.float32)
-    radii = np.zeros((len(means), 2), np.int32)
-    broken = project(
+    intrinsics = SCENE.view.intrinsics
+    splat = SplatArrays(
         *(tensor.numpy() for tensor in (means, quats, scales, opacities)),
-        sh.numpy().reshape(-1),
-        sh.numpy().reshape(-1),
-        sh_layout(sh.shape[1], 0),
-        degree,
-        antialiased,
-        rotation,
-        translation,
-        -rotation.T @ translation,
-        intrinsics[[0, 1, 0, 1], [0, 1, 2, 2]].astype(np.float32),
-        WIDTH,
-        HEIGHT,
-        projected,
-        radii,
-        np.zeros(len(means), np.int32),
+        sh=sh.numpy().reshape(-1),
+        sh_rest=sh.numpy().reshape(-1),
     )
-    assert broken == 0
-    return projected, radii
+    camera = Camera(
+        rotation=rotation,
+        translation=translation,
+        centre=-rotation.T @ translation,
+        pinhole=intrinsics[[0, 1, 0, 1], [0, 1, 2, 2]].astype(np.float32),
+        width=WIDTH,
+        height=HEIGHT,
+    )
+    projection = Projection(
+        projected=np.zeros((len(means), PROJECTED), np.float32),
+        radii=np.zeros((len(means), 2), np.int32),
+        tile_counts=np.zeros(len(means), np.int32),
+    )
+    layout = sh_layout(sh.shape[1], 0)
+    assert project(splat, layout, camera, degree, antialiased, projection) == 0
+    return projection.projected, projection.radii
 
 
 @pytest.mark.gpu
@@ -136,17 +142,18 @@ def test_the_cpu_renders_and_differentiates_as_cuda_does(whole: bool, antialiase
             background = background[:, None, None].repeat(1, HEIGHT, WIDTH, 1)
             background[:, ::2] *= 0.5
         background.requires_grad_()
-        poses = torch.from_numpy(cameras["camera_from_world"]).to(device).requires_grad_()
+        poses = torch.from_numpy(cameras.camera_from_world).to(device).requires_grad_()
         found = rasteriser(
-            *inputs,
-            **{**cameras, "camera_from_world": poses},
-            sh_degree=3,
-            background=background,
-            antialiased=antialiased,
-            absgrad=whole,
-            with_depth=whole,
-            with_median_depth=whole,
-            with_weights=whole,
+            splat_of(inputs),
+            replace(cameras, camera_from_world=poses, background_image=background),
+            RenderOptions(
+                sh_degree=3,
+                antialiased=antialiased,
+                absgrad=whole,
+                with_depth=whole,
+                with_median_depth=whole,
+                with_weights=whole,
+            ),
         )
         objective = (found.rgb * upstream.to(device)).sum() + found.alpha.sum()
         images = [found.rgb, found.alpha]
@@ -183,7 +190,8 @@ def test_packed_projections_give_the_same_pictures_and_gradients() -> None:
     results = []
     for packed in (False, True):
         inputs = [tensor.to(cuda).requires_grad_() for tensor in SCENE.tensors(torch.float32)]
-        found = rasteriser_for(cuda)(*inputs, **cameras, sh_degree=3, packed=packed, absgrad=True)
+        options = RenderOptions(sh_degree=3, packed=packed, absgrad=True)
+        found = rasteriser_for(cuda)(splat_of(inputs), cameras, options)
         found.rgb.square().sum().backward()
         pulls = found.means2d.grad.norm(dim=-1)
         if found.gaussians is None:

@@ -30,7 +30,7 @@ def test_kernels_for_older_cpus_agree_with_the_dense_reference(
 ) -> None:
     scene = random_scene(300, 64, 48, seed=1)
     tensors = scene.tensors(torch.float64, requires_grad=True)
-    rgb = dense_reference.render(*tensors, **scene.view, sh_degree=3).rgb
+    rgb = dense_reference.render(tensors, scene.view, sh_degree=3).rgb
     torch.autograd.backward((rgb * rgb).sum())
 
     subprocess.run(
