@@ -12,6 +12,10 @@ class IntegrityError(UnseenError):
     """Stored bytes are not what their handle promises: rebuild them."""
 
 
+class SchemaError(UnseenError):
+    """The store is of another version: name another store."""
+
+
 class StoreError(UnseenError):
     """The store cannot be used as it is: change its address, its permissions or its disk."""
 

@@ -16,7 +16,7 @@ from storage import addresses
 from storage.errors import IntegrityError
 
 MANIFEST = "manifest.json"
-SCHEMA = 1
+SCHEMA = 2
 """Version of the layout below; raised when artefacts of the old one cannot be read as they are."""
 
 

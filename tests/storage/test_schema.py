@@ -1,0 +1,38 @@
+"""Stores of this version are taken, those of another named."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from storage.errors import SchemaError
+from storage.schema import SCHEMA, check_schema, prepare_store
+from storage.store import Store
+
+
+def test_a_new_store_is_marked_and_taken_again(store: Store) -> None:
+    check_schema(store)
+    prepare_store(store)
+    assert json.loads((Path(store.root) / "schema.json").read_text()) == {"schema": SCHEMA}
+    (Path(store.root) / "runs").mkdir()
+    (Path(store.root) / "runs" / "one.json").write_text("{}")
+    prepare_store(store)
+
+
+@pytest.mark.parametrize("folder", ["runs", "metrics", "cache", "scenes"])
+def test_a_store_without_a_marker_is_named_as_schema_1(store: Store, folder: str) -> None:
+    held = Path(store.root) / folder / "before"
+    held.mkdir(parents=True)
+    (held / "file").write_text("x")
+    for check in (check_schema, prepare_store):
+        with pytest.raises(SchemaError, match=r"schema 1, this version reads \d+.*--store"):
+            check(store)
+    assert not (Path(store.root) / "schema.json").exists()
+
+
+@pytest.mark.parametrize("content", ['{"schema": 1}', '{"schema": 99}', "{}", "[]", "cut o"])
+def test_another_marker_is_refused(store: Store, content: str) -> None:
+    Path(store.root).mkdir()
+    (Path(store.root) / "schema.json").write_text(content)
+    with pytest.raises(SchemaError, match="another version"):
+        check_schema(store)
