@@ -91,8 +91,7 @@ class Store:
             Exception: what ``arrays`` raises, as it raises it.
         """
         with self.writer(scene, kind) as out:
-            for array in arrays:
-                out.add(array.name, array.values, array.dims)
+            out.add_all(arrays)
             return out.commit(attributes)
 
     def check_writable(self) -> None:
@@ -142,6 +141,11 @@ class Writer:
         """
         with as_store_error(self.failure):
             _write_array(self.group, NamedArray(name=name, values=values, dims=dims), self.lengths)
+
+    def add_all(self, arrays: Iterable[NamedArray]) -> None:
+        """Write arrays as an iterable yields them; see :meth:`add`."""
+        for array in arrays:
+            self.add(array.name, array.values, array.dims)
 
     def commit(self, attributes: Mapping[str, Any]) -> ArrayHandle:
         """Finish the artefact: the manifest last, then the rename or upload.

@@ -31,7 +31,7 @@ from tasks.depth.plane_sweep_kernels import median
 from tasks.depth.pyramid import Level, levels_of
 from tasks.depth.reprojection import relative_maps
 from tasks.images import from_levels
-from tasks.runtime.context import Progress, no_progress
+from tasks.runtime.context import Context
 
 SMALL_PENALTY, LARGE_PENALTY, EDGE = 16.0, 96.0, 12.0
 """Of the semi-global optimisation, in costs of which 255 is the worst; the edge in grey levels."""
@@ -60,7 +60,7 @@ def depth_maps(
     config: DenseConfig,
     *,
     masks: Sequence[Bool[np.ndarray, "_ _"] | None] | None = None,
-    progress: Progress = no_progress,
+    context: Context = Context(),
 ) -> list[DepthMap]:
     """Sweep every photo against its neighbours, and keep what other photos confirm.
 
@@ -76,7 +76,7 @@ def depth_maps(
     """
     around = neighbourhoods(cameras, sparse, most=config.neighbours)
     everywhere = [None] * len(photos) if masks is None else masks
-    depths, correlations = _all_swept(cameras, photos, everywhere, around, config, progress)
+    depths, correlations = _all_swept(cameras, photos, everywhere, around, config, context)
     return [
         _confirmed(index, near, depths, correlations[index], cameras, config)
         for index, near in enumerate(around)
@@ -89,7 +89,7 @@ def _all_swept(
     masks: Sequence[Bool[np.ndarray, "_ _"] | None],
     around: Sequence[Neighbourhood],
     config: DenseConfig,
-    progress: Progress,
+    context: Context,
 ) -> tuple[Float32[np.ndarray, "n H W"], UInt8[np.ndarray, "n H W"]]:
     """Depths of photos padded to one size, 0 where they do not correlate, and correlations, 255
     for 1."""
@@ -98,7 +98,7 @@ def _all_swept(
     depths = np.zeros((len(photos), height, width), np.float32)
     correlations = np.zeros(depths.shape, np.uint8)
     for index, near in enumerate(around):
-        progress(index / len(photos), f"depth of photo {index + 1} of {len(photos)}")
+        context.progress(index / len(photos), f"depth of photo {index + 1} of {len(photos)}")
         if near.photos:
             inverse, cost = _sweep(index, near, levels, config)
             inside = (index, slice(cost.shape[0]), slice(cost.shape[1]))
@@ -106,7 +106,7 @@ def _all_swept(
             sure = usable & (1 - cost >= config.min_correlation) & (inverse > 0)
             depths[inside] = np.where(sure, 1 / np.maximum(inverse, 1e-30), 0)
             correlations[inside] = np.rint(255 * (1 - cost))
-    progress(1.0, "depth of all photos")
+    context.progress(1.0, "depth of all photos")
     return depths, correlations
 
 

@@ -6,7 +6,7 @@ map or a mask, under the same number; ``reference_camera_from_world`` and ``refe
 where reference cameras are given. The attributes hold the rest, and are written last.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
-from storage.store import NamedArray
+from storage.store import Writer
 from tasks.cameras import CameraModel, Cameras
 from tasks.ingest.config import IngestConfig
 from tasks.ingest.exif import Gps
@@ -23,7 +23,7 @@ from tasks.ingest.given import lens_of_photo
 from tasks.ingest.photos import Photo, PhotoFolder
 from tasks.ingest.sidecars import DEPTH_SCALE_M, read_depth
 from tasks.ingest.source import ReferenceKind, find_files
-from tasks.runtime.context import Progress, no_progress
+from tasks.runtime.context import Context
 
 
 @runtime_checkable
@@ -49,79 +49,54 @@ class PhotoInfo:
     """Width and height of the stored pixels."""
 
 
-class PhotosContent:
-    """The Photos artefact of a scene, array by array; at most one photo is held.
+def write_photos(
+    out: Writer, folder: Path, config: IngestConfig, *, context: Context = Context()
+) -> dict[str, Any]:
+    """Read the photos of a scene and add them to ``out``; at most one photo is held.
 
-    Iterate once, then ask for ``attributes``.
+    Returns:
+        The attributes to commit ``out`` with.
+
+    Raises:
+        InputError: too few photos can be used, the scene holds none and no video, or a sidecar is
+            wrong or does not fit its photo. Sidecars are read before any photo is decoded.
+        MachineError: the machine failed to read a file.
     """
-
-    def __init__(
-        self, folder: Path, config: IngestConfig, progress: Progress = no_progress
-    ) -> None:
-        """
-        Raises:
-            InputError: the scene holds no photos and no video, or a sidecar is wrong.
-        """
-        self._files = find_files(folder)
-        self._config = config
-        self._photos = PhotoFolder(self._files, config, progress)
-        self._infos: list[PhotoInfo] = []
-        self._mask_names: list[str] = []
-        self._lenses: dict[str, CameraModel] = {}
-
-    def __iter__(self) -> Iterator[NamedArray]:
-        """
-        Raises:
-            InputError: too few photos can be used, or a sidecar does not fit its photo.
-            MachineError: the machine failed to read a file.
-        """
-        files = self._files
-        self._infos.clear()
-        self._mask_names.clear()
-        for index, photo in enumerate(self._photos):
-            self._infos.append(_info(photo))
-            yield NamedArray(
-                name=f"photo_{index:04d}", values=photo.pixels, dims=("y", "x", "channel")
-            )
-            if photo.mask is not None:
-                self._mask_names.append(photo.name)
-                yield NamedArray(name=f"mask_{index:04d}", values=photo.mask, dims=("y", "x"))
-            if photo.name in files.depth:
-                depth = read_depth(
-                    files.depth[photo.name], photo.source_size, self._config.max_pixels
-                )
-                yield NamedArray(name=f"depth_{index:04d}", values=depth, dims=("y", "x"))
-        self._lenses = {
-            info.name: lens_of_photo(files.given[info.name], info.name, info.source_size, info.size)
-            for info in self._infos
-            if info.name in files.given
-        }
-        if self._lenses:
-            yield NamedArray(
-                name="reference_camera_from_world",
-                values=np.stack([files.given[name].camera_from_world for name in self._lenses]),
-                dims=("reference", "row", "column"),
-            )
-            yield NamedArray(
-                name="reference_intrinsics",
-                values=np.stack([lens.intrinsics for lens in self._lenses.values()]),
-                dims=("reference", "pixel_row", "pixel_column"),
-            )
-
-    def attributes(self) -> dict[str, Any]:
-        """What the arrays do not say, JSON-able; complete once the arrays are exhausted."""
-        return {
-            "kind": self._files.kind,
-            "photos": [asdict(info) for info in self._infos],
-            "rejected": [asdict(rejected) for rejected in self._photos.rejected],
-            "reference_kind": self._files.reference_kind if self._lenses else None,
-            "reference_names": list(self._lenses),
-            "reference_lenses": [asdict(lens) for lens in self._lenses.values()],
-            "reference_ignored": list(self._files.reference_ignored),
-            "mask_names": list(self._mask_names),
-            "depth_names": [i.name for i in self._infos if i.name in self._files.depth],
-            "depth_scale_m": DEPTH_SCALE_M,
-        }
+    files = find_files(folder)
+    photos = PhotoFolder(files, config, context=context)
+    infos: list[PhotoInfo] = []
+    mask_names: list[str] = []
+    for index, photo in enumerate(photos):
+        infos.append(_info(photo))
+        out.add(f"photo_{index:04d}", photo.pixels, ("y", "x", "channel"))
+        if photo.mask is not None:
+            mask_names.append(photo.name)
+            out.add(f"mask_{index:04d}", photo.mask, ("y", "x"))
+        if photo.name in files.depth:
+            depth = read_depth(files.depth[photo.name], photo.source_size, config.max_pixels)
+            out.add(f"depth_{index:04d}", depth, ("y", "x"))
+    models = {
+        info.name: lens_of_photo(files.given[info.name], info.name, info.source_size, info.size)
+        for info in infos
+        if info.name in files.given
+    }
+    if models:
+        poses = np.stack([files.given[name].camera_from_world for name in models])
+        out.add("reference_camera_from_world", poses, ("reference", "row", "column"))
+        intrinsics = np.stack([model.intrinsics for model in models.values()])
+        out.add("reference_intrinsics", intrinsics, ("reference", "pixel_row", "pixel_column"))
+    return {
+        "kind": files.kind,
+        "photos": [asdict(info) for info in infos],
+        "rejected": [asdict(rejected) for rejected in photos.rejected],
+        "reference_kind": files.reference_kind if models else None,
+        "reference_names": list(models),
+        "reference_lenses": [asdict(model) for model in models.values()],
+        "reference_ignored": list(files.reference_ignored),
+        "mask_names": mask_names,
+        "depth_names": [info.name for info in infos if info.name in files.depth],
+        "depth_scale_m": DEPTH_SCALE_M,
+    }
 
 
 class Photos:

@@ -22,7 +22,7 @@ from tasks.ingest.given import Size
 from tasks.ingest.masks import read_mask
 from tasks.ingest.source import SceneFiles
 from tasks.ingest.video import Frame, frames_at, intervals_s, read_video, sharpest_frames
-from tasks.runtime.context import Progress, no_progress
+from tasks.runtime.context import Context
 
 Background = Literal["black", "white"]
 
@@ -147,12 +147,12 @@ class PhotoFolder:
     """
 
     def __init__(
-        self, files: SceneFiles, config: IngestConfig, progress: Progress = no_progress
+        self, files: SceneFiles, config: IngestConfig, *, context: Context = Context()
     ) -> None:
         self._files = files
         self._title = files.folder.name or str(files.folder)
         self._config = config
-        self._progress = progress
+        self._progress = context.progress
         self._rejected: list[Rejected] = []
 
     @property

@@ -5,59 +5,42 @@ Arrays, for each novel view in the order of the views they were made from: ``ima
 those that a gate rejected.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
 
 from storage.handles import ArrayHandle
-from storage.store import NamedArray
+from storage.store import Writer
 from tasks.images import from_levels, levels
-from tasks.refine.ensemble import ViewRefinement
-from tasks.runtime.context import Progress, no_progress
-from tasks.views.renderer import NovelView
+from tasks.refine.refiner import Refinement
+from tasks.runtime.context import Context
 
 
-class RefinedContent:
-    """Refines views while its arrays are taken; iterate once, then ask for ``attributes``."""
+def write_refined(
+    out: Writer, refined: Iterable[tuple[str, Refinement]], *, count: int, context: Context
+) -> dict[str, Any]:
+    """Add refined views to ``out`` as they are made.
 
-    def __init__(
-        self,
-        views: Iterable[NovelView],
-        repairs: Iterable[ViewRefinement],
-        *,
-        count: int,
-        progress: Progress = no_progress,
-    ) -> None:
-        """
-        Args:
-            repairs: of each view; the same one or, where views were drawn together, its own.
-            count: of the views.
-        """
-        self._views, self._repairs = views, repairs
-        self._count, self._progress = count, progress
-        self._names: list[str] = []
-        self._rejected: list[str] = []
+    Args:
+        refined: name and refinement of each view, a batch of one.
+        count: number of views; for the progress.
 
-    def __iter__(self) -> Iterator[NamedArray]:
-        # Repairs may go on without end.
-        for index, (view, refine) in enumerate(zip(self._views, self._repairs, strict=False)):
-            (name,) = view.camera.names
-            refined = refine(view)
-            self._names.append(name)
-            if refined.rejected is not None and bool(refined.rejected[0]):
-                self._rejected.append(name)
-            image, weight = refined.image[0].cpu().numpy(), refined.weight[0].cpu().numpy()
-            yield NamedArray(
-                name=f"image_{index:04d}", values=levels(image), dims=("y", "x", "channel")
-            )
-            yield NamedArray(name=f"weight_{index:04d}", values=levels(weight), dims=("y", "x"))
-            self._progress((index + 1) / self._count, f"refined {name}")
-
-    def attributes(self) -> dict[str, Any]:
-        """What the arrays do not say, JSON-able."""
-        return {"names": self._names, "rejected": self._rejected}
+    Returns:
+        The attributes to commit ``out`` with.
+    """
+    names: list[str] = []
+    rejected: list[str] = []
+    for index, (name, found) in enumerate(refined):
+        names.append(name)
+        if found.rejected is not None and bool(found.rejected[0]):
+            rejected.append(name)
+        image, weight = found.image[0].cpu().numpy(), found.weight[0].cpu().numpy()
+        out.add(f"image_{index:04d}", levels(image), ("y", "x", "channel"))
+        out.add(f"weight_{index:04d}", levels(weight), ("y", "x"))
+        context.progress((index + 1) / count, f"refined {name}")
+    return {"names": names, "rejected": rejected}
 
 
 class RefinedViews:

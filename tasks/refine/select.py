@@ -15,53 +15,44 @@ from tasks.refine.diffusion.joint.sample import Scene
 from tasks.refine.gate import Gated
 from tasks.refine.photos.reproject import reproject
 from tasks.refine.refiner import Refinement, Refiner, ViewBatch
-from tasks.runtime.context import Device, Progress, no_progress
+from tasks.runtime.context import Context, Device
 
 
 def refiner_for(
-    config: RefineConfig,
-    device: Device = "cpu",
-    *,
-    weights: Source | None = None,
-    threads: int | None = None,
-    progress: Progress = no_progress,
+    config: RefineConfig, *, weights: Source | None = None, context: Context = Context()
 ) -> Refiner:
-    """The refiner of ``config``, ready to run on ``device``.
+    """The refiner of ``config``, ready to run on the context's device.
 
     Args:
-        weights: what :func:`tasks.refine.weights.find_weights` found for it.
-        threads: CPU threads of its network; None for as many as torch takes.
-        progress: is told the licences of models of others before they are used.
+        weights: as :func:`tasks.refine.weights.find_weights` finds them.
+        context: its progress shows the licences of third-party models before they are used.
 
     Raises:
-        InputError: the weights are none, or are not the refiner's.
+        InputError: the weights are missing, or belong to another refiner.
     """
-    place = torch.device(device)
     if isinstance(config.refiner, Reproject):
-        return partial(_reproject_on, place, config.refiner)
-    learned = _learned(config.refiner, device, weights, threads, progress)
-    return _gated(learned, config.refiner, place)
+        return partial(_reproject_on, torch.device(context.device), config.refiner)
+    learned = _learned(config.refiner, weights, context)
+    return _gated(learned, config.refiner, context.device)
 
 
 def joint_refiners(
     config: RefineConfig,
     views: Iterable[ViewBatch],
     scene: Callable[[JointConfig], Scene],
-    device: Device = "cpu",
     *,
     weights: Source | None = None,
-    threads: int | None = None,
-    progress: Progress = no_progress,
+    context: Context = Context(),
 ) -> list[Refiner]:
-    """Draw views together; for each of them, in their order, what repairs that view alone.
+    """Draw views jointly; a refiner for each of them, in their order.
 
-    What was drawn is blended, trusted and judged as what is drawn of one view.
+    Jointly drawn images are blended, weighted and gated like those drawn of single views.
 
     Args:
-        config: with ``together``.
-        views: of one each, of any sizes; taken one at a time.
-        scene: of the places of the views, in their order, and how it is fitted.
-        weights: as :func:`refiner_for` takes them, and the rest.
+        config: with joint drawing.
+        views: batches of one view, of any sizes; taken one at a time.
+        scene: makes the scene of the views' poses, in their order.
+        weights: as in :func:`refiner_for`, and ``context`` too.
 
     Raises:
         InputError: as :func:`refiner_for`.
@@ -71,28 +62,26 @@ def joint_refiners(
     from tasks.refine.diffusion.blend import blended
     from tasks.refine.diffusion.joint.draw import draw_jointly
 
-    refiner, place = config.refiner, torch.device(device)
+    refiner, device = config.refiner, torch.device(context.device)
     assert isinstance(refiner, ControlNet)
     assert refiner.joint is not None
 
     def refine(drawn: Tensor, views: ViewBatch) -> Refinement:
-        return blended(views.to(place), drawn.permute(2, 0, 1)[None])
+        return blended(views.to(device), drawn.permute(2, 0, 1)[None])
 
     images = draw_jointly(
         refiner.weights,
         refiner.joint,
         views,
         scene(refiner.joint),
-        device,
-        progress,
         weights=weights,
-        threads=threads,
+        context=context,
     )
-    return [_gated(partial(refine, image), refiner, place) for image in images]
+    return [_gated(partial(refine, image), refiner, context.device) for image in images]
 
 
-def _gated(refiner: Refiner, config: Learned, device: torch.device) -> Refiner:
-    return refiner if config.gate is None else Gated(refiner, config.gate, device)
+def _gated(refiner: Refiner, config: Learned, device: Device) -> Refiner:
+    return refiner if config.gate is None else Gated(refiner, config.gate, torch.device(device))
 
 
 def _reproject_on(device: torch.device, config: Reproject, views: ViewBatch) -> Refinement:
@@ -100,27 +89,21 @@ def _reproject_on(device: torch.device, config: Reproject, views: ViewBatch) -> 
 
 
 def _learned(
-    config: Residual | ControlNet | Difix,
-    device: Device,
-    weights: Source | None,
-    threads: int | None,
-    progress: Progress,
+    config: Residual | ControlNet | Difix, weights: Source | None, context: Context
 ) -> Refiner:
     # Late: seconds to import, for those who ask for it.
     if isinstance(config, ControlNet):
         from tasks.refine.diffusion.controlnet import controlnet_refiner
 
-        return controlnet_refiner(config, device, progress, weights=weights, threads=threads)
+        return controlnet_refiner(config, weights=weights, context=context)
     if isinstance(config, Difix):
         from tasks.refine.diffusion.difix import difix_refiner
 
-        return difix_refiner(config, device, progress, threads=threads)
-    return _residual(config, torch.device(device), weights, threads)
+        return difix_refiner(config, context=context)
+    return _residual(config, weights, context)
 
 
-def _residual(
-    config: Residual, device: torch.device, weights: Source | None, threads: int | None
-) -> Refiner:
+def _residual(config: Residual, weights: Source | None, context: Context) -> Refiner:
     # Late: seconds to import, for those who ask for it.
     from tasks.refine.residual.checkpoint import read_checkpoint
     from tasks.refine.residual.refine import refine
@@ -130,9 +113,10 @@ def _residual(
             "the refiner 'residual' was asked for without weights, and untrained it repairs "
             "nothing; find them by find_weights, or set refine.refiner.kind to 'reproject'"
         )
+    device = torch.device(context.device)
     network = read_checkpoint(Path(weights.folder), digest=weights.digest).to(device)
 
     def residual(views: ViewBatch) -> Refinement:
-        return refine(network, views.to(device), tile_edge=config.tile_edge, threads=threads)
+        return refine(network, views.to(device), tile_edge=config.tile_edge, context=context)
 
     return residual

@@ -27,6 +27,10 @@ class Context:
     progress: Progress = no_progress
     checkpoints: Checkpoints = NO_CHECKPOINTS
 
+    def nested(self) -> "Context":
+        """The context of an inner computation: it shows no progress and saves no state."""
+        return Context(device=self.device, threads=self.threads)
+
     def part(self, start: float, end: float) -> "Context":
         """The context of a part of the work: its progress 0..1 is shown as ``start``..``end``."""
 

@@ -7,13 +7,18 @@ import numba
 import torch
 
 
-def limit_threads(count: int) -> None:
+def limit_threads(count: int | None) -> None:
     """Give the compiled kernels of the calling thread ``count`` CPU threads, and torch one.
 
     Torch does only small things between the kernels here. Its own pool would wait for work on the
     cores that the kernels need: 500 iterations took 12 s with one torch thread and 27 to 41 s with
     two, on two busy cores.
+
+    Args:
+        count: None leaves both as they are set.
     """
+    if count is None:
+        return
     torch.set_num_threads(1)
     numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))
 

@@ -12,7 +12,7 @@ from PIL import Image
 from tasks.cameras import CameraModel, Cameras
 from tasks.errors import InputError
 from tasks.lazy import Lazy
-from tasks.runtime.context import Progress, no_progress
+from tasks.runtime.context import Context
 from tasks.sfm.config import SfmConfig
 from tasks.sfm.exchange import MASK_FOLDER, PHOTO_FOLDER, Request, Result, SharedCamera
 from tasks.sfm.process import run_child
@@ -85,8 +85,7 @@ def reconstruct(
     *,
     work_folder: Path,
     poses: Poses = "estimated",
-    threads: int = 1,
-    progress: Progress = no_progress,
+    context: Context = Context(),
 ) -> Reconstruction:
     """Find the cameras of a scene's photos and points seen by them, in a process of its own.
 
@@ -96,17 +95,18 @@ def reconstruct(
         poses: where they are given, the photos' own poses and lenses are kept exactly and only
             points are triangulated; photos without a given pose are left out.
         work_folder: empty; the result's photos are read from it.
-        threads: used where ``config.threads`` is 0.
+        context: its threads are used where ``config.threads`` is 0; one where both are unset.
 
     Raises:
         InputError: too few photos, or too few that could be registered; or given poses that do
             not fit the photos.
         MachineError: the process died.
     """
+    threads = config.threads or context.threads or 1
     request, names, left_out = _write_request(
-        photos, config, work_folder, config.threads or threads, given=poses == "given"
+        photos, config, work_folder, threads, given=poses == "given"
     )
-    run_child("tasks.sfm.worker", work_folder, threads=request.threads, progress=progress)
+    run_child("tasks.sfm.worker", work_folder, threads=threads, progress=context.progress)
     result = Result.read(work_folder)
     registered = set(result.photos.tolist())
     return Reconstruction(

@@ -9,57 +9,45 @@ sweep ``swept_depth_`` (float32, [h w]), ``swept_cost_`` (float16, [h w]), ``swe
 photo nearest to each and its sources.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
 
 from storage.handles import ArrayHandle
-from storage.store import NamedArray
+from storage.store import NamedArray, Writer
 from tasks.artefacts import arrays_of as arrays_of_cameras
 from tasks.artefacts import read_cameras
 from tasks.cameras import Cameras, joined
 from tasks.depth.plane_sweep import Swept
 from tasks.images import from_levels, levels
-from tasks.runtime.context import Progress, no_progress
-from tasks.views.config import ViewsConfig
-from tasks.views.novel_views import novel_views
-from tasks.views.renderer import NovelView, ViewRenderer
+from tasks.lazy import Lazy
+from tasks.views.renderer import NovelView
 from tasks.views.surface import Surface
 
 
-class NovelViewsContent:
-    """Makes the views while its arrays are taken; iterate once, then ask for ``attributes``."""
+def write_views(out: Writer, views: Iterable[NovelView]) -> dict[str, Any]:
+    """Add views to ``out`` as they are made, then their cameras.
 
-    def __init__(
-        self, renderer: ViewRenderer, config: ViewsConfig, progress: Progress = no_progress
-    ) -> None:
-        self._observer = renderer
-        self._config = config
-        self._progress = progress
-        self._cameras: list[Cameras] = []
-        self._rows: list[dict[str, Any]] = []
-
-    def __iter__(self) -> Iterator[NamedArray]:
-        self._cameras.clear()
-        self._rows.clear()
-        for view in novel_views(self._observer, self._config, self._progress):
-            yield from _arrays_of(view, len(self._rows))
-            self._cameras.append(view.camera)
-            self._rows.append(
-                {
-                    "name": view.camera.names[0],
-                    "nearest": view.nearest,
-                    "sources": list(view.sources),
-                    "mean_confidence": float(view.confidence.mean()),
-                }
-            )
-        yield from arrays_of_cameras(joined(self._cameras), dim="view")
-
-    def attributes(self) -> dict[str, Any]:
-        """What the arrays do not say, JSON-able; complete once the arrays are exhausted."""
-        return {"views": self._rows}
+    Returns:
+        The attributes to commit ``out`` with.
+    """
+    cameras: list[Cameras] = []
+    rows: list[dict[str, Any]] = []
+    for number, view in enumerate(views):
+        out.add_all(_arrays_of(view, number))
+        cameras.append(view.camera)
+        rows.append(
+            {
+                "name": view.camera.names[0],
+                "nearest": view.nearest,
+                "sources": list(view.sources),
+                "mean_confidence": float(view.confidence.mean()),
+            }
+        )
+    out.add_all(arrays_of_cameras(joined(cameras), dim="view"))
+    return {"views": rows}
 
 
 def _arrays_of(view: NovelView, number: int) -> Iterator[NamedArray]:
@@ -88,6 +76,7 @@ class NovelViews:
         self._stored = stored
         self._rows = stored.attributes["views"]
         self.cameras = read_cameras(stored, [row["name"] for row in self._rows])
+        self.views: Sequence[NovelView] = Lazy(len(self.cameras), self.view)
 
     def __len__(self) -> int:
         return len(self.cameras)

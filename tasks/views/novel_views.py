@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tasks.runtime.context import Progress, no_progress
+from tasks.runtime.context import Context
 from tasks.views.config import ViewsConfig
 from tasks.views.renderer import NovelView, ViewRenderer, render_view
 from tasks.views.trajectories import between, beyond, evenly
@@ -14,7 +14,7 @@ BEYOND_SHARE = 4
 
 
 def novel_views(
-    renderer: ViewRenderer, config: ViewsConfig, progress: Progress = no_progress
+    renderer: ViewRenderer, config: ViewsConfig, *, context: Context = Context()
 ) -> Iterator[NovelView]:
     """The views between the photos, then those beyond them that can be believed.
 
@@ -30,7 +30,7 @@ def novel_views(
     for index, name in enumerate(inner.names):
         view = render_view(renderer, inner.select([index]), config)
         typical.append(float(view.confidence.mean()))
-        progress((index + 1) / (config.count + 1), f"looked from {name}")
+        context.progress((index + 1) / (config.count + 1), f"rendered {name}")
         yield view
     gate = config.gate * float(np.median(typical))
     made, going_on = 0, evenly(ways, reserved)
@@ -43,7 +43,9 @@ def novel_views(
                 continue
             made += 1
             passed.append(way)
-            progress((len(inner) + made) / (config.count + 1), f"looked from {outer.names[way]}")
+            context.progress(
+                (len(inner) + made) / (config.count + 1), f"looked from {outer.names[way]}"
+            )
             yield view
         going_on = passed
-    progress(1.0, f"made {len(inner) + made} views")
+    context.progress(1.0, f"made {len(inner) + made} views")

@@ -12,7 +12,7 @@ from tasks.cameras import Cameras
 from tasks.depth.plane_sweep import Swept, plane_sweep
 from tasks.gaussians import Gaussians
 from tasks.images import fitted_sizes, from_levels, levels, resized, resized_mask
-from tasks.runtime.context import Device
+from tasks.runtime.context import Context, Device
 from tasks.splat.render import render
 from tasks.views.confidence import confidence, predicted_error
 from tasks.views.config import ViewsConfig
@@ -76,8 +76,8 @@ def prepare(
     photos: Iterable[UInt8[np.ndarray, "_ _ 3"]],
     *,
     longest_edge: int,
-    device: Device = "cpu",
     masks: Iterable[Bool[np.ndarray, "_ _"] | None] | None = None,
+    context: Context = Context(),
 ) -> ViewRenderer:
     """Render the training photos once, and find how well each Gaussian fits them.
 
@@ -88,6 +88,7 @@ def prepare(
         masks: of the photos; False on pixels that are not to be used.
     """
     cameras = cameras.resized(fitted_sizes(cameras.sizes, longest_edge))
+    device = context.device
     gaussians = _moved(gaussians, device)
     widest, highest = (int(extent) for extent in cameras.sizes.max(0))
     padded = (len(cameras), highest, widest)

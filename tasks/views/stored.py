@@ -1,17 +1,19 @@
-"""What looks at a stored splat."""
+"""Renderers of stored splats."""
 
 from storage.handles import ArrayHandle
-from tasks.runtime.context import Device
+from tasks.runtime.context import Context
 from tasks.sfm.artefact import Sparse
 from tasks.splat.artefact import read_gaussians
 from tasks.views.renderer import ViewRenderer, prepare
 
 
-def renderer_of(sparse: Sparse, splat: ArrayHandle, *, device: Device = "cpu") -> ViewRenderer:
-    """A stored splat, ready to be looked at beside its training photos, at the size of its fit.
+def renderer_of(
+    sparse: Sparse, splat: ArrayHandle, *, context: Context = Context()
+) -> ViewRenderer:
+    """The renderer of a stored splat, with its training photos at the size of its fit.
 
     Args:
-        sparse: that the splat was fitted in.
+        sparse: the reconstruction that the splat was fitted to.
     """
     training = sparse.cameras.indices_of(splat.attributes["training"])
     return prepare(
@@ -19,6 +21,6 @@ def renderer_of(sparse: Sparse, splat: ArrayHandle, *, device: Device = "cpu") -
         sparse.cameras.select(training),
         (sparse.photos[index] for index in training),
         longest_edge=splat.attributes["longest_edge"],
-        device=device,
         masks=(sparse.masks[index] for index in training),
+        context=context,
     )

@@ -1,30 +1,35 @@
-"""Photos artefacts that were never written."""
+"""Artefacts that are kept in memory."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from storage.store import NamedArray
-from tasks.ingest.artefact import Photos, PhotosContent
+from storage.store import Writer
+from tasks.ingest.artefact import Photos, write_photos
 from tasks.ingest.config import IngestConfig
 
 
-class InMemory:
-    """An artefact that was never written, its attributes through JSON as in a store."""
+class InMemory(Writer):
+    """An artefact that is not stored: arrays are added as to a writer and read as from a handle."""
 
-    def __init__(self, arrays: Iterable[NamedArray], attributes: Mapping[str, Any]) -> None:
-        self.arrays = {array.name: np.array(array.values) for array in arrays}
-        self.attributes: Mapping[str, Any] = json.loads(json.dumps(attributes))
+    def __init__(self) -> None:
+        self.arrays: dict[str, np.ndarray] = {}
+        self.attributes: Mapping[str, Any] = {}
+
+    def add(self, name: str, values: np.ndarray, dims: tuple[str, ...]) -> None:
+        assert len(dims) == values.ndim
+        assert name not in self.arrays
+        self.arrays[name] = np.array(values)
 
     def array(self, name: str) -> np.ndarray:
         return self.arrays[name]
 
 
 def ingested(folder: Path, config: IngestConfig | None = None) -> tuple[Photos, InMemory]:
-    content = PhotosContent(folder, config or IngestConfig())
-    arrays = list(content)
-    stored = InMemory(arrays, content.attributes())
+    stored = InMemory()
+    attributes = write_photos(stored, folder, config or IngestConfig())
+    stored.attributes = json.loads(json.dumps(attributes))  # as from a store
     return Photos(stored), stored

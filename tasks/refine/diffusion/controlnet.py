@@ -15,17 +15,12 @@ from tasks.refine.diffusion.small import small_model
 from tasks.refine.diffusion.stable import stable_diffusion
 from tasks.refine.diffusion.tiles import tiled, tiling_for
 from tasks.refine.refiner import Refinement, Refiner, ViewBatch
-from tasks.runtime.context import Device, Progress, no_progress
+from tasks.runtime.context import Context
 from tasks.runtime.threads import torch_threads
 
 
 def controlnet_refiner(
-    config: ControlNet,
-    device: Device = "cpu",
-    progress: Progress = no_progress,
-    *,
-    weights: Source | None = None,
-    threads: int | None = None,
+    config: ControlNet, *, weights: Source | None = None, context: Context = Context()
 ) -> Refiner:
     """The refiner of a model, read and ready to run; in half precision on CUDA.
 
@@ -33,18 +28,17 @@ def controlnet_refiner(
     :func:`tasks.refine.diffusion.joint.draw.draw_together`.
 
     Args:
-        progress: is told which models of others are used, and their licences, before they are.
-        weights: of the small model, as :func:`tasks.refine.weights.find_weights` found them.
-        threads: CPU threads of the model; None for as many as torch takes.
+        weights: of the small model, as :func:`tasks.refine.weights.find_weights` finds them.
+        context: its progress shows third-party models and their licences before they are used.
 
     Raises:
         InputError: a model cannot be read, or is none that can be used so.
     """
-    model = model_of(config.weights, device, progress, weights=weights)
+    model = model_of(config.weights, weights=weights, context=context)
     tiling = tiling_for(config.tiles, model.pipeline.vae_scale_factor, config.batch)
 
     def refine(views: ViewBatch) -> Refinement:
-        views = views.to(torch.device(device))
+        views = views.to(torch.device(context.device))
         start, seen = model.show(views)
         channels = [3, *(one.shape[1] for one in seen)]
 
@@ -52,7 +46,7 @@ def controlnet_refiner(
             start, *seen = torch.split(tiles, channels, dim=1)
             return model.draw(start, seen, numbers)
 
-        with torch_threads(threads):
+        with torch_threads(context.threads):
             drawn = tiled(on_tiles, torch.cat([start, *seen], 1), tiling)
         return blended(views, drawn)
 
@@ -61,18 +55,17 @@ def controlnet_refiner(
 
 def model_of(
     config: SmallModel | StableDiffusion,
-    device: Device = "cpu",
-    progress: Progress = no_progress,
     *,
     weights: Source | None = None,
+    context: Context = Context(),
 ) -> Model:
     """The model, read and ready to draw; the arguments and errors of :func:`controlnet_refiner`."""
     if isinstance(config, StableDiffusion):
-        return stable_diffusion(config, device, progress)
+        return stable_diffusion(config, context=context)
     if weights is None:
         raise InputError(
             "the small model of the refiner 'controlnet' was asked for without its weights, and "
             "untrained it repairs nothing; find them by find_weights, or set refine.refiner.kind "
             "to 'reproject'"
         )
-    return small_model(Path(weights.folder), config, digest=weights.digest, device=device)
+    return small_model(Path(weights.folder), config, digest=weights.digest, context=context)

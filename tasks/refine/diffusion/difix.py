@@ -16,22 +16,15 @@ from tasks.refine.diffusion.hub import licence_of, reaching
 from tasks.refine.diffusion.model import ready
 from tasks.refine.diffusion.tiles import tiled, tiling_for
 from tasks.refine.refiner import Refinement, Refiner, ViewBatch
-from tasks.runtime.context import Device, Progress, no_progress
+from tasks.runtime.context import Context
 from tasks.runtime.threads import torch_threads
 
 
-def difix_refiner(
-    config: Difix,
-    device: Device = "cpu",
-    progress: Progress = no_progress,
-    *,
-    threads: int | None = None,
-) -> Refiner:
+def difix_refiner(config: Difix, *, context: Context = Context()) -> Refiner:
     """The refiner of the model, read and ready to run; in half precision on CUDA.
 
     Args:
-        progress: is told the model and its licence before it is used.
-        threads: CPU threads of the model; None for as many as torch takes.
+        context: its progress shows the model and its licence before it is used.
 
     Raises:
         InputError: its code may not be run, or it cannot be read.
@@ -42,7 +35,7 @@ def difix_refiner(
             "run on this machine, and trust_remote_code is false; read that code and its licence "
             f"({licence_of(config.model)}), then set trust_remote_code, or choose another refiner"
         )
-    pipeline = _pipeline(config, device, progress)
+    pipeline = _pipeline(config, context)
     tiling = tiling_for(config.tiles, pipeline.vae_scale_factor)
 
     def on_tiles(tiles: Tensor, numbers: list[int]) -> Tensor:
@@ -59,23 +52,24 @@ def difix_refiner(
         return found.images.float()
 
     def refine(views: ViewBatch) -> Refinement:
-        views = views.to(torch.device(device))
+        views = views.to(torch.device(context.device))
         shown = torch.cat([views.render, views.nearest], -1).permute(0, 3, 1, 2)
-        with torch.no_grad(), torch_threads(threads):
+        with torch.no_grad(), torch_threads(context.threads):
             return blended(views, tiled(on_tiles, shown, tiling))
 
     return refine
 
 
-def _pipeline(config: Difix, device: Device, progress: Progress) -> Any:
+def _pipeline(config: Difix, context: Context) -> Any:
     # Late: seconds to import.
     from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 
-    progress(0.0, f"{config.model} is used under its own licence: {licence_of(config.model)}")
+    licence = licence_of(config.model)
+    context.progress(0.0, f"{config.model} is used under its own licence: {licence}")
     with reaching(config.model):
         pipeline = DiffusionPipeline.from_pretrained(
             config.model,
             custom_pipeline=config.pipeline or None,
             trust_remote_code=config.trust_remote_code,
         )
-    return ready(pipeline, device)
+    return ready(pipeline, context.device)

@@ -24,7 +24,7 @@ from tasks.refine.diffusion.training_config import SmallShape
 from tasks.refine.photos.features import MAPS, Features, features_of, picture_count
 from tasks.refine.refiner import ViewBatch
 from tasks.refine.training.weights_file import read_weights_file, weights_file
-from tasks.runtime.context import Device
+from tasks.runtime.context import Context
 
 FORMAT = "unseen controlnet refiner"
 VERSION = 2
@@ -178,7 +178,7 @@ def small_model(
     config: SmallModel = SmallModel(),
     *,
     digest: str | None = None,
-    device: Device = "cpu",
+    context: Context = Context(),
 ) -> Model:
     """The model in a file, ready to draw; in half precision on CUDA.
 
@@ -208,7 +208,7 @@ def small_model(
         feature_extractor=None,
         requires_safety_checker=False,
     )
-    return _Small(pipeline=ready(pipeline, device), shape=small.shape, config=config)
+    return _Small(pipeline=ready(pipeline, context.device), shape=small.shape, config=config)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -13,21 +13,19 @@ from tasks.refine.diffusion.config import StableDiffusion
 from tasks.refine.diffusion.hub import licence_of, reaching
 from tasks.refine.diffusion.model import Model, Seen, ready, words
 from tasks.refine.refiner import ViewBatch
-from tasks.runtime.context import Device, Progress, no_progress
+from tasks.runtime.context import Context
 
 
-def stable_diffusion(
-    config: StableDiffusion, device: Device, progress: Progress = no_progress
-) -> Model:
+def stable_diffusion(config: StableDiffusion, *, context: Context = Context()) -> Model:
     """Read the models; in half precision on CUDA.
 
     Args:
-        progress: is told which models are used, and their licences, before they are.
+        context: its progress shows the models and their licences before they are used.
 
     Raises:
         InputError: one cannot be read, or a ControlNet takes no pictures.
     """
-    return _Stable(pipeline=_pipeline(config, device, progress), config=config)
+    return _Stable(pipeline=_pipeline(config, context), config=config)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -58,7 +56,7 @@ class _Stable:
         return found.images.float()
 
 
-def _pipeline(config: StableDiffusion, device: Device, progress: Progress) -> Any:
+def _pipeline(config: StableDiffusion, context: Context) -> Any:
     # Late: seconds to import.
     from diffusers.models.controlnets.controlnet import ControlNetModel
     from diffusers.pipelines.controlnet.pipeline_controlnet_img2img import (
@@ -67,7 +65,7 @@ def _pipeline(config: StableDiffusion, device: Device, progress: Progress) -> An
     from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
     for model in (config.model, *config.controlnets):
-        progress(0.0, f"{model} is used under its own licence: {licence_of(model)}")
+        context.progress(0.0, f"{model} is used under its own licence: {licence_of(model)}")
     controlnets = []
     for model in config.controlnets:
         with reaching(model):
@@ -99,4 +97,4 @@ def _pipeline(config: StableDiffusion, device: Device, progress: Progress) -> An
     pipeline.scheduler = DDIMScheduler.from_config(
         pipeline.scheduler.config, timestep_spacing="trailing"
     )
-    return ready(pipeline, device)
+    return ready(pipeline, context.device)

@@ -9,6 +9,7 @@ from tasks.refine.photos.align import align_photos
 from tasks.refine.photos.features import Features, features_of
 from tasks.refine.refiner import Refinement, ViewBatch
 from tasks.refine.residual.network import RefinedView, ResidualNetwork
+from tasks.runtime.context import Context
 from tasks.runtime.threads import torch_threads
 
 SURE = 0.05
@@ -20,7 +21,7 @@ def refine(
     views: ViewBatch,
     *,
     tile_edge: int | None = None,
-    threads: int | None = None,
+    context: Context = Context(),
 ) -> Refinement:
     """Repair views where the network expects to be nearer to the truth than the render is.
 
@@ -30,13 +31,13 @@ def refine(
         views: on the network's device.
         tile_edge: of the squares that are taken one at a time, px, for less memory; the result
             does not depend on it.
-        threads: CPU threads of the network's convolutions; None for as many as torch takes.
+        context: its threads run the network's convolutions on the CPU.
     """
     with torch.inference_mode():
         photos = align_photos(views, network.config.reproject.detail_scale)
         features = features_of(views, network.config, photos)
         half = torch.autocast("cuda", torch.float16, enabled=views.render.is_cuda)
-        with half, torch_threads(threads):
+        with half, torch_threads(context.threads):
             found = network(features) if tile_edge is None else tiled(network, features, tile_edge)
         share = ((found.render_log_error - found.log_error) / SURE).clamp(0, 1)
         return Refinement(

@@ -10,7 +10,7 @@ from tasks.depth.config import DenseConfig
 from tasks.depth.depth_maps import depth_maps
 from tasks.depth.neighbours import sparse_points
 from tasks.gaussians import Gaussians, joined
-from tasks.runtime.context import Progress
+from tasks.runtime.context import Context, Progress
 from tasks.sfm.triangulate import Observations, TriangulatedPoints
 from tasks.splat.config import SplatConfig
 from tasks.splat.densify.budget import most_gaussians
@@ -75,7 +75,7 @@ def begin(
         sparse_points(points, observations, photos),
         init,
         masks=[None if weight is None else weight > 0 for weight in training.weights],
-        progress=progress,
+        context=Context(progress=progress),
     )
     swept = dense_points(training.cameras, training.photos, maps, init)
     parts.append(

@@ -1,5 +1,6 @@
 """Scores of a splat that is a formula: a wall of known colour and depth."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,11 +10,13 @@ import torch
 
 from storage.store import NamedArray, Store
 from tasks.cameras import Cameras
-from tasks.evaluate.artefact import EvaluationContent
+from tasks.evaluate.artefact import write_evaluation
 from tasks.evaluate.held_out import RefinedView, RefineView
+from tasks.evaluate.score import FittedSplats, score_against_reference, score_views
 from tasks.gaussians import Gaussians
 from tasks.ingest.artefact import Photos
 from tasks.sfm.artefact import Sparse
+from tests.support.ingested import InMemory
 
 WIDTH, HEIGHT, DEPTH = 40, 30, 2.0
 SCALE = 2.5  # metres in a unit of the model
@@ -140,19 +143,23 @@ def evaluated(
     *,
     with_reference: bool = True,
     splats: dict[str, Gaussians] | None = None,
+    ensemble: Sequence[Gaussians] = (),
+    held_out: str = "b.jpg",
+    not_fitted: str = "",
     refine: RefineView | None = None,
-) -> tuple[dict, list[NamedArray]]:
-    content = EvaluationContent(
-        stored_photos(store, with_reference=with_reference),
-        stored_sparse(store),
-        splats or {"splat": wall()},
-        training=("a.jpg",),
-        held_out=("b.jpg",),
+) -> tuple[dict, dict[str, np.ndarray]]:
+    out, sparse = InMemory(), stored_sparse(store)
+    fitted = FittedSplats(
+        stages=splats or {"splat": wall()},
+        ensemble=ensemble,
+        training=frozenset({"a.jpg"}),
+        held_out=frozenset({held_out}),
+        not_fitted=frozenset({not_fitted}),
         longest_edge=WIDTH,
-        refine=refine,
     )
-    arrays = list(content)
-    return content.attributes(), arrays
+    attributes = write_evaluation(out, score_views(sparse, fitted, refine=refine))
+    photos = stored_photos(store, with_reference=with_reference)
+    return attributes | score_against_reference(photos, sparse, fitted), out.arrays
 
 
 def test_views_are_scored_as_the_formula_says(store: Store) -> None:
@@ -170,24 +177,15 @@ def test_views_are_scored_as_the_formula_says(store: Store) -> None:
 
 
 def test_a_photo_that_the_splat_may_know_is_scored_under_a_name_of_its_own(store: Store) -> None:
-    content = EvaluationContent(
-        stored_photos(store, with_reference=True),
-        stored_sparse(store),
-        {"splat": wall()},
-        training=("a.jpg",),
-        held_out=(),
-        not_fitted=("b.jpg",),
-        longest_edge=WIDTH,
-    )
-    assert not list(content)  # pictures are those of held-out photos
-    rows = {row["view"]: row["split"] for row in content.attributes()["views"]}
+    attributes, kept = evaluated(store, held_out="", not_fitted="b.jpg")
+    assert not kept  # pictures are those of held-out photos
+    rows = {row["view"]: row["split"] for row in attributes["views"]}
     assert rows == {"a.jpg": "train", "b.jpg": "not_fitted", "c.jpg": "validation"}
 
 
 def test_held_out_photos_are_kept_with_their_renders(store: Store) -> None:
-    attributes, arrays = evaluated(store)
+    attributes, kept = evaluated(store)
     assert attributes["rendered"] == ["b.jpg"]
-    kept = {array.name: array.values for array in arrays}
     assert set(kept) == {"photo_0000", "splat_0000"}
     assert np.abs(kept["splat_0000"] - 255 * COLOUR).max() <= 1.5
     assert np.abs(kept["photo_0000"] - 255 * (COLOUR - 0.1)).max() <= 0.5
@@ -221,7 +219,7 @@ def test_without_references_there_are_views_alone(store: Store) -> None:
 def test_every_stage_is_scored_and_compared_on_held_out_photos(store: Store) -> None:
     wrong = replace(wall(), sh=torch.zeros_like(wall().sh))
     splats = {"splat": wall(), "control": wrong, "distil": wall()}
-    attributes, arrays = evaluated(store, splats=splats, refine=refined)
+    attributes, kept = evaluated(store, splats=splats, refine=refined)
     scored = {(row["stage"], row["view"]): row["psnr_db"] for row in attributes["views"]}
     assert [view for stage, view in scored if stage != "splat"] == ["b.jpg"] * 3
     assert scored["refine", "b.jpg"] == pytest.approx(40, abs=1e-3)  # an error of 0.01
@@ -230,28 +228,18 @@ def test_every_stage_is_scored_and_compared_on_held_out_photos(store: Store) -> 
     assert gains["splat", "refine"]["psnr_db"] == scored["refine", "b.jpg"] - base
     assert gains["splat", "control"]["psnr_db"] == control - base < 0
     assert gains["control", "distil"]["psnr_db"] == base - control
-    kept = {array.name for array in arrays}
     names = ("photo", "splat", "control", "distil", "refine", "confidence")
-    assert kept == {f"{name}_0000" for name in names}
+    assert set(kept) == {f"{name}_0000" for name in names}
 
 
-def test_the_mean_of_a_splat_and_its_siblings_is_scored_on_held_out_photos(store: Store) -> None:
+def test_the_mean_of_a_splat_and_its_ensemble_is_scored_on_held_out_photos(store: Store) -> None:
     # The photo is darker by 0.1 than the splat: two that are darker by 0.15 make up for it.
     darker = replace(wall(), sh=wall().sh - 0.15 / 0.28209479177387814)
-    content = EvaluationContent(
-        stored_photos(store, with_reference=False),
-        stored_sparse(store),
-        {"splat": wall()},
-        ensemble=[darker, darker],
-        training=("a.jpg",),
-        held_out=("b.jpg",),
-        longest_edge=WIDTH,
-    )
-    kept = {array.name: array.values for array in content}
-    rows = {(row["stage"], row["view"]): row["psnr_db"] for row in content.attributes()["views"]}
+    attributes, kept = evaluated(store, with_reference=False, ensemble=[darker, darker])
+    rows = {(row["stage"], row["view"]): row["psnr_db"] for row in attributes["views"]}
     assert {view for stage, view in rows if stage == "ensemble"} == {"b.jpg"}
     assert rows["ensemble", "b.jpg"] > 45 > rows["splat", "b.jpg"] + 20
-    (gain,) = (row for row in content.attributes()["gains"] if row["after"] == "ensemble")
+    (gain,) = (row for row in attributes["gains"] if row["after"] == "ensemble")
     assert gain["psnr_db"] == rows["ensemble", "b.jpg"] - rows["splat", "b.jpg"]
     assert np.abs(kept["ensemble_0000"] - 255 * (COLOUR - 0.1)).max() <= 1
 

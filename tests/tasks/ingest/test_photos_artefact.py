@@ -10,9 +10,9 @@ from PIL.ExifTags import GPS, IFD, Base
 
 from storage.store import Store
 from tasks.errors import InputError
-from tasks.ingest.artefact import Photos, PhotosContent
+from tasks.ingest.artefact import Photos, write_photos
 from tasks.ingest.config import IngestConfig
-from tests.support.ingested import ingested
+from tests.support.ingested import InMemory, ingested
 from tests.support.real_scenes import scene_folder
 
 Textured = Callable[..., np.ndarray]
@@ -111,11 +111,9 @@ def test_a_scene_without_sidecars_has_none(scene: Path) -> None:
 
 def test_the_store_gives_back_what_it_was_given(full_scene: Path, tmp_path: Path) -> None:
     expected, _ = ingested(full_scene)
-    content = PhotosContent(full_scene, IngestConfig())
 
-    handle = Store(root=str(tmp_path / "store")).commit(
-        "attic", "photos", content, content.attributes
-    )
+    with Store(root=str(tmp_path / "store")).writer("attic", "photos") as out:
+        handle = out.commit(write_photos(out, full_scene, IngestConfig()))
 
     photos = Photos(handle)
     assert photos.infos == expected.infos
@@ -130,8 +128,10 @@ def test_the_store_gives_back_what_it_was_given(full_scene: Path, tmp_path: Path
 
 def test_wrong_cameras_are_told_before_any_photo_is_decoded(full_scene: Path) -> None:
     (full_scene / "cameras_gt.json").write_text("[{}]")
+    out = InMemory()
     with pytest.raises(InputError, match=r"cameras_gt.json: entry 0, width: field required"):
-        PhotosContent(full_scene, IngestConfig())
+        write_photos(out, full_scene, IngestConfig())
+    assert not out.arrays
 
 
 def test_cameras_of_another_shape_are_refused(full_scene: Path) -> None:

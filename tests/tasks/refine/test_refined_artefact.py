@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from functools import partial
-from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +10,10 @@ import torch
 from storage.store import Store
 from tasks.cameras import Cameras
 from tasks.depth.plane_sweep import Swept
-from tasks.refine.artefact import RefinedContent, RefinedViews
+from tasks.refine.artefact import RefinedViews, write_refined
 from tasks.refine.ensemble import mean_refinement, refine_with
 from tasks.refine.refiner import Refinement, ViewBatch, batch_of
+from tasks.runtime.context import Context
 from tasks.views.renderer import NovelView
 from tasks.views.surface import Surface
 
@@ -88,13 +88,11 @@ def test_refined_views_come_back_as_they_were_made(tmp_path: Path) -> None:
     views = [a_view(0, "a.png"), a_view(1, "b.png", size=(16, 12))]
     said: list[float] = []
 
-    content = RefinedContent(
-        iter(views),
-        repeat(refine_with(darken, PHOTOS.__getitem__)),
-        count=2,
-        progress=lambda share, doing: said.append(share),
-    )
-    handle = Store(root=str(tmp_path)).commit("s", "refined", content, content.attributes)
+    refine = refine_with(darken, PHOTOS.__getitem__)
+    refined = ((view.camera.names[0], refine(view)) for view in views)
+    context = Context(progress=lambda share, doing: said.append(share))
+    with Store(root=str(tmp_path)).writer("s", "refined") as out:
+        handle = out.commit(write_refined(out, refined, count=2, context=context))
 
     found = RefinedViews(handle)
     assert (len(found), found.names, said) == (2, ("view_0", "view_1"), [0.5, 1.0])
@@ -111,8 +109,9 @@ def test_views_that_a_gate_rejected_are_named(tmp_path: Path) -> None:
 
     first, second = a_view(0, "a.png"), a_view(1, "b.png")
     refine = refine_with(reject_the_second, PHOTOS.__getitem__)
-    content = RefinedContent(iter([first, second]), repeat(refine), count=2)
-    handle = Store(root=str(tmp_path)).commit("s", "refined", content, content.attributes)
+    refined = ((view.camera.names[0], refine(view)) for view in (first, second))
+    with Store(root=str(tmp_path)).writer("s", "refined") as out:
+        handle = out.commit(write_refined(out, refined, count=2, context=Context()))
 
     assert RefinedViews(handle).rejected == ("view_1",)
 

@@ -7,7 +7,7 @@ import pytest
 
 from storage.handles import ArrayHandle
 from storage.store import Store
-from tasks.views.artefact import NovelViews, NovelViewsContent
+from tasks.views.artefact import NovelViews, write_views
 from tasks.views.config import ViewsConfig
 from tasks.views.novel_views import novel_views
 from tasks.views.renderer import ViewRenderer, render_view
@@ -18,8 +18,8 @@ CONFIG = ViewsConfig(count=8, gate=0.0)
 @pytest.fixture(scope="module")
 def stored(renderer: ViewRenderer, tmp_path_factory: pytest.TempPathFactory) -> ArrayHandle:
     store = Store(root=str(tmp_path_factory.mktemp("store")))
-    content = NovelViewsContent(renderer, CONFIG)
-    return store.commit("wall", "views", content, content.attributes)
+    with store.writer("wall", "views") as out:
+        return out.commit(write_views(out, novel_views(renderer, CONFIG)))
 
 
 def test_views_come_back_as_they_were_made(renderer: ViewRenderer, stored: ArrayHandle) -> None:
@@ -59,8 +59,8 @@ def test_views_between_come_first_and_a_quarter_may_lie_beyond(stored: ArrayHand
 def test_equal_inputs_give_an_equal_artefact(
     renderer: ViewRenderer, stored: ArrayHandle, tmp_path: Path
 ) -> None:
-    content = NovelViewsContent(renderer, CONFIG)
-    again = Store(root=str(tmp_path)).commit("wall", "views", content, content.attributes)
+    with Store(root=str(tmp_path)).writer("wall", "views") as out:
+        again = out.commit(write_views(out, novel_views(renderer, CONFIG)))
     assert again.digest == stored.digest
 
 

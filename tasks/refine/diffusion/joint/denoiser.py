@@ -12,6 +12,7 @@ from torch.nn.functional import pad
 
 from tasks.refine.diffusion.model import Model, words
 from tasks.refine.refiner import ViewBatch
+from tasks.runtime.context import Context
 from tasks.runtime.threads import torch_threads
 
 Image = Float32[Tensor, "_ _ 3"]
@@ -120,7 +121,7 @@ def denoiser_of(
     *,
     prompt: str = "",
     guidance: float = 1.0,
-    threads: int | None = None,
+    context: Context = Context(),
 ) -> PipelineDenoiser:
     """The model as a denoiser of ``views``, all at once and without tiles.
 
@@ -131,7 +132,7 @@ def denoiser_of(
         views: of one each, on the device of the model; taken one at a time. Those of a size that
             the model does not take are continued by their edge meanwhile.
         guidance: of the prompt; 1 spares a second pass.
-        threads: CPU threads of the model; None for as many as torch takes.
+        context: its threads run the model on the CPU.
     """
     multiple = math.lcm(8, model.pipeline.vae_scale_factor)
     told = (prompt,) if guidance == 1 else ("", prompt)
@@ -141,7 +142,7 @@ def denoiser_of(
         words=torch.cat([words(model.pipeline, one, 1) for one in told]),
         guidance=guidance,
         multiple=multiple,
-        threads=threads,
+        threads=context.threads,
     )
 
 

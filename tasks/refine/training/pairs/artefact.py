@@ -15,7 +15,8 @@ Shares that are 0 or 1 stay so.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import accumulate
 from typing import Any
@@ -25,7 +26,7 @@ import torch
 from jaxtyping import Float16, Float32, UInt8
 
 from storage.handles import ArrayHandle
-from storage.store import NamedArray
+from storage.store import Writer
 from tasks.images import from_levels, levels
 from tasks.refine.refiner import ViewBatch
 from tasks.refine.training.pairs.mine import Mined
@@ -45,74 +46,64 @@ SMALLEST, LARGEST = 2.0**-14, 65504.0
 """Depths, in units of the view's median, that float16 holds as exactly as others."""
 
 
-class PairsContent:
-    """Takes mined pairs while its arrays are taken; iterate once, then ask for ``attributes``."""
+def write_pairs(out: Writer, scene: str, mined: Iterable[Mined]) -> dict[str, Any]:
+    """Add pairs to ``out`` as they are mined.
 
-    def __init__(self, scene: str, mined: Iterable[Mined]) -> None:
-        self._scene = scene
-        self._mined = mined
-        self._rows: list[dict[str, Any]] = []
-        self._photos: dict[tuple[str, int, int], int] = {}
-        self._masked: list[int] = []
+    Returns:
+        The attributes to commit ``out`` with.
+    """
+    photos = _PhotoWriter(out=out)
+    rows: list[dict[str, Any]] = []
+    for number, one in enumerate(mined):
+        views = one.pair.views
+        unit = float(views.depth.median())
+        photo = photos.add(one.view, one.pair.target, one.pair.counts)
+        nearest_photo = photos.add(one.nearest, views.nearest[0], None)
+        out.add(f"levels_{number:04d}", _levels_of(views), ("channel", "y", "x"))
+        out.add(f"depths_{number:04d}", _depths_of(views, unit), ("render_sweep", "y", "x"))
+        rows.append(
+            {
+                "view": one.view,
+                "photo": photo,
+                "nearest": one.nearest,
+                "nearest_photo": nearest_photo,
+                "training": list(one.training),
+                "iterations": one.iterations,
+                "noisy": one.noisy,
+                "seen": one.seen,
+                "depth_unit": unit,
+            }
+        )
+    return {"scene": scene, "levels": list(LEVELS), "masked": photos.masked, "pairs": rows}
 
-    def __iter__(self) -> Iterator[NamedArray]:
-        for mined in self._mined:
-            views = mined.pair.views
-            number = len(self._rows)
-            _, height, width = views.depth.shape
-            unit = float(views.depth.median())
-            yield from self._photo(mined.view, mined.pair.target, mined.pair.counts)
-            yield from self._photo(mined.nearest, views.nearest[0], None)
-            yield NamedArray(
-                name=f"levels_{number:04d}", values=_levels_of(views), dims=("channel", "y", "x")
-            )
-            yield NamedArray(
-                name=f"depths_{number:04d}",
-                values=_depths_of(views, unit),
-                dims=("render_sweep", "y", "x"),
-            )
-            self._rows.append(
-                {
-                    "view": mined.view,
-                    "photo": self._photos[mined.view, height, width],
-                    "nearest": mined.nearest,
-                    "nearest_photo": self._photos[mined.nearest, height, width],
-                    "training": list(mined.training),
-                    "iterations": mined.iterations,
-                    "noisy": mined.noisy,
-                    "seen": mined.seen,
-                    "depth_unit": unit,
-                }
-            )
 
-    def _photo(
+@dataclass(slots=True, kw_only=True)
+class _PhotoWriter:
+    """Stores each photo once in each size."""
+
+    out: Writer
+    numbers: dict[tuple[str, int, int], int] = field(default_factory=dict)
+    """Number of each stored photo, by name, height and width."""
+    masked: list[int] = field(default_factory=list)
+    """Numbers of the photos that have a mask."""
+
+    def add(
         self,
         name: str,
         image: Float32[torch.Tensor, "h w 3"],
         counts: Float32[torch.Tensor, "h w"] | None,
-    ) -> Iterator[NamedArray]:
-        """A photo in one size; its mask goes with it the first time that it is a target."""
+    ) -> int:
+        """The photo's number; its mask is stored the first time that the photo is a target."""
         key = (name, image.shape[0], image.shape[1])
-        if key not in self._photos:
-            self._photos[key] = len(self._photos)
-            yield NamedArray(
-                name=f"photo_{self._photos[key]:04d}",
-                values=levels(image.numpy()),
-                dims=("y", "x", "channel"),
-            )
-        number = self._photos[key]
-        if counts is not None and number not in self._masked and not bool(counts.all()):
-            self._masked.append(number)
-            yield NamedArray(name=f"mask_{number:04d}", values=counts.numpy() > 0, dims=("y", "x"))
-
-    def attributes(self) -> dict[str, Any]:
-        """What the arrays do not say, JSON-able; complete once the arrays are exhausted."""
-        return {
-            "scene": self._scene,
-            "levels": list(LEVELS),
-            "masked": self._masked,
-            "pairs": self._rows,
-        }
+        if key not in self.numbers:
+            self.numbers[key] = len(self.numbers)
+            photo = levels(image.numpy())
+            self.out.add(f"photo_{self.numbers[key]:04d}", photo, ("y", "x", "channel"))
+        number = self.numbers[key]
+        if counts is not None and number not in self.masked and not bool(counts.all()):
+            self.masked.append(number)
+            self.out.add(f"mask_{number:04d}", counts.numpy() > 0, ("y", "x"))
+        return number
 
 
 def digest_of(handles: Sequence[ArrayHandle]) -> str:

@@ -17,11 +17,12 @@ from tasks.refine.training.pairs.config import PairsConfig
 from tasks.refine.training.pairs.draw import draw_subsets
 from tasks.refine.training.pairs.noise import perturbed
 from tasks.refine.training.pairs.pair import Pair
-from tasks.runtime.context import Device, Progress, no_progress
-from tasks.sfm.triangulate import Observations
+from tasks.runtime.checkpoints import NO_CHECKPOINTS
+from tasks.runtime.context import Context
 from tasks.splat.config import TrainOn
 from tasks.splat.fit import fit
 from tasks.splat.render import render
+from tasks.splat.training_photos import PosedPhotos
 from tasks.views.config import ViewsConfig
 from tasks.views.renderer import ViewRenderer, prepare, render_view
 from tasks.views.visibility import see
@@ -30,30 +31,6 @@ GLANCE = 120
 """Longest edge at which is asked how much of a view the training photos show, px."""
 FITTING = 0.9
 """Share of the time of a subset that its fit takes, about."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class PosedPhotos:
-    """Photos with known cameras, and where the scene's points are in them."""
-
-    cameras: Cameras
-    """Undistorted pinhole cameras."""
-    observations: Observations
-    """``photo_index`` counts ``cameras``."""
-    photos: Sequence[UInt8[np.ndarray, "_ _ 3"]]
-    masks: Sequence[Bool[np.ndarray, "_ _"] | None]
-    """Where the photos may be used; None = everywhere."""
-
-    def only(self, chosen: Sequence[int]) -> "PosedPhotos":
-        """Some of the photos, ascending, read now, as if no others had been taken."""
-        seen = self.observations.of_photos(chosen)
-        places = np.searchsorted(np.asarray(chosen), seen.photo_index).astype(np.int32)
-        return PosedPhotos(
-            cameras=self.cameras.select(chosen),
-            observations=replace(seen, photo_index=places),
-            photos=[self.photos[index] for index in chosen],
-            masks=[self.masks[index] for index in chosen],
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -76,16 +53,12 @@ class Mined:
 
 
 def mine(
-    scene: PosedPhotos,
-    config: PairsConfig,
-    *,
-    seed: int = 0,
-    device: Device = "cpu",
-    progress: Progress = no_progress,
+    scene: PosedPhotos, config: PairsConfig, *, seed: int = 0, context: Context = Context()
 ) -> Iterator[Mined]:
-    """Fit splats to a few photos each, and look at them from where others were taken.
+    """Fit splats to a few photos each, and render them at the poses of withheld photos.
 
-    Of a withheld photo, a splat and its views know the pose alone; its pixels are the target.
+    The splat and its views are made from the pose of a withheld photo alone; its pixels are the
+    target.
 
     Args:
         seed: of the scene, beside that of ``config``: scenes of equal length draw other photos.
@@ -97,20 +70,17 @@ def mine(
     subsets = draw_subsets(len(scene.cameras), config, np.random.default_rng([config.seed, seed]))
     found, reason = 0, "they show too little of the others"
     for number, subset in enumerate(subsets):
-
-        def tell(share: float, doing: str, number: int = number) -> None:
-            done = (number + share) / len(subsets)
-            progress(done, f"splat {number + 1} of {len(subsets)}, {doing}")
-
+        part = _of_subset(context, number, len(subsets))
         training = scene.only(subset)
         try:
-            splats = fitted_splats(training, config, device=device, progress=tell)
+            splats = fitted_splats(training, config, context=part.part(0.0, FITTING))
         except InputError as error:
             reason = str(error)
             continue
         rng = np.random.default_rng([config.seed, seed, number])
         withheld = [index for index in range(len(scene.cameras)) if index not in subset]
-        for mined in _shown(scene, training, withheld, splats, config, rng, device, tell):
+        showing = part.part(FITTING, 1.0)
+        for mined in _shown(scene, training, withheld, splats, config, rng, context=showing):
             found += 1
             yield mined
     if not found:
@@ -119,20 +89,26 @@ def mine(
             f"{max(map(len, subsets))} of the scene's {len(scene.cameras)} photos gave a pair "
             f"({reason}); add photos, or leave the scene out"
         )
-    progress(1.0, f"mined {found} pairs")
+    context.progress(1.0, f"mined {found} pairs")
+
+
+def _of_subset(context: Context, number: int, count: int) -> Context:
+    """The context of one subset of the photos; its fit saves no state in the stage's checkpoint."""
+    part = context.part(number / count, (number + 1) / count)
+
+    def progress(share: float, doing: str) -> None:
+        part.progress(share, f"splat {number + 1} of {count}, {doing}")
+
+    return replace(part, progress=progress, checkpoints=NO_CHECKPOINTS)
 
 
 def fitted_splats(
-    training: PosedPhotos,
-    config: PairsConfig,
-    *,
-    device: Device = "cpu",
-    progress: Progress = no_progress,
+    training: PosedPhotos, config: PairsConfig, *, context: Context = Context()
 ) -> Mapping[int, Gaussians]:
     """One fit to all of these photos, as the splat stage makes it, at shares of its iterations.
 
     Returns:
-        The splats by the number of iterations that they took, ascending.
+        The splats by their number of iterations, ascending.
 
     Raises:
         InputError: too few points are seen by two of the photos.
@@ -145,17 +121,8 @@ def fitted_splats(
         if iteration in wanted:
             kept[iteration] = gaussians()
 
-    fit(
-        training.cameras,
-        training.observations,
-        training.photos,
-        TrainOn(photos=training.cameras.names, validation=0),
-        config.splat,
-        masks=training.masks,
-        watch=keep,
-        device=device,
-        progress=lambda share, doing: progress(FITTING * share, doing),
-    )
+    split = TrainOn(photos=training.cameras.names, validation=0)
+    fit(training, split, config.splat, watch=keep, context=context)
     return kept
 
 
@@ -183,10 +150,10 @@ def _shown(
     splats: Mapping[int, Gaussians],
     config: PairsConfig,
     rng: np.random.Generator,
-    device: Device,
-    progress: Progress,
+    *,
+    context: Context,
 ) -> Iterator[Mined]:
-    """Look at the splats of one fit, and at noisy copies of the last; photos are dealt in turn."""
+    """Render the splats of one fit, and noisy copies of the last, at withheld poses in turn."""
     longest_edge = config.splat.max_size
     cameras = scene.cameras.resized(fitted_sizes(scene.cameras.sizes, longest_edge))
     *before, (most, last) = splats.items()
@@ -194,63 +161,54 @@ def _shown(
     fitted = ((iterations, splat, False) for iterations, splat in ((most, last), *before))
     count = len(splats) + config.noisy
     seen: dict[int, float] = {}
-    turns: Iterator[int] = iter(())
+    order: Iterator[int] = iter(())
     for number, (iterations, gaussians, noisy) in enumerate(chain(fitted, copies)):
         renderer = prepare(
             gaussians,
             training.cameras,
             training.photos,
             longest_edge=longest_edge,
-            device=device,
             masks=training.masks,
+            context=context,
         )
-        if number == 0:  # the last tells what is seen: haste and noise do not change that
+        if number == 0:  # decided by the last splat: fewer iterations or noise do not change it
             shares = {one: seen_share(renderer, cameras.select([one])) for one in withheld}
             seen = {one: share for one, share in shares.items() if share >= config.min_seen}
-            turns = cycle(rng.permutation(list(seen)).tolist())
-        for index in islice(turns, min(config.views, len(seen))):
-            yield _mined(
-                renderer,
-                training,
-                cameras.select([index]),
-                scene.photos[index],
-                scene.masks[index],
-                config,
+            order = cycle(rng.permutation(list(seen)).tolist())
+        for index in islice(order, min(config.views, len(seen))):
+            camera = cameras.select([index])
+            pair, nearest = _pair(
+                renderer, training, camera, scene.photos[index], scene.masks[index], config
+            )
+            yield Mined(
+                pair=pair,
+                view=camera.names[0],
+                nearest=nearest,
+                training=training.cameras.names,
                 iterations=iterations,
                 noisy=noisy,
                 seen=seen[index],
             )
-        progress(FITTING + (1 - FITTING) * (number + 1) / count, f"looked at {number + 1}")
+        context.progress((number + 1) / count, f"rendered {number + 1}")
 
 
-def _mined(
+def _pair(
     renderer: ViewRenderer,
     training: PosedPhotos,
     camera: Cameras,
     photo: UInt8[np.ndarray, "_ _ 3"],
     mask: Bool[np.ndarray, "_ _"] | None,
     config: PairsConfig,
-    *,
-    iterations: int,
-    noisy: bool,
-    seen: float,
-) -> Mined:
-    """One withheld photo, whose camera has the size of the view."""
-    look = ViewsConfig(sources=config.sources, sweep=config.sweep)
-    view = render_view(renderer, camera, look)
+) -> tuple[Pair, str]:
+    """The pair of one withheld photo, whose camera has the size of the view, and its nearest."""
+    views_config = ViewsConfig(sources=config.sources, sweep=config.sweep)
+    view = render_view(renderer, camera, views_config)
     nearest = training.photos[training.cameras.names.index(view.nearest)]
     width, height = camera.size(0)
     counts = np.ones((height, width), bool) if mask is None else resized_mask(mask, (width, height))
-    return Mined(
-        pair=Pair(
-            views=batch_of([view], [nearest]),
-            target=torch.from_numpy(from_levels(resized(photo, (width, height)))),
-            counts=torch.from_numpy(counts.astype(np.float32)),
-        ),
-        view=camera.names[0],
-        nearest=view.nearest,
-        training=training.cameras.names,
-        iterations=iterations,
-        noisy=noisy,
-        seen=seen,
+    pair = Pair(
+        views=batch_of([view], [nearest]),
+        target=torch.from_numpy(from_levels(resized(photo, (width, height)))),
+        counts=torch.from_numpy(counts.astype(np.float32)),
     )
+    return pair, view.nearest

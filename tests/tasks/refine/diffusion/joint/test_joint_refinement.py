@@ -25,8 +25,9 @@ from tasks.sfm.reconstruct import Reconstruction
 from tasks.splat.artefact import arrays_of, attributes_of
 from tasks.splat.config import SplatConfig, TrainOn
 from tasks.splat.fit import fit
-from tasks.views.artefact import NovelViews, NovelViewsContent
+from tasks.views.artefact import NovelViews, write_views
 from tasks.views.config import ViewsConfig
+from tasks.views.novel_views import novel_views
 from tasks.views.renderer import prepare
 from tests.support.painted_plane import WIDTH, photograph
 
@@ -72,8 +73,8 @@ def made(site: Site) -> tuple[ArrayHandle, ArrayHandle, ArrayHandle]:
         [stored.photo(name) for name in TRAINING],
         longest_edge=WIDTH,
     )
-    content = NovelViewsContent(renderer, VIEWS)
-    views = site.store.commit("plane", "views", content, content.attributes)
+    with site.store.writer("plane", "views") as out:
+        views = out.commit(write_views(out, novel_views(renderer, VIEWS)))
     return sparse, splat, views
 
 

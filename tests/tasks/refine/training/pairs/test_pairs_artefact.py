@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from storage.handles import ArrayHandle
 from storage.store import Store
 from tasks.refine.refiner import ViewBatch
-from tasks.refine.training.pairs.artefact import PairsContent, StoredPairs, digest_of
+from tasks.refine.training.pairs.artefact import StoredPairs, digest_of, write_pairs
 from tasks.refine.training.pairs.mine import Mined
 from tasks.refine.training.pairs.pair import Pair
 from tests.support.view_batches import HEIGHT, WIDTH, a_batch, noise
@@ -58,8 +58,8 @@ def mined(
 
 
 def stored(folder: Path, scene: str, *some: Mined) -> ArrayHandle:
-    content = PairsContent(scene, some)
-    return Store(root=str(folder)).commit(scene, "pairs", content, content.attributes)
+    with Store(root=str(folder)).writer(scene, "pairs") as out:
+        return out.commit(write_pairs(out, scene, some))
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=10)

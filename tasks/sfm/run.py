@@ -1,0 +1,27 @@
+"""The sfm stage."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from storage.handles import ArrayHandle
+from storage.store import Writer
+from tasks.ingest.artefact import Photos
+from tasks.runtime.context import Context
+from tasks.sfm.artefact import arrays_of, attributes_of, poses_of, source_photos
+from tasks.sfm.config import SfmConfig
+from tasks.sfm.reconstruct import reconstruct
+
+
+def run(out: Writer, context: Context, *, photos: ArrayHandle, config: SfmConfig) -> ArrayHandle:
+    """Find the cameras of ingested photos; see :func:`tasks.sfm.reconstruct.reconstruct`."""
+    stored = Photos(photos)
+    with TemporaryDirectory(prefix="unseen-sfm-") as folder:
+        found = reconstruct(
+            source_photos(stored),
+            config,
+            poses=poses_of(stored, config),
+            work_folder=Path(folder),
+            context=context,
+        )
+        out.add_all(arrays_of(found))  # reads the undistorted photos from the folder
+        return out.commit(attributes_of(found))

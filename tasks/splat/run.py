@@ -1,0 +1,49 @@
+"""The splat stage; the ensemble's members run it, too, each with a config of its own."""
+
+from storage.handles import ArrayHandle
+from storage.store import Writer
+from tasks.ingest.source import Source
+from tasks.runtime.context import Context
+from tasks.runtime.threads import limit_threads
+from tasks.sfm.artefact import Sparse
+from tasks.splat.artefact import arrays_of, attributes_of
+from tasks.splat.config import EveryNth, SplatConfig, TrainOn
+from tasks.splat.fit import fit, notes_on
+from tasks.splat.init.from_ply import read_start
+from tasks.splat.training_photos import PosedPhotos
+
+
+def run(
+    out: Writer,
+    context: Context,
+    *,
+    sparse: ArrayHandle,
+    start: Source | None,
+    split: EveryNth | TrainOn,
+    config: SplatConfig,
+) -> ArrayHandle:
+    """Fit a splat to a reconstruction; see :func:`tasks.splat.fit.fit`.
+
+    The attribute ``notes`` lists sentences about the result that a user should read.
+
+    Args:
+        start: PLY file of the splat that the fit starts from, see
+            :mod:`tasks.splat.init.from_ply`; None starts from triangulated points.
+    """
+    limit_threads(context.threads)
+    stored = Sparse(sparse)
+    posed = PosedPhotos(
+        cameras=stored.cameras,
+        observations=stored.observations,
+        photos=stored.photos,
+        masks=stored.masks,
+    )
+    splat = fit(
+        posed,
+        split,
+        config,
+        start=read_start(start, poses=sparse.attributes["poses"], sh_degree=config.sh_degree),
+        context=context,
+    )
+    out.add_all(arrays_of(splat.fitted))
+    return out.commit({**attributes_of(splat), "notes": list(notes_on(splat, config))})
