@@ -12,21 +12,23 @@ from dataclasses import asdict
 from typing import Any
 
 from storage.store import Writer
+from tasks.distil.task import CONTROL, DISTIL
 from tasks.evaluate.score import ScoredView
 from tasks.images import levels
 from tasks.metrics.gains import paired_gains
+from tasks.refine.task import REFINE
+from tasks.splat.task import ENSEMBLE
 
-PAIRS = (
-    ("splat", "ensemble"),
-    ("splat", "refine"),
-    ("splat", "control"),
-    ("control", "distil"),
+COMPARED = tuple(
+    (stage.compared_with, stage.name)
+    for stage in (ENSEMBLE, REFINE, CONTROL, DISTIL)
+    if stage.compared_with
 )
 """Stages whose pictures are compared view by view: before, and after."""
 
 
 def write_evaluation(
-    out: Writer, scored: Iterable[ScoredView], *, compared: Sequence[tuple[str, str]] = PAIRS
+    out: Writer, scored: Iterable[ScoredView], *, compared: Sequence[tuple[str, str]] = COMPARED
 ) -> dict[str, Any]:
     """Add the pictures of held-out photos to ``out``.
 
