@@ -13,7 +13,7 @@ from storage.files import put
 from storage.handles import ArrayHandle
 from storage.metrics import write_rows
 from storage.store import NamedArray, Store
-from tasks.caching import VerifiedSerializer
+from tasks.caching import RECORDS, VerifiedSerializer
 
 FIRST_DAY = datetime(2024, 1, 1, tzinfo=UTC)
 STAGES = {"ingest": "photos", "splat": "splat"}
@@ -24,16 +24,21 @@ def commit(store: Store, scene: str, kind: str, value: float) -> ArrayHandle:
     return store.commit(scene, kind, [NamedArray(name="x", values=noise, dims=("i",))], {})
 
 
-def cached(store: Store, stage: str, handle: ArrayHandle) -> str:
-    """The record of a stage that gave a handle, as Prefect writes it; its key."""
+def record(store: Store, key: str, handle: ArrayHandle) -> str:
+    """Write the record of a stage that gave a handle, as Prefect does; its file in the store."""
     serializer = VerifiedSerializer()
-    record = {
+    content = {
         "metadata": {"storage_key": "k", "serializer": serializer.model_dump(mode="json")},
         "result": serializer.dumps(handle).decode(),
     }
-    key = f"cache/{stage}-{sha256(handle.uri.encode()).hexdigest()}"  # the scene counts too
-    put(store, key, json.dumps(record).encode())
-    return key
+    place = f"{RECORDS}/{key}"
+    put(store, place, json.dumps(content).encode())
+    return place
+
+
+def cached(store: Store, stage: str, handle: ArrayHandle) -> str:
+    """The record of a stage under a key of its own; its file in the store."""
+    return record(store, f"{stage}-{sha256(handle.uri.encode()).hexdigest()}", handle)
 
 
 def ended(
@@ -51,7 +56,7 @@ def ended(
         day: of its beginning.
     """
     began = FIRST_DAY + timedelta(days=day)
-    record = RunRecord(
+    asked = RunRecord(
         run=run,
         dataset="/photos",
         only=(),
@@ -59,7 +64,7 @@ def ended(
         config={"splat": {"iterations": 4000}},
         created_at=began.isoformat(),
     )
-    save_run(store, record)
+    save_run(store, asked)
     made: dict[str, dict[str, ArrayHandle]] = {}
     for scene, value in scenes.items():
         made[scene] = {}

@@ -13,6 +13,7 @@ from flows.config import SceneConfig
 from flows.report.run_page import run_page
 from flows.report.scene_page import scene_page
 from flows.runs.record import RunRecord, save_run
+from flows.stages.pipeline import SceneArtefacts
 from storage.handles import ArrayHandle
 from storage.metrics import write_rows
 from storage.store import NamedArray, Store
@@ -58,7 +59,7 @@ def pictures_in(markdown: str) -> list[Image.Image]:
 
 
 def test_a_scenes_page_has_each_photo_beside_what_every_stage_shows(tmp_path: Path) -> None:
-    artefacts = {"evaluation": evaluation(tmp_path, (90, 120))}
+    artefacts = SceneArtefacts(evaluation=evaluation(tmp_path, (90, 120)))
     page = scene_page("hall", "one", {"state": "completed", "psnr_db": 21.5}, artefacts)
     pictures = pictures_in(page["markdown"])
     assert len(pictures) == 3
@@ -74,7 +75,7 @@ def test_a_scenes_page_is_below_100_kb_whatever_the_photos_are(
     tmp_path: Path, size: tuple[int, int]
 ) -> None:
     row = {"state": "completed", "psnr_db": 21.5, "rejected": "x.jpg: cut off; " * 100_000}
-    artefacts = {"evaluation": evaluation(tmp_path, size, noise=True)}
+    artefacts = SceneArtefacts(evaluation=evaluation(tmp_path, size, noise=True))
     page = scene_page("hall", "one", row, artefacts)
     assert len(page["markdown"].encode()) < 100_000
     pictures = pictures_in(page["markdown"])
@@ -84,7 +85,7 @@ def test_a_scenes_page_is_below_100_kb_whatever_the_photos_are(
 
 def test_a_scenes_page_has_the_titles_of_the_report_and_no_figure_that_is_missing() -> None:
     row = {"state": "completed", "photos": 24, "psnr_db": 20.0, "refined_psnr_db": 20.5}
-    markdown = scene_page("hall", "one", row, {})["markdown"]
+    markdown = scene_page("hall", "one", row, SceneArtefacts())["markdown"]
     figures = dict(re.findall(r"^\| ([^|]+?) \| ([^|]+?) \|$", markdown, re.MULTILINE))
     figures.pop("figure")
     assert figures == {"photos": "24", "PSNR dB": "20.00", "refined +dB": "+0.50"}
@@ -93,7 +94,7 @@ def test_a_scenes_page_has_the_titles_of_the_report_and_no_figure_that_is_missin
 
 def test_a_failed_scenes_page_says_why_and_in_which_run() -> None:
     row = {"state": "failed", "error_message": "2 photos |\nare <b>too few; add photos"}
-    page = scene_page("hall", "one", row, {})
+    page = scene_page("hall", "one", row, SceneArtefacts())
     assert page["description"] == "failed in one"
     assert "**failed** in the run one: 2 photos \\| are &lt;b>too few" in page["markdown"]
 
@@ -153,7 +154,7 @@ def test_a_runs_page_says_what_failed_before_the_tables_and_leads_to_the_scenes(
     links = dict(re.findall(r"\[((?:\\.|[^\]])+)\]\(\.\./key/([a-z0-9-]+)\)", page["markdown"]))
     row = {"state": "completed"}
     assert links == {
-        "fine": scene_page("fine", "one", row, {})["key"],
-        "poor": scene_page("poor", "one", row, {})["key"],
+        "fine": scene_page("fine", "one", row, SceneArtefacts())["key"],
+        "poor": scene_page("poor", "one", row, SceneArtefacts())["key"],
         "\\[a\\](b)": scene_page("[a](b)", "one", row, {})["key"],
     }

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from flows.stages.pipeline import SceneArtefacts
 from flows.stages.rows import summary_of
 from storage.metrics import read_table, write_rows
 from storage.store import NamedArray, Store
@@ -12,12 +13,12 @@ from storage.store import NamedArray, Store
 def test_views_that_the_gate_rejected_are_counted_in_the_table(tmp_path: Path) -> None:
     store = Store(root=str(tmp_path))
     nothing = [NamedArray(name="none", values=np.zeros(1, np.uint8), dims=("none",))]
-    artefacts = {
-        "photos": store.commit("attic", "photos", nothing, {"photos": ["a", "b"], "rejected": []}),
-        "refined": store.commit(
+    artefacts = SceneArtefacts(
+        photos=store.commit("attic", "photos", nothing, {"photos": ["a", "b"], "rejected": []}),
+        refined=store.commit(
             "attic", "refined", nothing, {"names": ["v", "w", "x"], "rejected": ["w"]}
         ),
-    }
+    )
 
     row = {"state": "completed", **summary_of(artefacts)}
     write_rows(store, "scenes", run="r", scene="attic", rows=[row])
