@@ -19,12 +19,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from flows.config import SceneConfig, overridden, read_config
+from flows.config import SceneConfig, read_config
 from flows.settings import Settings, configure_prefect
 from storage.errors import UnseenError
 from storage.handles import ArrayHandle
 from storage.metrics import read_table
 from storage.store import Store
+from tasks.config import overridden
 from tasks.metrics.gains import clustered_interval
 
 PLAIN = {

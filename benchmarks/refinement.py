@@ -30,12 +30,13 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw
 
-from flows.config import SceneConfig, overridden, read_config
+from flows.config import SceneConfig, read_config
 from flows.settings import Settings, configure_prefect
 from storage.errors import UnseenError
 from storage.handles import ArrayHandle
 from storage.metrics import read_table
 from storage.store import Store
+from tasks.config import overridden
 from tasks.metrics.gains import clustered_interval
 
 SCENES = ("fountain_p11", "entry_p10", "castle_p19", "sceaux", "monstree")

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from flows.commands.parse import parse
-from flows.config import SceneConfig, Stage, overridden
-from flows.refiner_config import RefinerConfig
+from flows.config import RefinerConfig, SceneConfig, Stage
 from flows.settings import Settings, configure_prefect, shared_cores
 from storage.errors import UnseenError
+from tasks.config import overridden
 from tasks.errors import InputError
 
 if TYPE_CHECKING:

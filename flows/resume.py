@@ -8,7 +8,7 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from flows.config import SceneConfig, Stage, overridden
+from flows.config import SceneConfig, Stage
 from flows.dispatch import run_scenes
 from flows.orchestration.flow_run import end_with_worker
 from flows.orchestration.locks import lock
@@ -26,6 +26,7 @@ from flows.runs.record import (
 )
 from flows.settings import Settings
 from storage.store import Store, remove_abandoned_staging
+from tasks.config import overridden
 
 
 @flow(name="resume", flow_run_name="resume {run}", persist_result=False)

@@ -14,10 +14,10 @@ from prefect import flow, tags
 from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
 
+from flows.config import RefinerConfig
 from flows.orchestration.flow_run import end_with_worker, show_life
 from flows.orchestration.log_filters import log_errors_in_a_sentence
 from flows.orchestration.tagging import tag_flow_run
-from flows.refiner_config import RefinerConfig
 from flows.report.model_card import SceneSeen, Training, card_beside, model_card
 from flows.runs.manifest import SceneEntry
 from flows.runs.record import REFINER, STARTED, dataset_tag, tag_of

@@ -13,12 +13,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from flows.config import STAGES, SceneConfig, overridden
+from flows.config import STAGES, SceneConfig
 from flows.runs.manifest import SceneEntry
 from flows.runs.record import all_runs
 from storage.errors import IntegrityError
 from storage.metrics import read_table
 from storage.store import Store
+from tasks.config import overridden
 from tasks.errors import InputError
 from tasks.ingest.folder import PHOTO_SUFFIXES, files_below, find_photos, is_video
 from tasks.splat.config import EveryNth

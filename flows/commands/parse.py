@@ -15,8 +15,8 @@ from tyro.constructors import (
     StructTypeInfo,
 )
 
-from flows.config import SceneConfig, overridden, with_file
-from tasks.config import Config
+from flows.config import SceneConfig
+from tasks.config import Config, overridden, with_file
 from tasks.errors import InputError
 
 CONFIG_OPTION = "--config"

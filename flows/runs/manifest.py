@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flows.config import SceneConfig, overridden, read_yaml
+from flows.config import SceneConfig
 from storage.errors import UnseenError
 from storage.names import check_name
+from tasks.config import overridden, read_yaml
 from tasks.errors import InputError
 from tasks.ingest.containment import is_inside
 from tasks.ingest.folder import SCENE_FOLDERS

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from flows.config import SceneConfig
-from flows.refiner_config import RefinerConfig, ValidationConfig
+from flows.config import RefinerConfig, SceneConfig, ValidationConfig
 from flows.runs.manifest import SceneEntry, find_scenes
 from flows.runs.record import REFINER
 from tasks.errors import InputError

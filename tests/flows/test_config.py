@@ -8,7 +8,8 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flows.config import SceneConfig, Stage, StagesConfig, overridden, read_config
+from flows.config import SceneConfig, Stage, StagesConfig, read_config
+from tasks.config import overridden
 from tasks.errors import InputError
 from tasks.splat.config import Absgrad, EveryNth, Mcmc, SplatConfig, TrainOn
 

@@ -7,11 +7,12 @@ import pytest
 from PIL import Image
 
 from flows.commands.estimate import GAUSSIANS, SECONDS_BESIDE, Estimate, estimate, rates_of, told
-from flows.config import SceneConfig, StagesConfig, overridden
+from flows.config import SceneConfig, StagesConfig
 from flows.runs.manifest import SceneEntry, find_scenes
 from flows.runs.record import RunRecord, save_run
 from storage.metrics import write_rows
 from storage.store import Store
+from tasks.config import overridden
 from tasks.errors import InputError
 from tasks.splat.config import SplatConfig, TrainOn
 from tasks.splat.ensemble import EnsembleConfig

@@ -10,8 +10,7 @@ import pytest
 
 from flows.cli import COMMANDS, main
 from flows.commands.parse import parse
-from flows.config import SceneConfig, read_config
-from flows.refiner_config import RefinerConfig, ValidationConfig
+from flows.config import RefinerConfig, SceneConfig, ValidationConfig, read_config
 from tasks.errors import InputError
 from tasks.refine.diffusion.joint.config import JointConfig
 from tasks.refine.diffusion.training_config import SmallShape, TrainControlNet

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from flows.refiner_config import RefinerConfig
+from flows.config import RefinerConfig
 from flows.report.model_card import SceneSeen, Training, card_beside, model_card
 from tasks.errors import InputError
 from tasks.refine.training.trained import CurvePoint, TrainedRefiner, ValidationScore

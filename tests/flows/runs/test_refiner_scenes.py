@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.refiner_config import RefinerConfig, ValidationConfig
+from flows.config import RefinerConfig, ValidationConfig
 from flows.runs.refiner_scenes import scenes_of, split_scenes
 from tasks.errors import InputError
 
