@@ -1,49 +1,44 @@
 """The command ``unseen``: each sub-command is a function, its options are its parameters."""
 
-import contextlib
 import os
-import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import tyro
 
 from flows.commands.parse import parse
-from flows.config import RefinerConfig, SceneConfig, Stage
-from flows.settings import Settings, configure_prefect, shared_cores
+from flows.config import RefinerConfig, SceneConfig, StageName
+from flows.settings import Settings, configure_prefect
 from storage.errors import UnseenError
+from storage.schema import prepare_store
 from tasks.config import overridden
 from tasks.errors import InputError
-
-if TYPE_CHECKING:
-    from flows.runs.manifest import SceneEntry
 
 Config = Annotated[SceneConfig, tyro.conf.arg(name=""), tyro.conf.AvoidSubcommands]
 RefinerOptions = Annotated[RefinerConfig, tyro.conf.arg(name=""), tyro.conf.AvoidSubcommands]
 StoreOption = Annotated[
-    str | None, tyro.conf.arg(help="Where results go: a directory or an fsspec URL (UNSEEN_STORE).")
+    str | None,
+    tyro.conf.arg(help="Store of results: a directory or an fsspec URL (UNSEEN_STORE)."),
 ]
-RunOption = Annotated[str | None, tyro.conf.arg(help="Name of a run; the last one if left out.")]
+RunOption = Annotated[str | None, tyro.conf.arg(help="Name of a run; default: the last one.")]
 RunArgument = Annotated[RunOption, tyro.conf.Positional]
 ConfigFile = Annotated[
     Path | None,
-    tyro.conf.arg(name="config", help="YAML file that sets options; those given here win."),
+    tyro.conf.arg(name="config", help="YAML file with options; those on the command line win."),
 ]
-Scenes = Annotated[tuple[str, ...], tyro.conf.arg(help="Take only these scenes, by name.")]
-AtOnce = Annotated[
-    int, tyro.conf.arg(help="Scenes at a time on this machine's CPUs; 0 for one for every 4 cores.")
+Scenes = Annotated[tuple[str, ...], tyro.conf.arg(help="Names of the scenes; default: all.")]
+MaxConcurrent = Annotated[
+    int,
+    tyro.conf.arg(help="Number of scenes at a time on this machine's CPUs; 0: one per 4 cores."),
 ]
 Priority = Annotated[
-    int | None,
-    tyro.conf.arg(
-        help="Of the run among others that the same workers serve: 1 goes first, and the last to "
-        "be started goes last where it is left out."
-    ),
+    int | None, tyro.conf.arg(help="Queue priority; 1 is highest. Default: after all others.")
 ]
 TrainOnOption = Annotated[
-    tuple[str, ...], tyro.conf.arg(help="Fit to these photos, by file name, and hold out the rest.")
+    tuple[str, ...],
+    tyro.conf.arg(help="File names of the training photos; all other photos are held out."),
 ]
 
 
@@ -54,66 +49,69 @@ def run(
     scenes: Scenes = (),
     store: StoreOption = None,
     name: str | None = None,
-    max_concurrent: AtOnce = 0,
+    max_concurrent: MaxConcurrent = 0,
     priority: Priority = None,
 ) -> None:
-    """Reconstruct and score every scene of a dataset, each in a process of its own.
+    """Reconstruct and evaluate every scene of a dataset, each in its own process.
 
     Args:
-        dataset: A folder with a sub-folder of photos for each scene, or a YAML or CSV manifest.
-        name: Of the run; made from the dataset and the time if left out.
+        dataset: Folder with one sub-folder of photos per scene, or a YAML or CSV manifest.
+        name: Name of the run; default: dataset and time.
     """
+    from flows.commands.common import (
+        check_priority,
+        print_estimate,
+        start_run,
+        use_store,
+    )
     from flows.runs.manifest import find_scenes
     from flows.runs.record import new_run_name
 
-    _use_store(store)
-    # What can be refused is refused before a server or a worker is started.
-    _check_priority(priority)
+    # All input is checked before a server or a worker is started.
+    opened = use_store(store)
+    check_priority(priority)
     entries = find_scenes(dataset, config, scenes, roots=Settings().roots())
-    Settings().open_store().check_writable()
-    _print_estimate(entries, max_concurrent)
-    _run_new(dataset, name or new_run_name(dataset), scenes, config, max_concurrent, priority)
+    prepare_store(opened)
+    print_estimate(entries, max_concurrent)
+    start_run(dataset, name or new_run_name(dataset), scenes, config, max_concurrent, priority)
 
 
 def resume(
     run: RunArgument = None,
     scenes: Annotated[
-        tuple[str, ...], tyro.conf.arg(help="Run these, by name, though they have completed.")
+        tuple[str, ...],
+        tyro.conf.arg(
+            help="Names of the scenes to rerun, completed ones included; default: all that have "
+            "not completed."
+        ),
     ] = (),
     stage: Annotated[
-        Stage | None, tyro.conf.arg(help="Compute this one and what follows anew.")
+        StageName | None,
+        tyro.conf.arg(help="First stage to recompute, with all later ones, although cached."),
     ] = None,
     store: StoreOption = None,
-    max_concurrent: AtOnce = 0,
+    max_concurrent: MaxConcurrent = 0,
     priority: Priority = None,
 ) -> None:
-    """Run again what failed, died or is missing in a run, from its last finished stage."""
+    """Rerun the failed, crashed and missing scenes of a run, from their last finished stage."""
+    from flows.commands.common import check_priority, resume_run, run_one_scene, use_store
     from flows.runs.record import load_run, scenes_to_resume
 
-    _use_store(store)
-    _check_priority(priority)
-    opened = Settings().open_store()
-    opened.check_writable()
+    opened = use_store(store)
+    check_priority(priority)
+    prepare_store(opened)
     record = load_run(opened, run)
     if not scenes_to_resume(opened, record, scenes):
         print(
             f"nothing to do: all {len(record.scenes)} scenes of {record.run} have completed; "
-            "--scenes names those to run all the same"
+            "--scenes reruns completed ones"
         )
         return
     if record.folder is not None:
         config = overridden(SceneConfig(), record.config, where=f"the config of run '{record.run}'")
-        _run_scene(Path(record.folder), record.scenes[0], config, record.run, stage)
+        run_one_scene(Path(record.folder), record.scenes[0], config, record.run, stage)
         return
-
-    def completed(max_concurrent: int) -> bool:
-        from flows.launch.local import resume_run
-
-        return resume_run(
-            record.run, scenes, stage, max_concurrent=max_concurrent, priority=priority
-        )
-
-    _run_dataset(record.run, max_concurrent, completed)
+    resume_run(record.run, scenes, stage, max_concurrent, priority)
 
 
 def scene(
@@ -124,27 +122,28 @@ def scene(
     store: StoreOption = None,
     name: str | None = None,
 ) -> None:
-    """Reconstruct and score one folder of photographs or one video, in this process.
+    """Reconstruct and evaluate one folder of photos or one video, in this process.
 
     Args:
-        folder: Of the photos, or with a folder `images` of them; or a video file.
-        name: Of the scene; the folder's or the video's if left out.
+        folder: Folder of photos, or with a sub-folder `images` of photos; or a video file.
+        name: Name of the scene; default: name of the folder or the video.
     """
+    from flows.commands.common import run_one_scene, use_store
     from storage.names import check_name
     from tasks.ingest.folder import is_video
 
-    _use_store(store)
+    opened = use_store(store)
     name = name or (folder.stem if is_video(folder) else folder.resolve().name)
     check_name(name)
     if not folder.is_dir() and not is_video(folder):
         raise InputError(
             f"'{folder}' is no folder and no video; give a folder with the photos of one scene"
         )
-    Settings().open_store().check_writable()
+    prepare_store(opened)
     if train_on:
         changes = {"split": {"kind": "train_on", "photos": train_on}}
         config = overridden(config, changes, where="the option --train-on")
-    _run_scene(folder.absolute(), name, config)
+    run_one_scene(folder.absolute(), name, config)
 
 
 def serve(
@@ -154,33 +153,34 @@ def serve(
     cron: str = "0 2 * * *",
     timezone: str = "UTC",
     store: StoreOption = None,
-    max_concurrent: AtOnce = 0,
+    max_concurrent: MaxConcurrent = 0,
 ) -> None:
-    """Keep Prefect's server, workers and schedules running on this machine until Ctrl-C.
+    """Run Prefect's server, workers and schedules on this machine until Ctrl-C.
 
     Args:
-        datasets: Folders or manifests that are run at set times; what is cached is not done again.
-        cron: When: minute, hour, day of the month, month and weekday.
-        timezone: Of those times, such as Europe/Zurich.
+        datasets: Folders or manifests to run on the schedule; cached stages are not recomputed.
+        cron: Schedule: minute, hour, day of the month, month, day of the week.
+        timezone: Time zone of the schedule, such as Europe/Zurich.
     """
-    _use_store(store)
-    Settings().open_store().check_writable()
+    from flows.commands.common import use_writable_store
+
+    use_writable_store(store)
     from flows.launch.deployments import Scheduled
-    from flows.launch.serve import serve as serve_until_told
+    from flows.launch.serve import serve as serve_until_signal
 
     scheduled = tuple(
         Scheduled(dataset=dataset, config=config, cron=cron, timezone=timezone)
         for dataset in datasets
     )
-    serve_until_told(scheduled, max_concurrent=max_concurrent)
+    serve_until_signal(scheduled, max_concurrent=max_concurrent)
 
 
 def status(run: RunArgument = None, store: StoreOption = None) -> None:
-    """Say how far the scenes of a run are."""
+    """Show the progress of the scenes of a run."""
+    from flows.commands.common import use_store
     from flows.report.terminal import print_status
 
-    _use_store(store)
-    print_status(Settings().open_store(), run)
+    print_status(use_store(store), run)
 
 
 def report(
@@ -192,26 +192,26 @@ def report(
     """Show the table of a run.
 
     Args:
-        markdown: Write it to this file instead, `-` for the standard output.
-        pictures: Write held-out photos beside their renders to this image file.
+        markdown: File for the table as markdown, `-` for standard output, in place of the terminal.
+        pictures: Image file for held-out photos beside their renders.
     """
+    from flows.commands.common import announce_written, print_run_report, use_store
     from flows.report.table import markdown_report
     from flows.runs.record import load_run
 
-    _use_store(store)
-    opened = Settings().open_store()
+    opened = use_store(store)
     record = load_run(opened, run)
     if pictures is not None:
         from flows.report.pictures import contact_sheet
 
-        with _written(pictures):
+        with announce_written(pictures):
             contact_sheet(opened, record).save(pictures, quality=85)
     if markdown is None:
-        _print_report(record.run)
+        print_run_report(record.run)
     elif str(markdown) == "-":
         print(markdown_report(opened, record.run), end="")
     else:
-        with _written(markdown):
+        with announce_written(markdown):
             markdown.write_text(markdown_report(opened, record.run), encoding="utf-8")
 
 
@@ -223,19 +223,20 @@ def export(
     background: bool = False,
     store: StoreOption = None,
 ) -> None:
-    """Write scenes for other tools: cameras, points and photos, a folder each, or splats, a file.
+    """Export scenes for other tools: cameras, points and photos as a folder, or splats as a file.
 
     Args:
-        folder: Where the scenes' folders or files go.
-        format: COLMAP's model, nerfstudio's transforms.json, or the splat: PLY, or SPZ (smaller).
-        backdrop: Splats with the sphere far behind the scene, which hides it from whoever stands
-            outside.
+        folder: Destination of the scenes' folders or files.
+        format: colmap: COLMAP model; transforms: nerfstudio's transforms.json; ply, spz: splat
+            (SPZ is smaller).
+        background: Include the background Gaussians, a distant shell that hides the scene from
+            viewpoints outside it.
     """
+    from flows.commands.common import use_store
     from flows.commands.export import export_scenes
 
-    _use_store(store)
     for written in export_scenes(
-        Settings().open_store(), run, scenes, folder, format, background=background
+        use_store(store), run, scenes, folder, format, background=background
     ):
         print(f"wrote {written}", flush=True)
 
@@ -249,16 +250,19 @@ def film(
     max_size: int = 960,
     store: StoreOption = None,
 ) -> None:
-    """Fly through the splats of a run: a video file a scene.
+    """Render a camera flight through the splats of a run, one video file per scene.
 
     Args:
-        folder: Where the files go.
-        path: Through the cameras, around what they look at, or in circles before it.
+        folder: Destination of the video files.
+        path: Camera path: spline through the training cameras, ellipse around the scene, spiral in
+            front of it; auto chooses by the cameras.
+        seconds: Length of the video, s.
         max_size: Longest edge, px.
     """
+    from flows.commands.common import use_store
     from flows.commands.film import film_scenes
 
-    _use_store(store)
+    use_store(store)
     written = film_scenes(
         Settings(), run, scenes, folder, path=path, seconds=seconds, longest_edge=max_size
     )
@@ -274,25 +278,26 @@ def train_refiner(
     store: StoreOption = None,
     licence: str = "Apache-2.0",
 ) -> None:
-    """Train a refiner of views on pairs mined from every scene of datasets, in this process.
+    """Train a view refiner on pairs mined from the scenes of datasets, in this process.
 
     Args:
-        datasets: Folders with a sub-folder of photos for each scene, or manifests.
-        out: File for the weights; what they saw and how they do is told beside it, in a `.md`.
-        licence: Of the weights; both files tell it.
+        datasets: Folders with one sub-folder of photos per scene, or manifests.
+        out: File for the weights (.safetensors); the model card is written beside it (.md).
+        licence: Licence of the weights, recorded in both files.
     """
+    from flows.commands.common import run_training, use_store
     from flows.report.model_card import card_beside
     from flows.runs.refiner_scenes import scenes_of
     from tasks.runtime.atomic_file import check_file
 
-    _use_store(store)
+    # All input is checked before anything is started.
+    opened = use_store(store)
     names = tuple(str(dataset) for dataset in datasets)
-    # What can be refused is refused before anything is started.
     card = card_beside(out)
     scenes_of(names, config, Settings().roots())
     check_file(out)
-    Settings().open_store().check_writable()
-    _train_refiner(names, str(out), config, licence)
+    prepare_store(opened)
+    run_training(names, out, config, licence)
     print(f"wrote {out} and {card}")
 
 
@@ -303,70 +308,69 @@ def gc(
     older_than_minutes: float = 15.0,
     store: StoreOption = None,
 ) -> None:
-    """List what no run in the store refers to, and remove it with --delete.
+    """List unreferenced results in the store; --delete removes them.
 
     Args:
-        keep_runs: Give up all runs but so many of the last that have ended.
-        drop: Give up these runs, by name.
-        delete: Remove what is listed.
-        older_than_minutes: Leave what was written since; scenes that go on may need it.
+        keep_runs: Keep the newest N runs, and any that have not ended.
+        drop: Names of runs to give up.
+        delete: Remove the listed results.
+        older_than_minutes: Keep anything newer, which active scenes may need, minutes.
     """
     from datetime import timedelta
 
-    from flows.commands.garbage import print_garbage
-    from flows.commands.gc import find_garbage, remove_garbage
-    from flows.runs.progress import is_going_on
+    from flows.commands.common import use_store
+    from flows.commands.gc import find_garbage, print_garbage, remove_garbage
+    from flows.runs.progress import is_ongoing
 
-    _use_store(store)
-    opened = Settings().open_store()
+    opened = use_store(store)
     garbage = find_garbage(
         opened,
         drop=drop,
         keep_runs=keep_runs,
-        is_going_on=is_going_on,
+        is_ongoing=is_ongoing,
         age=timedelta(minutes=older_than_minutes),
     )
     print_garbage(garbage, listed=not delete)
     if delete:
-        for gone in remove_garbage(opened, garbage):
-            print(f"removed {gone}", flush=True)
+        for removed in remove_garbage(opened, garbage):
+            print(f"removed {removed}", flush=True)
 
 
 def verify(run: str | None = None, store: StoreOption = None) -> None:
-    """Read all that the store holds and check every sha256.
+    """Read everything in the store and check every sha256.
 
     Args:
-        run: Take only what this run refers to, by name.
+        run: Name of a run, to check only its results; default: the whole store.
     """
-    from flows.commands.verify import verify as verified
+    from flows.commands.common import use_store
+    from flows.commands.verify import verify as find_faults
     from tasks.runtime.progress import progress_line
 
-    _use_store(store)
-    opened = Settings().open_store()
+    opened = use_store(store)
     count = 0
-    for finding in verified(opened, run, progress_line("verify")):
-        print(finding, flush=True)
+    for fault in find_faults(opened, run, progress_line("verify")):
+        print(fault, flush=True)
         count += 1
     if count:
-        sys.exit(f"unseen: {count} things in {opened.root} are damaged or missing, listed above")
-    print("all is as it was written")
+        sys.exit(f"unseen: {count} faults in {opened.root}, damaged or missing, listed above")
+    print("no faults found")
 
 
 def demo(
-    folder: tyro.conf.Positional[Path] = Path("unseen-demo"), max_concurrent: AtOnce = 0
+    folder: tyro.conf.Positional[Path] = Path("unseen-demo"), max_concurrent: MaxConcurrent = 0
 ) -> None:
-    """Render three scenes and take them through everything, to a table.
+    """Render three synthetic scenes and run the whole pipeline on them.
 
     Args:
-        folder: For the photos and the store; made if missing.
+        folder: Folder for the photos and the store; created if missing.
     """
+    from flows.commands.common import start_run, use_writable_store
     from flows.commands.demo import demo_config, render_demo
     from flows.runs.record import new_run_name
 
-    _use_store(str(folder / "store"))
-    Settings().open_store().check_writable()
+    use_writable_store(str(folder / "store"))
     dataset = render_demo(folder)
-    _run_new(dataset, new_run_name(Path("demo")), (), demo_config(), max_concurrent)
+    start_run(dataset, new_run_name(Path("demo")), (), demo_config(), max_concurrent)
 
 
 def random_scenes(
@@ -376,44 +380,34 @@ def random_scenes(
     max_size: int = 480,
     effects: bool = True,
 ) -> None:
-    """Render scenes drawn at random, as a dataset with exact cameras: to learn from, or to try on.
+    """Render random synthetic scenes with exact cameras, as a dataset for training or tests.
 
     Args:
-        folder: Of the dataset; scenes that it has already are kept.
-        count: Of the scenes.
-        first: Seed of the first; the next one has the next.
+        folder: Folder of the dataset; existing scenes are kept.
+        count: Number of scenes.
+        first: Seed of the first scene; later scenes use the following seeds.
         max_size: Longest edge of a photo, px.
-        effects: Photos drift in exposure and colour, blur and have noise, as a camera's do.
+        effects: Simulate a camera: drift of exposure and colour, blur, noise.
     """
-    from tasks.procedural.write_random import write_random_scenes
-    from tasks.runtime.progress import progress_line
+    from flows.commands.demo import render_random_scenes
 
-    show = progress_line("random scenes")
     seeds = range(first, first + count)
-    done: dict[str, None] = {}
-
-    def tell(scene: str, photos: int, of: int) -> None:
-        done.setdefault(scene)
-        share = (len(done) - 1 + photos / of) / count
-        show(share, f"{scene}, {photos} of {of} photos")
-
-    for written in write_random_scenes(
-        folder, seeds, long_side=max_size, effects=effects, progress=tell
-    ):
+    for written in render_random_scenes(folder, seeds, long_side=max_size, effects=effects):
         print(f"wrote {written}")
 
 
 def doctor(store: StoreOption = None) -> None:
-    """Say what this installation has, and what is missing."""
+    """Check this installation: packages, CUDA, Prefect API, store, versions."""
+    from flows.commands.common import use_store
     from flows.commands.doctor import examine
 
-    _use_store(store)
+    use_store(store)
     if not examine(Settings()):
         sys.exit(1)
 
 
 def warm_up() -> None:
-    """Compile the CPU kernels, once for this environment."""
+    """Compile the CPU kernels, once per environment."""
     from flows.commands.doctor import compile_kernels
 
     compile_kernels()
@@ -444,126 +438,8 @@ def main() -> None:
         parse(COMMANDS, sys.argv[1:])()
     except UnseenError as error:
         sys.exit(f"unseen: {error}")
-    except BrokenPipeError:  # the reader of our output, such as 'head', has seen enough
+    except BrokenPipeError:  # the reader of our output, such as 'head', has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except KeyboardInterrupt:
-        sys.exit(
-            "unseen: interrupted; what was finished is kept, 'unseen resume' goes on from there"
-        )
-
-
-def _print_estimate(entries: "Sequence[SceneEntry]", max_concurrent: int) -> None:
-    """Before a run, so that it can be thought better of."""
-    from flows.commands.estimate import SECONDS_ON_TWO_CORES, estimate, rates_of, told
-
-    settings = Settings()
-    machine, store = settings.machine(), settings.open_store()
-    fallback = SECONDS_ON_TWO_CORES if machine.device == "cpu" else None
-    _, joint = shared_cores(settings.threads, max_concurrent)
-    found = estimate(entries, rates_of(store), max_concurrent=joint, fallback=fallback)
-    room = shutil.disk_usage(store.local).free if store.local is not None else None
-    print("\n".join(told(found, room)), flush=True)
-
-
-def _check_priority(priority: int | None) -> None:
-    if priority is not None and priority < 1:
-        raise InputError(
-            f"a run cannot have the priority {priority}: 1 goes first, then 2; give one of these"
-        )
-
-
-def _run_new(
-    dataset: Path,
-    run: str,
-    scenes: tuple[str, ...],
-    config: SceneConfig,
-    max_concurrent: int,
-    priority: int | None = None,
-) -> None:
-    def completed(max_concurrent: int) -> bool:
-        from flows.launch.local import run_dataset
-
-        return run_dataset(
-            dataset.absolute(),
-            run,
-            scenes,
-            config,
-            max_concurrent=max_concurrent,
-            priority=priority,
-        )
-
-    _run_dataset(run, max_concurrent, completed)
-
-
-def _run_dataset(run: str, max_concurrent: int, completed: Callable[[int], bool]) -> None:
-    """Find or start an API, run scenes, and report.
-
-    Args:
-        completed: runs so many scenes at a time; whether all of the run have completed.
-    """
-    from flows.orchestration.server import find_or_start_api, use_api
-
-    threads, max_concurrent = shared_cores(Settings().threads, max_concurrent)
-    os.environ["UNSEEN_THREADS"] = str(threads)
-    api = find_or_start_api()
-    use_api(api)
-    stays = " (started now; it stays, 'prefect server stop' ends it)" if api.started else ""
-    print(f"run {run}\nPrefect UI: {api.ui}{stays}", flush=True)
-    all_have = completed(max_concurrent)
-    _print_report(run)
-    if not all_have:
-        sys.exit(1)
-
-
-def _run_scene(
-    folder: Path,
-    name: str,
-    config: SceneConfig,
-    run: str | None = None,
-    recompute_from: Stage | None = None,
-) -> None:
-    from flows.orchestration.server import find_api, use_api
-
-    if api := find_api():
-        use_api(api)
-    from flows.launch.alone import run_scene
-
-    _print_report(run_scene(folder, name, config, run, recompute_from))
-
-
-def _train_refiner(
-    datasets: tuple[str, ...], out: str, config: RefinerConfig, licence: str
-) -> None:
-    from flows.orchestration.server import find_api, use_api
-
-    if api := find_api():
-        use_api(api)
-    from flows.orchestration.log_filters import hide_described_errors
-    from flows.train_refiner import train_refiner as train
-
-    hide_described_errors()
-    train(datasets, out, config=config, licence=licence)
-
-
-def _print_report(run: str) -> None:
-    from flows.report.terminal import print_report
-
-    print_report(Settings().open_store(), run)
-
-
-@contextlib.contextmanager
-def _written(file: Path) -> Iterator[None]:
-    """Say that the block has written a file, or why it could not."""
-    try:
-        yield
-    except (OSError, ValueError) as error:  # ValueError: a kind of image that there is not
-        raise InputError(f"'{file}' could not be written ({error}); give another") from error
-    print(f"wrote {file}")
-
-
-def _use_store(store: str | None) -> None:
-    """The option wins over the environment, and workers see the same."""
-    if store is not None:
-        os.environ["UNSEEN_STORE"] = store
-    os.environ["UNSEEN_STORE"] = Settings().open_store().root
+        sys.exit("unseen: interrupted; finished stages are kept, 'unseen resume' continues the run")

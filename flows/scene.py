@@ -14,9 +14,8 @@ from prefect.runtime import flow_run
 from prefect.states import Crashed
 
 from flows.config import SceneConfig, StageName
-from flows.orchestration.flow_run import end_with_worker, is_retry, show_life
+from flows.orchestration.flow_run import end_with_worker, is_retry, show_life, tag_flow_run
 from flows.orchestration.log_filters import log_errors_in_a_sentence
-from flows.orchestration.tagging import tag_flow_run
 from flows.report.publish import show_page
 from flows.report.run_page import run_page
 from flows.report.scene_page import scene_page

@@ -1,4 +1,4 @@
-"""Facts of the machine, from the environment: they change where and how fast, never what."""
+"""Settings of the machine, from the environment: where results lie and how fast they come."""
 
 import ctypes
 import os
@@ -23,7 +23,7 @@ class Settings(BaseSettings):
     ``UNSEEN_CHECKPOINT_SECONDS``, ``UNSEEN_STAGE_SECONDS`` and ``UNSEEN_PHOTO_ROOTS``.
 
     Raises:
-        InputError: a variable has a value that it cannot have.
+        InputError: a variable has an invalid value.
     """
 
     model_config = SettingsConfigDict(env_prefix="UNSEEN_", frozen=True, extra="forbid")
@@ -31,32 +31,32 @@ class Settings(BaseSettings):
     store: str = Field(
         default="unseen-store",
         min_length=1,
-        description="Where results go: a directory, or an fsspec URL such as s3://bucket/path.",
+        description="Store of results: a directory, or an fsspec URL such as s3://bucket/path.",
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
-        default="auto", description="auto takes CUDA where torch finds it."
+        default="auto", description="Device; auto is CUDA if torch finds a device, else the CPU."
     )
     threads: int = Field(
-        default=0, ge=0, description="CPU threads of one scene; 0 for all this process may use."
+        default=0, ge=0, description="Number of CPU threads per scene; 0 for all usable cores."
     )
 
     checkpoint_seconds: float = Field(
         default=30.0,
         ge=0,
         allow_inf_nan=False,
-        description="Seconds between two checkpoints of a splat that is being fitted; 0 for none.",
+        description="Interval between checkpoints of a long stage, s; 0 disables them.",
     )
 
     photo_roots: str = Field(
         default="",
-        description="Folders, with ':' between them, that links and manifests may lead to.",
+        description="Folders outside a dataset that its links and manifest may lead to, separated "
+        "by ':'.",
     )
     stage_seconds: float = Field(
         default=6 * 3600.0,
         ge=0,
         allow_inf_nan=False,
-        description="Seconds after which a stage is taken to hang and its scene is ended; 0 for "
-        "never.",
+        description="Time limit of one stage, s, after which its scene is ended; 0 for none.",
     )
 
     def __init__(self, **values: Any) -> None:
@@ -74,7 +74,7 @@ class Settings(BaseSettings):
         """The machine these settings describe.
 
         Raises:
-            InputError: CUDA is asked for and torch finds none.
+            InputError: the device is cuda and torch finds none.
         """
         return Machine(
             store=self.open_store(),
@@ -84,11 +84,11 @@ class Settings(BaseSettings):
         )
 
     def roots(self) -> tuple[Path, ...]:
-        """Folders that links in scenes and entries of manifests may lead to."""
+        """Folders outside a dataset that links and manifest entries may lead to."""
         return tuple(Path(root).expanduser() for root in self.photo_roots.split(os.pathsep) if root)
 
     def open_store(self) -> Store:
-        """The store; a directory is made absolute, so that handles mean the same everywhere.
+        """The store; a directory as an absolute path, so that handles are valid in any process.
 
         Raises:
             InputError: its URL holds a password.
@@ -96,8 +96,8 @@ class Settings(BaseSettings):
         if _PASSWORD.search(self.store):
             raise InputError(
                 "the URL of the store (UNSEEN_STORE or --store) holds a password, which tables, "
-                "records and logs would repeat; leave it out and give it by variables such as "
-                "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or in the configuration of fsspec"
+                "records and logs would repeat; leave it out and set variables such as "
+                "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the configuration of fsspec"
             )
         if "://" in self.store:
             return Store(root=self.store.rstrip("/"))
@@ -109,7 +109,7 @@ class Settings(BaseSettings):
     def _device(self) -> Device:
         if self.device == "cpu" or (self.device == "auto" and not _may_have_gpu()):
             return "cpu"
-        import torch  # late: seconds to import, and only this asks for it
+        import torch  # late: takes seconds to import
 
         if torch.cuda.is_available():
             return "cuda"
@@ -122,51 +122,61 @@ class Settings(BaseSettings):
 
 
 def _may_have_gpu() -> bool:
-    """Whether torch could find a GPU; where there is no driver of one, it need not be asked."""
+    """Whether a GPU driver is installed; without one, torch need not be imported to look."""
     if sys.platform != "linux":
         return True
     try:
-        ctypes.CDLL("libcuda.so.1")  # what torch looks for itself
+        ctypes.CDLL("libcuda.so.1")  # the library that torch loads
     except OSError:
         return Path("/dev/kfd").exists()  # AMD's, which torch calls CUDA too
     return True
 
 
 def usable_cores() -> int:
-    """Cores this process may use, which in a container is fewer than the machine has."""
+    """Number of cores this process may use; in a container, fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 CORES_A_SCENE = 4
-"""Threads that still pay in one scene; more cores than that run more scenes at a time."""
+"""Number of threads up to which a scene scales; more cores run more scenes at a time."""
+
+
+def check_max_concurrent(count: int) -> None:
+    """
+    Raises:
+        InputError: a negative number of concurrent scenes.
+    """
+    if count < 0:
+        raise InputError(
+            f"{count} scenes cannot run at once; set --max-concurrent to 1 or more, or to 0 for "
+            "the default"
+        )
 
 
 def shared_cores(threads: int, max_concurrent: int) -> tuple[int, int]:
-    """Threads of a scene and scenes at a time that fill this machine, where 0 leaves it to us.
+    """Number of threads per scene and of concurrent scenes that fill this machine; 0 in the
+    arguments stands for the default.
 
     Raises:
-        InputError: less than no scenes at a time.
+        InputError: a negative number of concurrent scenes.
     """
-    if max_concurrent < 0:
-        raise InputError(
-            f"{max_concurrent} scenes cannot run at once; give 1 or more, or 0 to leave it"
-        )
+    check_max_concurrent(max_concurrent)
     cores = usable_cores()
     max_concurrent = max_concurrent or max(1, cores // (threads or CORES_A_SCENE))
     return threads or max(1, cores // max_concurrent), max_concurrent
 
 
 def configure_prefect() -> None:
-    """Send nothing to anybody, log warnings only, be patient; call before Prefect is imported."""
+    """Disable telemetry, log warnings only, extend timeouts; call before Prefect is imported."""
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
-    # Where all cores are busy a server takes longer to start than Prefect's 20 s.
+    # On a busy machine a server takes longer to start than Prefect's 20 s.
     os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "180")
     os.environ.setdefault("DO_NOT_TRACK", "1")
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
 
 
 def prefect_home() -> Path:
-    """Where Prefect keeps its database, and we our locks and logs."""
+    """Folder of Prefect's database, and of our locks and logs."""
     from prefect.settings import get_current_settings
 
     return Path(get_current_settings().home)

@@ -15,16 +15,15 @@ from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
 
 from flows.config import RefinerConfig
-from flows.orchestration.flow_run import end_with_worker, show_life
+from flows.orchestration.flow_run import end_with_worker, show_life, tag_flow_run
 from flows.orchestration.log_filters import log_errors_in_a_sentence
-from flows.orchestration.tagging import tag_flow_run
 from flows.report.model_card import SceneSeen, Training, card_beside, model_card
 from flows.runs.manifest import SceneEntry
 from flows.runs.record import REFINER, STARTED, dataset_tag, tag_of
 from flows.runs.refiner_scenes import scenes_of, split_scenes
 from flows.settings import Settings
 from flows.stages.pipeline import SceneArtefacts
-from flows.stages.rows import Row, summary_of
+from flows.stages.rows import Row, describe, summary_of
 from flows.stages.runner import StageRunner
 from storage.handles import ArrayHandle
 from storage.metrics import write_rows

@@ -159,13 +159,13 @@ def _cuda() -> Finding:
 
 
 def _api() -> Finding:
-    from flows.orchestration.server import find_api, shown
+    from flows.orchestration.api import find_api, without_password
 
     api = find_api()
     if api is None:
         found = "none running, 'unseen run' will start one on this machine"
         return Finding(good=True, what="Prefect API", found=found, needed=False)
-    return Finding(good=True, what="Prefect API", found=shown(api.url))
+    return Finding(good=True, what="Prefect API", found=without_password(api.url))
 
 
 def _store(settings: Settings) -> Finding:

@@ -1,4 +1,4 @@
-"""What no kept run refers to, and its removal."""
+"""Garbage collection of a store: results that no kept run refers to."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,20 +17,20 @@ from tasks.errors import InputError
 
 CHECKPOINTS = "checkpoints"
 CLOCKS_DIFFER = timedelta(hours=1)
-"""At most, between the machine that began a run and what says when its files were written."""
+"""Upper bound, between the machine that began a run and the one that dates its files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Garbage:
-    """What goes: runs that were given up, and what no other run refers to."""
+    """Runs that are given up, and everything that no other run refers to."""
 
     runs: tuple[str, ...]
     records: tuple[StoredFile, ...]
-    """Of finished stages, by which Prefect would recall them."""
+    """Cache records of finished stages."""
     artefacts: tuple[StoredArtefact, ...]
     checkpoints: tuple[StoredFile, ...]
     staging: tuple[Path, ...]
-    """Folders on this machine whose writers were killed."""
+    """Folders of killed writers on this machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +38,7 @@ class _Run:
     name: str
     began: datetime
     ended: bool
-    """Each of its scenes has a row that says how it ended."""
+    """Whether each of its scenes has a row with its outcome."""
     completed: bool
 
 
@@ -47,25 +47,25 @@ def find_garbage(
     *,
     drop: Collection[str] = (),
     keep_runs: int | None = None,
-    is_going_on: Callable[[str], bool],
+    is_ongoing: Callable[[str], bool],
     age: timedelta,
 ) -> Garbage:
-    """What could be removed from a store.
+    """Everything that could be removed from a store.
 
     Args:
-        drop: names of runs that are given up.
-        keep_runs: give up all but so many of the last runs; one whose scenes have not all ended
-            or that is going on stays.
-        is_going_on: whether the run of a name is being worked on.
-        age: what was written since is left, because a scene that goes on may need it.
+        drop: names of runs to give up.
+        keep_runs: number of newest runs to keep, with any that are active or have scenes that have
+            not ended; None to keep all.
+        is_ongoing: whether a run, by name, is active.
+        age: anything younger is kept, since active scenes may need it.
 
     Raises:
-        InputError: a run of ``drop`` is not there, or is going on.
-        IntegrityError: a table or the record of a run is damaged, so what they refer to is unknown.
+        InputError: a run of ``drop`` does not exist, or is active.
+        IntegrityError: a table or the record of a run is damaged, so its references are unknown.
         StoreError: the store cannot be reached.
     """
     runs = _runs(store)
-    dropped = _dropped(store, runs, drop, keep_runs, is_going_on)
+    dropped = _dropped(store, runs, drop, keep_runs, is_ongoing)
     before = datetime.now(UTC) - age
     kept = _references(store, dropped)
     artefacts = [one for one in artefacts_in(store) if one.key not in kept]
@@ -81,10 +81,10 @@ def find_garbage(
 
 
 def remove_garbage(store: Store, garbage: Garbage) -> Iterator[str]:
-    """Remove it, a step at a time; what is gone, in words.
+    """Remove garbage step by step; the name of each removed item.
 
-    What refers goes before what it refers to: cut off anywhere, no run and no recalled stage points
-    at an artefact that is gone, and the next removal finds the rest.
+    References are removed before their targets: after an interruption at any point, no run and no
+    cache record points at a missing artefact, and the next removal finds the rest.
 
     Raises:
         StoreError: the store cannot be written.
@@ -95,7 +95,7 @@ def remove_garbage(store: Store, garbage: Garbage) -> Iterator[str]:
     for record in garbage.records:
         remove(store, record.key)
         yield record.key
-    # A scene may have recalled one of them until its record went.
+    # A scene may have used a cached artefact until its record was removed.
     kept = _references(store, garbage.runs)
     for artefact in garbage.artefacts:
         if artefact.key not in kept:
@@ -109,7 +109,7 @@ def remove_garbage(store: Store, garbage: Garbage) -> Iterator[str]:
 
 
 def bytes_of(garbage: Garbage) -> Mapping[str, tuple[int, int]]:
-    """How many there are of each kind, and how many bytes they take; runs are few bytes."""
+    """Count and bytes of each kind; the bytes of a run's record are neglected."""
     kinds: Mapping[str, Sequence[int]] = {
         "runs": [0 for _ in garbage.runs],
         "records of stages": [one.size for one in garbage.records],
@@ -120,13 +120,36 @@ def bytes_of(garbage: Garbage) -> Mapping[str, tuple[int, int]]:
     return {kind: (len(sizes), sum(sizes)) for kind, sizes in kinds.items()}
 
 
+def print_garbage(garbage: Garbage, *, listed: bool) -> None:
+    """Print the count and size of each kind.
+
+    Args:
+        listed: whether to print each name first, and the option that removes them.
+    """
+    if listed:
+        names = [f"run {run}" for run in garbage.runs]
+        names += [file.key for file in garbage.records]
+        names += [artefact.key for artefact in garbage.artefacts]
+        names += [file.key for file in garbage.checkpoints]
+        names += [str(folder) for folder in garbage.staging]
+        for name in names:
+            print(name)
+    found = [(kind, count, size) for kind, (count, size) in bytes_of(garbage).items() if count]
+    for kind, count, size in found:
+        print(f"{kind}: {count}, {size / 2**20:.1f} MiB")
+    if not found:
+        print("nothing to remove")
+    elif listed:
+        print("nothing was removed; add --delete to remove the listed items")
+
+
 def _folder_bytes(folder: Path) -> int:
     return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def _runs(store: Store) -> Sequence[_Run]:
-    """All runs in the order in which they began, those included that lost their record, and
-    trainings of refiners, which have none."""
+    """All runs, oldest first, including those without a record: its file was lost, or the run is a
+    training of a refiner."""
     rows = read_table(store, "scenes")
     stages = read_table(store, "stages")
     found = {}
@@ -162,7 +185,7 @@ def _dropped(
     runs: Sequence[_Run],
     drop: Collection[str],
     keep_runs: int | None,
-    is_going_on: Callable[[str], bool],
+    is_ongoing: Callable[[str], bool],
 ) -> Sequence[str]:
     names = [run.name for run in runs]
     if unknown := sorted(set(drop) - set(names)):
@@ -171,29 +194,29 @@ def _dropped(
             f"removed; the last ones are: {', '.join(names[-5:])}"
         )
     for name in drop:
-        if is_going_on(name):
+        if is_ongoing(name):
             raise InputError(
-                f"the run '{name}' is going on, and its results would be removed while they are "
-                f"written; wait for its end, see 'unseen status {name}'"
+                f"the run '{name}' is active, so its results cannot be removed; wait for its end, "
+                f"see 'unseen status {name}'"
             )
     given_up = set(drop)
     if keep_runs is not None:
         if keep_runs < 0:
-            raise InputError(f"{keep_runs} runs cannot be kept; give 0 or more")
+            raise InputError(f"--keep-runs is {keep_runs}, below 0; give 0 or more")
         old = runs[: max(0, len(runs) - keep_runs)]
-        given_up |= {run.name for run in old if run.ended and not is_going_on(run.name)}
+        given_up |= {run.name for run in old if run.ended and not is_ongoing(run.name)}
     return [name for name in names if name in given_up]
 
 
 def _references(store: Store, dropped: Collection[str]) -> frozenset[str]:
-    """Keys of the artefacts of all runs but those given up."""
+    """Keys of the artefacts of all runs except the dropped ones."""
     stages = read_table(store, "stages")
     kept = stages[~stages["run"].isin(list(dropped)) & stages["uri"].notna()]
     return frozenset(map(artefact_key, kept["uri"]))
 
 
 def _target(store: Store, record: StoredFile) -> str:
-    """The key of the artefact that a record recalls; empty where it recalls none."""
+    """The key of the artefact that a cache record refers to; empty if the record is unreadable."""
     try:
         return artefact_key(handle_in_record(get(store, record.key)).uri)
     except (FileNotFoundError, ValueError):
@@ -201,11 +224,11 @@ def _target(store: Store, record: StoredFile) -> str:
 
 
 def _stale(store: Store, kept: Sequence[_Run]) -> Sequence[StoredFile]:
-    """Checkpoints that no kept run will go on from.
+    """Checkpoints that no kept run will resume from.
 
-    Their keys are those of their stages, and do not tell whose they are. Those of finished stages
-    are done with, and the others belong to runs with scenes that have not completed, and were
-    written since these began, as far as clocks agree: that of S3 tells whole seconds.
+    Their keys are those of their stages and name no run. Checkpoints of finished stages are
+    obsolete. All others belong to runs that have not completed and were written after the oldest of
+    these began, within the difference of the clocks; S3 dates objects in whole seconds.
     """
     finished = {record.key.removeprefix(f"{RECORDS}/") for record in files_below(store, RECORDS)}
     open_since = min((run.began for run in kept if not run.completed), default=None)

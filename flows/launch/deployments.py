@@ -1,4 +1,4 @@
-"""The pools and deployments that workers pull from, as code: the laptop's and the site's alike."""
+"""Work pools and deployments as code, for one machine and for a site."""
 
 import socket
 from collections.abc import Mapping
@@ -19,24 +19,23 @@ from prefect.types.entrypoint import EntrypointType
 from pydantic import ValidationError
 
 from flows.config import SceneConfig
-from flows.dataset import reconstruct_dataset
-from flows.resume import resume_dataset
+from flows.dataset import reconstruct_dataset, resume_dataset
 from flows.runs.record import dataset_tag, name_of
 from flows.scene import reconstruct_scene
 from tasks.errors import InputError
 
 POOLS = {
-    "datasets": "The waiting parents, apart from their scenes so that they never starve them.",
+    "datasets": "Dataset runs; they only wait, and apart they take no slot from their scenes.",
     "cpu": "Scenes on machines without a GPU.",
-    "gpu": "Scenes on GPUs: a worker each, with its own CUDA_VISIBLE_DEVICES and limit 1.",
+    "gpu": "Scenes on GPUs: one worker per GPU, with its own CUDA_VISIBLE_DEVICES and limit 1.",
 }
-NO_FIT_NAME = str.maketrans("/%&<>", "-----")
-"""What Prefect does not take in a name."""
+NAME_CHARACTERS = str.maketrans("/%&<>", "-----")
+"""Characters that Prefect rejects in a name, and their substitutes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scheduled:
-    """A dataset that is run at set times."""
+    """A dataset with a schedule."""
 
     dataset: Path
     config: SceneConfig
@@ -45,20 +44,20 @@ class Scheduled:
 
     @property
     def deployment(self) -> str:
-        return f"scheduled {name_of(self.dataset)}".translate(NO_FIT_NAME)
+        return f"scheduled {name_of(self.dataset)}".translate(NAME_CHARACTERS)
 
     def schedule(self) -> Schedule:
-        """The schedule as Prefect has it.
+        """The schedule for Prefect.
 
         Raises:
-            InputError: not five cron fields, or no such time zone.
+            InputError: not five cron fields, or an unknown time zone.
         """
         try:
             CronSchedule(cron=self.cron, timezone=self.timezone)
         except ValidationError as error:
             (fault, *_) = error.errors()
             raise InputError(
-                f"the schedule '{self.cron}' in the time zone '{self.timezone}' is none "
+                f"the schedule '{self.cron}' in the time zone '{self.timezone}' is invalid "
                 f"({fault['msg']}); write minute, hour, day, month and weekday, such as "
                 "'0 2 * * *', and a zone such as Europe/Zurich"
             ) from error
@@ -66,10 +65,10 @@ class Scheduled:
 
 
 def deploy(pool: str) -> None:
-    """Create what is missing of pools and deployments, and bring the rest up to date.
+    """Create or update the work pools and deployments.
 
     Args:
-        pool: that scenes of datasets run on where nobody says otherwise, ``cpu`` or ``gpu``.
+        pool: default pool of scenes, ``cpu`` or ``gpu``.
     """
     with get_client(sync_client=True) as client:
         for name, description in POOLS.items():
@@ -86,13 +85,13 @@ def deploy(pool: str) -> None:
 
 
 def deploy_schedules(scheduled: tuple[Scheduled, ...], pool: str) -> None:
-    """Have these datasets run at their times, and no others of this machine.
+    """Schedule these datasets, and no others of this machine.
 
-    A run that is due while the last one of its dataset goes on is left out, and so are, but for
-    one, those that were missed while nothing ran here.
+    A run that is due while the previous one of its dataset is active is skipped. Of the runs missed
+    while no server ran, one is made up for.
 
     Raises:
-        InputError: a schedule is none.
+        InputError: a schedule is invalid.
     """
     ours = f"served-by:{socket.gethostname()}"
     with get_client(sync_client=True) as client:

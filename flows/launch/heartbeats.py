@@ -1,4 +1,4 @@
-"""Flow runs whose process and worker have both died: told from their silence."""
+"""Detection of dead flow runs by their missing heartbeats."""
 
 from datetime import timedelta
 
@@ -19,26 +19,23 @@ from flows.launch.deployments import POOLS
 
 NAME = "unseen: flow runs that have gone silent"
 HEARTBEAT_SECONDS = 30
-"""The least that Prefect allows."""
+"""The shortest interval that Prefect allows."""
 SECONDS_OF_SILENCE = 4 * HEARTBEAT_SECONDS
 HEARTBEAT_ENVIRONMENT = {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_SECONDS)}
 ENDS = frozenset(f"prefect.flow-run.{state}" for state in ("Completed", "Failed", "Cancelled"))
 PAGE = 200
-"""Runs that the API gives at a time, at most."""
+"""Maximum number of flow runs in one answer of the API."""
 
 
 def watch_heartbeats() -> None:
-    """Have the server call a flow run crashed that sent heartbeats and does so no more.
-
-    Installing it again brings it up to date.
-    """
+    """Install or update the automation that marks a flow run crashed when its heartbeats stop."""
     automation = AutomationCore(
         name=NAME,
         description="Marks flow runs as crashed whose process and worker have died.",
         trigger=EventTrigger(
             posture=Posture.Proactive,
             after={"prefect.flow-run.heartbeat"},
-            # Either says that it lives, or that there is nothing more to hear.
+            # A sign of life, or an end after which no heartbeat comes.
             expect={"prefect.flow-run.heartbeat", "prefect.flow-run.Crashed", *ENDS},
             match={"prefect.resource.id": ["prefect.flow-run.*"]},
             for_each={"prefect.resource.id"},
@@ -50,7 +47,7 @@ def watch_heartbeats() -> None:
                 name="Crashed",
                 state=StateType.CRASHED,
                 message=f"no heartbeat for {SECONDS_OF_SILENCE} s: its process and worker are dead",
-                # Of a busy server a last heartbeat may come after the end, which is to stand.
+                # A busy server may receive the last heartbeat after the end state, which must stay.
                 force=False,
             )
         ],
@@ -64,8 +61,8 @@ def watch_heartbeats() -> None:
 
 
 def crash_orphans() -> None:
-    """Call crashed what our pools were running when the server died with all its workers."""
-    going_on = FlowRunFilter(
+    """Mark flow runs of our pools crashed that ran when the server died with all its workers."""
+    unfinished = FlowRunFilter(
         state=FlowRunFilterState(
             type=FlowRunFilterStateType(
                 any_=[StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
@@ -73,10 +70,10 @@ def crash_orphans() -> None:
         )
     )
     pools = WorkPoolFilter(name=WorkPoolFilterName(any_=list(POOLS)))
-    dead: State[None] = Crashed(message="the machine's 'unseen serve' was killed, and this with it")
+    dead: State[None] = Crashed(message="killed together with the machine's 'unseen serve'")
     with get_client(sync_client=True) as client:
         while orphans := client.read_flow_runs(
-            flow_run_filter=going_on, work_pool_filter=pools, limit=PAGE
+            flow_run_filter=unfinished, work_pool_filter=pools, limit=PAGE
         ):
             for orphan in orphans:
                 client.set_flow_run_state(orphan.id, dead, force=True)

@@ -1,4 +1,4 @@
-"""One machine that works by itself: server, workers and schedules, until it is told to stop."""
+"""A machine as a service: Prefect server, workers and schedules until a signal ends it."""
 
 import contextlib
 import os
@@ -12,20 +12,22 @@ from dataclasses import dataclass, field
 
 from flows.launch.deployments import Scheduled, deploy, deploy_schedules
 from flows.launch.heartbeats import HEARTBEAT_ENVIRONMENT, crash_orphans, watch_heartbeats
+from flows.orchestration.api import use_api
 from flows.orchestration.locks import lock
-from flows.orchestration.server import kept_api, use_api, worker
+from flows.orchestration.server import supervised_api
+from flows.orchestration.workers import worker
 from flows.runs.manifest import find_scenes
 from flows.runs.record import name_of
-from flows.settings import CORES_A_SCENE, Settings, usable_cores
+from flows.settings import CORES_A_SCENE, Settings, check_max_concurrent, usable_cores
 from tasks.errors import InputError
 
-DATASETS_AT_ONCE = 8
-"""They only wait for their scenes, about 250 MiB each."""
+MAX_CONCURRENT_DATASETS = 8
+"""Each only waits for its scenes, and takes about 250 MiB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerPlan:
-    """One worker: the pool it serves, and scenes at a time."""
+    """One worker: its pool and its limit of concurrent flow runs."""
 
     pool: str
     limit: int
@@ -39,7 +41,7 @@ class WorkerPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The workers of scenes, and the CPU threads of each scene."""
+    """The workers for scenes, and the number of CPU threads of each scene."""
 
     threads: int
     workers: tuple[WorkerPlan, ...]
@@ -48,27 +50,25 @@ class Plan:
 def plan_workers(*, cores: int, gpus: int, threads: int, max_concurrent: int) -> Plan:
     """Workers that together use no more threads than there are cores.
 
-    A GPU has a worker with one scene at a time, and the CPU one with the others. Only where that
-    is asked for are there more scenes than cores, with a thread each.
+    Each GPU gets a worker with one scene at a time, the CPU gets one worker for all its scenes.
+    More scenes than cores, of one thread each, run only if ``max_concurrent`` demands it.
 
     Args:
-        threads: of a scene, 0 to leave it to us.
-        at_once: scenes on CPUs at a time; 0 for as many as have room, and beside GPUs none.
+        threads: CPU threads of a scene; 0 divides the cores among the scenes.
+        max_concurrent: number of scenes on CPUs at a time; 0 for as many as fit, and for none
+            beside GPUs.
 
     Raises:
-        InputError: less than none at a time, or more threads than there are cores for them.
+        InputError: a negative number of scenes, or more threads than cores.
     """
-    if max_concurrent < 0:
-        raise InputError(
-            f"{max_concurrent} scenes cannot run at once; give 1 or more, or 0 to leave it"
-        )
+    check_max_concurrent(max_concurrent)
     if not max_concurrent and not gpus:
         max_concurrent = max(1, cores // (threads or CORES_A_SCENE))
     scenes = gpus + max_concurrent
     if threads and threads * scenes > max(cores, scenes):
         raise InputError(
-            f"{scenes} scenes at a time with {threads} threads each (UNSEEN_THREADS) are more than "
-            f"the {cores} cores here; lower either, or unset UNSEEN_THREADS"
+            f"{scenes} scenes at a time with {threads} threads each (UNSEEN_THREADS) exceed the "
+            f"{cores} cores of this machine; lower either, or unset UNSEEN_THREADS"
         )
     workers = [
         WorkerPlan(pool="gpu", limit=1, environment={"CUDA_VISIBLE_DEVICES": str(index)})
@@ -80,10 +80,10 @@ def plan_workers(*, cores: int, gpus: int, threads: int, max_concurrent: int) ->
 
 
 def check_datasets(scheduled: tuple[Scheduled, ...]) -> None:
-    """Refuse what cannot be run at any time.
+    """Check that each scheduled dataset can run.
 
     Raises:
-        InputError: a dataset cannot be read, two have one name, or a schedule is none.
+        InputError: a dataset cannot be read, two have one name, or a schedule is invalid.
     """
     for index, one in enumerate(scheduled):
         find_scenes(one.dataset, one.config, roots=Settings().roots())
@@ -92,18 +92,18 @@ def check_datasets(scheduled: tuple[Scheduled, ...]) -> None:
             if other.deployment == one.deployment:
                 raise InputError(
                     f"'{other.dataset}' and '{one.dataset}' are both named "
-                    f"'{name_of(one.dataset)}', so their runs could not be told apart; rename one"
+                    f"'{name_of(one.dataset)}', so their runs would be mixed up; rename one"
                 )
 
 
 def serve(scheduled: tuple[Scheduled, ...], *, max_concurrent: int) -> None:
-    """Keep server, workers and schedules running until SIGINT or SIGTERM; then end all of it.
+    """Run server, workers and schedules until SIGINT or SIGTERM.
 
     Args:
-        at_once: see :func:`plan_workers`.
+        max_concurrent: see :func:`plan_workers`.
 
     Raises:
-        UnseenError: another one serves, the API does not answer, or an argument is wrong.
+        UnseenError: another process serves, the API does not answer, or an argument is invalid.
     """
     check_datasets(scheduled)
     settings = Settings()
@@ -113,48 +113,48 @@ def serve(scheduled: tuple[Scheduled, ...], *, max_concurrent: int) -> None:
     )
     pool = "gpu" if gpus else "cpu"
     os.environ["UNSEEN_THREADS"] = str(plan.threads)
-    refused = "another 'unseen serve' serves this machine; end that one first"
-    with _told_to_stop() as stop, lock("serve", refused=refused), contextlib.ExitStack() as kept:
-        api = kept.enter_context(kept_api(tell=_tell))
+    refused = "another 'unseen serve' runs on this machine; end that one first"
+    with _stop_signal() as stop, lock("serve", refused=refused), contextlib.ExitStack() as stack:
+        api = stack.enter_context(supervised_api(notify=_log))
         use_api(api)
         if api.started:
             crash_orphans()
         deploy(pool)
         deploy_schedules(scheduled, pool)
         watch_heartbeats()
-        parents = WorkerPlan(pool="datasets", limit=DATASETS_AT_ONCE)
+        parents = WorkerPlan(pool="datasets", limit=MAX_CONCURRENT_DATASETS)
         for one in (parents, *plan.workers):
-            kept.enter_context(
+            stack.enter_context(
                 worker(
                     one.pool,
                     None,
                     name=one.name,
                     limit=one.limit,
                     environment={**HEARTBEAT_ENVIRONMENT, **one.environment},
-                    tell=_tell,
+                    notify=_log,
                 )
             )
-        print(_told(api.ui, plan, scheduled, settings), flush=True)
+        print(_summary(api.ui, plan, scheduled, settings), flush=True)
         stop.wait()
-        print("stopping; what was finished is kept", flush=True)
+        print("stopping; finished stages are kept", flush=True)
 
 
 def _gpus(settings: Settings) -> int:
     if settings.machine().device == "cpu":
         return 0
-    import torch  # late: seconds to import, and CPU machines do not ask for it
+    import torch  # late: takes seconds to import, and machines set to the CPU need none
 
     return torch.cuda.device_count()
 
 
 @contextlib.contextmanager
-def _told_to_stop() -> Iterator[threading.Event]:
-    """An event that is set when somebody tells this process to end, as often as they do."""
+def _stop_signal() -> Iterator[threading.Event]:
+    """An event that is set by SIGINT, SIGTERM and SIGHUP, however often they arrive."""
     stop = threading.Event()
-    heard = [signal.SIGINT, signal.SIGTERM]
+    handled = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # else 'nohup' outlives the terminal
-        heard.append(signal.SIGHUP)
-    before = {one: signal.signal(one, lambda *_: stop.set()) for one in heard}
+        handled.append(signal.SIGHUP)
+    before = {one: signal.signal(one, lambda *_: stop.set()) for one in handled}
     try:
         yield stop
     finally:
@@ -162,10 +162,10 @@ def _told_to_stop() -> Iterator[threading.Event]:
             signal.signal(one, handler)
 
 
-def _told(ui: str, plan: Plan, scheduled: tuple[Scheduled, ...], settings: Settings) -> str:
+def _summary(ui: str, plan: Plan, scheduled: tuple[Scheduled, ...], settings: Settings) -> str:
     lines = [f"Prefect UI: {ui}", f"store: {settings.open_store().root}"]
     lines += [
-        f"worker of {one.pool}: {one.limit} at a time, {plan.threads} threads each"
+        f"worker of pool {one.pool}: {one.limit} at a time, {plan.threads} threads each"
         for one in plan.workers
     ]
     lines += [
@@ -175,5 +175,5 @@ def _told(ui: str, plan: Plan, scheduled: tuple[Scheduled, ...], settings: Setti
     return "\n".join([*lines, "serving until Ctrl-C"])
 
 
-def _tell(sentence: str) -> None:
+def _log(sentence: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {sentence}", file=sys.stderr, flush=True)

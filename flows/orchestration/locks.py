@@ -1,4 +1,4 @@
-"""Locks between processes of this machine: who works on what, and whether it still lives."""
+"""Locks between the processes of this machine: exclusive work, and liveness."""
 
 import contextlib
 import fcntl
@@ -11,21 +11,19 @@ from tasks.errors import InputError, MachineError
 
 _held: set[Path] = set()
 """Locks that this process holds."""
-_held_to_the_end: list[TextIO] = []
-"""Files of locks that this process holds until it has ended."""
+_held_until_exit: list[TextIO] = []
+"""Open files of locks that this process holds until it exits."""
 
 
 @contextlib.contextmanager
 def lock(name: str, *, refused: str | None = None) -> Iterator[None]:
-    """Held by one process of this user at a time, until the block or the process ends.
-
-    A process that holds it may take it again.
+    """Hold a lock, exclusive among this user's processes, while the block runs. Reentrant.
 
     Args:
-        refused: what to say where another holds it; where absent, we wait.
+        refused: message of the error if another process holds it; None to wait.
 
     Raises:
-        InputError: another holds it, and ``refused`` is given.
+        InputError: another process holds it, and ``refused`` is given.
         MachineError: Prefect's home cannot be written.
     """
     file = _lock_file(name)
@@ -44,25 +42,25 @@ def lock(name: str, *, refused: str | None = None) -> Iterator[None]:
             _held.remove(file)
 
 
-def lock_to_the_end(name: str) -> None:
-    """Hold a lock until this process has ended, however it ends; :func:`is_free` tells that.
+def lock_until_exit(name: str) -> None:
+    """Hold a lock until this process ends, in whatever way; see :func:`is_free`.
 
     Raises:
         MachineError: Prefect's home cannot be written.
     """
     opened = _opened(_lock_file(name))
     fcntl.flock(opened, fcntl.LOCK_EX)
-    _held_to_the_end.append(opened)
+    _held_until_exit.append(opened)
 
 
 def forget_lock(name: str) -> None:
-    """Remove the file of a lock that nobody will hold again."""
+    """Remove the file of a lock that no process will hold again."""
     with contextlib.suppress(OSError):
         _lock_file(name).unlink()
 
 
 def is_free(name: str) -> bool:
-    """Whether a lock was held on this machine and is no more; False where it never was."""
+    """Whether a lock was held on this machine and is released; False if it never was held."""
     if _lock_file(name) in _held:
         return False
     with contextlib.suppress(OSError), _lock_file(name).open("r") as file:
@@ -72,7 +70,7 @@ def is_free(name: str) -> bool:
 
 
 def is_held(name: str) -> bool:
-    """Whether a process on this machine holds a lock now."""
+    """Whether a process of this machine holds a lock."""
     try:
         with _lock_file(name).open("r") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""Errors that explain themselves, in Prefect's log: their sentence, and in our terminal nothing."""
+"""Errors raised on purpose in Prefect's logs: one sentence in the UI, nothing in the terminal."""
 
 import logging
 
@@ -6,18 +6,19 @@ from storage.errors import UnseenError
 
 
 def hide_described_errors() -> None:
-    """Keep errors raised on purpose from Prefect's log in the terminal, which shows their sentence.
+    """Drop errors raised on purpose from Prefect's log in the terminal, where the command prints
+    them; Prefect's UI keeps them.
 
-    Prefect's UI keeps them. Call after Prefect was imported, which sets its handlers.
+    Call after Prefect was imported, which sets its handlers.
     """
     for name in ("prefect", None):
         for handler in logging.getLogger(name).handlers:
             if isinstance(handler, logging.StreamHandler):
-                handler.addFilter(_is_not_told)
+                handler.addFilter(_is_unexpected)
 
 
 def log_errors_in_a_sentence() -> None:
-    """Have errors raised on purpose stand in the UI's log once, and without their traceback.
+    """Log errors raised on purpose once, as their sentence without a traceback.
 
     Call in a flow run.
     """
@@ -29,15 +30,15 @@ def log_errors_in_a_sentence() -> None:
 def _shorten(record: logging.LogRecord) -> bool:
     if not (record.exc_info and isinstance(record.exc_info[1], UnseenError)):
         return True
-    record.told = record.exc_info[1]
+    record.described = record.exc_info[1]
     record.exc_info = None
-    return not record.getMessage().startswith("Engine execution")  # the same error once more
+    return not record.getMessage().startswith("Engine execution")  # repeats the error
 
 
-def _is_not_told(record: logging.LogRecord) -> bool:
+def _is_unexpected(record: logging.LogRecord) -> bool:
     if record.exc_info:
         return not isinstance(record.exc_info[1], UnseenError)
-    if hasattr(record, "told"):
+    if hasattr(record, "described"):
         return False
-    # What a failed run closes with: the error once more, in one line.
+    # The last line of a failed run repeats the error.
     return not record.getMessage().startswith("Finished in state Failed")

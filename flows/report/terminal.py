@@ -1,4 +1,4 @@
-"""What ``unseen report`` and ``unseen status`` print."""
+"""Output of ``unseen report`` and ``unseen status``."""
 
 import os
 
@@ -8,17 +8,16 @@ from rich.markup import escape
 from rich.table import Table
 
 from flows.report.table import COMPLETED, remarks_of, scene_rows, terminal_report
-from flows.runs.progress import scenes_going_on
 from flows.runs.record import load_run
 from storage.metrics import read_table
 from storage.store import Store
 
 WIDTH_OF_FILES = 260
-"""Columns where the output is no terminal and ``COLUMNS`` says nothing."""
+"""Columns where the output is no terminal and ``COLUMNS`` is unset."""
 
 
 def print_report(store: Store, run: str) -> None:
-    """The table of a run, then why scenes failed and which photos were passed over."""
+    """Print the table of a run, then the errors of its scenes and the photos that were rejected."""
     console = _console()
     console.print(terminal_report(store, run, console))
     for remark in remarks_of(scene_rows(store, run)):
@@ -27,16 +26,18 @@ def print_report(store: Store, run: str) -> None:
 
 
 def print_status(store: Store, run: str | None) -> None:
-    """Each scene of a run: its state, what it is doing or the last stage it finished.
+    """Print each scene of a run: its state, and its current or last finished stage.
 
-    The tables of the store say what has ended; what goes on is asked of Prefect, where it answers.
+    Ended scenes are read from the tables of the store, ongoing ones from Prefect, where it answers.
     """
     record = load_run(store, run)
     rows = scene_rows(store, record.run).set_index("scene")
     stages = read_table(store, "stages", run=record.run)
-    going_on = {}
+    ongoing = {}
     if (rows["state"] != COMPLETED).any():
-        going_on = {one.scene: one for one in scenes_going_on(record.run)}
+        from flows.runs.progress import ongoing_scenes  # late: Prefect takes a second to import
+
+        ongoing = {one.scene: one for one in ongoing_scenes(record.run)}
     title = f"{record.run} ({record.folder or record.dataset})"
     table = Table(title=escape(title), title_justify="left")
     for heading in ("scene", "state", "stage", "message"):
@@ -45,7 +46,7 @@ def print_status(store: Store, run: str | None) -> None:
         finished = stages[(stages["scene"] == name) & (stages["state"] == COMPLETED)]["stage"]
         stage = f"{finished.iloc[-1]} finished" if len(finished) else "-"
         message = "" if pd.isna(row["error_message"]) else row["error_message"]
-        if now := going_on.get(str(name)):
+        if now := ongoing.get(str(name)):
             if now.stage:
                 stage = f"{now.stage} {now.share:.0%}"
             cells = [now.state, stage, now.doing]

@@ -79,7 +79,7 @@ def lock_of(run: str) -> str:
 
 def refusal_of(run: str) -> str:
     """What is said where that lock is held."""
-    return f"the run '{run}' is going on in another process; see 'unseen status {run}'"
+    return f"the run '{run}' is active in another process; see 'unseen status {run}'"
 
 
 def save_run(store: Store, record: RunRecord) -> None:

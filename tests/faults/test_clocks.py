@@ -8,7 +8,7 @@ import pytest
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Completed, Crashed
 
-from flows.dispatch import rows_written_at, write_missing_row
+from flows.runs.outcomes import rows_written_at, write_missing_row
 from storage import metrics
 from storage.metrics import read_table, write_rows
 from storage.store import Store

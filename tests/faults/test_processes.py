@@ -100,7 +100,7 @@ def test_a_killed_run_takes_its_processes_along_and_leaves_a_sound_store(killed:
     assert killed.code == -9
     assert killed.left == []
     assert set(killed.scenes.index) <= {WORKER_DIES, SERVER_DIES}
-    assert killed.verified == "all is as it was written\n"
+    assert killed.verified == "no faults found\n"
 
 
 def test_resume_ends_all_of_it_as_if_nothing_had_happened(story: Faulty, killed: Killed) -> None:
@@ -110,5 +110,5 @@ def test_resume_ends_all_of_it_as_if_nothing_had_happened(story: Faulty, killed:
     digests = story.stages()["digest"]
     assert sorted(digests.index) == [(scene, "ingest") for scene in SCENES]
     assert set(digests) == {digests[NEVER_STARTED, "ingest"]}
-    assert story.unseen("verify").stdout == "all is as it was written\n"
+    assert story.unseen("verify").stdout == "no faults found\n"
     assert story.staged() == []

@@ -30,11 +30,11 @@ def test_the_scene_flow_is_loaded_without_what_its_stages_compute_with() -> None
     reason="with the driver of a GPU, torch has to be asked",
 )
 def test_without_a_driver_nobody_asks_torch_for_a_gpu() -> None:
-    assert loaded_after("from flows.settings import Settings; Settings(device='auto').site()") == (
-        set()
-    )
+    assert loaded_after(
+        "from flows.settings import Settings; Settings(device='auto').machine()"
+    ) == (set())
 
 
 def test_auto_takes_the_device_that_torch_finds() -> None:
     found = "cuda" if torch.cuda.is_available() else "cpu"
-    assert Settings(device="auto").site().device == found
+    assert Settings(device="auto").machine().device == found

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.orchestration.server import shown
+from flows.orchestration.api import without_password
 from flows.settings import Settings, shared_cores, usable_cores
 from tasks.errors import InputError
 
@@ -49,9 +49,9 @@ def test_a_url_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_site_has_the_seconds_between_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert Settings(device="cpu").site().checkpoint_seconds == 30
+    assert Settings(device="cpu").machine().checkpoint_seconds == 30
     monkeypatch.setenv("UNSEEN_CHECKPOINT_SECONDS", "0.5")
-    assert Settings(device="cpu").site().checkpoint_seconds == 0.5
+    assert Settings(device="cpu").machine().checkpoint_seconds == 0.5
 
 
 def test_asking_for_cuda_without_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,7 +60,7 @@ def test_asking_for_cuda_without_it_says_what_to_install(monkeypatch: pytest.Mon
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setenv("UNSEEN_DEVICE", "cuda")
     with pytest.raises(InputError, match="UNSEEN_DEVICE is cuda but torch"):
-        Settings().site()
+        Settings().machine()
 
 
 @pytest.mark.parametrize(("threads", "max_concurrent"), [(0, 0), (1, 0), (0, 1), (3, 2)])
@@ -102,5 +102,5 @@ def test_roots_of_photos_are_folders_with_colons_between(monkeypatch: pytest.Mon
 
 
 def test_a_url_is_shown_without_its_password() -> None:
-    assert shown("http://me:s/ecret@host:4200/api") == "http://me:...@host:4200/api"
-    assert shown("http://127.0.0.1:4200/api") == "http://127.0.0.1:4200/api"
+    assert without_password("http://me:s/ecret@host:4200/api") == "http://me:...@host:4200/api"
+    assert without_password("http://127.0.0.1:4200/api") == "http://127.0.0.1:4200/api"

@@ -75,3 +75,16 @@ def http_program(
     finally:
         program.shutdown()
         program.server_close()
+
+
+@contextlib.contextmanager
+def answering(content: bytes, port: int = 0) -> Iterator[int]:
+    """A program that gives the same answer to everything; its port."""
+
+    def answer(request: http.server.BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.end_headers()
+        request.wfile.write(content)
+
+    with http_program(answer, port) as found:
+        yield found

@@ -14,7 +14,7 @@ from tasks.errors import MachineError
 
 @pytest.fixture(autouse=True)
 def no_api(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flows.orchestration.server.find_api", lambda: None)
+    monkeypatch.setattr("flows.orchestration.api.find_api", lambda: None)
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> dict[str, tuple[str, str]]:
@@ -71,7 +71,7 @@ def test_a_dead_api_is_missing_with_its_sentence(
     def dead() -> None:
         raise MachineError("the API at x does not answer; start it")
 
-    monkeypatch.setattr("flows.orchestration.server.find_api", dead)
+    monkeypatch.setattr("flows.orchestration.api.find_api", dead)
     assert not doctor.examine(Settings(store=str(tmp_path)))
     expected = ("missing", "the API at x does not answer; start it")
     assert lines(capsys)["Prefect API"] == expected

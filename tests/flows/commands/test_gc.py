@@ -51,7 +51,7 @@ def garbage_in(
     age: timedelta = AT_ONCE,
 ) -> Garbage:
     return find_garbage(
-        store, drop=drop, keep_runs=keep_runs, is_going_on=lambda run: run in going_on, age=age
+        store, drop=drop, keep_runs=keep_runs, is_ongoing=lambda run: run in going_on, age=age
     )
 
 
@@ -138,9 +138,9 @@ def test_what_cannot_be_dropped_is_refused_and_nothing_is_removed(store: Store) 
     ended(store, "first", {"a": 1.0})
     with pytest.raises(InputError, match=r"has no run 'x'.* the last ones are: first"):
         garbage_in(store, "x")
-    with pytest.raises(InputError, match=r"the run 'first' is going on"):
+    with pytest.raises(InputError, match=r"the run 'first' is active"):
         garbage_in(store, "first", going_on=("first",))
-    with pytest.raises(InputError, match="-1 runs cannot be kept"):
+    with pytest.raises(InputError, match="--keep-runs is -1"):
         garbage_in(store, keep_runs=-1)
 
 
@@ -305,7 +305,7 @@ from storage.store import Store
 
 store = Store(root=sys.argv[1])
 age = timedelta(seconds=-60)
-garbage = find_garbage(store, drop=["gone"], is_going_on=lambda run: False, age=age)
+garbage = find_garbage(store, drop=["gone"], is_ongoing=lambda run: False, age=age)
 print("ready", flush=True)
 for gone in remove_garbage(store, garbage):
     pass

@@ -162,7 +162,7 @@ def test_a_value_out_of_bounds_is_said_in_our_words(
         (["run", "x", "--config"], "name a YAML file after it"),
         (["run", "x", "--config", "none.yaml"], "'none.yaml' cannot be read"),
         (["run", "none"], "'none' does not exist"),
-        (["run", ".", "--priority", "0"], "the priority 0: 1 goes first"),
+        (["run", ".", "--priority", "0"], "the priority 0 is below 1"),
         (["scene", "none"], "'none' is no folder"),
         (["scene", ".", "--train-on", "a.jpg"], "--train-on is wrong: 'split.photos'"),
         (["scene", ".", "--name", "a/b"], "'a/b'"),

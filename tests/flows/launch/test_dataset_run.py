@@ -20,7 +20,7 @@ import pytest
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 
-from flows.report.live import scene_runs
+from flows.runs.progress import scene_runs
 from storage.metrics import read_table
 from storage.store import Store
 from tests.flows.conftest import FAST, Command

@@ -73,7 +73,7 @@ def test_the_deployments_are_those_that_the_command_makes(site: dict[str, str]) 
         ("gpu", "flows.scene.reconstruct_scene"): "gpu",
         ("datasets", "flows.dataset.reconstruct_dataset"): "datasets",
         ("nightly", "flows.dataset.reconstruct_dataset"): "datasets",
-        ("datasets", "flows.resume.resume_dataset"): "datasets",
+        ("datasets", "flows.dataset.resume_dataset"): "datasets",
         ("cpu", "flows.train_refiner.train_refiner"): "cpu",
         ("gpu", "flows.train_refiner.train_refiner"): "gpu",
     }

@@ -127,13 +127,13 @@ def test_a_run_goes_on_once_and_when_interrupted_calls_its_scenes_off(
 ) -> None:
     twice = unseen("resume", "--store", tmp_path / "store")
     assert twice.returncode == 1
-    assert "unseen: the run 'it' is going on in another process" in twice.stderr
+    assert "unseen: the run 'it' is active in another process" in twice.stderr
 
     os.killpg(running.pid, signal.SIGINT)  # Ctrl-C in its terminal
     _, said = running.communicate(timeout=300)
     assert running.returncode == 1
     assert "Traceback" not in said
-    assert "unseen: interrupted; what was finished is kept" in said
+    assert "unseen: interrupted; finished stages are kept" in said
     until(lambda: not processes_of(tmp_path / "store"), "all its processes ended", SECONDS_TO_END)
     assert list((tmp_path / "store" / "staging").glob("*.dir")) == []
     status = unseen("status", "--store", tmp_path / "store")

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,19 +12,12 @@ from tasks.errors import InputError, MachineError
 from tests.conftest import ROOT
 from tests.support.commands import environment_of
 
-
-@pytest.fixture
-def home(tmp_path: Path) -> Iterator[Path]:
-    with temporary_settings({PREFECT_HOME: tmp_path}):
-        yield tmp_path
-
-
 HOLD = (
     "from flows.orchestration.locks import lock\n"
     "with lock('it'):\n    print('held', flush=True); input()"
 )
 HOLD_TO_THE_END = (
-    "from flows.orchestration.locks import lock_to_the_end\nlock_to_the_end('it')\n"
+    "from flows.orchestration.locks import lock_until_exit\nlock_until_exit('it')\n"
     "print('held', flush=True); input()"
 )
 

@@ -1,7 +1,5 @@
-"""Finding a Prefect API or starting one, with all that may be in the way on a machine."""
+"""Starting a Prefect server, and workers for it."""
 
-import base64
-import contextlib
 import json
 import os
 import signal
@@ -9,154 +7,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import psutil
 import pytest
 from prefect.settings import (
-    PREFECT_API_AUTH_STRING,
-    PREFECT_API_URL,
-    PREFECT_HOME,
     PREFECT_SERVER_API_AUTH_STRING,
     PREFECT_SERVER_API_HOST,
-    PREFECT_SERVER_API_PORT,
     temporary_settings,
 )
 
 from flows.orchestration import server
-from tasks.errors import InputError, MachineError
-from tests.support.commands import environment_of, free_port, http_program
+from tasks.errors import InputError
+from tests.support.commands import answering, environment_of
 
 ROOT = Path(__file__).parents[3]
-
-
-@contextlib.contextmanager
-def answering(content: bytes, port: int = 0) -> Iterator[int]:
-    """A program that gives the same answer to everything; its port."""
-
-    def answer(request: BaseHTTPRequestHandler) -> None:
-        request.send_response(200)
-        request.end_headers()
-        request.wfile.write(content)
-
-    with http_program(answer, port) as found:
-        yield found
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A home of Prefect's with nothing in it, and a usual port on which nobody listens."""
-    for name in ("no_proxy", "NO_PROXY"):
-        monkeypatch.setenv(name, "example.org")
-    changes = {PREFECT_HOME: tmp_path, PREFECT_SERVER_API_PORT: free_port()}
-    with temporary_settings(changes, restore_defaults={PREFECT_API_URL}):
-        yield tmp_path
-
-
-def test_without_any_server_none_is_found(home: Path) -> None:
-    assert server.find_api() is None
-
-
-def test_a_named_api_that_is_dead_is_an_error_with_its_address(home: Path) -> None:
-    with (
-        temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}),
-        pytest.raises(MachineError, match=r"http://127\.0\.0\.1:9/api .*does not answer; start"),
-    ):
-        server.find_api()
-
-
-def test_the_named_api_wins(home: Path) -> None:
-    with (
-        answering(b"true") as named,
-        answering(b"true") as usual,
-        temporary_settings(
-            {PREFECT_API_URL: f"http://127.0.0.1:{named}/api/", PREFECT_SERVER_API_PORT: usual}
-        ),
-    ):
-        found = server.find_api()
-    assert found == server.Api(url=f"http://127.0.0.1:{named}/api", started=False)
-    assert found.ui == f"http://127.0.0.1:{named}"
-
-
-def test_a_server_on_the_usual_port_is_found_where_the_remembered_one_is_gone(home: Path) -> None:
-    (home / "unseen-server.json").write_text('{"url": "http://127.0.0.1:9/api"}')
-    with answering(b"true") as port, temporary_settings({PREFECT_SERVER_API_PORT: port}):
-        found = server.find_api()
-    assert found is not None
-    assert found.url == f"http://127.0.0.1:{port}/api"
-
-
-@pytest.mark.parametrize("memory", ["", "{", "[]", '{"address": 1}'])
-def test_a_damaged_memory_is_no_memory(home: Path, memory: str) -> None:
-    (home / "unseen-server.json").write_text(memory)
-    assert server.find_api() is None
-
-
-@pytest.mark.parametrize("content", [b"<html>hello</html>", b'{"ok": true}', b"", b"\xff"])
-def test_another_program_on_the_usual_port_is_no_api(home: Path, content: bytes) -> None:
-    with answering(content) as port, temporary_settings({PREFECT_SERVER_API_PORT: port}):
-        assert server.find_api() is None
-
-
-@contextlib.contextmanager
-def asking_for(password: str) -> Iterator[int]:
-    """A program that tells everybody that it is well, and the rest to who knows the password."""
-    expected = "Basic " + base64.b64encode(password.encode()).decode()
-
-    def answer(request: BaseHTTPRequestHandler) -> None:
-        known = request.headers.get("Authorization") == expected
-        request.send_response(200 if known or request.path == "/api/health" else 401)
-        request.end_headers()
-        request.wfile.write(b"true")
-
-    with http_program(answer) as found:
-        yield found
-
-
-@pytest.mark.parametrize(
-    ("ours", "said"),
-    [(None, "and none is set"), ("me:guessed", "another one than PREFECT_API_AUTH")],
-)
-def test_an_api_that_refuses_us_is_an_error_that_repeats_no_password(
-    home: Path, ours: str | None, said: str
-) -> None:
-    with (
-        asking_for("me:secret") as port,
-        temporary_settings(
-            {
-                PREFECT_API_URL: f"http://127.0.0.1:{port}/api",
-                PREFECT_API_AUTH_STRING: ours,
-                PREFECT_SERVER_API_AUTH_STRING: "me:secret",  # of another server, not to be sent
-            }
-        ),
-        pytest.raises(InputError, match=f"asks for a password, {said}") as refused,
-    ):
-        server.find_api()
-    assert "guessed" not in str(refused.value)
-
-
-def test_an_api_that_knows_us_is_found(home: Path) -> None:
-    with (
-        asking_for("me:secret") as port,
-        temporary_settings(
-            {
-                PREFECT_API_URL: f"http://127.0.0.1:{port}/api",
-                PREFECT_API_AUTH_STRING: "me:secret",
-            }
-        ),
-    ):
-        assert server.find_api() is not None
-
-
-def test_a_server_of_ours_is_told_its_own_password(home: Path) -> None:
-    with (
-        asking_for("me:secret") as port,
-        temporary_settings(
-            {PREFECT_SERVER_API_PORT: port, PREFECT_SERVER_API_AUTH_STRING: "me:secret"}
-        ),
-    ):
-        assert server.find_api() is not None
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "10.0.0.5", "::", "workhorse.example"])
@@ -164,7 +29,7 @@ def test_no_server_listens_beyond_this_machine_without_a_password(home: Path, ho
     with (
         temporary_settings({PREFECT_SERVER_API_HOST: host}),
         pytest.raises(InputError, match=rf"HOST is {host}, .* set PREFECT_SERVER_API_AUTH_STRING"),
-        server.kept_api(),
+        server.supervised_api(),
     ):
         pytest.fail("a server was started")
 
@@ -172,56 +37,10 @@ def test_no_server_listens_beyond_this_machine_without_a_password(home: Path, ho
 def test_a_server_with_a_password_listens_where_it_is_asked_to(home: Path) -> None:
     changes = {PREFECT_SERVER_API_HOST: "0.0.0.0", PREFECT_SERVER_API_AUTH_STRING: "me:secret"}
     with temporary_settings(changes):
-        assert server._host_for_a_server() == "0.0.0.0"
+        assert server._server_host() == "0.0.0.0"
     for host in ("127.0.0.1", "localhost", "127.0.0.2", "::1"):
         with temporary_settings({PREFECT_SERVER_API_HOST: host}):
-            assert server._host_for_a_server() == "127.0.0.1"
-
-
-@pytest.mark.parametrize(
-    ("host", "url"),
-    [
-        ("0.0.0.0", "http://127.0.0.1:4200/api"),
-        ("10.0.0.5", "http://10.0.0.5:4200/api"),
-        ("fd00::5", "http://[fd00::5]:4200/api"),
-    ],
-)
-def test_a_server_that_listens_beyond_is_reached_from_here(host: str, url: str) -> None:
-    assert server._url(4200, host) == url
-
-
-URL = "http://127.0.0.1:4321/api"
-
-
-@pytest.mark.parametrize(
-    ("named", "remembered", "host", "expected"),
-    [
-        (URL, URL, "127.0.0.1", True),
-        ("http://127.0.0.1:9/api", URL, "127.0.0.1", False),
-        (URL, URL, "0.0.0.0", False),
-    ],
-    ids=["ours", "somebody's, by a tunnel", "ours, for others too"],
-)
-def test_a_server_is_for_this_machine_where_we_started_it_for_nobody_else(
-    home: Path, named: str, remembered: str, host: str, expected: bool
-) -> None:
-    (home / "unseen-server.json").write_text(json.dumps({"url": remembered}))
-    with temporary_settings({PREFECT_API_URL: named, PREFECT_SERVER_API_HOST: host}):
-        assert server.is_for_this_machine() is expected
-
-
-def test_no_server_is_for_this_machine_where_none_is_used(home: Path) -> None:
-    assert not server.is_for_this_machine()
-
-
-def test_proxies_are_not_asked_for_what_is_on_this_machine(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")
-    with answering(b"true") as port, temporary_settings({PREFECT_SERVER_API_PORT: port}):
-        assert server.find_api() is not None
-    assert os.environ["NO_PROXY"].split(",") == ["example.org", "127.0.0.1", "localhost"]
+            assert server._server_host() == "127.0.0.1"
 
 
 def test_the_pid_file_of_a_dead_server_is_removed(home: Path) -> None:
@@ -229,7 +48,7 @@ def test_the_pid_file_of_a_dead_server_is_removed(home: Path) -> None:
     ended.wait()
     for content in (str(ended.pid), "", "no number", str(os.getpid())):  # the last: another program
         (home / "server.pid").write_text(content)
-        server._forget_dead_server()
+        server._remove_stale_pid_file()
         assert not (home / "server.pid").exists(), content
 
 
@@ -241,7 +60,7 @@ def test_the_pid_file_of_a_living_server_stays(home: Path) -> None:
         assert process.stdout is not None
         assert process.stdout.read(4) == b"runs"
         (home / "server.pid").write_text(str(process.pid))
-        server._forget_dead_server()
+        server._remove_stale_pid_file()
         assert (home / "server.pid").exists()
         process.kill()
 
@@ -327,7 +146,9 @@ WORK = """
 import time
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
-from flows.orchestration.server import find_or_start_api, use_api, worker
+from flows.orchestration.api import use_api
+from flows.orchestration.server import find_or_start_api
+from flows.orchestration.workers import worker
 use_api(find_or_start_api())
 with get_client(sync_client=True) as client:
     client.create_work_pool(WorkPoolCreate(name="cpu", type="process"))

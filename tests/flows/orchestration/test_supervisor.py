@@ -1,4 +1,4 @@
-"""Programs that are kept running, tried on small ones that write down when they start."""
+"""Supervised programs, tried on small ones that write down when they start."""
 
 import os
 import signal
@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from flows.orchestration import supervisor as keeper
-from flows.orchestration.supervisor import kept_running
+from flows.orchestration import supervisor
+from flows.orchestration.supervisor import supervised
 from tests.conftest import ROOT
 
 STARTED = "import os, time; open({file!r}, 'a').write(f'{{os.getpid()}}\\n'); "
@@ -36,12 +36,12 @@ def until(condition: Callable[[], bool], what: str) -> None:
 
 def test_a_program_that_dies_is_started_again_and_it_is_told(tmp_path: Path) -> None:
     file, told = tmp_path / "starts", list[str]()
-    with kept_running(
+    with supervised(
         "the cook",
         program(file, "time.sleep(600)"),
         log=tmp_path / "log",
         environment=os.environ,
-        tell=told.append,
+        notify=told.append,
     ):
         until(lambda: len(starts(file)) == 1, "it was started")
         os.kill(starts(file)[0], signal.SIGKILL)
@@ -58,27 +58,28 @@ def test_a_program_that_dies_is_started_again_and_it_is_told(tmp_path: Path) -> 
 def test_one_that_dies_at_once_is_started_ever_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keeper, "FIRST_WAIT_SECONDS", 0.01)
-    monkeypatch.setattr(keeper, "LONGEST_WAIT_SECONDS", 0.05)
+    monkeypatch.setattr(supervisor, "FIRST_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(supervisor, "LONGEST_WAIT_SECONDS", 0.05)
     told = list[str]()
-    with kept_running(
+    with supervised(
         "it",
         program(tmp_path / "starts", "raise SystemExit(3)"),
         log=tmp_path / "log",
         environment=os.environ,
-        tell=told.append,
+        notify=told.append,
     ):
         until(lambda: len(told) >= 5, "it died five times")
     waits = [float(sentence.rsplit(" in ", 1)[1].removesuffix(" s")) for sentence in told[:5]]
     assert waits == [0.01, 0.02, 0.04, 0.05, 0.05]
 
 
-def test_one_that_does_not_hear_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keeper, "SECONDS_TO_END", 0.2)
+def test_one_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     file = tmp_path / "starts"
     deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
     command = [sys.executable, "-c", deaf + program(file, "time.sleep(600)")[2]]
-    with kept_running("it", command, log=tmp_path / "log", environment=os.environ):
+    with supervised(
+        "it", command, log=tmp_path / "log", environment=os.environ, seconds_to_end=0.2
+    ):
         until(lambda: bool(starts(file)), "it was started")
         (pid,) = starts(file)
     assert not psutil.pid_exists(pid)
@@ -87,14 +88,14 @@ def test_one_that_does_not_hear_is_killed(tmp_path: Path, monkeypatch: pytest.Mo
 def test_it_is_not_started_while_somebody_else_does_its_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keeper, "LONGEST_WAIT_SECONDS", 1.0)
+    monkeypatch.setattr(supervisor, "LONGEST_WAIT_SECONDS", 1.0)
     file, asked = tmp_path / "starts", list[bool]()
 
     def done_by_another() -> bool:
         asked.append(len(asked) < 3)
         return asked[-1]
 
-    with kept_running(
+    with supervised(
         "it",
         program(file, "time.sleep(600)"),
         log=tmp_path / "log",
@@ -108,14 +109,14 @@ def test_it_is_not_started_while_somebody_else_does_its_work(
 KEEP = """
 import os, sys, time
 from pathlib import Path
-from flows.orchestration.supervisor import kept_running
-with kept_running("it", {command!r}, log=Path({log!r}), environment=os.environ):
+from flows.orchestration.supervisor import supervised
+with supervised("it", {command!r}, log=Path({log!r}), environment=os.environ):
     time.sleep(600)
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's signal is Linux's")
-def test_it_dies_with_a_keeper_that_is_killed(tmp_path: Path) -> None:
+def test_it_dies_with_a_supervising_process_that_is_killed(tmp_path: Path) -> None:
     file = tmp_path / "starts"
     code = KEEP.format(command=program(file, "time.sleep(600)"), log=str(tmp_path / "log"))
     environment = os.environ | {"PYTHONPATH": str(ROOT)}

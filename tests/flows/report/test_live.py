@@ -5,7 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
-from flows.report.live import SceneProgress, _say_changes, _table, clock
+from flows.report.live import _print_changes, _table, clock
+from flows.runs.progress import SceneProgress
 
 
 @pytest.mark.parametrize(
@@ -46,7 +47,7 @@ def test_a_log_gets_a_line_for_each_quarter_only() -> None:
     console = Console(width=80, file=io.StringIO())
     said: dict[str, tuple[str, str, int]] = {}
     for percent in range(100):
-        _say_changes(console, [scene("[b]a", "running", percent / 100)], said)
+        _print_changes(console, [scene("[b]a", "running", percent / 100)], said)
     file = console.file
     assert isinstance(file, io.StringIO)
     assert file.getvalue().splitlines() == [

@@ -1,4 +1,4 @@
-"""One scene in this process."""
+"""One scene in this process, without a server, pools or workers."""
 
 import sys
 from datetime import UTC, datetime
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from prefect import tags
 
-from flows.config import SceneConfig, Stage
+from flows.config import SceneConfig, StageName
 from flows.orchestration.locks import lock
 from flows.orchestration.log_filters import hide_described_errors
 from flows.runs.record import RunRecord, load_run, lock_of, refusal_of, save_run, tags_of
@@ -20,16 +20,16 @@ def run_scene(
     scene: str,
     config: SceneConfig,
     run: str | None = None,
-    recompute_from: Stage | None = None,
+    recompute_from: StageName | None = None,
 ) -> str:
     """Run one scene; the name of its run.
 
     Args:
-        run: one that is taken up again; a new one where absent.
-        recompute_from: a stage that is computed anew, with what follows, though it is cached.
+        run: name of the run to resume; None for a new one.
+        recompute_from: first stage whose cached result is ignored, with all later ones.
 
     Raises:
-        UnseenError: why it has no result, or that the run goes on elsewhere.
+        UnseenError: the scene failed, or the run is active in another process.
     """
     store = Settings().open_store()
     remove_abandoned_staging(store)
