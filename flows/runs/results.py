@@ -1,6 +1,7 @@
 """The artefacts that a run's scenes have in the store."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from flows.config import STAGES
 from flows.runs.record import RunRecord, load_run
@@ -9,9 +10,10 @@ from storage.handles import ArrayHandle
 from storage.metrics import read_table
 from storage.store import Store
 from tasks.errors import InputError
-from tasks.gaussians import Gaussians
-from tasks.splat.artefact import read_gaussians
 from tasks.stage import Stage
+
+if TYPE_CHECKING:
+    from tasks.gaussians import Gaussians
 
 
 def artefacts_of(store: Store, record: RunRecord) -> Mapping[str, SceneArtefacts]:
@@ -63,13 +65,15 @@ def artefacts_with(
     return chosen
 
 
-def selected_splat(artefacts: SceneArtefacts) -> Gaussians:
+def selected_splat(artefacts: SceneArtefacts) -> "Gaussians":
     """The splat that a scene shows and exports: the distilled one or its control, whichever shows
     the validation photos better; the fitted one where nothing was distilled.
 
     Args:
         artefacts: of a scene that has finished the stage splat.
     """
+    from tasks.splat.artefact import read_gaussians  # late: torch takes seconds to import
+
     handle = artefacts.splat
     if distilled := artefacts.distilled:
         handle = artefacts.control if distilled.attributes["selected"] == "control" else distilled

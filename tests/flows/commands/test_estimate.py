@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from flows.commands.estimate import GAUSSIANS, SECONDS_BESIDE, Estimate, estimate, rates_of, told
+from flows.commands.estimate import SECONDS_BESIDE, Estimate, estimate, rates_of, told
 from flows.config import SceneConfig, StagesConfig
 from flows.runs.manifest import SceneEntry, find_scenes
 from flows.runs.record import RunRecord, save_run
@@ -16,6 +16,7 @@ from tasks.config import overridden
 from tasks.errors import InputError
 from tasks.splat.config import SplatConfig, TrainOn
 from tasks.splat.ensemble import EnsembleConfig
+from tasks.splat.task import GAUSSIANS
 
 UNTIL_SPLAT = SceneConfig(
     stages=StagesConfig(until="splat"), splat=SplatConfig(iterations=1000, max_size=400)

@@ -156,5 +156,5 @@ def test_a_runs_page_says_what_failed_before_the_tables_and_leads_to_the_scenes(
     assert links == {
         "fine": scene_page("fine", "one", row, SceneArtefacts())["key"],
         "poor": scene_page("poor", "one", row, SceneArtefacts())["key"],
-        "\\[a\\](b)": scene_page("[a](b)", "one", row, {})["key"],
+        "\\[a\\](b)": scene_page("[a](b)", "one", row, SceneArtefacts())["key"],
     }
