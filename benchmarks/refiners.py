@@ -45,6 +45,7 @@ from tasks.refine.residual.config import NetworkConfig
 from tasks.refine.residual.network import ResidualNetwork
 from tasks.refine.residual.refine import refine
 from tasks.refine.select import refiner_for
+from tasks.runtime.context import Context
 from tasks.runtime.threads import limit_threads, torch_threads
 
 GATE = GateConfig()
@@ -155,7 +156,7 @@ class ResidualArm:
 
     def refiner(self, threads: int) -> Refiner:
         config = RefineConfig(refiner=Residual(gate=GATE))
-        return refiner_for(config, weights=self._weights, threads=threads)
+        return refiner_for(config, weights=self._weights, context=Context(threads=threads))
 
     def parts(self, threads: int) -> dict[str, float]:
         views, network = self._views, self._network
@@ -170,7 +171,7 @@ class ResidualArm:
             with torch_threads(threads), Convolutions().watched() as convolutions:
                 found["network_ms"] = timed_ms(lambda: network(features))
             found["of_it_convolutions_ms"] = 1e3 * convolutions.seconds
-            refined = refine(network, views, threads=threads)
+            refined = refine(network, views, context=Context(threads=threads))
             found["gate_ms"] = timed_ms(lambda: gated(views, refined, GATE))
         return found
 
@@ -187,7 +188,7 @@ class ControlNetArm:
 
     def refiner(self, threads: int) -> Refiner:
         config = RefineConfig(refiner=ControlNet(gate=GATE))
-        return refiner_for(config, weights=self._weights, threads=threads)
+        return refiner_for(config, weights=self._weights, context=Context(threads=threads))
 
     def parts(self, threads: int) -> dict[str, float]:
         views = self._views

@@ -1,4 +1,4 @@
-"""What changes dense depth maps and points."""
+"""Options of dense depth maps and points."""
 
 from typing import Literal
 
@@ -8,7 +8,7 @@ from tasks.config import Alternative
 
 
 class DenseConfig(Alternative):
-    """Start from the training photos' swept depths as well as from their triangulated points."""
+    """Initialise from swept depths of the training photos, beside their triangulated points."""
 
     kind: Literal["dense"] = "dense"
 
@@ -16,35 +16,41 @@ class DenseConfig(Alternative):
         default=320,
         ge=32,
         le=4096,
-        description="Longest edge of the photos that all depths are tried in, px.",
+        description="Longest edge of the photos at which the full depth range is swept, px.",
     )
     neighbours: int = Field(
-        default=4, ge=1, le=16, description="Photos that each photo is compared with, at most."
+        default=4,
+        ge=1,
+        le=16,
+        description="Maximum number of photos that each photo is compared with.",
     )
     max_planes: int = Field(
-        default=128, ge=16, le=512, description="Depths tried at a pixel, at most."
+        default=128, ge=16, le=512, description="Maximum number of depth hypotheses per pixel."
     )
     min_correlation: float = Field(
         default=0.3,
         gt=0,
         lt=1,
-        description="Depths are kept where the photos correlate at least so well.",
+        description="Minimum correlation of the photos at a depth that is kept.",
     )
     tolerance: float = Field(
         default=0.015,
         gt=0,
         lt=1,
-        description="Share of its depth by which another photo's map may differ and agree.",
+        description="Maximum relative difference of two depth maps that agree at a point.",
     )
     tolerance_px: float = Field(
         default=1.5,
         gt=0,
-        description="Distance from a pixel at which it may come back by way of another photo's "
-        "map and agree, px.",
+        description="Maximum reprojection error, by way of another photo's depth map and back, of "
+        "a pixel at which the maps agree, px.",
     )
     max_points: int = Field(
-        default=30_000, ge=0, le=10_000_000, description="Points, at most; thinned evenly."
+        default=30_000,
+        ge=0,
+        le=10_000_000,
+        description="Maximum number of points; a larger cloud is thinned evenly.",
     )
     point_step: int = Field(
-        default=2, ge=1, le=64, description="Pixels between the points of a photo."
+        default=2, ge=1, le=64, description="Spacing of the points in a photo, px."
     )

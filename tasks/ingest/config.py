@@ -1,4 +1,4 @@
-"""What changes how photographs are read."""
+"""Options of the ingest stage."""
 
 from typing import Literal
 
@@ -8,56 +8,57 @@ from tasks.config import Config
 
 
 class VideoConfig(Config):
-    """Which frames of a video become photos."""
+    """Selection of a video's frames as photos."""
 
     take: Literal["auto", "sharpest", "posed"] = Field(
         default="auto",
-        description="'sharpest': the sharpest frame of each interval; 'posed': exactly the frames "
-        "that cameras_gt.json or transforms.json gives a camera; 'auto': posed where "
+        description="Frames to take. 'sharpest': the sharpest frame of each interval; 'posed': "
+        "the frames that have a camera in cameras_gt.json or transforms.json; 'auto': posed where "
         "transforms.json gives cameras, else sharpest.",
     )
     frames: int = Field(
         default=60,
         ge=2,
-        description="Intervals, and so the most photos, that all videos of a scene together are "
-        "divided into, by time.",
+        description="Number of intervals of equal duration over all videos of a scene; the most "
+        "photos that they give.",
     )
     every_s: float | None = Field(
         default=None,
         gt=0,
-        description="Length of an interval, seconds; replaces 'frames'.",
+        description="Duration of an interval in seconds; replaces 'frames'.",
     )
 
 
 class IngestConfig(Config):
-    """How the photos of a scene are read, and which are refused."""
+    """Reading of a scene's photos, and limits beyond which they are rejected."""
 
     max_size: int = Field(
         default=1600,
         ge=64,
         le=16_384,
-        description="Longest edge kept, pixels; larger photos are reduced (Lanczos, anti-aliased).",
+        description="Longest edge of a photo, px; larger photos are downsampled (Lanczos, "
+        "anti-aliased).",
     )
     min_photos: int = Field(
         default=3,
         ge=2,
-        description="Fewest usable photos; a scene with fewer is refused.",
+        description="Minimum number of usable photos; a scene with fewer fails.",
     )
     # Pillow's own limit stands at 178,956,970 pixels and is not ours to lift for the whole process.
     max_pixels: int = Field(
         default=175_000_000,
         ge=4096,
         le=178_000_000,
-        description="Pixels of the largest photo that is decoded; larger ones are refused by their "
-        "header, so that a small file cannot fill the memory.",
+        description="Maximum number of pixels of a photo. Larger ones are rejected by their "
+        "header, before decoding: a small file could fill the memory otherwise.",
     )
     background: Literal["auto", "black", "white"] = Field(
         default="auto",
-        description="What stands behind transparent pixels; 'auto': white for Blender's "
-        "transforms files, as in the scenes everyone compares on, else black.",
+        description="Colour behind transparent pixels. 'auto': white for Blender's transforms "
+        "files, as the NeRF synthetic scenes are evaluated, else black.",
     )
     alpha_as_mask: bool = Field(
         default=False,
-        description="Use only the opaque pixels of photos with transparency, as if masked.",
+        description="Mask out transparent pixels.",
     )
     video: VideoConfig = VideoConfig()

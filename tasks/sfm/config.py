@@ -1,4 +1,4 @@
-"""What changes the result of structure from motion."""
+"""Options of the sfm stage."""
 
 from typing import Literal
 
@@ -8,61 +8,63 @@ from tasks.config import Config
 
 
 class SfmConfig(Config):
-    """Incremental structure from motion with SIFT features, or points alone for given cameras."""
+    """Incremental structure from motion with SIFT features; triangulation for given cameras."""
 
     poses: Literal["auto", "estimate", "given"] = Field(
         default="auto",
-        description="Where the photos come with cameras: given = these are kept exactly and only "
-        "points are triangulated, photos without one are left out; estimate = they are not used; "
-        "auto = given for a COLMAP model and transforms.json, estimate for cameras_gt.json, which "
-        "is there to compare with.",
+        description="Use of cameras that come with the photos. 'given': keep them exactly, "
+        "triangulate points, leave out photos without a camera; 'estimate': ignore them; 'auto': "
+        "given for a COLMAP model and transforms.json, estimate for cameras_gt.json, which serves "
+        "as a reference for evaluation.",
     )
     max_features: int = Field(
-        default=4096, ge=256, le=65536, description="SIFT features kept per photo, strongest first."
+        default=4096,
+        ge=256,
+        le=65536,
+        description="Maximum number of SIFT features per photo; the strongest are kept.",
     )
     exhaustive_up_to: int = Field(
         default=120,
         ge=0,
         le=2000,
-        description="Up to this many photos every pair is matched; above it, neighbours in the "
-        "order of names, as a video or a walk gives them. 0 = always neighbours.",
+        description="Largest number of photos for which all pairs are matched; above it, "
+        "neighbours in the order of names, as in a video or a walk. 0 matches neighbours always.",
     )
     overlap: int = Field(
         default=10,
         ge=1,
         le=200,
-        description="Where neighbours are matched: each photo with this many that follow it, and "
-        "with those 2, 4, 8, ... places further on as far as overlap doublings reach.",
+        description="Number of following photos that each photo is matched with, where neighbours "
+        "are matched; also the number of doublings of the further distances 2, 4, 8, ...",
     )
     camera_model: Literal["SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV"] = Field(
         default="SIMPLE_RADIAL",
-        description="Lens model estimated per camera (COLMAP's names); the photos are undistorted "
-        "with it.",
+        description="Camera model (COLMAP's names) that is estimated for each camera and used to "
+        "undistort its photos.",
     )
     refine_principal_point: bool = Field(
         default=False,
-        description="Estimate the principal point too; without it the image centre is taken. "
-        "Unstable with few photos.",
+        description="Estimate the principal point; otherwise it is the image centre. Unstable "
+        "with few photos.",
     )
     relax_below: float = Field(
         default=0.75,
         ge=0.0,
         le=1.0,
-        description="Where a smaller share of the photos than this is registered, mapping is tried "
-        "once more with half as many inliers demanded of a photo, and the larger model is taken. "
-        "0 = never.",
+        description="Fraction of registered photos below which mapping is repeated with half the "
+        "minimum number of inliers per photo, and the larger model is kept. 0 disables it.",
     )
     min_registered_share: float = Field(
         default=0.25,
         ge=0.0,
         le=1.0,
-        description="With a smaller share of registered photos than this the scene fails, rather "
-        "than going on with a fragment. At least 3 photos are always needed.",
+        description="Minimum fraction of registered photos; with fewer the scene fails, since the "
+        "model is a fragment of it. At least 3 photos must be registered in any case.",
     )
     threads: int = Field(
         default=0,
         ge=0,
         le=256,
-        description="Threads, 0 = one per core. Only with 1 do two runs give equal bytes.",
+        description="Number of CPU threads; 0 takes those of the stage. Reproducible with 1 only.",
     )
     seed: int = Field(default=0, ge=0, le=2**31 - 1, description="Seed of every RANSAC.")

@@ -5,12 +5,11 @@ from storage.store import Writer
 from tasks.ingest.source import Source
 from tasks.runtime.context import Context
 from tasks.runtime.threads import limit_threads
-from tasks.sfm.artefact import Sparse
 from tasks.splat.artefact import arrays_of, attributes_of
 from tasks.splat.config import EveryNth, SplatConfig, TrainOn
 from tasks.splat.fit import fit, notes_on
 from tasks.splat.init.from_ply import read_start
-from tasks.splat.training_photos import PosedPhotos
+from tasks.splat.training_photos import posed_photos
 
 
 def run(
@@ -31,15 +30,8 @@ def run(
             :mod:`tasks.splat.init.from_ply`; None starts from triangulated points.
     """
     limit_threads(context.threads)
-    stored = Sparse(sparse)
-    posed = PosedPhotos(
-        cameras=stored.cameras,
-        observations=stored.observations,
-        photos=stored.photos,
-        masks=stored.masks,
-    )
     splat = fit(
-        posed,
+        posed_photos(sparse),
         split,
         config,
         start=read_start(start, poses=sparse.attributes["poses"], sh_degree=config.sh_degree),

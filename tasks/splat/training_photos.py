@@ -1,27 +1,31 @@
-"""Photos at the size of a fit."""
+"""Photos with known cameras, as the stages after sfm use them, and at the size of a fit."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
+from storage.handles import ArrayHandle
 from tasks.cameras import Cameras
 from tasks.images import fitted_sizes, resized, resized_mask
+from tasks.sfm.artefact import Sparse
 from tasks.sfm.triangulate import Observations
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PosedPhotos:
-    """Photos with known cameras and the observations of the scene's points in them."""
+    """Undistorted photos with known cameras, and the scene's points in them."""
 
     cameras: Cameras
-    """Undistorted pinhole cameras."""
+    """Pinhole cameras of all photos."""
     observations: Observations
-    """``photo_index`` counts ``cameras``."""
+    """Observations of the sparse points, px; ``photo_index`` counts ``cameras``."""
     photos: Sequence[UInt8[np.ndarray, "_ _ 3"]]
+    """RGB, each of the size of its camera."""
     masks: Sequence[Bool[np.ndarray, "_ _"] | None]
-    """Where the photos may be used; None = everywhere."""
+    """Pixels of each photo that may be used; None = all."""
 
     def only(self, chosen: Sequence[int]) -> "PosedPhotos":
         """Some of the photos, ascending, read now, as if no others had been taken."""
@@ -37,11 +41,23 @@ class PosedPhotos:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SizedPhotos:
-    """Photos at the size of a fit, what each of their pixels counts, and their cameras."""
+    """Photos at the size of a fit, with their cameras and weights."""
 
     cameras: Cameras
     photos: list[UInt8[np.ndarray, "_ _ 3"]]
     weights: list[Float32[np.ndarray, "_ _"] | None]
+    """Weight of each pixel in the loss, 0 or more; None stands for 1 everywhere."""
+
+
+def posed_photos(sparse: ArrayHandle) -> PosedPhotos:
+    """The photos of a stored reconstruction; each is read when it is indexed."""
+    stored = Sparse(sparse)
+    return PosedPhotos(
+        cameras=stored.cameras,
+        observations=stored.observations,
+        photos=stored.photos,
+        masks=stored.masks,
+    )
 
 
 def sized_photos(
@@ -65,4 +81,22 @@ def sized_photos(
             else resized_mask(mask, size).astype(np.float32)
             for i, size in zip(chosen, sizes, strict=True)
         ],
+    )
+
+
+def photos_of(
+    sparse: ArrayHandle, splat: ArrayHandle, side: Literal["training", "validation"]
+) -> SizedPhotos:
+    """The photos on one side of a stored splat's split, at the size of its fit.
+
+    Args:
+        sparse: the reconstruction that the splat was fitted in.
+    """
+    stored = Sparse(sparse)
+    return sized_photos(
+        stored.cameras,
+        stored.photos,
+        stored.cameras.indices_of(splat.attributes[side]),
+        splat.attributes["longest_edge"],
+        masks=stored.masks,
     )

@@ -1,4 +1,4 @@
-"""What changes the novel views of a scene."""
+"""Options of the views stage."""
 
 from pydantic import Field
 
@@ -7,28 +7,29 @@ from tasks.depth.sweep_config import SweepConfig
 
 
 class ViewsConfig(Config):
-    """Where a splat is looked at between and beyond its photos, and with which of them."""
+    """Poses of the novel views, and the photos that each is compared with."""
 
-    count: int = Field(default=24, ge=1, le=10_000, description="Most novel views of a scene.")
+    count: int = Field(default=24, ge=1, le=10_000, description="Maximum number of novel views.")
     steps: int = Field(
-        default=3, ge=1, le=100, description="Poses between two neighbouring photos."
+        default=3,
+        ge=1,
+        le=100,
+        description="Number of poses interpolated between two neighbouring photos.",
     )
-    beyond: bool = Field(
-        default=True, description="Also look a little beyond the outermost photos."
-    )
+    beyond: bool = Field(default=True, description="Extrapolate poses beyond the outermost photos.")
     rounds: int = Field(
         default=2,
         ge=1,
         le=20,
-        description="Most steps beyond a photo, each of half the cameras' spacing.",
+        description="Maximum number of steps beyond a photo, each of half the cameras' spacing.",
     )
     gate: float = Field(
         default=0.7,
         ge=0,
-        description="A view beyond is kept where its mean confidence is at least this share of "
-        "the median of the views between.",
+        description="Minimum mean confidence of an extrapolated view, as a fraction of the median "
+        "over the interpolated views.",
     )
     sources: int = Field(
-        default=3, ge=1, le=8, description="Photos that each view is compared with."
+        default=3, ge=1, le=8, description="Number of photos that each view is compared with."
     )
     sweep: SweepConfig = SweepConfig()

@@ -1,4 +1,4 @@
-"""What changes the small diffusion model: its shape, and how it is trained."""
+"""Options of the small diffusion model: its shape and its training."""
 
 from typing import Literal
 
@@ -10,26 +10,26 @@ from tasks.refine.training.config import TrainConfig
 
 
 class SmallShape(Config):
-    """The shape of the model; it travels with the weights."""
+    """Shape of the model; stored with its weights."""
 
     widths: tuple[int, ...] = Field(
         default=(32, 64, 96),
         min_length=1,
         max_length=6,
-        description="Channels at half the size, at a quarter, and so on; multiples of 8.",
+        description="Channels at 1/2 resolution, at 1/4, and so on; multiples of 8.",
     )
-    layers: int = Field(default=1, ge=1, le=8, description="Residual blocks of a size.")
+    layers: int = Field(default=1, ge=1, le=8, description="Residual blocks per resolution.")
     steps_of_all: int = Field(
         default=50,
         ge=1,
         le=1000,
-        description="Steps from noise to a picture; a repair is the last.",
+        description="Denoising steps from noise to a picture; refinement takes the last.",
     )
     features: FeaturesConfig = FeaturesConfig()
 
 
 class TrainControlNet(TrainConfig):
-    """The refiner `controlnet`: a small diffusion model that sees all there is of a view."""
+    """The refiner `controlnet`: a small diffusion model conditioned on all inputs of a view."""
 
     kind: Literal["controlnet"] = "controlnet"
     shape: SmallShape = SmallShape()
@@ -37,8 +37,8 @@ class TrainControlNet(TrainConfig):
         default=0.5,
         ge=0,
         le=1,
-        description="Of the crops, those that are repaired in the one last step; the others are "
-        "photos with as much noise as any step finds.",
+        description="Fraction of the crops that are renders, refined in the last step; the others "
+        "are photos with the noise of a random step.",
     )
 
     @property

@@ -1,4 +1,4 @@
-"""What changes the residual refiner: its shape, and how it is trained."""
+"""Options of the residual refiner: the network's shape and its training."""
 
 from typing import Literal
 
@@ -9,26 +9,29 @@ from tasks.refine.training.config import TrainConfig
 
 
 class NetworkConfig(FeaturesConfig):
-    """The shape of the residual network; it travels with the weights."""
+    """Shape of the residual network; stored with its weights."""
 
     widths: tuple[int, ...] = Field(
         default=(32, 64, 96, 128),
         min_length=1,
         max_length=6,
-        description="Channels at half the size, at a quarter, and so on.",
+        description="Channels at 1/2 resolution, at 1/4, and so on.",
     )
     blocks: int = Field(
-        default=1, ge=1, le=8, description="Residual blocks of a size, on the way down and up."
+        default=1,
+        ge=1,
+        le=8,
+        description="Residual blocks per resolution, in the encoder and in the decoder.",
     )
 
 
 class TrainResidual(TrainConfig):
-    """The refiner `residual`: a small network that repairs views at once."""
+    """The refiner `residual`: a small network that refines views in one pass."""
 
     kind: Literal["residual"] = "residual"
     network: NetworkConfig = NetworkConfig()
     error_weight: float = Field(
-        default=0.05, ge=0, description="Of the likelihood of the predicted errors."
+        default=0.05, ge=0, description="Weight of the likelihood of the predicted errors."
     )
 
     @property

@@ -14,6 +14,7 @@ from tasks.ingest.decode import PhotoError
 from tasks.ingest.folder import Rejected
 from tasks.ingest.photos import Photo, PhotoFolder, read_photo
 from tasks.ingest.source import find_files
+from tasks.runtime.context import Context
 
 Textured = Callable[..., np.ndarray]
 
@@ -316,6 +317,7 @@ def test_a_second_pass_gives_the_same(scene: Path) -> None:
 
 def test_progress_rises_to_one(scene: Path) -> None:
     shares: list[float] = []
-    photos = PhotoFolder(find_files(scene), IngestConfig(), lambda share, _: shares.append(share))
+    context = Context(progress=lambda share, _: shares.append(share))
+    photos = PhotoFolder(find_files(scene), IngestConfig(), context=context)
     list(photos)
     assert shares == [0.0, 0.25, 0.5, 0.75, 1.0]

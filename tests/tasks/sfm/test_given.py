@@ -10,6 +10,7 @@ from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from tasks.errors import InputError
+from tasks.runtime.context import Context
 from tasks.sfm.artefact import poses_of, source_photos
 from tasks.sfm.config import SfmConfig
 from tasks.sfm.export.colmap import write_colmap
@@ -25,6 +26,8 @@ from tests.tasks.sfm.conftest import (
     reference_of,
     rigid,
 )
+
+TWO_THREADS = Context(threads=2)
 
 DINO_BOX_M = np.array([[-0.061897, -0.018874, -0.057845], [0.010897, 0.068227, 0.015495]])
 """Of the figure, as its makers give it."""
@@ -42,7 +45,9 @@ def with_poses(
 
 
 def given(photos: Iterable[SourcePhoto], work_folder: Path) -> Reconstruction:
-    return reconstruct(photos, SfmConfig(), work_folder=work_folder, poses="given", threads=2)
+    return reconstruct(
+        photos, SfmConfig(), work_folder=work_folder, poses="given", context=TWO_THREADS
+    )
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +165,7 @@ def test_an_exported_reconstruction_comes_back_with_the_same_cameras(
         SfmConfig(),
         work_folder=work_folder,
         poses=poses_of(photos, SfmConfig()),
-        threads=2,
+        context=TWO_THREADS,
     )
 
     assert [Path(name).stem for name in found.cameras.names] == [

@@ -8,10 +8,13 @@ import pytest
 from tasks.cameras import Cameras
 from tasks.errors import InputError
 from tasks.metrics.poses import pose_errors
+from tasks.runtime.context import Context
 from tasks.sfm.config import SfmConfig
 from tasks.sfm.reconstruct import Reconstruction, SourcePhoto, reconstruct
 from tasks.sfm.triangulate import triangulate_tracks
 from tests.tasks.sfm.conftest import photos_of, projected, reference_of
+
+TWO_THREADS = Context(threads=2)
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +23,7 @@ def fountain(tmp_path_factory: pytest.TempPathFactory) -> Reconstruction:
         photos_of("fountain_p11"),
         SfmConfig(),
         work_folder=tmp_path_factory.mktemp("sfm"),
-        threads=2,
+        context=TWO_THREADS,
     )
 
 
@@ -81,7 +84,9 @@ def test_training_photos_alone_give_nearly_the_same_points(fountain: Reconstruct
 
 @pytest.mark.slow
 def test_portrait_and_landscape_photos_of_one_phone_are_two_cameras(tmp_path: Path) -> None:
-    found = reconstruct(photos_of("monstree"), SfmConfig(), work_folder=tmp_path, threads=2)
+    found = reconstruct(
+        photos_of("monstree"), SfmConfig(), work_folder=tmp_path, context=TWO_THREADS
+    )
 
     assert len(found.cameras) == 23
     portrait = found.cameras.sizes[:, 0] < found.cameras.sizes[:, 1]
@@ -93,7 +98,7 @@ def test_portrait_and_landscape_photos_of_one_phone_are_two_cameras(tmp_path: Pa
 
 @pytest.mark.slow
 def test_a_scene_that_falls_apart_is_joined_by_the_relaxed_attempt(tmp_path: Path) -> None:
-    found = reconstruct(photos_of("banana"), SfmConfig(), work_folder=tmp_path, threads=2)
+    found = reconstruct(photos_of("banana"), SfmConfig(), work_folder=tmp_path, context=TWO_THREADS)
     assert found.relaxed
     assert len(found.cameras) >= 13
     assert len(found.cameras) + len(found.unregistered) == 16
@@ -106,7 +111,7 @@ def test_one_thread_gives_equal_bytes_twice(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         photos = photos_of("fountain_p11", limit=5)
         config = SfmConfig(threads=1, max_features=1024)
-        runs.append(reconstruct(photos, config, work_folder=tmp_path / name, threads=2))
+        runs.append(reconstruct(photos, config, work_folder=tmp_path / name, context=TWO_THREADS))
 
     first, second = runs
     np.testing.assert_array_equal(first.points, second.points)
@@ -121,7 +126,12 @@ def test_one_thread_gives_equal_bytes_twice(tmp_path: Path) -> None:
 def test_a_textureless_object_is_refused_with_the_numbers(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"3 of 16 photos .*groups found: 3.*at least 4"):
         # On one thread, since the groups that are found on several differ from time to time.
-        reconstruct(photos_of("dino_sparse"), SfmConfig(threads=1), work_folder=tmp_path, threads=2)
+        reconstruct(
+            photos_of("dino_sparse"),
+            SfmConfig(threads=1),
+            work_folder=tmp_path,
+            context=TWO_THREADS,
+        )
 
 
 def noise_photos(count: int, contrast: float) -> list[SourcePhoto]:

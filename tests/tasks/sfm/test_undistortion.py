@@ -9,10 +9,13 @@ from scipy.ndimage import distance_transform_edt, map_coordinates
 
 from storage.store import Store
 from tasks.cameras import CameraModel
+from tasks.runtime.context import Context
 from tasks.sfm.artefact import Sparse, arrays_of, attributes_of
 from tasks.sfm.config import SfmConfig
 from tasks.sfm.reconstruct import Reconstruction, SourcePhoto, reconstruct
 from tests.tasks.sfm.conftest import photos_of, posed_photos_of, projected
+
+TWO_THREADS = Context(threads=2)
 
 COUNT = 3
 MAGENTA = np.array([255, 0, 255], dtype=np.uint8)
@@ -75,7 +78,7 @@ def fountain(
         SfmConfig(max_features=2048),
         work_folder=tmp_path_factory.mktemp("sfm"),
         poses="given",
-        threads=2,
+        context=TWO_THREADS,
     )
 
 
@@ -156,7 +159,9 @@ def test_masks_come_back_from_the_store(fountain: Reconstruction, tmp_path: Path
 def test_masks_hold_for_estimated_poses_too(tmp_path: Path) -> None:
     photos = [painted(masked(photo)) for photo in photos_of("fountain_p11", 5)]
 
-    found = reconstruct(photos, SfmConfig(max_features=2048), work_folder=tmp_path, threads=2)
+    found = reconstruct(
+        photos, SfmConfig(max_features=2048), work_folder=tmp_path, context=TWO_THREADS
+    )
 
     assert found.poses == "estimated"
     assert len(found.cameras) >= 3

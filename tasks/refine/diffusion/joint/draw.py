@@ -50,4 +50,4 @@ def draw_jointly(
         context=context,
     )
     levels = levels_of(model.pipeline.scheduler, joint.steps)
-    return sample_jointly(denoise, scene, levels, joint, progress=context.progress).views
+    return sample_jointly(denoise, scene, levels, joint, context=context).views

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from tasks.refine.diffusion.joint.config import JointConfig
 from tasks.refine.diffusion.joint.schedule import Level
-from tasks.runtime.context import Progress, no_progress
+from tasks.runtime.context import Context
 
 Image = Float[Tensor, "_ _ 3"]
 Latents = Float[Tensor, "..."]
@@ -73,7 +73,7 @@ def sample_jointly(
     levels: Sequence[Level],
     config: JointConfig,
     *,
-    progress: Progress = no_progress,
+    context: Context = Context(),
 ) -> JointSample[S]:
     """Draw views that one scene can show, and that scene.
 
@@ -105,5 +105,5 @@ def sample_jointly(
             level.stepped(*one, config.fresh_noise)
             for one in zip(noisy, clean, noise(), strict=True)
         ]
-        progress(done / len(taken), f"denoised {len(shown)} views together, step {done}")
+        context.progress(done / len(taken), f"denoised {len(shown)} views together, step {done}")
     return JointSample(views=denoise.decode(views), scene=scene)

@@ -1,4 +1,4 @@
-"""What changes the pairs mined from a scene."""
+"""Options of the pairs stage."""
 
 from typing import Annotated
 
@@ -13,69 +13,74 @@ Share = Annotated[float, Field(gt=0, le=1)]
 
 
 class NoiseConfig(Config):
-    """What is done to a fitted splat at most, so that it fails as others do; how much is drawn."""
+    """Largest perturbation of a fitted splat, to imitate a poor fit; the amount is random."""
 
     shift: float = Field(
-        default=0.5, ge=0, description="Standard deviation of the shift of a Gaussian, in its own."
+        default=0.5,
+        ge=0,
+        description="Standard deviation of a Gaussian's shift, in units of its own scales.",
     )
     stretch: float = Field(
-        default=0.3, ge=0, description="Standard deviation of the change of each log scale."
+        default=0.3, ge=0, description="Standard deviation of the change of log scales."
     )
     fade: float = Field(
-        default=1.0, ge=0, description="Standard deviation of the change of a logit of opacity."
+        default=1.0, ge=0, description="Standard deviation of the change of opacity logits."
     )
-    dropped: float = Field(default=0.3, ge=0, lt=1, description="Share of Gaussians left out.")
+    dropped: float = Field(default=0.3, ge=0, lt=1, description="Fraction of Gaussians removed.")
 
 
 class PairsConfig(Config):
-    """Which splats are fitted to a few of a scene's photos, and which others they are shown at.
+    """Splats fitted to a few of a scene's photos, and the withheld photos they are paired with.
 
-    By default a scene of 20 photos gives 40 pairs of two fits.
+    The defaults give 40 pairs from two fits for a scene of 20 photos.
     """
 
     subsets: int = Field(
-        default=2, ge=1, le=1000, description="Splats fitted, each to a few photos of the scene."
+        default=2,
+        ge=1,
+        le=1000,
+        description="Number of splats fitted, each to a few photos of the scene.",
     )
     sizes: tuple[Size, ...] = Field(
         default=(3, 4, 6, 9),
         min_length=1,
-        description="Photos of a fit, taken in turn from a shuffled order; sizes that would leave "
-        "no photo of the scene aside are passed over.",
+        description="Numbers of photos of a fit, cycled through in a shuffled order; numbers that "
+        "withhold no photo of the scene are skipped.",
     )
     runs: float = Field(
         default=0.4,
         ge=0,
         le=1,
-        description="Share of the subsets that are neighbours in the order of names; the others "
-        "spread over the scene.",
+        description="Fraction of the subsets whose photos are neighbours in the order of names; "
+        "the others spread over the scene.",
     )
     shares: tuple[Share, ...] = Field(
         default=(0.25, 0.5, 1.0),
         min_length=1,
-        description="Shares of the iterations at which a splat is looked at.",
+        description="Fractions of the iterations at which a splat is rendered.",
     )
     noisy: int = Field(
-        default=1, ge=0, le=100, description="Copies of a fitted splat that noise is added to."
+        default=1, ge=0, le=100, description="Number of perturbed copies of a fitted splat."
     )
     noise: NoiseConfig = NoiseConfig()
     views: int = Field(
         default=5,
         ge=1,
         le=1000,
-        description="Withheld photos, at most, that each of those splats is shown at.",
+        description="Maximum number of withheld photos that each splat is rendered at.",
     )
     min_seen: float = Field(
         default=0.4,
         ge=0,
         le=1,
-        description="Share of a withheld photo that the training photos must show.",
+        description="Minimum fraction of a withheld photo that the training photos show.",
     )
     sources: int = Field(
-        default=3, ge=1, le=8, description="Photos that each view is compared with."
+        default=3, ge=1, le=8, description="Number of photos that each view is compared with."
     )
     sweep: SweepConfig = SweepConfig()
     splat: SplatConfig = Field(
         default=SplatConfig(iterations=1000, max_size=480),
-        description="How the splats are fitted; pairs are of the size 'max_size'.",
+        description="Options of the fits; pairs have the size 'max_size'.",
     )
-    seed: int = Field(default=0, ge=0, description="Of the photos drawn, and of the noise.")
+    seed: int = Field(default=0, ge=0, description="Seed of the subsets and of the perturbation.")

@@ -8,19 +8,11 @@ from tasks.refine.training.pairs.draw import seed_of
 from tasks.refine.training.pairs.mine import mine
 from tasks.runtime.context import Context
 from tasks.runtime.threads import limit_threads
-from tasks.sfm.artefact import Sparse
-from tasks.splat.training_photos import PosedPhotos
+from tasks.splat.training_photos import posed_photos
 
 
 def run(out: Writer, context: Context, *, sparse: ArrayHandle, config: PairsConfig) -> ArrayHandle:
     """Mine training pairs from a scene; see :func:`tasks.refine.training.pairs.mine.mine`."""
     limit_threads(context.threads)
-    stored = Sparse(sparse)
-    posed = PosedPhotos(
-        cameras=stored.cameras,
-        observations=stored.observations,
-        photos=stored.photos,
-        masks=stored.masks,
-    )
-    mined = mine(posed, config, seed=seed_of(out.scene), context=context)
+    mined = mine(posed_photos(sparse), config, seed=seed_of(out.scene), context=context)
     return out.commit(write_pairs(out, out.scene, mined))

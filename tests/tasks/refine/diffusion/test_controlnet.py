@@ -17,6 +17,7 @@ from tasks.refine.diffusion.joint.denoiser import denoiser_of
 from tasks.refine.diffusion.joint.sample import Denoiser
 from tasks.refine.diffusion.stable import stable_diffusion
 from tasks.refine.refiner import ViewBatch
+from tasks.runtime.context import Context
 from tests.support.random_models import WORDS, write_controlnet, write_stable_diffusion
 from tests.support.view_batches import HEIGHT, WIDTH, a_batch, cropped, noise, one_by_one
 
@@ -166,7 +167,7 @@ def test_sizes_that_no_network_takes_and_batches_of_tiles_are_no_trouble(models:
 def test_the_licence_of_each_model_is_said_first(models: Path) -> None:
     said: list[str] = []
     config = ControlNet(weights=weights(models, "photo"))
-    controlnet_refiner(config, progress=lambda share, doing: said.append(doing))
+    controlnet_refiner(config, context=Context(progress=lambda share, doing: said.append(doing)))
     assert "creativeml-openrail-m" in said[0]
     assert "no licence named" in said[1]
 
@@ -176,13 +177,13 @@ def test_the_licence_of_each_model_is_said_first(models: Path) -> None:
 def test_a_model_out_of_reach_is_named_with_what_to_do(models: Path, part: str, name: str) -> None:
     given: Any = (name,) if part == "controlnets" else name
     with pytest.raises(InputError, match=f"'{name}'.*hf download {name}"):
-        stable_diffusion(weights(models, "photo", **{part: given}), "cpu")
+        stable_diffusion(weights(models, "photo", **{part: given}))
 
 
 def test_a_controlnet_that_takes_no_pictures_is_refused(models: Path, tmp_path: Path) -> None:
     odd = write_controlnet(tmp_path / "odd", channels=5)
     with pytest.raises(InputError, match="takes 5 channels"):
-        stable_diffusion(weights(models, "photo", controlnets=(odd,)), "cpu")
+        stable_diffusion(weights(models, "photo", controlnets=(odd,)))
 
 
 def test_each_controlnet_needs_something_to_see(models: Path) -> None:
@@ -197,7 +198,7 @@ def test_the_denoiser_predicts_what_the_scheduler_reads_as_clean(
     base = write_stable_diffusion(tmp_path / "base", prediction=prediction)
     nets = tuple(write_controlnet(tmp_path / str(seed), seed=seed) for seed in (1, 5))
     config = StableDiffusion(model=base, controlnets=nets, sees=("photo", "depth"))
-    model, views = stable_diffusion(config, "cpu"), a_batch(count=2)
+    model, views = stable_diffusion(config), a_batch(count=2)
     denoise = denoiser_of(model, one_by_one(views))
     assert isinstance(denoise, Denoiser)
     latents = denoise.encode(list(views.render))
@@ -224,7 +225,7 @@ def test_the_denoiser_predicts_what_the_scheduler_reads_as_clean(
 
 
 def test_views_of_any_size_are_denoised(models: Path) -> None:
-    model = stable_diffusion(weights(models, "photo"), "cpu")
+    model = stable_diffusion(weights(models, "photo"))
     views = [a_batch(), cropped(a_batch(), 37, 51)]
     denoise = denoiser_of(model, views)
     shown = [one.render[0] for one in views]

@@ -9,6 +9,7 @@ from tasks.errors import InputError
 from tasks.refine.config import Difix
 from tasks.refine.diffusion.config import TilesConfig
 from tasks.refine.diffusion.difix import difix_refiner
+from tasks.runtime.context import Context
 from tests.support.view_batches import HEIGHT, WIDTH, a_batch, noise
 
 PIPELINE = '''
@@ -81,8 +82,9 @@ def test_its_code_is_not_run_unless_that_is_wished(model: Path) -> None:
 def test_its_licence_is_said_before_its_code_is_run(model: Path) -> None:
     (model / "pipeline.py").write_text("raise OSError('was run')")
     said: list[str] = []
+    context = Context(progress=lambda share, doing: said.append(doing))
     with pytest.raises(InputError):
-        difix_refiner(config_of(model), progress=lambda share, doing: said.append(doing))
+        difix_refiner(config_of(model), context=context)
     assert "nvidia" in said[0]
 
 

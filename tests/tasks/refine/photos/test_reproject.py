@@ -15,6 +15,7 @@ from tasks.refine.photos.box_filter import box_mean
 from tasks.refine.photos.colour import ColourChange
 from tasks.refine.photos.reproject import reproject
 from tasks.refine.select import refiner_for
+from tasks.runtime.context import Context
 from tests.support.view_batches import HEIGHT, WIDTH, a_batch, noise
 
 
@@ -194,7 +195,7 @@ def test_the_refiner_of_a_config_is_the_one_it_names() -> None:
     views = a_batch()
     config = RefineConfig(refiner=Reproject(colour_scale=0.02))
 
-    found = refiner_for(config, "cpu")(views)
+    found = refiner_for(config)(views)
 
     np.testing.assert_array_equal(found.image, reproject(views, config.refiner).image)
 
@@ -205,8 +206,8 @@ def test_cuda_gives_what_the_cpu_gives() -> None:
     views = a_batch(count=2, swept_cost=0.1 * noise(2, HEIGHT, WIDTH, seed=3))
     config = RefineConfig(refiner=Reproject())
 
-    on_cuda = refiner_for(config, "cuda")(views)
+    on_cuda = refiner_for(config, context=Context(device="cuda"))(views)
 
-    on_cpu = refiner_for(config, "cpu")(views)
+    on_cpu = refiner_for(config)(views)
     assert on_cuda.image.device.type == "cuda"
     np.testing.assert_allclose(on_cuda.image.cpu(), on_cpu.image, atol=1e-5)

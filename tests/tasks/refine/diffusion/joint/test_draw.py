@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +21,7 @@ from tasks.refine.diffusion.training_config import SmallShape
 from tasks.refine.refiner import Refinement, ViewBatch
 from tasks.refine.select import joint_refiners
 from tasks.refine.weights import find_weights
+from tasks.runtime.context import Context
 from tests.support.random_models import write_controlnet, write_stable_diffusion
 from tests.support.view_batches import HEIGHT, WIDTH, a_batch, cropped, noise
 
@@ -97,7 +97,7 @@ def drawn(
     seen: Sequence[ViewBatch] | None = None,
     scene: Scene | None = None,
     gate: GateConfig | None = None,
-    **options: Any,
+    context: Context = Context(),
 ) -> list[Refinement]:
     seen = views() if seen is None else seen
     controlnet = ControlNet(weights=model.config, gate=gate, joint=joint)
@@ -106,7 +106,7 @@ def drawn(
         seen,
         lambda asked: scene or Still(shows=[one.render[0] for one in seen]),
         weights=model.weights,
-        **options,
+        context=context,
     )
     return [refine(one) for refine, one in zip(refiners, seen, strict=True)]
 
@@ -191,10 +191,10 @@ def test_what_the_photos_contradict_is_rejected(small: Model) -> None:
 
 def test_progress_and_licences_are_told(small: Model, stable: Model) -> None:
     said: list[tuple[float, str]] = []
-    drawn(small, progress=lambda share, doing: said.append((share, doing)))
+    drawn(small, context=Context(progress=lambda share, doing: said.append((share, doing))))
     assert [share for share, _ in said] == [0.25, 0.5, 0.75, 1.0]
     said.clear()
-    drawn(stable, progress=lambda share, doing: said.append((share, doing)))
+    drawn(stable, context=Context(progress=lambda share, doing: said.append((share, doing))))
     assert ["licence" in doing for _, doing in said] == [True] * 3 + [False] * STEPS
 
 

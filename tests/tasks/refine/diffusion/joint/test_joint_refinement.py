@@ -1,11 +1,10 @@
-"""The stage that draws views together, under Prefect: from what is stored to what is distilled."""
+"""Views drawn jointly, from stored artefacts to the artefact that distillation reads."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from prefect import flow
 
 from storage.handles import ArrayHandle
 from storage.store import Store
@@ -15,9 +14,9 @@ from tasks.refine.diffusion.config import SmallModel
 from tasks.refine.diffusion.joint.config import JointConfig
 from tasks.refine.diffusion.small import new_small, small_checkpoint
 from tasks.refine.diffusion.training_config import SmallShape
-from tasks.refine.task import refine_views, refine_views_jointly
+from tasks.refine.run import run, run_joint
 from tasks.refine.weights import find_weights
-from tasks.runtime.context import Site
+from tasks.runtime.context import Context
 from tasks.sfm.artefact import Sparse
 from tasks.sfm.artefact import arrays_of as arrays_of_sparse
 from tasks.sfm.artefact import attributes_of as attributes_of_sparse
@@ -25,28 +24,25 @@ from tasks.sfm.reconstruct import Reconstruction
 from tasks.splat.artefact import arrays_of, attributes_of
 from tasks.splat.config import SplatConfig, TrainOn
 from tasks.splat.fit import fit
+from tasks.splat.training_photos import posed_photos
 from tasks.views.artefact import NovelViews, write_views
 from tasks.views.config import ViewsConfig
 from tasks.views.novel_views import novel_views
 from tasks.views.renderer import prepare
 from tests.support.painted_plane import WIDTH, photograph
 
-pytestmark = [
-    pytest.mark.usefixtures("prefect_server"),
-    pytest.mark.filterwarnings("ignore:Logger 'prefect.task_runs' attempted to send logs"),
-]
 SPLAT = SplatConfig(iterations=40, max_size=WIDTH, sh_every=20)
 VIEWS = ViewsConfig(count=3, beyond=False)
 TRAINING = ("0.png", "3.png", "7.png")
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Site:
-    return Site(store=Store(root=str(tmp_path / "store")))
+def store(tmp_path: Path) -> Store:
+    return Store(root=str(tmp_path / "store"))
 
 
 @pytest.fixture
-def made(site: Site) -> tuple[ArrayHandle, ArrayHandle, ArrayHandle]:
+def made(store: Store) -> tuple[ArrayHandle, ArrayHandle, ArrayHandle]:
     """A painted plane as the stages before leave it: cameras, splat, novel views."""
     seen = photograph()
     found = Reconstruction(
@@ -61,25 +57,23 @@ def made(site: Site) -> tuple[ArrayHandle, ArrayHandle, ArrayHandle]:
         model_sizes=(len(seen.photos),),
         relaxed=False,
     )
-    sparse = site.store.commit(
-        "plane", "sparse", arrays_of_sparse(found), attributes_of_sparse(found)
-    )
+    sparse = store.commit("plane", "sparse", arrays_of_sparse(found), attributes_of_sparse(found))
     stored, split = Sparse(sparse), TrainOn(photos=TRAINING, validation=0)
-    fitted = fit(stored.cameras, stored.observations, stored.photos, split, SPLAT)
-    splat = site.store.commit("plane", "splat", arrays_of(fitted.fitted), attributes_of(fitted))
+    fitted = fit(posed_photos(sparse), split, SPLAT)
+    splat = store.commit("plane", "splat", arrays_of(fitted.fitted), attributes_of(fitted))
     renderer = prepare(
         fitted.fitted.gaussians,
         stored.cameras.select(stored.cameras.indices_of(TRAINING)),
         [stored.photo(name) for name in TRAINING],
         longest_edge=WIDTH,
     )
-    with site.store.writer("plane", "views") as out:
+    with store.writer("plane", "views") as out:
         views = out.commit(write_views(out, novel_views(renderer, VIEWS)))
     return sparse, splat, views
 
 
-def test_views_drawn_together_are_what_distillation_reads(
-    tmp_path: Path, site: Site, made: tuple[ArrayHandle, ArrayHandle, ArrayHandle]
+def test_jointly_drawn_views_are_what_distillation_reads(
+    tmp_path: Path, store: Store, made: tuple[ArrayHandle, ArrayHandle, ArrayHandle]
 ) -> None:
     sparse, splat, views = made
     shape = SmallShape(widths=(8, 16), features=FeaturesConfig(photos=2))
@@ -94,28 +88,29 @@ def test_views_drawn_together_are_what_distillation_reads(
     gated = RefineConfig(refiner=ControlNet(weights=weights, gate=gate, joint=sync))
     found = find_weights(tmp_path, joint)
 
-    @flow
-    def refine(config: RefineConfig, splat_config: SplatConfig = SPLAT) -> ArrayHandle:
-        if config.joint is None:
-            return refine_views(
-                "plane",
-                sparse,
-                views,
-                views_config=VIEWS,
+    def refine(config: RefineConfig) -> ArrayHandle:
+        with store.writer("plane", "refined") as out:
+            if config.joint is None:
+                return run(
+                    out,
+                    Context(),
+                    sparse=sparse,
+                    views=views,
+                    ensemble=(),
+                    views_config=VIEWS,
+                    weights=found,
+                    config=config,
+                )
+            return run_joint(
+                out,
+                Context(),
+                sparse=sparse,
+                splat=splat,
+                views=views,
+                splat_config=SPLAT,
                 weights=found,
                 config=config,
-                site=site,
             )
-        return refine_views_jointly(
-            "plane",
-            sparse,
-            splat,
-            views,
-            splat_config=splat_config,
-            weights=found,
-            config=config,
-            site=site,
-        )
 
     one_by_one, drawn = RefinedViews(refine(alone)), RefinedViews(refine(joint))
 

@@ -15,12 +15,15 @@ from tasks.errors import InputError
 from tasks.gaussians import TENSORS, Gaussians
 from tasks.refine.refiner import ViewBatch
 from tasks.refine.training.pairs.config import PairsConfig
-from tasks.refine.training.pairs.mine import Mined, PosedPhotos, fitted_splats, mine
+from tasks.refine.training.pairs.mine import Mined, fitted_splats, mine
 from tasks.runtime.checkpoints import StoredCheckpoints
+from tasks.runtime.context import Context
 from tasks.sfm.triangulate import Observations
 from tasks.splat.config import SplatConfig, TrainOn
 from tasks.splat.fit import fit
 from tasks.splat.render import render
+from tasks.splat.train.state import TrainState
+from tasks.splat.training_photos import PosedPhotos
 from tests.support.cut_off import cut_off
 from tests.support.painted_plane import HEIGHT, WIDTH, photograph
 
@@ -38,13 +41,7 @@ CONFIG = PairsConfig(
 
 @pytest.fixture(scope="module")
 def scene() -> PosedPhotos:
-    found = photograph()
-    return PosedPhotos(
-        cameras=found.cameras,
-        observations=found.observations,
-        photos=found.photos,
-        masks=[None] * len(found.photos),
-    )
+    return photograph()
 
 
 @pytest.fixture(scope="module")
@@ -65,11 +62,13 @@ def equal_views(one: ViewBatch, other: ViewBatch) -> bool:
     return all(torch.equal(getattr(one, name), getattr(other, name)) for name in names)
 
 
-def plain_fit(scene: PosedPhotos, training: tuple[str, ...], **more: object) -> Gaussians:
+def plain_fit(
+    scene: PosedPhotos, training: tuple[str, ...], context: Context = Context()
+) -> Gaussians:
     """As the splat stage fits it, all photos at hand."""
     split = TrainOn(photos=training, validation=0)
     config = CONFIG.splat
-    found = fit(scene.cameras, scene.observations, scene.photos, split, config, **more)  # type: ignore[arg-type]
+    found = fit(scene, split, config, context=context)
     assert found.training == training
     return found.fitted.gaussians
 
@@ -129,8 +128,10 @@ def test_snapshots_are_the_states_of_one_plain_fit(
     assert list(snapshots) == [30, 60]
     assert same(snapshots[60], plain_fit(scene, training))
     place = Checkpoint(store=Store(root=str(tmp_path)), key="half")
-    cut_off(lambda checkpoints: plain_fit(scene, training, checkpoints=checkpoints), place, 30)
-    half = StoredCheckpoints(place=place, seconds=0.0).load()
+    cut_off(
+        lambda checkpoints: plain_fit(scene, training, Context(checkpoints=checkpoints)), place, 30
+    )
+    half = StoredCheckpoints(place=place, seconds=0.0).load(TrainState)
     assert half is not None
     front = snapshots[30].foreground
     assert torch.equal(front.means, half.parameters["means"])
@@ -212,6 +213,6 @@ def test_photos_that_show_nothing_together_are_refused(scene: PosedPhotos) -> No
 def test_progress_grows_to_the_end(scene: PosedPhotos) -> None:
     shares: list[float] = []
     config = CONFIG.model_copy(update={"subsets": 2})
-    list(mine(scene, config, progress=lambda share, doing: shares.append(share)))
+    list(mine(scene, config, context=Context(progress=lambda share, doing: shares.append(share))))
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
