@@ -32,7 +32,6 @@ from torch.nn.modules.module import (
     register_module_forward_pre_hook,
 )
 
-from tasks.ingest.source import Source
 from tasks.refine.config import ControlNet, GateConfig, RefineConfig, Reproject, Residual
 from tasks.refine.diffusion.small import SmallShape, new_small, small_checkpoint
 from tasks.refine.gate import gated
@@ -47,6 +46,7 @@ from tasks.refine.residual.refine import refine
 from tasks.refine.select import refiner_for
 from tasks.runtime.context import Context
 from tasks.runtime.threads import limit_threads, torch_threads
+from tasks.source import Source
 
 GATE = GateConfig()
 COPIED_BYTES = 2**28

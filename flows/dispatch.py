@@ -43,6 +43,7 @@ from flows.settings import Settings
 from flows.stages.recall import recall
 from storage.errors import UnseenError
 from storage.store import Store
+from tasks.runtime.context import Device
 
 SECONDS_BETWEEN_READS = 1.0
 SECONDS_TO_CANCEL = 30.0
@@ -130,11 +131,9 @@ def _open(client: Any, run: str) -> list[FlowRun]:
 def _recall(store: Store, record: RunRecord, entry: SceneEntry) -> Page | None:
     """The page of a fully cached scene, whose rows are written here; None for any other scene."""
     settings = Settings()
-    device = settings.device
-    if device == "auto":
-        if not is_for_this_machine():
-            return None  # the machines that run scenes choose
-        device = settings.machine().device
+    device = _device_of_scenes(settings)
+    if device is None:
+        return None
     found = recall(
         Path(entry.folder),
         entry.name,
@@ -150,6 +149,13 @@ def _recall(store: Store, record: RunRecord, entry: SceneEntry) -> Page | None:
     except (UnseenError, OSError):  # its own process will try again and report it
         return None
     return scene_page(entry.name, record.run, found.row, found.artefacts)
+
+
+def _device_of_scenes(settings: Settings) -> Device | None:
+    """The device that scenes run on; None where only their workers can tell."""
+    if settings.device != "auto":
+        return settings.device
+    return settings.machine().device if is_for_this_machine() else None
 
 
 async def _show_recalled(client: PrefectClient, waiting: FlowRun, page: Page) -> None:

@@ -1,6 +1,8 @@
-"""What lies in a store: every file below a folder, and the artefacts among them."""
+"""Contents of a store: every file below a folder, the artefacts among them, and their removal."""
 
+import contextlib
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +14,8 @@ import fsspec
 
 from storage import addresses
 from storage.errors import as_store_error
+from storage.handles import MANIFEST
+from storage.staging import locked_folder
 from storage.store import Store
 
 ARTEFACT_DEPTH = 4
@@ -136,3 +140,35 @@ def _modified(filesystem: fsspec.AbstractFileSystem, place: str, told: dict[str,
     if isinstance(found, int | float):
         return datetime.fromtimestamp(found, UTC)
     return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def remove_artefact(store: Store, artefact: StoredArtefact) -> None:
+    """Delete an artefact, whether or not anything refers to it.
+
+    An interruption leaves nothing that looks whole: on a disk the folder is renamed out of sight
+    first; elsewhere the manifest is deleted first, and the remaining files are found again.
+
+    Raises:
+        StoreError: the store cannot be written.
+    """
+    failure = f"the artefact {artefact.key} could not be removed from {store.root}"
+    with as_store_error(failure, Exception):
+        if store.local is not None:
+            _remove_folder(store, artefact.key)
+            return
+        filesystem, path = addresses.remote(store.root)
+        manifest = f"{artefact.key}/{MANIFEST}"
+        others = [file.key for file in artefact.files if file.key != manifest]
+        for key in (manifest, *others):
+            with contextlib.suppress(FileNotFoundError):
+                filesystem.rm_file(f"{path.rstrip('/')}/{key}")
+
+
+def _remove_folder(store: Store, key: str) -> None:
+    assert store.local is not None
+    with locked_folder(store.staging) as folder, contextlib.suppress(FileNotFoundError):
+        (store.local / key).rename(folder / "removed")
+        shutil.rmtree(folder / "removed")
+    for parent in list((store.local / key).parents)[:2]:  # its kind and its scene, where empty
+        with contextlib.suppress(OSError):
+            parent.rmdir()

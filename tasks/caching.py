@@ -27,11 +27,10 @@ from storage.files import get, remove
 from storage.handles import ArrayHandle
 from storage.store import Store
 from tasks.errors import MachineError
-from tasks.ingest.source import Source
 from tasks.runtime.checkpoints import checkpoints_in
-from tasks.runtime.context import Context, Device, Machine, Progress
-from tasks.runtime.progress import progress_line
-from tasks.runtime.time_left import TimeLeft, in_words
+from tasks.runtime.context import Context, Device, Machine
+from tasks.runtime.progress import Progress, TimeLeft, in_words, progress_line
+from tasks.source import Source
 from tasks.stage import Stage
 
 

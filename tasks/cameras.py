@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Bool, Float, Float64, Int64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -125,3 +125,21 @@ class CameraModel:
         return CameraModel(
             model=self.model, params=(x * fx, y * fy, x * cx, y * cy, *self.params[4:])
         )
+
+
+def rotation_angles(
+    one: Float[np.ndarray, "*b 3 3"], other: Float[np.ndarray, "*c 3 3"]
+) -> Float[np.ndarray, "..."]:
+    """Angles of the rotations from one orientation to another, 0 to pi."""
+    # By both, since the cosine alone loses small angles and the sine large ones.
+    relative = one @ np.swapaxes(other, -1, -2)
+    cosine = (np.trace(relative, axis1=-2, axis2=-1) - 1) / 2
+    axis = np.stack(
+        [
+            relative[..., 2, 1] - relative[..., 1, 2],
+            relative[..., 0, 2] - relative[..., 2, 0],
+            relative[..., 1, 0] - relative[..., 0, 1],
+        ],
+        axis=-1,
+    )
+    return np.asarray(np.arctan2(np.linalg.norm(axis, axis=-1) / 2, cosine))

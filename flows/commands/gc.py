@@ -7,9 +7,15 @@ from pathlib import Path
 
 from flows.runs.record import REFINER, STARTED, RunRecord, all_runs, remove_run
 from storage.files import get, remove
-from storage.inventory import StoredArtefact, StoredFile, artefact_key, artefacts_in, files_below
+from storage.inventory import (
+    StoredArtefact,
+    StoredFile,
+    artefact_key,
+    artefacts_in,
+    files_below,
+    remove_artefact,
+)
 from storage.metrics import read_table
-from storage.removal import remove_artefact
 from storage.staging import find_abandoned
 from storage.store import Store, remove_abandoned_staging
 from tasks.caching import RECORDS, handle_in_record

@@ -15,7 +15,7 @@ from storage.handles import MANIFEST, ArrayHandle
 from storage.inventory import StoredArtefact, artefact_key, artefacts_in, files_below
 from storage.metrics import read_table, table_faults
 from storage.store import Store
-from tasks.runtime.context import Progress
+from tasks.runtime.progress import Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,18 +5,18 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol
 
-from tasks.evaluate.config import HeldOutRefinement
-
 from flows.config import STAGES, SceneConfig
 from storage.handles import ArrayHandle
 from tasks.distil.task import CONTROL, DISTIL
+from tasks.evaluate.config import HeldOutRefinement
 from tasks.evaluate.task import EVALUATE
 from tasks.ingest.containment import files_inside
-from tasks.ingest.source import Source, digest_files
+from tasks.ingest.source import digest_files
 from tasks.ingest.task import INGEST
 from tasks.refine.task import REFINE, REFINE_JOINTLY
 from tasks.refine.weights import find_weights
 from tasks.sfm.task import SFM
+from tasks.source import Source
 from tasks.splat.init.ply_source import find_start
 from tasks.splat.task import ENSEMBLE, SPLAT
 from tasks.stage import Stage

@@ -15,32 +15,21 @@ import torch
 from jaxtyping import Bool, Float32, Int32, UInt64
 
 from tasks.cameras import Cameras
+from tasks.depth.config import SweepConfig
 from tasks.depth.plane_sweep_kernels import median, search, warp
 from tasks.depth.reprojection import halved_maps, relative_maps
-from tasks.depth.sweep_config import SweepConfig
+from tasks.depth.sweep import (
+    COARSE_MEDIAN_RADIUS,
+    MEDIAN_RADIUS,
+    UNKNOWN_COST,
+    Swept,
+    coarse_steps,
+    doubled,
+    fine_steps,
+    halved,
+)
 from tasks.images import levels
 from tasks.runtime.context import Device
-
-REFINEMENTS = 2
-"""Steps to either side of the best one that are tried again at full size."""
-COARSE_MEDIAN_RADIUS = 1
-MEDIAN_RADIUS = 2
-UNKNOWN_COST = 1.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Swept:
-    """The depth at which photos agree in a novel view, and the photos warped by it."""
-
-    depth: Float32[np.ndarray, "h w"]
-    """Along the optical axis, world units."""
-    cost: Float32[np.ndarray, "h w"]
-    """Mean absolute difference of the photos from their mean about the pixel, images in [0, 1];
-    1 where fewer than two photos see it."""
-    warped: Float32[np.ndarray, "k h w 3"]
-    """The photos, best first, in [0, 1]; 0 where not valid."""
-    valid: Float32[np.ndarray, "k h w"]
-    """1 where the pixel lies before the photo's camera and on its usable pixels, else 0."""
 
 
 def plane_sweep(
@@ -95,33 +84,6 @@ def plane_sweep(
         warped=warped,
         valid=valid,
     )
-
-
-def coarse_steps(config: SweepConfig) -> Float32[np.ndarray, " planes"]:
-    """Relative distances from the rendered depth, nearest first: of equals the first is kept."""
-    steps = np.linspace(-config.reach, config.reach, config.planes)
-    return steps[np.argsort(np.abs(steps), kind="stable")].astype(np.float32)
-
-
-def fine_steps(config: SweepConfig) -> Float32[np.ndarray, " planes"]:
-    step = 2 * config.reach / (config.planes - 1)
-    steps = step * np.arange(-REFINEMENTS, REFINEMENTS + 1)
-    return steps[np.argsort(np.abs(steps), kind="stable")].astype(np.float32)
-
-
-def halved(image: Float32[np.ndarray, "h w *c"]) -> Float32[np.ndarray, "H W *c"]:
-    """Mean over 2x2 pixels; an odd last row or column counts with itself."""
-    image = np.concatenate([image, image[-1:]], 0) if image.shape[0] % 2 else image
-    image = np.concatenate([image, image[:, -1:]], 1) if image.shape[1] % 2 else image
-    rows = image[::2] + image[1::2]
-    return np.float32(0.25) * (rows[:, ::2] + rows[:, 1::2])
-
-
-def doubled(
-    image: Float32[np.ndarray, "H W"], height: int, width: int
-) -> Float32[np.ndarray, "h w"]:
-    """Each pixel repeated 2x2."""
-    return image.repeat(2, axis=0).repeat(2, axis=1)[:height, :width].copy()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

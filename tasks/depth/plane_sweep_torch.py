@@ -9,7 +9,10 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, pad, unfold
 
 from tasks.cameras import Cameras
-from tasks.depth.plane_sweep import (
+from tasks.depth.config import SweepConfig
+from tasks.depth.plane_sweep_kernels import MISSING, SUBPIXELS
+from tasks.depth.reprojection import halved_maps, relative_maps
+from tasks.depth.sweep import (
     COARSE_MEDIAN_RADIUS,
     MEDIAN_RADIUS,
     UNKNOWN_COST,
@@ -19,9 +22,6 @@ from tasks.depth.plane_sweep import (
     fine_steps,
     halved,
 )
-from tasks.depth.plane_sweep_kernels import MISSING, SUBPIXELS
-from tasks.depth.reprojection import halved_maps, relative_maps
-from tasks.depth.sweep_config import SweepConfig
 from tasks.images import from_levels, levels
 
 

@@ -12,7 +12,8 @@ from tasks.cameras import Cameras
 from tasks.distil.config import ControlConfig, DistilConfig
 from tasks.gaussians import Gaussians
 from tasks.runtime.checkpoints import NO_CHECKPOINTS, Checkpoints
-from tasks.runtime.context import Device, Progress, no_progress
+from tasks.runtime.context import Device
+from tasks.runtime.progress import Progress, no_progress
 from tasks.splat.config import SplatConfig
 from tasks.splat.densify.budget import most_gaussians
 from tasks.splat.fit import psnr_db_on

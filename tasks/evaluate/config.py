@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from tasks.ingest.source import Source
 from tasks.refine.config import RefineConfig
+from tasks.source import Source
 from tasks.views.config import ViewsConfig
 
 

@@ -13,7 +13,7 @@ from tasks.runtime.context import Context
 from tasks.runtime.threads import limit_threads
 from tasks.sfm.artefact import Sparse
 from tasks.splat.artefact import read_gaussians
-from tasks.views.stored import renderer_of
+from tasks.views.renderer import renderer_of
 
 
 def run(

@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation, RotationSpline
 
 from tasks.cameras import Cameras, looking
 from tasks.errors import DegenerateGeometryError
-from tasks.views.trajectories import lens_at_size
+from tasks.views.novel_views import lens_at_size
 
 Capture = Literal["around", "forward", "through"]
 """Photos taken around an object, of a scene in front, or on a walk."""

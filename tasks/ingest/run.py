@@ -6,8 +6,9 @@ from storage.handles import ArrayHandle
 from storage.store import Writer
 from tasks.ingest.artefact import write_photos
 from tasks.ingest.config import IngestConfig
-from tasks.ingest.source import Source, check_unchanged
+from tasks.ingest.source import check_unchanged
 from tasks.runtime.context import Context
+from tasks.source import Source
 
 
 def run(out: Writer, context: Context, *, source: Source, config: IngestConfig) -> ArrayHandle:

@@ -53,6 +53,7 @@ from tasks.ingest.given import GivenCamera
 from tasks.ingest.masks import mask_name, masks_by_photo
 from tasks.ingest.sidecars import depth_by_photo, read_cameras
 from tasks.ingest.transforms import read_transforms
+from tasks.source import Source
 
 ReferenceKind = Literal["cameras_gt", "colmap", "transforms"]
 
@@ -89,17 +90,6 @@ class SceneFiles:
     @property
     def blender(self) -> bool:
         return any(path.name in BLENDER_NAMES for path in self.reference_files)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """A scene's folder or video, or a file beside it, and what is in it: equal digests mean equal
-    input, wherever it lies."""
-
-    folder: str
-    """Or file."""
-    digest: str
-    """sha256, hexadecimal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

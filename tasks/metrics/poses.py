@@ -5,10 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
-from tasks.cameras import Cameras
+from tasks.cameras import Cameras, rotation_angles
 from tasks.errors import DegenerateGeometryError
 from tasks.metrics.similarity import Similarity, align_cameras
-from tasks.rotations import rotation_angles
 
 AUC_THRESHOLDS_DEG = (5.0, 10.0, 20.0)
 

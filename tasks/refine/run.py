@@ -4,7 +4,6 @@ from functools import partial
 
 from storage.handles import ArrayHandle
 from storage.store import Writer
-from tasks.ingest.source import Source
 from tasks.refine.artefact import write_refined
 from tasks.refine.config import RefineConfig
 from tasks.refine.diffusion.joint.splat_scene import splat_scene
@@ -14,13 +13,13 @@ from tasks.refine.select import joint_refiners, refiner_for
 from tasks.runtime.context import Context
 from tasks.runtime.threads import limit_threads
 from tasks.sfm.artefact import Sparse
+from tasks.source import Source
 from tasks.splat.artefact import read_gaussians
 from tasks.splat.config import SplatConfig
 from tasks.splat.training_photos import photos_of
 from tasks.views.artefact import NovelViews
 from tasks.views.config import ViewsConfig
-from tasks.views.renderer import render_view
-from tasks.views.stored import renderer_of
+from tasks.views.renderer import render_view, renderer_of
 
 DRAWING = 0.95
 """Share of the time in which views are drawn jointly; then they are blended and stored."""

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from tasks.errors import InputError
-from tasks.ingest.source import Source
 from tasks.refine.config import ControlNet, Difix, Learned, RefineConfig, Reproject, Residual
 from tasks.refine.diffusion.joint.config import JointConfig
 from tasks.refine.diffusion.joint.sample import Scene
@@ -16,6 +15,7 @@ from tasks.refine.gate import Gated
 from tasks.refine.photos.reproject import reproject
 from tasks.refine.refiner import Refinement, Refiner, ViewBatch
 from tasks.runtime.context import Context, Device
+from tasks.source import Source
 
 
 def refiner_for(

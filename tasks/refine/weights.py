@@ -6,9 +6,9 @@ from pathlib import Path
 
 from tasks.errors import InputError
 from tasks.ingest.containment import is_inside
-from tasks.ingest.source import Source
 from tasks.refine.config import ControlNet, RefineConfig, Residual
 from tasks.refine.diffusion.config import SmallModel
+from tasks.source import Source
 
 SHIPPED = Path(__file__).parent / "residual" / "residual.safetensors"
 SHIPPED_CONTROLNET = Path(__file__).parent / "diffusion" / "controlnet.safetensors"

@@ -1,20 +1,13 @@
 """How a function of the numerics runs: device, threads, progress and checkpoints in one value."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from storage.store import Store
 from tasks.runtime.checkpoints import NO_CHECKPOINTS, Checkpoints
+from tasks.runtime.progress import Progress, no_progress
 
 Device = Literal["cpu", "cuda"]
-
-Progress = Callable[[float, str], None]
-"""Called with the finished share, 0 to 1, and what is being done."""
-
-
-def no_progress(share: float, doing: str) -> None:
-    """Shows nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

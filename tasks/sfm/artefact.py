@@ -14,11 +14,10 @@ from jaxtyping import Bool, UInt8
 
 from storage.handles import ArrayHandle
 from storage.store import NamedArray
+from tasks.artefacts import Lazy, read_cameras
 from tasks.artefacts import arrays_of as arrays_of_cameras
-from tasks.artefacts import read_cameras
 from tasks.errors import InputError
 from tasks.ingest.artefact import Photos
-from tasks.lazy import Lazy
 from tasks.sfm.config import SfmConfig
 from tasks.sfm.reconstruct import GivenPose, Poses, Reconstruction, SourcePhoto
 from tasks.sfm.triangulate import Observations

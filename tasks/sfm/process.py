@@ -19,7 +19,7 @@ from typing import IO
 
 from storage.errors import UnseenError
 from tasks.errors import MachineError
-from tasks.runtime.context import Progress
+from tasks.runtime.progress import Progress
 
 _POLL_S = 0.2
 

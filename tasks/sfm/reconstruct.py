@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import Bool, Float64, UInt8
 from PIL import Image
 
+from tasks.artefacts import Lazy
 from tasks.cameras import CameraModel, Cameras
 from tasks.errors import InputError
-from tasks.lazy import Lazy
 from tasks.runtime.context import Context
 from tasks.sfm.config import SfmConfig
 from tasks.sfm.exchange import MASK_FOLDER, PHOTO_FOLDER, Request, Result, SharedCamera

@@ -11,7 +11,8 @@ from tasks.gaussians import Gaussians
 from tasks.images import from_levels
 from tasks.metrics.images import psnr_db
 from tasks.runtime.checkpoints import NO_CHECKPOINTS, Checkpoints
-from tasks.runtime.context import Device, Progress, no_progress
+from tasks.runtime.context import Device
+from tasks.runtime.progress import Progress, no_progress
 from tasks.sfm.triangulate import Observations, sample_colours, triangulate_tracks
 from tasks.splat.config import EveryNth, SplatConfig, TrainOn
 from tasks.splat.densify.budget import most_gaussians

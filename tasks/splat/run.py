@@ -2,9 +2,9 @@
 
 from storage.handles import ArrayHandle
 from storage.store import Writer
-from tasks.ingest.source import Source
 from tasks.runtime.context import Context
 from tasks.runtime.threads import limit_threads
+from tasks.source import Source
 from tasks.splat.artefact import arrays_of, attributes_of
 from tasks.splat.config import EveryNth, SplatConfig, TrainOn
 from tasks.splat.fit import fit, notes_on

@@ -17,12 +17,11 @@ from jaxtyping import Float32
 
 from storage.handles import ArrayHandle
 from storage.store import NamedArray, Writer
+from tasks.artefacts import Lazy, read_cameras
 from tasks.artefacts import arrays_of as arrays_of_cameras
-from tasks.artefacts import read_cameras
 from tasks.cameras import Cameras, joined
-from tasks.depth.plane_sweep import Swept
+from tasks.depth.sweep import Swept
 from tasks.images import from_levels, levels
-from tasks.lazy import Lazy
 from tasks.views.renderer import NovelView
 from tasks.views.surface import Surface
 

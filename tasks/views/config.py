@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from tasks.config import Config
-from tasks.depth.sweep_config import SweepConfig
+from tasks.depth.config import SweepConfig
 
 
 class ViewsConfig(Config):

@@ -3,8 +3,7 @@
 import numpy as np
 from jaxtyping import Float64
 
-from tasks.cameras import Cameras
-from tasks.rotations import rotation_angles
+from tasks.cameras import Cameras, rotation_angles
 
 
 def neighbour_spacing(cameras: Cameras) -> float:

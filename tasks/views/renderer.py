@@ -8,11 +8,15 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float32, UInt8
 
+from storage.handles import ArrayHandle
 from tasks.cameras import Cameras
-from tasks.depth.plane_sweep import Swept, plane_sweep
+from tasks.depth.plane_sweep import plane_sweep
+from tasks.depth.sweep import Swept
 from tasks.gaussians import Gaussians
 from tasks.images import fitted_sizes, from_levels, levels, resized, resized_mask
 from tasks.runtime.context import Context, Device
+from tasks.sfm.artefact import Sparse
+from tasks.splat.artefact import read_gaussians
 from tasks.splat.render import render
 from tasks.views.confidence import confidence, predicted_error
 from tasks.views.config import ViewsConfig
@@ -222,4 +226,23 @@ def _moved(gaussians: Gaussians, device: Device) -> Gaussians:
         logit_opacities=gaussians.logit_opacities.to(device),
         sh=gaussians.sh.to(device),
         num_background=gaussians.num_background,
+    )
+
+
+def renderer_of(
+    sparse: Sparse, splat: ArrayHandle, *, context: Context = Context()
+) -> ViewRenderer:
+    """The renderer of a stored splat, with its training photos at the size of its fit.
+
+    Args:
+        sparse: the reconstruction that the splat was fitted to.
+    """
+    training = sparse.cameras.indices_of(splat.attributes["training"])
+    return prepare(
+        read_gaussians(splat),
+        sparse.cameras.select(training),
+        (sparse.photos[index] for index in training),
+        longest_edge=splat.attributes["longest_edge"],
+        masks=(sparse.masks[index] for index in training),
+        context=context,
     )

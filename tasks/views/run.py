@@ -8,7 +8,7 @@ from tasks.sfm.artefact import Sparse
 from tasks.views.artefact import write_views
 from tasks.views.config import ViewsConfig
 from tasks.views.novel_views import novel_views
-from tasks.views.stored import renderer_of
+from tasks.views.renderer import renderer_of
 
 
 def run(

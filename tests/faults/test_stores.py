@@ -11,7 +11,7 @@ import pytest
 from flows.commands.verify import verify
 from storage.files import get, put
 from storage.store import NamedArray, Store
-from tasks.runtime.context import no_progress
+from tasks.runtime.progress import no_progress
 from tests.conftest import ROOT
 from tests.support.stored_runs import ended
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tasks.lazy import Lazy
+from tasks.artefacts import Lazy
 
 
 def test_only_what_is_asked_for_is_read() -> None:

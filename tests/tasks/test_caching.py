@@ -25,9 +25,9 @@ from storage.handles import ArrayHandle
 from storage.store import NamedArray, Store
 from tasks import caching
 from tasks.caching import stage_key, stage_progress, stage_task
-from tasks.ingest.source import Source
 from tasks.runtime import progress as progress_line
 from tasks.runtime.context import Device, Machine
+from tasks.source import Source
 from tasks.stage import Stage
 from tests.support.ramp_stages import (
     DOUBLE,

@@ -1,10 +1,12 @@
+"""Cameras, and angles between rotations, against rotations by chosen angles."""
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from tasks.cameras import Cameras
+from tasks.cameras import Cameras, rotation_angles
 
 
 def random_cameras(count: int = 7, seed: int = 0) -> Cameras:
@@ -103,3 +105,19 @@ def test_resampling_leaves_the_poses_and_the_original_alone() -> None:
     np.testing.assert_array_equal(resampled.camera_from_world, cameras.camera_from_world)
     np.testing.assert_allclose(resampled.intrinsics[:, :2], 2 * before[:, :2])
     np.testing.assert_array_equal(resampled.intrinsics[:, 2], np.tile([0, 0, 1], (7, 1)))
+
+
+@pytest.mark.parametrize("angle", [0.0, 1e-9, 1e-3, 1.0, np.pi - 1e-3, np.pi - 1e-9])
+def test_angles_are_exact_however_small_or_large(angle: float) -> None:
+    axes = np.random.default_rng(0).normal(size=(50, 3))
+    axes /= np.linalg.norm(axes, axis=1, keepdims=True)
+    one = Rotation.random(50, random_state=0)
+    other = Rotation.from_rotvec(angle * axes) * one
+    found = rotation_angles(one.as_matrix(), other.as_matrix())
+    np.testing.assert_allclose(found, angle, rtol=0, atol=1e-14)
+
+
+def test_each_of_one_set_is_compared_with_each_of_another() -> None:
+    turns = Rotation.from_rotvec(np.outer([0.1, 0.4, 1.0], [0, 0, 1])).as_matrix()
+    found = rotation_angles(turns[:, None], turns[None, 1:])
+    np.testing.assert_allclose(found, [[0.3, 0.9], [0, 0.6], [0.6, 0]], atol=1e-14)

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from tasks.errors import InputError
-from tasks.ingest.source import Source
 from tasks.refine.config import ControlNet
 from tasks.refine.diffusion.blend import blended
 from tasks.refine.diffusion.config import SmallModel, StableDiffusion
@@ -17,6 +16,7 @@ from tasks.refine.diffusion.tiles import tiled, tiling_for
 from tasks.refine.refiner import Refinement, Refiner, ViewBatch
 from tasks.runtime.context import Context
 from tasks.runtime.threads import torch_threads
+from tasks.source import Source
 
 
 def controlnet_refiner(

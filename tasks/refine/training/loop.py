@@ -20,7 +20,8 @@ from tasks.refine.training.pairs.pair import Pairs
 from tasks.refine.training.scores import score_view, validation_scores
 from tasks.refine.training.trained import CurvePoint, ValidationScore
 from tasks.runtime.checkpoints import NO_CHECKPOINTS, Checkpoints, SavedState
-from tasks.runtime.context import Device, Progress, no_progress
+from tasks.runtime.context import Device
+from tasks.runtime.progress import Progress, no_progress
 
 LAST_RATE = 0.01
 """Of the learning rate, at the end."""

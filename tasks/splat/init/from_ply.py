@@ -6,8 +6,8 @@ import torch
 
 from tasks.errors import InputError
 from tasks.gaussians import Gaussians
-from tasks.ingest.source import Source
 from tasks.sfm.reconstruct import Poses
+from tasks.source import Source
 from tasks.splat.export.ply import read_ply
 
 

@@ -10,7 +10,8 @@ from tasks.depth.config import DenseConfig
 from tasks.depth.depth_maps import depth_maps
 from tasks.depth.neighbours import sparse_points
 from tasks.gaussians import Gaussians, joined
-from tasks.runtime.context import Context, Progress
+from tasks.runtime.context import Context
+from tasks.runtime.progress import Progress
 from tasks.sfm.triangulate import Observations, TriangulatedPoints
 from tasks.splat.config import SplatConfig
 from tasks.splat.densify.budget import most_gaussians

@@ -7,7 +7,7 @@ from pathlib import Path
 from tasks.depth.config import DenseConfig
 from tasks.errors import InputError
 from tasks.ingest.containment import is_inside
-from tasks.ingest.source import Source
+from tasks.source import Source
 from tasks.splat.config import Ply, Points
 
 

@@ -3,7 +3,7 @@
 import torch
 
 from tasks.errors import MachineError
-from tasks.runtime.context import Progress
+from tasks.runtime.progress import Progress
 from tasks.splat.rasterise.protocol import Rasteriser
 
 

@@ -17,7 +17,8 @@ from tasks.errors import InputError, MachineError
 from tasks.gaussians import Gaussians, joined
 from tasks.images import resized, resized_mask
 from tasks.runtime.checkpoints import NO_CHECKPOINTS, Checkpoints
-from tasks.runtime.context import Device, Progress, no_progress
+from tasks.runtime.context import Device
+from tasks.runtime.progress import Progress, no_progress
 from tasks.splat.config import Appearance, Densify, Mcmc, SplatConfig
 from tasks.splat.densify.budget import check_room, most_gaussians
 from tasks.splat.densify.strategy import Densifier, densifier_for

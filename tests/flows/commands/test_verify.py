@@ -8,7 +8,7 @@ from flows.commands.verify import Finding, verify
 from storage.files import get, put, remove
 from storage.metrics import compact
 from storage.store import Store
-from tasks.runtime.context import no_progress
+from tasks.runtime.progress import no_progress
 from tests.support.stored_runs import checkpoint, commit, ended
 
 

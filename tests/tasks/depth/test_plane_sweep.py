@@ -5,10 +5,11 @@ import pytest
 import torch
 from scipy.ndimage import median_filter
 
-from tasks.depth.plane_sweep import Swept, plane_sweep
+from tasks.depth.config import SweepConfig
+from tasks.depth.plane_sweep import plane_sweep
 from tasks.depth.plane_sweep_kernels import median
 from tasks.depth.plane_sweep_torch import plane_sweep_torch
-from tasks.depth.sweep_config import SweepConfig
+from tasks.depth.sweep import Swept
 from tests.support.textured_planes import (
     FACING,
     FOCAL,

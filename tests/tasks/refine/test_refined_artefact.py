@@ -9,7 +9,7 @@ import torch
 
 from storage.store import Store
 from tasks.cameras import Cameras
-from tasks.depth.plane_sweep import Swept
+from tasks.depth.sweep import Swept
 from tasks.refine.artefact import RefinedViews, write_refined
 from tasks.refine.ensemble import mean_refinement, refine_with
 from tasks.refine.refiner import Refinement, ViewBatch, batch_of

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tasks.errors import DegenerateGeometryError, MachineError
-from tasks.runtime.context import no_progress
+from tasks.runtime.progress import no_progress
 from tasks.sfm.process import run_child
 
 Child = Callable[[str], str]

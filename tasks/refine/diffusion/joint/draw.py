@@ -6,7 +6,6 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
-from tasks.ingest.source import Source
 from tasks.refine.diffusion.config import SmallModel, StableDiffusion
 from tasks.refine.diffusion.controlnet import model_of
 from tasks.refine.diffusion.joint.config import JointConfig
@@ -15,6 +14,7 @@ from tasks.refine.diffusion.joint.sample import Scene, sample_jointly
 from tasks.refine.diffusion.joint.schedule import levels_of
 from tasks.refine.refiner import ViewBatch
 from tasks.runtime.context import Context
+from tasks.source import Source
 
 
 def draw_jointly(

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from tasks.config import Config
-from tasks.depth.sweep_config import SweepConfig
+from tasks.depth.config import SweepConfig
 from tasks.splat.config import SplatConfig
 
 Size = Annotated[int, Field(ge=2, le=1000)]

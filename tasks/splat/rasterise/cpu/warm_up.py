@@ -6,8 +6,8 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from tasks.runtime.context import Progress
 from tasks.runtime.jit import is_compiled
+from tasks.runtime.progress import Progress
 from tasks.splat.densify.noise import add_noise
 from tasks.splat.rasterise.cpu.blend import blend, blend_backward
 from tasks.splat.rasterise.cpu.project import project, project_backward

@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from tasks.errors import InputError
-from tasks.ingest.source import Source
 from tasks.refine.config import RefineConfig, Residual
 from tasks.refine.residual.checkpoint import checkpoint_of, read_checkpoint
 from tasks.refine.residual.config import NetworkConfig
 from tasks.refine.residual.network import ResidualNetwork
 from tasks.refine.residual.refine import refine
 from tasks.refine.select import refiner_for
+from tasks.source import Source
 from tests.support.view_batches import a_batch
 
 

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from tasks.errors import InputError
-from tasks.ingest.source import Source
 from tasks.refine.config import ControlNet, FeaturesConfig, GateConfig, RefineConfig
 from tasks.refine.diffusion.config import SmallModel, StableDiffusion
 from tasks.refine.diffusion.controlnet import model_of
@@ -22,6 +21,7 @@ from tasks.refine.refiner import Refinement, ViewBatch
 from tasks.refine.select import joint_refiners
 from tasks.refine.weights import find_weights
 from tasks.runtime.context import Context
+from tasks.source import Source
 from tests.support.random_models import write_controlnet, write_stable_diffusion
 from tests.support.view_batches import HEIGHT, WIDTH, a_batch, cropped, noise
 

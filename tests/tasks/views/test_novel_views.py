@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from tasks.cameras import Cameras
+from tasks.views.novel_views import between, beyond, evenly, links
 from tasks.views.proximity import neighbour_spacing, pose_distances
-from tasks.views.trajectories import between, beyond, evenly, links
 from tests.support.cameras_by_hand import about, cameras_at, forwards, on_a_line, on_a_ring
 
 
