@@ -11,12 +11,13 @@ class DegenerateGeometryError(InputError):
     """The input does not determine the answer: change the input, a retry cannot help."""
 
 
-class DivergedError(UnseenError):
-    """An optimisation diverged, and would again on the same input: change the config."""
-
-
 class MachineError(UnseenError):
     """The machine failed, not the input (a killed worker, no memory): a retry may help."""
+
+
+class DivergedError(UnseenError):
+    """An optimisation that diverges on the same input diverges again: change its config, a retry
+    cannot help."""
 
 
 class TimeLimitError(UnseenError):

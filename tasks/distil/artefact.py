@@ -1,4 +1,4 @@
-"""What a distilled splat's artefact says beside the splat.
+"""Attributes of a distilled splat in the store.
 
 Arrays: those of a splat (see :mod:`tasks.splat.artefact`). The control is such an artefact too.
 """
@@ -13,10 +13,10 @@ from tasks.splat.train.trainer import Fitted
 def attributes_of(
     distilled: Fitted, choice: Choice, *, refined_views: int, validation: Sequence[str]
 ) -> dict[str, Any]:
-    """What the arrays do not say, JSON-able.
+    """Attributes beside the arrays, JSON-able.
 
     Args:
-        guard: names of the guard photos, in the order of their scores.
+        validation: names of the validation photos, in the order of their scores.
     """
     return {
         "selected": choice.selected,

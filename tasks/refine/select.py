@@ -56,7 +56,7 @@ def joint_refiners(
 
     Raises:
         InputError: as :func:`refiner_for`.
-        MachineError: a fit of the scene diverged.
+        DivergedError: a fit of the scene diverged.
     """
     # Late: seconds to import, for those who ask for it.
     from tasks.refine.diffusion.blend import blended

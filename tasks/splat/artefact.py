@@ -1,4 +1,4 @@
-"""How a splat lies in the store, and how later stages read it."""
+"""Layout of a splat in the store, and its readers."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -17,11 +17,12 @@ from tasks.splat.train.trainer import Fitted
 
 
 def arrays_of(fitted: Fitted) -> Iterator[NamedArray]:
-    """The parameters of the Gaussians, and the training curve; its scores are NaN but for some.
+    """Parameters of the Gaussians, and the training curve, with NaN for scores that were not taken.
 
-    If they were fitted, ``photo_colours`` and ``photo_moves`` too, of the training photos.
+    Terms of the training photos, where they were fitted: ``photo_colours`` and ``photo_moves``, the
+    deltas of their poses.
     """
-    gaussians, curve, photos = fitted.gaussians, fitted.curve, fitted.photos
+    gaussians, curve, per_photo = fitted.gaussians, fitted.curve, fitted.per_photo
     for name, values, dims in (
         ("means", gaussians.means.numpy(), ("gaussian", "xyz")),
         ("quats", gaussians.quats.numpy(), ("gaussian", "wxyz")),
@@ -34,17 +35,17 @@ def arrays_of(fitted: Fitted) -> Iterator[NamedArray]:
         ("curve_held_out_psnr_db", curve.score, ("curve_point",)),
     ):
         yield NamedArray(name=name, values=values, dims=dims)
-    if photos.colours is not None:
+    if per_photo.colours is not None:
         dims = ("training_photo", "channel", "rgb1")
-        yield NamedArray(name="photo_colours", values=photos.colours, dims=dims)
-    if photos.moves is not None:
+        yield NamedArray(name="photo_colours", values=per_photo.colours, dims=dims)
+    if per_photo.pose_deltas is not None:
         dims = ("training_photo", "rotation_shift")
-        yield NamedArray(name="photo_moves", values=photos.moves, dims=dims)
+        yield NamedArray(name="photo_moves", values=per_photo.pose_deltas, dims=dims)
 
 
 def attributes_of(splat: Splat) -> dict[str, Any]:
-    """What the arrays do not say, JSON-able."""
-    moves = splat.fitted.photos.moves
+    """Attributes beside the arrays, JSON-able."""
+    pose_deltas = splat.fitted.per_photo.pose_deltas
     return {
         "gaussians": len(splat.fitted.gaussians),
         "training": list(splat.training),
@@ -56,7 +57,7 @@ def attributes_of(splat: Splat) -> dict[str, Any]:
         "initial_points": splat.initial_points,
         "begins": None if splat.near_depths is None else splat.near_depths.tolist(),
         "at_limit": splat.fitted.at_limit,
-        "pose_corrections": None if moves is None else asdict(sizes_of(moves)),
+        "pose_corrections": None if pose_deltas is None else asdict(sizes_of(pose_deltas)),
     }
 
 
@@ -67,6 +68,6 @@ def read_gaussians(stored: ArrayHandle) -> Gaussians:
 
 
 def near_depths_of(stored: ArrayHandle) -> Float64[np.ndarray, " t"] | None:
-    """Depth at which the scene begins before each training photo, world units, if it is known."""
+    """Near depth of the scene in each training photo, world units; None where it is unknown."""
     near_depths = stored.attributes["begins"]
     return None if near_depths is None else np.array(near_depths, dtype=np.float64)

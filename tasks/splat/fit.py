@@ -1,125 +1,95 @@
 """The splat stage: from a reconstruction to Gaussians fitted to its training photos."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool, Float64, UInt8
+from jaxtyping import Float64
 
-from tasks.cameras import Cameras
 from tasks.gaussians import Gaussians
 from tasks.images import from_levels
 from tasks.metrics.images import psnr_db
-from tasks.runtime.checkpoints import NO_CHECKPOINTS, Checkpoints
-from tasks.runtime.context import Device
-from tasks.runtime.progress import Progress, no_progress
-from tasks.sfm.triangulate import Observations, sample_colours, triangulate_tracks
+from tasks.runtime.context import Context
+from tasks.sfm.triangulate import sample_colours, triangulate_tracks
 from tasks.splat.config import EveryNth, SplatConfig, TrainOn
 from tasks.splat.densify.budget import most_gaussians
-from tasks.splat.init.initialise import Initialisation, begin
+from tasks.splat.init.initialise import Initialisation, initialise
 from tasks.splat.render import render
-from tasks.splat.split import split_photos
-from tasks.splat.train.floaters import cleared, scene_near_depths
-from tasks.splat.train.trainer import Fitted, Score, Watch, nobody, optimise
-from tasks.splat.training_photos import SizedPhotos, sized_photos
+from tasks.splat.split import Split, split_photos
+from tasks.splat.train.floaters import camera_near_depths, cleared
+from tasks.splat.train.trainer import Fitted, Score, Watch, ignore, optimise
+from tasks.splat.training_photos import PosedPhotos, SizedPhotos, sized_photos
 
-BEGINNING = 0.05
-"""Share of the stage's time, about, that its depths take before the first iteration."""
+INITIALISING = 0.05
+"""Share of the stage's time, about, that the depth maps take before the first iteration."""
 WATCHED = 4
-"""Held-out photos, at most, that are scored while the splat is fitted."""
+"""Held-out photos, at most, that are scored during the fit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Splat:
-    """A fitted splat, and which photos it knows."""
+    """A fitted splat, and the side of each photo."""
 
     fitted: Fitted
     training: tuple[str, ...]
     validation: tuple[str, ...]
-    """Photos that no stage fits to, kept to choose between splats by."""
+    """Photos that no stage fits to, for choosing between splats."""
     held_out: tuple[str, ...]
-    """Photos that the splat knows nothing of but their poses."""
+    """Photos that lend the splat nothing but their poses."""
     not_fitted: tuple[str, ...]
-    """Photos left out of this fit, which the splat that it started from may know."""
+    """Photos left out of this fit that its initial splat may have been fitted to."""
     longest_edge: int
-    """Of the photos fitted to, px."""
+    """Longest edge of the photos fitted to, px."""
     initial_points: int
-    """Gaussians that it started from, but for the backdrop."""
+    """Number of initial Gaussians, without the background."""
     near_depths: Float64[np.ndarray, " t"] | None
-    """Depth at which the scene begins before each training photo, world units; None of a fit that
-    started from a splat, which knows no points."""
+    """Near depth of the scene in each training photo, world units; None for a fit that started from
+    a splat, and so has no points."""
 
 
 def fit(
-    cameras: Cameras,
-    observations: Observations,
-    photos: Sequence[UInt8[np.ndarray, "_ _ 3"]],
+    posed: PosedPhotos,
     split: EveryNth | TrainOn,
     config: SplatConfig,
     *,
     start: Gaussians | None = None,
-    masks: Sequence[Bool[np.ndarray, "_ _"] | None] | None = None,
-    watch: Watch = nobody,
-    device: Device = "cpu",
-    progress: Progress = no_progress,
-    checkpoints: Checkpoints = NO_CHECKPOINTS,
+    watch: Watch = ignore,
+    context: Context = Context(),
 ) -> Splat:
     """Choose the training photos, triangulate from them alone unless a splat is given, and fit.
 
     Args:
-        cameras: undistorted pinhole cameras of all photos with a pose.
-        observations: of the sparse points, in pixels of those photos.
-        photos: the undistorted photos of ``cameras``; only the training photos are fitted to, and
-            some held-out ones are scored on the way.
-        start: a splat in the frame of ``cameras`` to start from in place of triangulated points. It
-            may know any photo, so none is held out then.
-        masks: of those photos, of their sizes: where they may be fitted to; None = everywhere.
+        posed: all photos with a pose; only the training photos are fitted to, and some held-out
+            ones are scored on the way.
+        start: an initial splat in the frame of the cameras, in place of triangulated points. It may
+            know any photo, so none is held out then.
         watch: sees the Gaussians on the way; nothing depends on it.
-        checkpoints: of these very arguments; a fit that was cut off goes on from there.
+        context: its checkpoints are those of these very arguments: an interrupted fit resumes.
 
     Raises:
         InputError: too few training photos, too few points seen by two of them, or more than there
             may be Gaussians.
-        MachineError: the optimisation diverged.
+        DivergedError: the optimisation diverged.
     """
+    cameras = posed.cameras
     chosen = split_photos(cameras.names, split)
-    training = sized_photos(cameras, photos, chosen.training, config.max_size, masks=masks)
-    near_depths = None
+    training = _sized(posed, chosen.training, config)
     if start is None:
-        found = triangulate_tracks(cameras, observations, photos=chosen.training)
-        beginning = begin(
-            training,
-            found,
-            sample_colours(observations, found.tracks, photos, photos=chosen.training),
-            observations,
-            chosen.training,
-            config,
-            progress=lambda share, doing: progress(BEGINNING * share, doing),
+        initial, near_depths = _initialised(
+            posed, training, chosen, config, context.part(0, INITIALISING)
         )
-        near_depths = scene_near_depths(training.cameras, found.points)
     else:
-        beginning = Initialisation(gaussians=start)
+        initial, near_depths = Initialisation(gaussians=start), None
     held_out = chosen.held_out if start is None else ()
     not_fitted = () if start is None else chosen.held_out
-    watched = sized_photos(
-        cameras,
-        photos,
-        held_out[:: -(-len(held_out) // WATCHED) or 1],
-        config.max_size,
-        masks=masks,
-    )
+    watched = _sized(posed, held_out[:: -(-len(held_out) // WATCHED) or 1], config)
     fitted = optimise(
-        training.photos,
-        training.cameras,
-        beginning,
+        training,
+        initial,
         config,
         warm_start=start is not None,
-        weights=training.weights,
-        score=_score_on(watched, device) if watched.photos else None,
+        score=_score_on(watched, context) if watched.photos else None,
         watch=watch,
-        device=device,
-        progress=lambda share, doing: progress(BEGINNING + (1 - BEGINNING) * share, doing),
-        checkpoints=checkpoints,
+        context=context.part(INITIALISING, 1),
     )
     gaussians = cleared(fitted.gaussians, training.cameras, near_depths, config.clearance)
     return Splat(
@@ -129,13 +99,32 @@ def fit(
         held_out=cameras.select(held_out).names,
         not_fitted=cameras.select(not_fitted).names,
         longest_edge=config.max_size,
-        initial_points=len(beginning.gaussians.foreground),
+        initial_points=len(initial.gaussians.foreground),
         near_depths=near_depths,
     )
 
 
+def _sized(posed: PosedPhotos, chosen: tuple[int, ...], config: SplatConfig) -> SizedPhotos:
+    return sized_photos(posed.cameras, posed.photos, chosen, config.max_size, masks=posed.masks)
+
+
+def _initialised(
+    posed: PosedPhotos,
+    training: SizedPhotos,
+    chosen: Split,
+    config: SplatConfig,
+    context: Context,
+) -> tuple[Initialisation, Float64[np.ndarray, " t"]]:
+    """Initial Gaussians from the training photos alone, and the near depth of each."""
+    observations, photos = posed.observations, chosen.training
+    points = triangulate_tracks(posed.cameras, observations, photos=photos)
+    colours = sample_colours(observations, points.tracks, posed.photos, photos=photos)
+    initial = initialise(training, points, colours, observations, photos, config, context=context)
+    return initial, camera_near_depths(training.cameras, points.points)
+
+
 def notes_on(splat: Splat, config: SplatConfig) -> tuple[str, ...]:
-    """What somebody who looks at the splat should know."""
+    """Warnings for users of the splat."""
     if not splat.fitted.at_limit:
         return ()
     return (
@@ -145,17 +134,22 @@ def notes_on(splat: Splat, config: SplatConfig) -> tuple[str, ...]:
     )
 
 
-def psnr_db_on(splat: Gaussians, seen: SizedPhotos, device: Device) -> tuple[float, ...]:
-    """How near a splat's views are to photos, decibels, on the pixels that their weights leave."""
+def psnr_db_on(
+    splat: Gaussians, photos: SizedPhotos, *, context: Context = Context()
+) -> tuple[float, ...]:
+    """PSNR of a splat's renders against each photo, dB, over the pixels with weight."""
     return tuple(
         psnr_db(
-            render(splat, seen.cameras, index, device=device).rgb.clamp(0, 1).cpu().numpy(),
+            render(splat, photos.cameras, index, device=context.device)
+            .rgb.clamp(0, 1)
+            .cpu()
+            .numpy(),
             from_levels(photo),
             None if weight is None else weight > 0,
         )
-        for index, (photo, weight) in enumerate(zip(seen.photos, seen.weights, strict=True))
+        for index, (photo, weight) in enumerate(zip(photos.photos, photos.weights, strict=True))
     )
 
 
-def _score_on(held_out: SizedPhotos, device: Device) -> Score:
-    return lambda gaussians: float(np.mean(psnr_db_on(gaussians, held_out, device)))
+def _score_on(held_out: SizedPhotos, context: Context) -> Score:
+    return lambda gaussians: float(np.mean(psnr_db_on(gaussians, held_out, context=context)))

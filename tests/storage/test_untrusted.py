@@ -19,7 +19,7 @@ from storage.errors import IntegrityError
 from storage.handles import ArrayHandle
 from storage.store import NamedArray, Store
 from tasks.runtime.checkpoints import read_state
-from tasks.splat.train.state import DescentState
+from tasks.splat.train.state import TrainState
 
 
 class Bomb:
@@ -63,7 +63,7 @@ def test_a_checkpoint_is_not_unpickled(store: Store, target: Path, legacy: bool)
         loaded = place.load()
         assert loaded is not None
         with pytest.raises(IntegrityError, match="the stage starts from its beginning"):
-            read_state(loaded, DescentState)
+            read_state(loaded, TrainState)
     assert not target.exists()
 
 

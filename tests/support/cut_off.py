@@ -6,7 +6,7 @@ import pytest
 
 from storage.checkpoints import Checkpoint
 from tasks.runtime.checkpoints import StoredCheckpoints
-from tasks.splat.train.state import DescentState
+from tasks.splat.train.state import TrainState
 
 
 class CutOffError(Exception):
@@ -21,7 +21,7 @@ class CutOff(StoredCheckpoints):
     def due(self) -> bool:
         return True
 
-    def save(self, state: DescentState) -> None:
+    def save(self, state: TrainState) -> None:
         if state.iteration == self.cut_after:
             super().save(state)
             raise CutOffError

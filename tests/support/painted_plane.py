@@ -1,7 +1,5 @@
 """A plane painted with waves, photographed from known places: geometry and colours are formulas."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from tasks.cameras import Cameras
@@ -9,16 +7,10 @@ from tasks.metrics.images import psnr_db
 from tasks.sfm.triangulate import Observations
 from tasks.splat.fit import Splat
 from tasks.splat.render import render
+from tasks.splat.training_photos import PosedPhotos
 
 WIDTH, HEIGHT, FOCAL = 64, 48, 60.0
 DISTANCE = 3.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Photographed:
-    cameras: Cameras
-    photos: list[np.ndarray]
-    observations: Observations
 
 
 def paint(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -27,7 +19,7 @@ def paint(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return 0.5 + 0.35 * np.stack(waves, axis=-1)
 
 
-def photograph(count: int = 8) -> Photographed:
+def photograph(count: int = 8) -> PosedPhotos:
     """Cameras on a line, looking straight at the plane, and a grid of its points seen by all."""
     places = np.linspace(-0.5, 0.5, count)
     camera_from_world = np.tile(np.eye(4), (count, 1, 1))
@@ -47,7 +39,12 @@ def photograph(count: int = 8) -> Photographed:
         x = (columns - WIDTH / 2) / FOCAL * DISTANCE - pose[0, 3]
         y = (rows - HEIGHT / 2) / FOCAL * DISTANCE - pose[1, 3]
         photos.append(np.round(255 * paint(x, y)).astype(np.uint8))
-    return Photographed(cameras=cameras, photos=photos, observations=_observations(cameras))
+    return PosedPhotos(
+        cameras=cameras,
+        observations=_observations(cameras),
+        photos=photos,
+        masks=[None] * count,
+    )
 
 
 def _observations(cameras: Cameras) -> Observations:
@@ -69,7 +66,7 @@ def _observations(cameras: Cameras) -> Observations:
     )
 
 
-def held_out_psnr_db(scene: Photographed, splat: Splat) -> float:
+def held_out_psnr_db(scene: PosedPhotos, splat: Splat) -> float:
     """Mean over the photos that the fit did not see."""
     found = []
     for name in splat.held_out:

@@ -39,7 +39,7 @@ class Batch:
         )
 
 
-def batches(pairs: Pairs, config: TrainConfig, *, start: int = 0) -> Generator[Batch, None, None]:
+def batches(pairs: Pairs, config: TrainConfig, start: int = 0) -> Generator[Batch, None, None]:
     """Batches without end from step ``start`` on; step n is the same wherever it started.
 
     ``config.batch`` views are read at a time, on another thread, and each gives a crop to each of

@@ -1,4 +1,4 @@
-"""What is seen where no photo shows anything: wide Gaussians on a sphere far behind the scene."""
+"""Background of a splat: a shell of wide Gaussians far behind the scene."""
 
 from dataclasses import replace
 
@@ -16,30 +16,30 @@ from tasks.splat.training_photos import SizedPhotos
 
 COUNT = 500
 FARTHER = 4.0
-"""Radius of the sphere, in distances of the farthest points but a few."""
+"""Radius of the shell, in distances of the farthest points but a few."""
 OPACITY = 0.99
 WIDTH = 0.8
-"""Standard deviation, in distances between neighbours: they leave no gap."""
+"""Standard deviation, in distances between neighbours: wide enough to leave no gap."""
 SMOOTHING_RAD = 0.2
 ANYWHERE = 1e-4
-"""Weight of what the photos show in other directions, where they show nothing nearer."""
+"""Weight of pixels in other directions, for directions without pixels nearby."""
 PIXEL_STEP = 12
 
 
 def background_shell(
     training: SizedPhotos, points: Float64[np.ndarray, "n 3"], *, sh_degree: int
 ) -> Gaussians:
-    """A sphere in the colours that the photos have in its directions, smoothed.
+    """A shell in the smoothed colours of the photos in its directions.
 
-    Without it, what no training photo covers is black, and Gaussians that stand near a camera grow
-    to cover what is textureless and far.
+    Without it, directions that no training photo covers are black, and Gaussians near a camera grow
+    to cover textureless, far surfaces.
 
     Args:
         training: photos, and the pixels that count.
         points: of the scene, world units.
 
     Returns:
-        Gaussians that are as opaque as any and the same from everywhere.
+        Opaque Gaussians whose colour does not depend on the direction.
     """
     centres = training.cameras.centres
     middle = centres.mean(0)
@@ -60,10 +60,10 @@ def background_shell(
 def background_image(
     background: Gaussians, cameras: Cameras, index: int, device: Device
 ) -> Float32[Tensor, "h w 3"] | None:
-    """What camera ``index`` sees of a backdrop alone; None without one.
+    """Render of the background alone for camera ``index``; None without Gaussians.
 
-    As the backdrop never changes, this picture of it spares every iteration the blending of
-    Gaussians that cover most of the image: 8 to 25 % of the time that all others take.
+    The background never changes, so rendering it once spares every iteration the blending of
+    Gaussians that cover most of the image: 8 to 25 % of the time of all others.
     """
     if not len(background):
         return None

@@ -1,4 +1,4 @@
-"""What an optimisation starts from: Gaussians on what the training photos show."""
+"""Initial Gaussians of a training, on the surfaces that the training photos show."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,6 @@ from tasks.depth.depth_maps import depth_maps
 from tasks.depth.neighbours import sparse_points
 from tasks.gaussians import Gaussians, joined
 from tasks.runtime.context import Context
-from tasks.runtime.progress import Progress
 from tasks.sfm.triangulate import Observations, TriangulatedPoints
 from tasks.splat.config import SplatConfig
 from tasks.splat.densify.budget import most_gaussians
@@ -21,24 +20,24 @@ from tasks.splat.init.points import gaussians_from_points, gaussians_of
 from tasks.splat.training_photos import SizedPhotos
 
 DENSE_OPACITY = 0.3
-"""Higher than that of triangulated points: others confirmed that there is something."""
+"""Higher than that of triangulated points: several photos agree on a swept point."""
 DENSE_WIDTH = 0.6
 """Standard deviation, in distances between neighbouring points of a photo."""
 SHARE_OF_ROOM = 0.5
-"""Of the Gaussians that a fit may have, what swept points take at most: the others must grow."""
+"""Largest share of swept points in the limit of Gaussians; the rest is left to densification."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Initialisation:
-    """Gaussians to optimise."""
+    """Gaussians to train, and depth maps to train them with."""
 
     gaussians: Gaussians
     depths: Sequence[Float32[np.ndarray, "_ _"]] | None = None
-    """Of the training photos along the optical axis, world units, 0 = unknown; None if no loss
-    uses them."""
+    """Depths of the training photos along the optical axis, world units, 0 = unknown; None if no
+    loss uses them."""
 
 
-def begin(
+def initialise(
     training: SizedPhotos,
     points: TriangulatedPoints,
     colours: Float32[np.ndarray, "p 3"],
@@ -46,9 +45,9 @@ def begin(
     photos: Sequence[int],
     config: SplatConfig,
     *,
-    progress: Progress,
+    context: Context = Context(),
 ) -> Initialisation:
-    """Gaussians for triangulated points and, if the config wants them, swept ones and a backdrop.
+    """Gaussians for triangulated points and, by the config, for swept points and a background.
 
     Args:
         points: triangulated from the training photos alone.
@@ -76,7 +75,7 @@ def begin(
         sparse_points(points, observations, photos),
         init,
         masks=[None if weight is None else weight > 0 for weight in training.weights],
-        context=Context(progress=progress),
+        context=context,
     )
     swept = dense_points(training.cameras, training.photos, maps, init)
     parts.append(

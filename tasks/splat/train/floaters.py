@@ -1,4 +1,4 @@
-"""Gaussians that hang before the cameras, where few photos see anything else."""
+"""Floaters: Gaussians close to the cameras, where few photos constrain anything."""
 
 import numpy as np
 import torch
@@ -8,8 +8,8 @@ from torch import Tensor
 from tasks.cameras import Cameras
 from tasks.gaussians import Gaussians
 
-FIRST_POINTS = 2.0
-"""Percentage of a photo's points, the nearest, before which its scene is said to begin."""
+NEAR_PERCENTILE = 2.0
+"""Percentile of the depths of a photo's points that is its near depth."""
 
 
 @torch.no_grad()
@@ -19,17 +19,17 @@ def limit_widths(
     centres: Float32[Tensor, "c 3"],
     max_relative_scale: float,
 ) -> None:
-    """Narrow Gaussians, in place, that are wide for how near they are to a camera.
+    """Narrow Gaussians, in place, that are wide for their distance to the nearest camera.
 
-    One that stands before a single photo, in the colour of a white wall behind it, costs nothing
-    there and veils the view from anywhere beside it. What is as wide as it is near can only be such
-    a one; what is far may be as wide as the sky.
+    A Gaussian before a single photo, in the colour of a white wall behind it, costs nothing there
+    and veils the view from anywhere beside it. A Gaussian as wide as it is near can only be such a
+    floater; a far one may be as wide as the sky.
 
     Args:
         log_scales: logarithms of standard deviations, world units; changed.
         means: world units.
         centres: of the cameras, world units.
-        widest: standard deviation, in distances to the nearest of the centres.
+        max_relative_scale: largest standard deviation, in distances to the nearest of the centres.
     """
     nearest = torch.full((len(means),), torch.inf, device=means.device)
     for centre in centres:
@@ -37,20 +37,19 @@ def limit_widths(
     log_scales.clamp_(max=torch.log(max_relative_scale * nearest + 1e-12)[:, None])
 
 
-def scene_near_depths(
+def camera_near_depths(
     cameras: Cameras, points: Float64[np.ndarray, "m 3"]
 ) -> Float64[np.ndarray, " c"]:
-    """Depth at which the scene begins before each camera, world units.
+    """Near depth of the scene in each camera, world units; 0 for a camera that shows no points.
 
     Args:
-        points: of the scene, world units; those in a camera's frame are asked, and 0 is said of a
-            camera that has none.
+        points: of the scene, world units.
     """
     near_depths = np.zeros(len(cameras))
     for index in range(len(cameras)):
         depths, shown = cameras.in_frame(index, points)
         if shown.any():
-            near_depths[index] = np.percentile(depths[shown], FIRST_POINTS)
+            near_depths[index] = np.percentile(depths[shown], NEAR_PERCENTILE)
     return near_depths
 
 
@@ -61,25 +60,25 @@ def cleared(
     near_depths: Float64[np.ndarray, " c"] | None,
     clearance: float | None,
 ) -> Gaussians:
-    """Without those that no camera shows and that are nearer to one than its scene begins.
+    """Drop the Gaussians that no camera shows and that are nearer to one than its scene.
 
-    Nothing holds such a Gaussian: it was pushed out of every frame, and hangs as fog before whoever
-    steps aside. One that is shown is held by a photo, and what is unseen and as far as the scene
-    may be a part of it, as a floor that only reaches into the frames.
+    Nothing constrains such a Gaussian: it was pushed out of every frame, and floats as fog before
+    any camera that moves aside. Gaussians in a frame are constrained by its photo, and those as far
+    as the scene may belong to it, such as a floor that only reaches into the frames.
 
     Args:
         cameras: of the photos that were fitted to.
-        begins: of :func:`scene_begins`, of those cameras; None drops nothing.
-        clearance: share of that depth, of the nearest camera, which is cleared; None drops nothing.
+        near_depths: of :func:`camera_near_depths`, of those cameras; None drops nothing.
+        clearance: share of the nearest camera's near depth that is cleared; None drops nothing.
     """
     if near_depths is None or clearance is None:
         return gaussians
     means = gaussians.means.double().numpy()
     nearest, limit = np.full(len(means), np.inf), np.zeros(len(means))
-    for centre, begin in zip(cameras.centres, near_depths, strict=True):
+    for centre, near_depth in zip(cameras.centres, near_depths, strict=True):
         distance = np.linalg.norm(means - centre, axis=1)
         closer = distance < nearest
-        nearest[closer], limit[closer] = distance[closer], clearance * begin
+        nearest[closer], limit[closer] = distance[closer], clearance * near_depth
     dropped = nearest < limit
     dropped[: gaussians.num_background] = False
     for index in range(len(cameras)):

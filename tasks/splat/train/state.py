@@ -1,4 +1,4 @@
-"""The state of a splat's optimisation, as a checkpoint stores it."""
+"""State of a splat's training, as a checkpoint stores it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,19 +11,19 @@ from tasks.runtime.checkpoints import SavedState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class DescentState(SavedState):
-    """All that the rest of an optimisation depends on, beside what it was called with."""
+class TrainState(SavedState):
+    """Everything that the remaining iterations depend on, beside the arguments of the training."""
 
     parameters: Mapping[str, torch.Tensor]
     optimisers: Mapping[str, Mapping[str, Any]]
-    """``state_dict()`` of the optimiser of each parameter: moments, steps, learning rate."""
+    """``state_dict()`` of each parameter's optimiser: moments, steps, learning rate."""
     strategy: Mapping[str, Any]
-    """The running state of gsplat's strategy."""
-    photo_terms: Mapping[str, Mapping[str, Any]]
-    """Of what each photo has of its own: values, and ``state_dict()`` of their optimiser."""
+    """Running state of gsplat's strategy of densification."""
+    per_photo: Mapping[str, Mapping[str, Any]]
+    """Terms of each photo: values, and ``state_dict()`` of their optimiser."""
     generators: tuple[UInt8[torch.Tensor, " _"], ...]
-    """States of torch's global generators: of the CPU, then of the CUDA device in use."""
+    """States of torch's global generators: the CPU's, then that of the CUDA device in use."""
     losses: Float32[torch.Tensor, " l"]
-    """Of the iterations since the last point of the curve."""
+    """Losses of the iterations since the last point of the curve."""
     points: tuple[tuple[int, float, int, float], ...]
-    """Of the curve: iteration, loss, Gaussians, score."""
+    """Points of the curve: iteration, loss, Gaussians, score."""

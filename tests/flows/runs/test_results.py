@@ -18,7 +18,7 @@ from tasks.errors import InputError
 from tasks.gaussians import Gaussians
 from tasks.splat.artefact import arrays_of
 from tasks.splat.task import ENSEMBLE, SPLAT
-from tasks.splat.train.per_photo import OfPhotos
+from tasks.splat.train.per_photo import PerPhotoFit
 from tasks.splat.train.trainer import Curve, Fitted
 from tests.support.stored_runs import commit
 
@@ -44,7 +44,7 @@ def fitted(count: int) -> Fitted:
     return Fitted(
         gaussians=gaussians,
         curve=Curve(iteration=np.array([1]), loss=loss, gaussians=np.array([count]), score=loss),
-        photos=OfPhotos(),
+        per_photo=PerPhotoFit(),
     )
 
 

@@ -15,18 +15,19 @@ from tasks.distil.config import DistilConfig
 from tasks.distil.distil import Choice, RefinedTarget, choose, continue_fit, distil
 from tasks.gaussians import Gaussians, joined
 from tasks.runtime.checkpoints import StoredCheckpoints
+from tasks.runtime.context import Context
 from tasks.splat.artefact import arrays_of, read_gaussians
 from tasks.splat.config import Default, SplatConfig, TrainOn
 from tasks.splat.fit import SizedPhotos, fit, sized_photos
 from tasks.splat.render import render
-from tasks.splat.train.state import DescentState
+from tasks.splat.train.state import TrainState
 from tasks.splat.train.trainer import Fitted
+from tasks.splat.training_photos import PosedPhotos
 from tests.support.painted_plane import (
     DISTANCE,
     FOCAL,
     HEIGHT,
     WIDTH,
-    Photographed,
     paint,
     photograph,
 )
@@ -35,7 +36,7 @@ SPLAT = SplatConfig(
     iterations=200, sh_every=100, densify=Default(start=50, every=50), sh_degree=1, seed=3
 )
 CONFIG = DistilConfig(iterations=100, probability=0.5, densify=False)
-TRAINING, GUARD = (0, 7), (4,)
+TRAINING, VALIDATION = (0, 7), (4,)
 PLACES = (-0.35, -0.2, -0.05, 0.1, 0.25, 0.4)
 
 
@@ -83,17 +84,17 @@ def equal(one: Gaussians, other: Gaussians) -> bool:
 
 
 @pytest.fixture(scope="module")
-def scene() -> Photographed:
+def scene() -> PosedPhotos:
     return photograph()
 
 
 @pytest.fixture(scope="module")
-def base(scene: Photographed) -> Gaussians:
+def base(scene: PosedPhotos) -> Gaussians:
     split = TrainOn(photos=tuple(f"{index}.png" for index in TRAINING))
-    return fit(scene.cameras, scene.observations, scene.photos, split, SPLAT).fitted.gaussians
+    return fit(scene, split, SPLAT).fitted.gaussians
 
 
-def photos_of(scene: Photographed, chosen: tuple[int, ...]) -> SizedPhotos:
+def photos_of(scene: PosedPhotos, chosen: tuple[int, ...]) -> SizedPhotos:
     return sized_photos(scene.cameras, scene.photos, chosen, WIDTH)
 
 
@@ -105,11 +106,11 @@ class Both:
 
 
 def continued(
-    scene: Photographed,
+    scene: PosedPhotos,
     base: Gaussians,
     refined: list[RefinedTarget],
     config: DistilConfig = CONFIG,
-    validation: tuple[int, ...] = GUARD,
+    validation: tuple[int, ...] = VALIDATION,
 ) -> Both:
     training = photos_of(scene, TRAINING)
     control = continue_fit(base, training, SPLAT, config.control)
@@ -119,13 +120,13 @@ def continued(
 
 
 @pytest.fixture(scope="module")
-def found(scene: Photographed, base: Gaussians) -> Both:
+def found(scene: PosedPhotos, base: Gaussians) -> Both:
     return continued(scene, base, targets())
 
 
 @pytest.mark.parametrize("blend", [False, True])
 def test_true_views_make_the_splat_better_where_no_photo_was(
-    scene: Photographed, base: Gaussians, blend: bool
+    scene: PosedPhotos, base: Gaussians, blend: bool
 ) -> None:
     config = CONFIG.model_copy(update={"confidence_blend": blend})
     found = continued(scene, base, targets(), config)
@@ -135,35 +136,46 @@ def test_true_views_make_the_splat_better_where_no_photo_was(
         assert error(found.distilled.gaussians, x) < 0.9 * error(found.control.gaussians, x)
 
 
-def test_the_guard_keeps_bad_views_out(scene: Photographed, base: Gaussians) -> None:
+def test_validation_photos_keep_bad_views_out(scene: PosedPhotos, base: Gaussians) -> None:
     found = continued(scene, base, targets(noise_at))
     assert found.choice.selected == "control"
     assert found.choice.distilled_psnr_db[0] < found.choice.control_psnr_db[0]
 
 
-def test_without_guard_photos_the_distilled_ships(scene: Photographed, base: Gaussians) -> None:
+def test_without_validation_photos_the_distilled_is_selected(
+    scene: PosedPhotos, base: Gaussians
+) -> None:
     found = continued(scene, base, targets(noise_at), validation=())
     assert found.choice.selected == "distilled"
     assert found.choice.control_psnr_db == found.choice.distilled_psnr_db == ()
 
 
 @pytest.mark.parametrize("which", ["control", "distilled"])
-def test_progress_reaches_the_end(scene: Photographed, base: Gaussians, which: str) -> None:
+def test_progress_reaches_the_end(scene: PosedPhotos, base: Gaussians, which: str) -> None:
     shares: list[float] = []
 
     def note(share: float, doing: str) -> None:
         shares.append(share)
 
     if which == "control":
-        continue_fit(base, photos_of(scene, TRAINING), SPLAT, CONFIG.control, progress=note)
+        continue_fit(
+            base, photos_of(scene, TRAINING), SPLAT, CONFIG.control, context=Context(progress=note)
+        )
     else:
-        distil(base, photos_of(scene, TRAINING), targets(), SPLAT, CONFIG, progress=note)
+        distil(
+            base,
+            photos_of(scene, TRAINING),
+            targets(),
+            SPLAT,
+            CONFIG,
+            context=Context(progress=note),
+        )
     assert shares[-1] == 1.0
     assert shares == sorted(shares)
 
 
 def test_without_refined_views_it_is_the_control_once_more(
-    scene: Photographed, base: Gaussians
+    scene: PosedPhotos, base: Gaussians
 ) -> None:
     found = continued(scene, base, [])
     assert equal(found.control.gaussians, found.distilled.gaussians)
@@ -175,7 +187,7 @@ def test_both_take_as_many_steps(found: Both) -> None:
 
 @pytest.mark.parametrize("blend", [False, True])
 def test_pixels_without_trust_lend_nothing(
-    scene: Photographed, base: Gaussians, blend: bool
+    scene: PosedPhotos, base: Gaussians, blend: bool
 ) -> None:
     config = CONFIG.model_copy(update={"confidence_blend": blend})
     one = continued(scene, base, targets(truth_at, weight=0.0), config)
@@ -183,7 +195,7 @@ def test_pixels_without_trust_lend_nothing(
     assert equal(one.distilled.gaussians, other.distilled.gaussians)
 
 
-def test_with_probability_0_both_are_the_same(scene: Photographed, base: Gaussians) -> None:
+def test_with_probability_0_both_are_the_same(scene: PosedPhotos, base: Gaussians) -> None:
     found = continued(scene, base, targets(), CONFIG.model_copy(update={"probability": 0.0}))
     assert equal(found.control.gaussians, found.distilled.gaussians)
     assert found.choice.selected == "distilled"  # no worse
@@ -197,7 +209,7 @@ def test_the_more_photos_the_fewer_refined_views(photos: int, expected: float) -
 
 
 def test_beside_twice_the_few_photos_refined_views_are_taken_half_as_often(
-    scene: Photographed, base: Gaussians
+    scene: PosedPhotos, base: Gaussians
 ) -> None:
     assert len(TRAINING) == 2
     half, often = (
@@ -213,7 +225,7 @@ def test_beside_twice_the_few_photos_refined_views_are_taken_half_as_often(
 
 
 def test_gaussians_multiply_only_if_the_config_says_so(
-    scene: Photographed, base: Gaussians, found: Both
+    scene: PosedPhotos, base: Gaussians, found: Both
 ) -> None:
     assert len(found.control.gaussians) == len(found.distilled.gaussians) == len(base)
     config = CONFIG.model_copy(update={"densify": True, "iterations": 120})
@@ -224,7 +236,7 @@ def test_gaussians_multiply_only_if_the_config_says_so(
 
 @pytest.mark.parametrize("known", [False, True])
 def test_fog_before_the_photos_does_not_stay(
-    scene: Photographed, base: Gaussians, known: bool
+    scene: PosedPhotos, base: Gaussians, known: bool
 ) -> None:
     training = photos_of(scene, TRAINING)
     beside = torch.from_numpy(training.cameras.centres[:1]).float() + torch.tensor([0.0, 0.5, 0.0])
@@ -250,18 +262,18 @@ def test_fog_before_the_photos_does_not_stay(
         assert (distance.min() < 0.1) == (not known)
 
 
-def test_equal_input_gives_equal_bits(scene: Photographed, base: Gaussians, found: Both) -> None:
+def test_equal_input_gives_equal_bits(scene: PosedPhotos, base: Gaussians, found: Both) -> None:
     again = continued(scene, base, targets())
     assert equal(found.distilled.gaussians, again.distilled.gaussians)
 
 
-def test_guard_scores_are_psnr_of_the_used_pixels(scene: Photographed, base: Gaussians) -> None:
+def test_validation_scores_are_psnr_of_the_used_pixels(scene: PosedPhotos, base: Gaussians) -> None:
     mask = np.zeros((HEIGHT, WIDTH), dtype=bool)
     mask[10:30, 5:50] = True
-    validation = sized_photos(scene.cameras, scene.photos, GUARD, WIDTH, masks=[mask] * 8)
+    validation = sized_photos(scene.cameras, scene.photos, VALIDATION, WIDTH, masks=[mask] * 8)
     (found,) = choose(base, base, validation).control_psnr_db
-    shown = render(base, scene.cameras, GUARD[0]).rgb.clamp(0, 1).double()
-    squared = (shown.numpy() - scene.photos[GUARD[0]] / 255.0)[mask] ** 2
+    shown = render(base, scene.cameras, VALIDATION[0]).rgb.clamp(0, 1).double()
+    squared = (shown.numpy() - scene.photos[VALIDATION[0]] / 255.0)[mask] ** 2
     assert found == pytest.approx(-10 * np.log10(squared.mean()), abs=1e-3)
 
 
@@ -287,7 +299,7 @@ def test_the_store_gives_back_the_splat_and_the_choice(tmp_path: Path, found: Bo
 @pytest.mark.parametrize("which", ["control", "distilled"])
 @pytest.mark.parametrize("iteration", [30, 100])
 def test_either_continuation_goes_on_after_a_break_to_the_same_bits(
-    tmp_path: Path, scene: Photographed, base: Gaussians, found: Both, which: str, iteration: int
+    tmp_path: Path, scene: PosedPhotos, base: Gaussians, found: Both, which: str, iteration: int
 ) -> None:
     class CutOffError(Exception):
         pass
@@ -296,7 +308,7 @@ def test_either_continuation_goes_on_after_a_break_to_the_same_bits(
         def due(self) -> bool:
             return True
 
-        def save(self, state: DescentState) -> None:
+        def save(self, state: TrainState) -> None:
             super().save(state)
             if state.iteration == iteration:
                 raise CutOffError
@@ -308,15 +320,16 @@ def test_either_continuation_goes_on_after_a_break_to_the_same_bits(
         def tell(share: float, doing: str) -> None:
             told.append(doing)
 
-        training, more = photos_of(scene, TRAINING), {"progress": tell, "checkpoints": checkpoints}
+        training = photos_of(scene, TRAINING)
+        context = Context(progress=tell, checkpoints=checkpoints)
         if which == "control":
-            return continue_fit(base, training, SPLAT, CONFIG.control, **more)
-        return distil(base, training, targets(), SPLAT, CONFIG, **more)
+            return continue_fit(base, training, SPLAT, CONFIG.control, context=context)
+        return distil(base, training, targets(), SPLAT, CONFIG, context=context)
 
     with pytest.raises(CutOffError):
-        run(Cut(place=place, seconds=0.0, kind=DescentState))
+        run(Cut(place=place, seconds=0.0))
     told.clear()
-    again = run(StoredCheckpoints(place=place, seconds=1000.0, kind=DescentState))
+    again = run(StoredCheckpoints(place=place, seconds=1000.0))
 
     assert f"resumed at iteration {iteration}" in " ".join(told)
     whole: Fitted = getattr(found, which)

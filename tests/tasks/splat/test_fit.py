@@ -1,6 +1,7 @@
 """The splat stage on a scene whose every colour and depth is a formula."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,22 +11,24 @@ import torch
 from storage.store import Store
 from tasks.gaussians import Gaussians
 from tasks.metrics.images import psnr_db
+from tasks.runtime.context import Context
 from tasks.sfm.triangulate import Observations
 from tasks.splat.artefact import arrays_of, attributes_of, near_depths_of
 from tasks.splat.config import Default, EveryNth, SplatConfig, TrainOn
 from tasks.splat.fit import Splat, fit
 from tasks.splat.init.background import COUNT
 from tasks.splat.render import render
-from tests.support.painted_plane import DISTANCE, HEIGHT, WIDTH, Photographed, photograph
+from tasks.splat.training_photos import PosedPhotos
+from tests.support.painted_plane import DISTANCE, HEIGHT, WIDTH, photograph
 
-SPLIT = EveryNth(n=4, offset=1, validation=1)  # holds out photos 1 and 5, photo 4 guards
+SPLIT = EveryNth(n=4, offset=1, validation=1)  # holds out photos 1 and 5, photo 4 is for validation
 CONFIG = SplatConfig(
     iterations=300, sh_every=100, densify=Default(start=50, every=50), sh_degree=1, seed=3
 )
 
 
-def fitted(scene: Photographed, config: SplatConfig = CONFIG) -> Splat:
-    return fit(scene.cameras, scene.observations, scene.photos, SPLIT, config)
+def fitted(scene: PosedPhotos, config: SplatConfig = CONFIG) -> Splat:
+    return fit(scene, SPLIT, config)
 
 
 def tensors(gaussians: Gaussians) -> Sequence[torch.Tensor]:
@@ -38,7 +41,7 @@ def tensors(gaussians: Gaussians) -> Sequence[torch.Tensor]:
     )
 
 
-def psnr_by_name(scene: Photographed, splat: Splat) -> dict[str, float]:
+def psnr_by_name(scene: PosedPhotos, splat: Splat) -> dict[str, float]:
     """Of the splat's views of all photos."""
     return {
         name: psnr_db(
@@ -50,31 +53,31 @@ def psnr_by_name(scene: Photographed, splat: Splat) -> dict[str, float]:
 
 
 @pytest.fixture(scope="module")
-def scene() -> Photographed:
+def scene() -> PosedPhotos:
     return photograph()
 
 
 @pytest.fixture(scope="module")
-def splat(scene: Photographed) -> Splat:
+def splat(scene: PosedPhotos) -> Splat:
     return fitted(scene)
 
 
-def test_held_out_photos_are_predicted(scene: Photographed, splat: Splat) -> None:
+def test_held_out_photos_are_predicted(scene: PosedPhotos, splat: Splat) -> None:
     assert splat.held_out == ("1.png", "5.png")
     scores = psnr_by_name(scene, splat)
     # A constant picture of the mean colour gives 12 dB.
     assert min(scores[name] for name in splat.held_out) > 25
 
 
-def test_depth_is_that_of_the_plane(scene: Photographed, splat: Splat) -> None:
+def test_depth_is_that_of_the_plane(scene: PosedPhotos, splat: Splat) -> None:
     seen = render(splat.fitted.gaussians, scene.cameras, 1, with_depth=True)
     assert seen.depth is not None
     middle = seen.depth[12:36, 16:48]
     assert float((middle - DISTANCE).abs().median()) < 0.05 * DISTANCE
 
 
-def test_held_out_and_guard_photos_lend_nothing_but_their_poses(
-    scene: Photographed, splat: Splat
+def test_held_out_and_validation_photos_lend_nothing_but_their_poses(
+    scene: PosedPhotos, splat: Splat
 ) -> None:
     assert splat.validation == ("4.png",)
     held_out = [scene.cameras.names.index(name) for name in splat.held_out + splat.validation]
@@ -92,7 +95,7 @@ def test_held_out_and_guard_photos_lend_nothing_but_their_poses(
         xy=xy,
     )
 
-    other = fit(scene.cameras, observations, photos, SPLIT, CONFIG)
+    other = fit(replace(scene, observations=observations, photos=photos), SPLIT, CONFIG)
 
     for ours, theirs_ in zip(
         tensors(splat.fitted.gaussians), tensors(other.fitted.gaussians), strict=True
@@ -100,8 +103,8 @@ def test_held_out_and_guard_photos_lend_nothing_but_their_poses(
         assert torch.equal(ours, theirs_)
 
 
-def hidden_columns(scene: Photographed, value: int) -> tuple[Observations, list[np.ndarray]]:
-    """The scene with its right third painted over, and no points found there."""
+def hidden_columns(scene: PosedPhotos, value: int) -> PosedPhotos:
+    """The scene with its right third painted over and masked, and no points found there."""
     seen = scene.observations.xy[:, 0] < 2 * WIDTH // 3 - 1
     observations = Observations(
         point_index=scene.observations.point_index[seen],
@@ -111,20 +114,15 @@ def hidden_columns(scene: Photographed, value: int) -> tuple[Observations, list[
     photos = [photo.copy() for photo in scene.photos]
     for photo in photos:
         photo[:, 2 * WIDTH // 3 :] = value
-    return observations, photos
+    mask = np.ones((HEIGHT, WIDTH), dtype=bool)
+    mask[:, 2 * WIDTH // 3 :] = False
+    return replace(scene, observations=observations, photos=photos, masks=[mask] * 8)
 
 
 @pytest.mark.parametrize("half_size_share", [0.0, 0.5])
-def test_what_a_mask_leaves_out_changes_nothing(
-    scene: Photographed, half_size_share: float
-) -> None:
-    mask = np.ones((HEIGHT, WIDTH), dtype=bool)
-    mask[:, 2 * WIDTH // 3 :] = False
+def test_what_a_mask_leaves_out_changes_nothing(scene: PosedPhotos, half_size_share: float) -> None:
     config = CONFIG.model_copy(update={"iterations": 120, "half_size_share": half_size_share})
-    first, second = (
-        fit(scene.cameras, *hidden_columns(scene, value), SPLIT, config, masks=[mask] * 8)
-        for value in (0, 255)
-    )
+    first, second = (fit(hidden_columns(scene, value), SPLIT, config) for value in (0, 255))
     ours, theirs = first.fitted.gaussians, second.fitted.gaussians
     if half_size_share:  # the resampling filter reaches a pixel over the edge
         seen = render(ours, scene.cameras, 1).rgb - render(theirs, scene.cameras, 1).rgb
@@ -143,7 +141,7 @@ def test_where_the_scene_begins_is_stored_with_the_splat(tmp_path: Path, splat: 
     np.testing.assert_allclose(near_depths, np.full(len(splat.training), DISTANCE), rtol=1e-3)
 
 
-def test_opacities_and_scales_are_pulled_down(scene: Photographed, splat: Splat) -> None:
+def test_opacities_and_scales_are_pulled_down(scene: PosedPhotos, splat: Splat) -> None:
     pulled = fitted(scene, CONFIG.model_copy(update={"opacity_weight": 0.1})).fitted.gaussians
     narrowed = fitted(scene, CONFIG.model_copy(update={"scale_weight": 1.0})).fitted.gaussians
     plain = splat.fitted.gaussians
@@ -152,7 +150,7 @@ def test_opacities_and_scales_are_pulled_down(scene: Photographed, splat: Splat)
 
 
 def test_equal_input_gives_equal_bits_and_leaves_torchs_generator_alone(
-    scene: Photographed, splat: Splat
+    scene: PosedPhotos, splat: Splat
 ) -> None:
     torch.manual_seed(11)
     before = torch.get_rng_state()
@@ -165,7 +163,7 @@ def test_equal_input_gives_equal_bits_and_leaves_torchs_generator_alone(
     np.testing.assert_array_equal(splat.fitted.curve.loss, again.fitted.curve.loss)
 
 
-def test_another_seed_gives_another_splat(scene: Photographed, splat: Splat) -> None:
+def test_another_seed_gives_another_splat(scene: PosedPhotos, splat: Splat) -> None:
     other = fitted(scene, CONFIG.model_copy(update={"seed": 4}))
     first = slice(COUNT, COUNT + 5)
     assert not torch.equal(splat.fitted.gaussians.quats[first], other.fitted.gaussians.quats[first])
@@ -178,7 +176,7 @@ def test_the_curve_ends_at_the_last_iteration_and_falls(splat: Splat) -> None:
     assert curve.loss[-1] < 0.5 * curve.loss[0]
 
 
-def test_held_out_photos_are_scored_on_the_way(scene: Photographed, splat: Splat) -> None:
+def test_held_out_photos_are_scored_on_the_way(scene: PosedPhotos, splat: Splat) -> None:
     scores = splat.fitted.curve.score
     known = psnr_by_name(scene, splat)
     expected = np.mean([known[name] for name in splat.held_out])
@@ -187,40 +185,38 @@ def test_held_out_photos_are_scored_on_the_way(scene: Photographed, splat: Splat
     assert not np.isnan(scores).any()  # the 6 points are fewer than 10 parts
 
 
-def test_ten_scores_are_enough(scene: Photographed) -> None:
+def test_ten_scores_are_enough(scene: PosedPhotos) -> None:
     config = SplatConfig(iterations=550, max_size=16, sh_degree=0)
     split = TrainOn(photos=("0.png", "7.png"))
-    found = fit(scene.cameras, scene.observations, scene.photos, split, config)
+    found = fit(scene, split, config)
     scored = found.fitted.curve.iteration[~np.isnan(found.fitted.curve.score)]
     assert scored.tolist() == list(range(100, 551, 50))
 
 
-def test_without_held_out_photos_nothing_is_scored(scene: Photographed) -> None:
+def test_without_held_out_photos_nothing_is_scored(scene: PosedPhotos) -> None:
     split = TrainOn(photos=scene.cameras.names, validation=0)
     config = SplatConfig(iterations=50, max_size=16, sh_degree=0)
-    found = fit(scene.cameras, scene.observations, scene.photos, split, config)
+    found = fit(scene, split, config)
     assert np.isnan(found.fitted.curve.score).all()
 
 
-def test_progress_reaches_the_end(scene: Photographed) -> None:
+def test_progress_reaches_the_end(scene: PosedPhotos) -> None:
     shares: list[float] = []
     config = SplatConfig(iterations=70)
     fit(
-        scene.cameras,
-        scene.observations,
-        scene.photos,
+        scene,
         TrainOn(photos=("0.png", "7.png")),
         config,
-        progress=lambda share, doing: shares.append(share),
+        context=Context(progress=lambda share, doing: shares.append(share)),
     )
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
 
 
 @pytest.mark.gpu
-def test_cuda_predicts_held_out_photos_as_well(scene: Photographed, splat: Splat) -> None:
+def test_cuda_predicts_held_out_photos_as_well(scene: PosedPhotos, splat: Splat) -> None:
     if not torch.cuda.is_available():
         pytest.skip("torch finds no CUDA device")
-    other = fit(scene.cameras, scene.observations, scene.photos, SPLIT, CONFIG, device="cuda")
+    other = fit(scene, SPLIT, CONFIG, context=Context(device="cuda"))
     means = [np.mean(list(psnr_by_name(scene, one).values())) for one in (splat, other)]
     assert means[1] > means[0] - 1

@@ -37,7 +37,7 @@ def draw_jointly(
 
     Raises:
         InputError: a model cannot be read, or is none that can be used so.
-        MachineError: a fit of the scene diverged.
+        DivergedError: a fit of the scene diverged.
     """
     device = torch.device(context.device)
     model = model_of(config, weights=weights, context=context)

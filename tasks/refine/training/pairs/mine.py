@@ -17,7 +17,6 @@ from tasks.refine.training.pairs.config import PairsConfig
 from tasks.refine.training.pairs.draw import draw_subsets
 from tasks.refine.training.pairs.noise import perturbed
 from tasks.refine.training.pairs.pair import Pair
-from tasks.runtime.checkpoints import NO_CHECKPOINTS
 from tasks.runtime.context import Context
 from tasks.splat.config import TrainOn
 from tasks.splat.fit import fit
@@ -53,34 +52,36 @@ class Mined:
 
 
 def mine(
-    scene: PosedPhotos, config: PairsConfig, *, seed: int = 0, context: Context = Context()
+    scene: PosedPhotos,
+    config: PairsConfig,
+    *,
+    seed: int = 0,
+    context: Context = Context(),
 ) -> Iterator[Mined]:
-    """Fit splats to a few photos each, and render them at the poses of withheld photos.
+    """Fit splats to a few photos each, and look at them from where others were taken.
 
-    The splat and its views are made from the pose of a withheld photo alone; its pixels are the
-    target.
+    Of a withheld photo, a splat and its views know the pose alone; its pixels are the target.
 
     Args:
         seed: of the scene, beside that of ``config``: scenes of equal length draw other photos.
 
     Raises:
         InputError: too few photos, or none of the subsets gave a splat that shows another photo.
-        MachineError: a fit diverged.
+        DivergedError: a fit diverged.
     """
     subsets = draw_subsets(len(scene.cameras), config, np.random.default_rng([config.seed, seed]))
     found, reason = 0, "they show too little of the others"
     for number, subset in enumerate(subsets):
-        part = _of_subset(context, number, len(subsets))
+        part = _part(context, number, len(subsets))
         training = scene.only(subset)
         try:
-            splats = fitted_splats(training, config, context=part.part(0.0, FITTING))
+            splats = fitted_splats(training, config, context=part)
         except InputError as error:
             reason = str(error)
             continue
         rng = np.random.default_rng([config.seed, seed, number])
         withheld = [index for index in range(len(scene.cameras)) if index not in subset]
-        showing = part.part(FITTING, 1.0)
-        for mined in _shown(scene, training, withheld, splats, config, rng, context=showing):
+        for mined in _shown(scene, training, withheld, splats, config, rng, part):
             found += 1
             yield mined
     if not found:
@@ -92,27 +93,30 @@ def mine(
     context.progress(1.0, f"mined {found} pairs")
 
 
-def _of_subset(context: Context, number: int, count: int) -> Context:
-    """The context of one subset of the photos; its fit saves no state in the stage's checkpoint."""
+def _part(context: Context, number: int, count: int) -> Context:
+    """The context of the splat of that number, whose progress names it."""
     part = context.part(number / count, (number + 1) / count)
 
     def progress(share: float, doing: str) -> None:
         part.progress(share, f"splat {number + 1} of {count}, {doing}")
 
-    return replace(part, progress=progress, checkpoints=NO_CHECKPOINTS)
+    return replace(part, progress=progress)
 
 
 def fitted_splats(
-    training: PosedPhotos, config: PairsConfig, *, context: Context = Context()
+    training: PosedPhotos,
+    config: PairsConfig,
+    *,
+    context: Context = Context(),
 ) -> Mapping[int, Gaussians]:
     """One fit to all of these photos, as the splat stage makes it, at shares of its iterations.
 
     Returns:
-        The splats by their number of iterations, ascending.
+        The splats by the number of iterations that they took, ascending.
 
     Raises:
         InputError: too few points are seen by two of the photos.
-        MachineError: the optimisation diverged.
+        DivergedError: the optimisation diverged.
     """
     wanted = {max(1, round(share * config.splat.iterations)) for share in config.shares}
     kept: dict[int, Gaussians] = {}
@@ -121,8 +125,13 @@ def fitted_splats(
         if iteration in wanted:
             kept[iteration] = gaussians()
 
-    split = TrainOn(photos=training.cameras.names, validation=0)
-    fit(training, split, config.splat, watch=keep, context=context)
+    fit(
+        training,
+        TrainOn(photos=training.cameras.names, validation=0),
+        config.splat,
+        watch=keep,
+        context=context.part(0, FITTING),
+    )
     return kept
 
 
@@ -150,10 +159,9 @@ def _shown(
     splats: Mapping[int, Gaussians],
     config: PairsConfig,
     rng: np.random.Generator,
-    *,
     context: Context,
 ) -> Iterator[Mined]:
-    """Render the splats of one fit, and noisy copies of the last, at withheld poses in turn."""
+    """Look at the splats of one fit, and at noisy copies of the last; photos are dealt in turn."""
     longest_edge = config.splat.max_size
     cameras = scene.cameras.resized(fitted_sizes(scene.cameras.sizes, longest_edge))
     *before, (most, last) = splats.items()
@@ -161,54 +169,64 @@ def _shown(
     fitted = ((iterations, splat, False) for iterations, splat in ((most, last), *before))
     count = len(splats) + config.noisy
     seen: dict[int, float] = {}
-    order: Iterator[int] = iter(())
+    turns: Iterator[int] = iter(())
     for number, (iterations, gaussians, noisy) in enumerate(chain(fitted, copies)):
         renderer = prepare(
             gaussians,
             training.cameras,
             training.photos,
             longest_edge=longest_edge,
-            masks=training.masks,
             context=context,
+            masks=training.masks,
         )
-        if number == 0:  # decided by the last splat: fewer iterations or noise do not change it
+        if number == 0:  # the last tells what is seen: haste and noise do not change that
             shares = {one: seen_share(renderer, cameras.select([one])) for one in withheld}
             seen = {one: share for one, share in shares.items() if share >= config.min_seen}
-            order = cycle(rng.permutation(list(seen)).tolist())
-        for index in islice(order, min(config.views, len(seen))):
-            camera = cameras.select([index])
-            pair, nearest = _pair(
-                renderer, training, camera, scene.photos[index], scene.masks[index], config
-            )
-            yield Mined(
-                pair=pair,
-                view=camera.names[0],
-                nearest=nearest,
-                training=training.cameras.names,
+            turns = cycle(rng.permutation(list(seen)).tolist())
+        for index in islice(turns, min(config.views, len(seen))):
+            yield _mined(
+                renderer,
+                training,
+                cameras.select([index]),
+                scene.photos[index],
+                scene.masks[index],
+                config,
                 iterations=iterations,
                 noisy=noisy,
                 seen=seen[index],
             )
-        context.progress((number + 1) / count, f"rendered {number + 1}")
+        share = FITTING + (1 - FITTING) * (number + 1) / count
+        context.progress(share, f"rendered {number + 1} of {count}")
 
 
-def _pair(
+def _mined(
     renderer: ViewRenderer,
     training: PosedPhotos,
     camera: Cameras,
     photo: UInt8[np.ndarray, "_ _ 3"],
     mask: Bool[np.ndarray, "_ _"] | None,
     config: PairsConfig,
-) -> tuple[Pair, str]:
-    """The pair of one withheld photo, whose camera has the size of the view, and its nearest."""
-    views_config = ViewsConfig(sources=config.sources, sweep=config.sweep)
-    view = render_view(renderer, camera, views_config)
+    *,
+    iterations: int,
+    noisy: bool,
+    seen: float,
+) -> Mined:
+    """One withheld photo, whose camera has the size of the view."""
+    look = ViewsConfig(sources=config.sources, sweep=config.sweep)
+    view = render_view(renderer, camera, look)
     nearest = training.photos[training.cameras.names.index(view.nearest)]
     width, height = camera.size(0)
     counts = np.ones((height, width), bool) if mask is None else resized_mask(mask, (width, height))
-    pair = Pair(
-        views=batch_of([view], [nearest]),
-        target=torch.from_numpy(from_levels(resized(photo, (width, height)))),
-        counts=torch.from_numpy(counts.astype(np.float32)),
+    return Mined(
+        pair=Pair(
+            views=batch_of([view], [nearest]),
+            target=torch.from_numpy(from_levels(resized(photo, (width, height)))),
+            counts=torch.from_numpy(counts.astype(np.float32)),
+        ),
+        view=camera.names[0],
+        nearest=view.nearest,
+        training=training.cameras.names,
+        iterations=iterations,
+        noisy=noisy,
+        seen=seen,
     )
-    return pair, view.nearest

@@ -25,6 +25,7 @@ from tasks.refine.training.crops import Batch, read_round
 from tasks.refine.training.loop import Trained, TrainingState, train_network
 from tasks.refine.weights import find_weights
 from tasks.runtime.checkpoints import StoredCheckpoints
+from tasks.runtime.context import Context
 from tests.support.handmade_pairs import HandmadePairs, a_pair, pairs_of
 
 CONFIG = TrainControlNet(
@@ -221,12 +222,14 @@ def test_a_training_that_was_cut_off_gives_the_same_bits(tmp_path: Path) -> None
     nothing = HandmadePairs(pairs=[], scenes=[])
     place = Checkpoint(store=Store(root=str(tmp_path)), key="training")
     whole = train_network(small_recipe(config), pairs_of(2), nothing)
-    cut = CutOff(place=place, seconds=0.0, kind=TrainingState)
+    cut = CutOff(place=place, seconds=0.0)
     with pytest.raises(CutOffError):
-        train_network(small_recipe(config), pairs_of(2), nothing, checkpoints=cut)
-    kept = StoredCheckpoints(place=place, seconds=1000.0, kind=TrainingState)
+        train_network(small_recipe(config), pairs_of(2), nothing, context=Context(checkpoints=cut))
+    kept = StoredCheckpoints(place=place, seconds=1000.0)
 
-    again = train_network(small_recipe(config), pairs_of(2), nothing, checkpoints=kept)
+    again = train_network(
+        small_recipe(config), pairs_of(2), nothing, context=Context(checkpoints=kept)
+    )
 
     assert kept.note == "resumed at iteration 1"
     assert small_checkpoint(again.network.small, data="") == (

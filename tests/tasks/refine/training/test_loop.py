@@ -12,7 +12,7 @@ import torch
 
 from storage.checkpoints import Checkpoint
 from storage.store import Store
-from tasks.errors import InputError, MachineError
+from tasks.errors import DivergedError, InputError
 from tasks.refine.photos.reproject import reproject
 from tasks.refine.residual.config import NetworkConfig, TrainResidual
 from tasks.refine.residual.train import residual_recipe
@@ -21,6 +21,7 @@ from tasks.refine.training.loop import Trained, TrainingState, schedule, spread,
 from tasks.refine.training.pairs.pair import Pair
 from tasks.refine.training.scores import ViewScore, validation_scores
 from tasks.runtime.checkpoints import StoredCheckpoints
+from tasks.runtime.context import Context
 from tests.support.handmade_pairs import HandmadePairs, a_pair, pairs_of
 
 NETWORK = NetworkConfig(widths=(8, 12))
@@ -112,18 +113,22 @@ def test_a_training_that_was_cut_off_gives_the_same_bits(
     tmp_path: Path, whole: Trained, step: int
 ) -> None:
     place = Checkpoint(store=Store(root=str(tmp_path)), key="training")
-    cut = CutOff(place=place, seconds=0.0, kind=TrainingState)
+    cut = CutOff(place=place, seconds=0.0)
     cut.cut_after = step
     with pytest.raises(CutOffError):
-        train_network(residual_recipe(SHORT), pairs_of(3), pairs_of(2), checkpoints=cut)
+        train_network(
+            residual_recipe(SHORT), pairs_of(3), pairs_of(2), context=Context(checkpoints=cut)
+        )
     said: list[str] = []
 
     again = train_network(
         residual_recipe(SHORT),
         pairs_of(3),
         pairs_of(2),
-        checkpoints=StoredCheckpoints(place=place, seconds=1000.0, kind=TrainingState),
-        progress=lambda share, doing: said.append(doing),
+        context=Context(
+            checkpoints=StoredCheckpoints(place=place, seconds=1000.0),
+            progress=lambda share, doing: said.append(doing),
+        ),
     )
 
     assert said[0] == f"resumed at iteration {step}"
@@ -167,11 +172,11 @@ def test_a_loss_that_is_not_finite_ends_it_and_its_checkpoint(tmp_path: Path) ->
     pair = a_pair()
     pair.target[5:9] = math.nan
     place = Checkpoint(store=Store(root=str(tmp_path)), key="training")
-    kept = StoredCheckpoints(place=place, seconds=0.0, kind=TrainingState)
+    kept = StoredCheckpoints(place=place, seconds=0.0)
     pairs = HandmadePairs(pairs=[pair], scenes=["s"])
 
-    with pytest.raises(MachineError, match=r"smaller learning_rate than 0\.001"):
-        train_network(residual_recipe(SHORT), pairs, NOTHING, checkpoints=kept)
+    with pytest.raises(DivergedError, match=r"smaller learning_rate than 0\.001"):
+        train_network(residual_recipe(SHORT), pairs, NOTHING, context=Context(checkpoints=kept))
 
     assert place.load() is None
 

@@ -5,12 +5,13 @@ import pytest
 import torch
 
 from tasks.errors import InputError
-from tasks.runtime.context import Device
+from tasks.runtime.context import Context, Device
 from tasks.splat.config import Absgrad, Default, EveryNth, Mcmc, Points, SplatConfig
 from tasks.splat.densify.budget import bytes_per_gaussian, check_room, most_gaussians
 from tasks.splat.densify.strategy import densifier_for
 from tasks.splat.fit import Splat, fit
-from tests.support.painted_plane import Photographed, photograph
+from tasks.splat.training_photos import PosedPhotos
+from tests.support.painted_plane import photograph
 from tests.support.splats_by_hand import random_parameters, stepped
 
 OFTEN = {"start": 20, "every": 20, "stop_share": 0.9}
@@ -22,50 +23,47 @@ KINDS = [
 
 
 @pytest.fixture(scope="module")
-def scene() -> Photographed:
+def scene() -> PosedPhotos:
     return photograph()
 
 
 def fitted(
-    scene: Photographed, *, device: Device = "cpu", **fields: object
+    scene: PosedPhotos, *, device: Device = "cpu", **fields: object
 ) -> tuple[Splat, list[str]]:
     told: list[str] = []
     config = SplatConfig(
         iterations=150, sh_degree=1, max_size=32, init=Points(), background=False, **fields
     )
     splat = fit(
-        scene.cameras,
-        scene.observations,
-        scene.photos,
+        scene,
         EveryNth(n=4),
         config,
-        device=device,
-        progress=lambda share, doing: told.append(doing),
+        context=Context(device=device, progress=lambda share, doing: told.append(doing)),
     )
     return splat, told
 
 
 @pytest.mark.parametrize("densify", KINDS, ids=lambda densify: densify.kind)
 def test_a_fit_stops_growing_at_its_limit_and_says_so(
-    scene: Photographed, densify: Default | Absgrad | Mcmc
+    scene: PosedPhotos, densify: Default | Absgrad | Mcmc
 ) -> None:
     free, told_free = fitted(scene, densify=densify)
     first = free.initial_points
     assert free.fitted.curve.gaussians.max() > first + 30
     assert not free.fitted.at_limit
-    assert not any("no more may be" in doing for doing in told_free)
+    assert not any("(the limit)" in doing for doing in told_free)
 
     limit = first + 30
     held, told = fitted(scene, densify=densify, max_gaussians=limit)
     assert first < held.fitted.curve.gaussians.max() <= limit
     assert held.fitted.at_limit
-    assert "(no more may be)" in told[-1]
+    assert "((the limit))" in told[-1]
 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("thin", [False, True], ids=["whole", "packed and sparse"])
 @pytest.mark.parametrize("densify", KINDS, ids=lambda densify: densify.kind)
-def test_on_cuda_too(scene: Photographed, densify: Default | Absgrad | Mcmc, thin: bool) -> None:
+def test_on_cuda_too(scene: PosedPhotos, densify: Default | Absgrad | Mcmc, thin: bool) -> None:
     if not torch.cuda.is_available():
         pytest.skip("torch finds no CUDA device")
     steady, _ = fitted(scene, device="cuda", densify=Default(stop_share=0))

@@ -18,7 +18,8 @@ from tasks.splat.fit import Splat, fit
 from tasks.splat.init.from_ply import read_start, with_degree
 from tasks.splat.init.ply_source import find_start
 from tasks.splat.render import render
-from tests.support.painted_plane import Photographed, photograph
+from tasks.splat.training_photos import PosedPhotos
+from tests.support.painted_plane import photograph
 
 SPLIT = EveryNth(n=4, offset=1, validation=1)
 CONFIG = SplatConfig(
@@ -27,13 +28,13 @@ CONFIG = SplatConfig(
 
 
 @pytest.fixture(scope="module")
-def scene() -> Photographed:
+def scene() -> PosedPhotos:
     return photograph()
 
 
 @pytest.fixture(scope="module")
-def splat(scene: Photographed) -> Splat:
-    return fit(scene.cameras, scene.observations, scene.photos, SPLIT, CONFIG)
+def splat(scene: PosedPhotos) -> Splat:
+    return fit(scene, SPLIT, CONFIG)
 
 
 def shown(gaussians: Gaussians, cameras: Cameras) -> np.ndarray:
@@ -41,15 +42,13 @@ def shown(gaussians: Gaussians, cameras: Cameras) -> np.ndarray:
 
 
 def test_a_step_from_an_exported_splat_shows_the_same_picture(
-    scene: Photographed, splat: Splat, tmp_path: Path
+    scene: PosedPhotos, splat: Splat, tmp_path: Path
 ) -> None:
     write_ply(tmp_path / "splat.ply", splat.fitted.gaussians)
     start = read_start(find_start(tmp_path, Ply()), poses="given", sh_degree=1)
 
     again = fit(
-        scene.cameras,
-        scene.observations,
-        scene.photos,
+        scene,
         SPLIT,
         CONFIG.model_copy(update={"iterations": 1}),
         start=start,
@@ -61,11 +60,9 @@ def test_a_step_from_an_exported_splat_shows_the_same_picture(
     assert again.initial_points == len(splat.fitted.gaussians)
 
 
-def test_fitting_on_from_it_begins_where_it_ended(scene: Photographed, splat: Splat) -> None:
+def test_fitting_on_from_it_begins_where_it_ended(scene: PosedPhotos, splat: Splat) -> None:
     again = fit(
-        scene.cameras,
-        scene.observations,
-        scene.photos,
+        scene,
         SPLIT,
         CONFIG.model_copy(update={"iterations": 50, "half_size_share": 1.0, "sh_every": 999}),
         start=splat.fitted.gaussians,
@@ -76,11 +73,9 @@ def test_fitting_on_from_it_begins_where_it_ended(scene: Photographed, splat: Sp
     assert not torch.equal(after.sh[:50, 1:], before.sh[:50, 1:])
 
 
-def test_photos_that_the_file_may_know_are_not_held_out(scene: Photographed, splat: Splat) -> None:
+def test_photos_that_the_file_may_know_are_not_held_out(scene: PosedPhotos, splat: Splat) -> None:
     again = fit(
-        scene.cameras,
-        scene.observations,
-        scene.photos,
+        scene,
         SPLIT,
         CONFIG.model_copy(update={"iterations": 50}),
         start=splat.fitted.gaussians,
@@ -95,14 +90,12 @@ def test_photos_that_the_file_may_know_are_not_held_out(scene: Photographed, spl
 
 
 def test_a_start_with_more_gaussians_than_there_may_be_is_refused(
-    scene: Photographed, splat: Splat
+    scene: PosedPhotos, splat: Splat
 ) -> None:
     config = CONFIG.model_copy(update={"max_gaussians": 100})
     with pytest.raises(InputError, match="room for 100"):
         fit(
-            scene.cameras,
-            scene.observations,
-            scene.photos,
+            scene,
             SPLIT,
             config,
             start=splat.fitted.gaussians,

@@ -8,22 +8,23 @@ from tasks.depth.config import DenseConfig
 from tasks.splat.config import Absgrad, Default, EveryNth, Mcmc, Points, SplatConfig
 from tasks.splat.fit import Splat, fit
 from tasks.splat.init.background import COUNT
-from tests.support.painted_plane import DISTANCE, Photographed, photograph
+from tasks.splat.training_photos import PosedPhotos
+from tests.support.painted_plane import DISTANCE, photograph
 
 OFTEN = {"start": 20, "every": 20, "stop_share": 0.9}
 STILL = SplatConfig(iterations=1, sh_degree=1)
 
 
 @pytest.fixture(scope="module")
-def scene() -> Photographed:
+def scene() -> PosedPhotos:
     return photograph()
 
 
-def fitted(scene: Photographed, config: SplatConfig) -> Splat:
-    return fit(scene.cameras, scene.observations, scene.photos, EveryNth(n=4), config)
+def fitted(scene: PosedPhotos, config: SplatConfig) -> Splat:
+    return fit(scene, EveryNth(n=4), config)
 
 
-def test_swept_points_join_the_triangulated_ones_on_the_surface(scene: Photographed) -> None:
+def test_swept_points_join_the_triangulated_ones_on_the_surface(scene: PosedPhotos) -> None:
     sparse = fitted(scene, STILL.model_copy(update={"init": Points(), "background": False}))
     dense = fitted(scene, STILL.model_copy(update={"background": False}))
     assert sparse.fitted.gaussians.num_background == dense.fitted.gaussians.num_background == 0
@@ -32,7 +33,7 @@ def test_swept_points_join_the_triangulated_ones_on_the_surface(scene: Photograp
     assert np.median(np.abs(swept)) < 0.01 * DISTANCE  # the plane lies at 0
 
 
-def test_swept_points_leave_room_to_grow(scene: Photographed) -> None:
+def test_swept_points_leave_room_to_grow(scene: PosedPhotos) -> None:
     free = fitted(scene, STILL)
     sparse = fitted(scene, STILL.model_copy(update={"init": Points()}))
     room = 100
@@ -51,7 +52,7 @@ def test_swept_points_leave_room_to_grow(scene: Photographed) -> None:
     ids=lambda densify: densify.kind,
 )
 def test_the_backdrop_stays_as_it_was_while_the_others_move_and_grow(
-    scene: Photographed, densify: Default | Absgrad | Mcmc
+    scene: PosedPhotos, densify: Default | Absgrad | Mcmc
 ) -> None:
     first = fitted(scene, STILL)
     last = fitted(scene, STILL.model_copy(update={"iterations": 200, "densify": densify}))

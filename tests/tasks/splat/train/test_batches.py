@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 from storage.checkpoints import Checkpoint
 from storage.store import Store
 from tasks.runtime.checkpoints import StoredCheckpoints
+from tasks.runtime.context import Context
 from tasks.splat.config import EveryNth, SplatConfig
 from tasks.splat.fit import Splat, fit
 from tasks.splat.train.batches import batches, photo_order
+from tasks.splat.training_photos import PosedPhotos
 from tests.support.cut_off import cut_off
-from tests.support.painted_plane import Photographed, held_out_psnr_db, photograph
+from tests.support.painted_plane import held_out_psnr_db, photograph
 
 sizes = st.lists(st.sampled_from([(4, 3), (3, 4), (5, 5)]), min_size=1, max_size=12)
 
@@ -44,15 +46,15 @@ def test_batches_of_one_are_the_order_of_photos(sizes: list[tuple[int, int]], se
 
 
 @pytest.fixture(scope="module")
-def scene() -> Photographed:
+def scene() -> PosedPhotos:
     return photograph()
 
 
-def fitted(scene: Photographed, config: SplatConfig, **options: object) -> Splat:
-    return fit(scene.cameras, scene.observations, scene.photos, EveryNth(n=4), config, **options)
+def fitted(scene: PosedPhotos, config: SplatConfig, context: Context = Context()) -> Splat:
+    return fit(scene, EveryNth(n=4), config, context=context)
 
 
-def test_few_large_steps_do_what_many_small_ones_do(scene: Photographed) -> None:
+def test_few_large_steps_do_what_many_small_ones_do(scene: PosedPhotos) -> None:
     small = fitted(scene, SplatConfig(iterations=240, sh_degree=1))
     large = fitted(scene, SplatConfig(iterations=80, sh_degree=1, batch=3))
     few = fitted(scene, SplatConfig(iterations=80, sh_degree=1))
@@ -64,14 +66,14 @@ def test_few_large_steps_do_what_many_small_ones_do(scene: Photographed) -> None
     "options", [{"batch": 4}, {"batch": 2, "sparse": True}], ids=["batch", "sparse"]
 )
 def test_a_fit_that_was_cut_off_ends_with_the_same_bits(
-    scene: Photographed, tmp_path: Path, options: dict[str, object]
+    scene: PosedPhotos, tmp_path: Path, options: dict[str, object]
 ) -> None:
     config = SplatConfig(iterations=60, sh_degree=1).model_copy(update=options)
     whole = fitted(scene, config).fitted.gaussians
     place = Checkpoint(store=Store(root=str(tmp_path)), key="splat-1")
-    cut_off(lambda checkpoints: fitted(scene, config, checkpoints=checkpoints), place, 31)
+    cut_off(lambda checkpoints: fitted(scene, config, Context(checkpoints=checkpoints)), place, 31)
     rest = StoredCheckpoints(place=place, seconds=1000.0)
-    again = fitted(scene, config, checkpoints=rest).fitted.gaussians
+    again = fitted(scene, config, Context(checkpoints=rest)).fitted.gaussians
     assert rest.note == "resumed at iteration 31"
     assert torch.equal(whole.means, again.means)
     assert torch.equal(whole.sh, again.sh)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from tasks.cameras import Cameras, looking
 from tasks.gaussians import TENSORS, Gaussians
-from tasks.splat.train.floaters import cleared, limit_widths, scene_near_depths
+from tasks.splat.train.floaters import camera_near_depths, cleared, limit_widths
 
 WIDTH, HEIGHT, FOCAL = 40, 30, 20.0
 """A frame that reaches as far to the sides as it is deep, and three quarters of it up and down."""
@@ -57,7 +57,7 @@ def test_a_scene_begins_at_the_fiftieth_of_the_points_in_frame() -> None:
     straight_ahead = np.stack([np.zeros(101), np.zeros(101), depths], axis=1)
     beside = np.array([[2.0, 0.0, 1.0], [0.0, 0.8, 1.0], [0.0, 0.0, -1.0]])  # and one behind
 
-    near_depths = scene_near_depths(
+    near_depths = camera_near_depths(
         ahead((0, 0, 0), (0, 0, 1.5), (0, 0, 200)), np.concatenate([beside, straight_ahead])
     )
 

@@ -17,10 +17,12 @@ from tasks.splat.config import Default, EveryNth, SplatConfig
 from tasks.splat.fit import Splat, fit, psnr_db_on
 from tasks.splat.render import render
 from tasks.splat.train.batches import photo_order
-from tasks.splat.train.per_photo import PhotoTerms
-from tasks.splat.train.trainer import Descent, Fitted, Step, descend, views_of
-from tasks.splat.training_photos import sized_photos
-from tests.support.painted_plane import Photographed, photograph
+from tasks.splat.train.per_photo import PerPhoto
+from tasks.splat.train.settings import TrainSettings
+from tasks.splat.train.targets import Batch, photo_views
+from tasks.splat.train.trainer import Fitted, train
+from tasks.splat.training_photos import PosedPhotos, SizedPhotos, sized_photos
+from tests.support.painted_plane import photograph
 
 IDENTITY = np.eye(3, 4)
 COUNT = 6
@@ -81,6 +83,22 @@ def jittered(cameras: Cameras, corrections: np.ndarray, extent: float) -> Camera
     return replace(cameras, camera_from_world=poses)
 
 
+def settings(cameras: Cameras, **options: object) -> TrainSettings:
+    """Of a training that never changes the number of Gaussians."""
+    plain = TrainSettings(
+        iterations=10,
+        extent=1.0,
+        densify=None,
+        most_gaussians=1000,
+        ssim_weight=0.2,
+        opacity_weight=0.0,
+        scale_weight=0.0,
+        centres=cameras.centres,
+        seed=0,
+    )
+    return replace(plain, **options)  # type: ignore[arg-type]
+
+
 def corrected(
     known: Gaussians,
     photos: list[np.ndarray],
@@ -91,24 +109,18 @@ def corrected(
 ) -> Fitted:
     """What is found for photos of a splat that stays as it is."""
     iterations = 100 * COUNT
-    views = views_of([levels(photo) for photo in photos], cameras, weights=weights)
+    views = photo_views(
+        SizedPhotos(
+            cameras=cameras,
+            photos=[levels(photo) for photo in photos],
+            weights=list(weights or [None] * COUNT),
+        )
+    )
     order = photo_order(COUNT, 0)
-    return descend(
+    return train(
         known,
-        (Step(views=(views[next(order)],), sh_degree=0) for _ in range(iterations)),
-        Descent(
-            iterations=iterations,
-            extent=2.0,
-            densify=None,
-            most_gaussians=len(known),
-            lr_scale=0.0,
-            ssim_weight=0.2,
-            opacity_weight=0.0,
-            scale_weight=0.0,
-            centres=cameras.centres,
-            seed=0,
-            **options,
-        ),
+        (Batch(views=(views[next(order)],), sh_degree=0) for _ in range(iterations)),
+        settings(cameras, extent=2.0, iterations=iterations, lr_scale=0.0, **options),
     )
 
 
@@ -123,9 +135,9 @@ def test_known_maps_of_colours_are_recovered(known: Gaussians, around: Cameras) 
     ]  # beyond is black, which a map may take below 0
     photos = [mapped(rgb, own).clip(0, 1) for rgb, own in zip(seen, maps, strict=True)]
 
-    found = corrected(known, photos, around, weights=covered, appearance="affine").photos
+    found = corrected(known, photos, around, weights=covered, appearance="affine").per_photo
 
-    assert found.moves is None
+    assert found.pose_deltas is None
     assert found.colours is not None
     np.testing.assert_allclose(found.colours.mean(0), IDENTITY, atol=1e-6)
     before, after = (
@@ -146,28 +158,21 @@ def test_known_errors_of_poses_are_recovered(known: Gaussians, around: Cameras) 
     fitted = corrected(known, rendered(known, around), cameras, pose_learning_rate=2e-3)
 
     assert torch.equal(fitted.gaussians.means, known.means)
-    found = fitted.photos.moves
+    found = fitted.per_photo.pose_deltas
     assert found is not None
     assert np.sqrt(np.mean((found - corrections) ** 2)) < 0.25 * np.sqrt(np.mean(corrections**2))
 
 
 def test_an_image_that_is_no_photo_has_nothing_of_its_own(around: Cameras) -> None:
-    terms = PhotoTerms(
-        appearance="affine",
-        pose_learning_rate=0.1,
-        centres=around.centres,
-        extent=1.0,
-        iterations=10,
-        device="cpu",
-    )
+    terms = PerPhoto(settings(around, appearance="affine", pose_learning_rate=0.1), "cpu")
     pose, rgb = around.camera_from_world[0], torch.rand(4, 5, 3)
     assert terms.pose(pose, None) is pose
-    assert terms.seen(rgb, None) is rgb
-    pulled = terms.seen(rgb, 2).sum() + terms.pose(pose, 2)[:3].sum()
+    assert terms.colours(rgb, None) is rgb
+    pulled = terms.colours(rgb, 2).sum() + terms.pose(pose, 2)[:3].sum()
     torch.autograd.backward(pulled)
     terms.step()
-    assert not torch.equal(terms.seen(rgb, 2), rgb)
-    assert terms.seen(rgb, None) is rgb
+    assert not torch.equal(terms.colours(rgb, 2), rgb)
+    assert terms.colours(rgb, None) is rgb
 
 
 SPLIT = EveryNth(n=4, offset=1, validation=0)  # holds out photos 1 and 5
@@ -178,33 +183,28 @@ CONFIG = SplatConfig(
 
 
 @pytest.fixture(scope="module")
-def scene() -> Photographed:
+def scene() -> PosedPhotos:
     return photograph()
 
 
 def fitted(
-    scene: Photographed,
+    scene: PosedPhotos,
     *,
     photos: list[np.ndarray] | None = None,
     cameras: Cameras | None = None,
     **options: object,
 ) -> Splat:
-    return fit(
-        cameras or scene.cameras,
-        scene.observations,
-        photos or scene.photos,
-        SPLIT,
-        CONFIG.model_copy(update=options),
-    )
+    posed = replace(scene, cameras=cameras or scene.cameras, photos=photos or scene.photos)
+    return fit(posed, SPLIT, CONFIG.model_copy(update=options))
 
 
-def held_out_psnr_db(scene: Photographed, splat: Splat) -> float:
+def held_out_psnr_db(scene: PosedPhotos, splat: Splat) -> float:
     """Of raw views, on the photos as they were painted, from where they were taken."""
     seen = sized_photos(scene.cameras, scene.photos, [1, 5], 640)
-    return float(np.mean(psnr_db_on(splat.fitted.gaussians, seen, "cpu")))
+    return float(np.mean(psnr_db_on(splat.fitted.gaussians, seen)))
 
 
-def test_maps_of_colours_keep_the_photos_differences_from_the_splat(scene: Photographed) -> None:
+def test_maps_of_colours_keep_the_photos_differences_from_the_splat(scene: PosedPhotos) -> None:
     generator = np.random.default_rng(1)
     noise = [generator.normal(0, 0.08, (8, 3, 3)), generator.normal(0, 0.05, (8, 3, 1))]
     maps = IDENTITY + np.concatenate(noise, axis=2)
@@ -220,7 +220,7 @@ def test_maps_of_colours_keep_the_photos_differences_from_the_splat(scene: Photo
     assert with_maps > without + 3
 
 
-def test_corrected_poses_sharpen_the_splat_in_the_frame_of_the_others(scene: Photographed) -> None:
+def test_corrected_poses_sharpen_the_splat_in_the_frame_of_the_others(scene: PosedPhotos) -> None:
     extent = 0.6
     centres = scene.cameras.centres[TRAINING]
     corrections = np.zeros((8, 6))
@@ -237,7 +237,7 @@ def test_corrected_poses_sharpen_the_splat_in_the_frame_of_the_others(scene: Pho
     assert with_moves > without + 2
 
 
-def test_the_first_iteration_keeps_the_bits(scene: Photographed) -> None:
+def test_the_first_iteration_keeps_the_bits(scene: PosedPhotos) -> None:
     plain, own = (
         fitted(scene, iterations=1, **options).fitted
         for options in ({}, {"appearance": "affine", "pose_learning_rate": 1e-3})
@@ -247,7 +247,7 @@ def test_the_first_iteration_keeps_the_bits(scene: Photographed) -> None:
     np.testing.assert_array_equal(plain.curve.loss, own.curve.loss)
 
 
-def test_the_store_keeps_what_was_found(scene: Photographed, tmp_path: Path) -> None:
+def test_the_store_keeps_what_was_found(scene: PosedPhotos, tmp_path: Path) -> None:
     store = Store(root=str(tmp_path))
     own = fitted(scene, iterations=30, appearance="affine", pose_learning_rate=1e-3)
     plain = fitted(scene, iterations=1)
@@ -255,10 +255,10 @@ def test_the_store_keeps_what_was_found(scene: Photographed, tmp_path: Path) -> 
         store.commit("plane", "splat", arrays_of(one.fitted), attributes_of(one))
         for one in (own, plain)
     )
-    np.testing.assert_array_equal(kept.array("photo_colours"), own.fitted.photos.colours)
-    np.testing.assert_array_equal(kept.array("photo_moves"), own.fitted.photos.moves)
+    np.testing.assert_array_equal(kept.array("photo_colours"), own.fitted.per_photo.colours)
+    np.testing.assert_array_equal(kept.array("photo_moves"), own.fitted.per_photo.pose_deltas)
     sizes = kept.attributes["pose_corrections"]
-    angles = np.degrees(np.linalg.norm(own.fitted.photos.moves[:, :3], axis=1))
+    angles = np.degrees(np.linalg.norm(own.fitted.per_photo.pose_deltas[:, :3], axis=1))
     assert sizes["mean_rotation_deg"] == pytest.approx(angles.mean(), rel=1e-5)
     assert 0 < sizes["mean_shift"] <= sizes["largest_shift"]
     assert kept_plain.attributes["pose_corrections"] is None

@@ -12,26 +12,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage.checkpoints import Checkpoint
-from storage.errors import IntegrityError
+from storage.errors import IntegrityError, UnseenError
 from storage.store import Store
-from tasks.errors import InputError
+from tasks.errors import DivergedError, InputError
 from tasks.runtime import checkpoints as module
 from tasks.runtime.checkpoints import (
     NO_CHECKPOINTS,
     Checkpoints,
     StoredCheckpoints,
-    checkpoints_of,
+    checkpoints_in,
     read_state,
     write_state,
 )
-from tasks.runtime.context import Site
+from tasks.runtime.context import Context, Progress, no_progress
 from tasks.splat.config import Absgrad, Default, EveryNth, Mcmc, SplatConfig
-from tasks.splat.fit import BEGINNING, Splat, fit
+from tasks.splat.fit import INITIALISING, Splat, fit
 from tasks.splat.init.initialise import Initialisation
-from tasks.splat.train.state import DescentState
+from tasks.splat.train.state import TrainState
 from tasks.splat.train.trainer import optimise
+from tasks.splat.training_photos import PosedPhotos, SizedPhotos
 from tests.support.cut_off import CutOffError, cut_off
-from tests.support.painted_plane import Photographed, photograph
+from tests.support.painted_plane import photograph
 
 SPLIT = EveryNth(n=4, offset=1, validation=1)
 GROWING = SplatConfig(
@@ -68,23 +69,22 @@ def store(tmp_path: Path) -> Store:
 
 
 @pytest.fixture(scope="module")
-def scene() -> Photographed:
+def scene() -> PosedPhotos:
     return photograph()
 
 
 @pytest.fixture(scope="module")
-def fitted(scene: Photographed) -> Callable[..., Splat]:
+def fitted(scene: PosedPhotos) -> Callable[..., Splat]:
     def run(
-        config: SplatConfig, checkpoints: Checkpoints = NO_CHECKPOINTS, **options: object
+        config: SplatConfig,
+        checkpoints: Checkpoints = NO_CHECKPOINTS,
+        progress: Progress = no_progress,
     ) -> Splat:
         return fit(
-            scene.cameras,
-            scene.observations,
-            scene.photos,
+            scene,
             SPLIT,
             config,
-            checkpoints=checkpoints,
-            **options,
+            context=Context(progress=progress, checkpoints=checkpoints),
         )
 
     return run
@@ -119,7 +119,10 @@ def test_a_fit_that_was_cut_off_ends_with_the_same_bits(
     assert_same(again, whole[GROWING])
     assert rest.note == f"resumed at iteration {iteration}"
     told = after_the_sweep(told)
-    assert told[0] == (pytest.approx(BEGINNING + (1 - BEGINNING) * iteration / 160), rest.note)
+    assert told[0] == (
+        pytest.approx(INITIALISING + (1 - INITIALISING) * iteration / 160),
+        rest.note,
+    )
     assert all(rest.note in doing for _, doing in told)
 
 
@@ -161,8 +164,8 @@ def test_with_colours_and_poses_of_the_photos_own_too(
         cut_off(lambda checkpoints: fitted(config, checkpoints), place_in(store), iteration)
     again = fitted(config, StoredCheckpoints(place=place_in(store), seconds=1000.0))
     assert_same(again, whole)
-    for name in ("colours", "moves"):
-        ours, theirs = (getattr(one.fitted.photos, name) for one in (again, whole))
+    for name in ("colours", "pose_deltas"):
+        ours, theirs = (getattr(one.fitted.per_photo, name) for one in (again, whole))
         np.testing.assert_array_equal(ours, theirs)
 
 
@@ -196,7 +199,7 @@ def test_saving_at_every_iteration_changes_nothing(
     always = Always(place=place_in(store), seconds=0.0)
     assert_same(fitted(GROWING, always), whole[GROWING])
     assert always.note == ""
-    kept = always.load()
+    kept = always.load(TrainState)
     assert kept is not None
     assert kept.iteration == 160
 
@@ -223,7 +226,7 @@ def test_after_a_damaged_checkpoint_the_fit_starts_again_and_says_so(
 
     assert_same(again, whole[GROWING])
     told = after_the_sweep(told)
-    assert told[0][0] == BEGINNING
+    assert told[0][0] == INITIALISING
     assert "is damaged" in told[0][1]
     assert "starts from its beginning" in told[-1][1]
 
@@ -241,10 +244,10 @@ def test_a_verified_file_of_another_making_is_passed_over(store: Store) -> None:
     place = place_in(store)
     place.save(lambda file: torch.save({"iteration": 3}, file))
     kept = StoredCheckpoints(place=place, seconds=1.0)
-    assert kept.load() is None
+    assert kept.load(TrainState) is None
     assert "is not what this version writes (TypeError)" in kept.note
     with pytest.raises(IntegrityError, match=r"of 5 bytes is not what this version writes"):
-        read_state(b"hello", DescentState)
+        read_state(b"hello", TrainState)
 
 
 def test_a_store_that_takes_no_checkpoint_does_not_end_the_fit(
@@ -257,31 +260,39 @@ def test_a_store_that_takes_no_checkpoint_does_not_end_the_fit(
     assert checkpoints.note.startswith("without a checkpoint: the file checkpoints/splat-1 could")
 
 
+@pytest.mark.parametrize(
+    ("iterations", "error", "said"),
+    [
+        (1, DivergedError, "the mean loss before iteration 1 of 1 is nan, so the .* Gaussians"),
+        (160, InputError, "are not finite"),  # the rasteriser meets it before the curve does
+    ],
+)
 def test_nothing_is_kept_of_a_fit_that_diverged(
-    store: Store, scene: Photographed, whole: dict[SplatConfig, Splat]
+    store: Store,
+    scene: PosedPhotos,
+    whole: dict[SplatConfig, Splat],
+    iterations: int,
+    error: type[UnseenError],
+    said: str,
 ) -> None:
-    class Counting(StoredCheckpoints):
-        saved = 0
-
-        def save(self, state: DescentState) -> None:
-            super().save(state)
-            Counting.saved += 1
-
+    class Always(StoredCheckpoints):
         def due(self) -> bool:
             return True
 
-    cameras = scene.cameras.select([0, 7])
+    # A state that no fit can use stands for one that an earlier attempt kept.
+    place_in(store).save(lambda file: torch.save({"iteration": 0}, file))
     nowhere_finite = np.full(scene.photos[0].shape[:2], np.nan, dtype=np.float32)
-    with pytest.raises(InputError, match="are not finite"):
+    with pytest.raises(error, match=said):
         optimise(
-            [scene.photos[0], scene.photos[7]],
-            cameras,
+            SizedPhotos(
+                cameras=scene.cameras.select([0, 7]),
+                photos=[scene.photos[0], scene.photos[7]],
+                weights=[nowhere_finite, nowhere_finite],
+            ),
             Initialisation(gaussians=whole[STEADY].fitted.gaussians),
-            STEADY,
-            weights=[nowhere_finite, nowhere_finite],
-            checkpoints=Counting(place=place_in(store), seconds=0.0),
+            STEADY.model_copy(update={"iterations": iterations}),
+            context=Context(checkpoints=Always(place=place_in(store), seconds=0.0)),
         )
-    assert Counting.saved > 0
     assert place_in(store).load() is None
 
 
@@ -311,12 +322,14 @@ def test_a_state_comes_back_bit_by_bit(
         return torch.from_numpy(np.asarray(words).view(np.float32))
 
     parameter, moment, gradient = (any_bits(shape) for shape in shapes)
-    state = DescentState(
+    state = TrainState(
         iteration=iteration,
         parameters={"means": parameter},
         optimisers={"means": {"state": {0: {"exp_avg": moment}}, "param_groups": [{"lr": rate}]}},
         strategy={"grad2d": gradient, "count": None, "scene_scale": rate},
-        photo_terms={"moves": {"values": gradient, "optimiser": {"state": {0: {"step": moment}}}}},
+        per_photo={
+            "pose_deltas": {"values": gradient, "optimiser": {"state": {0: {"step": moment}}}}
+        },
         generators=(torch.get_rng_state(),),
         losses=any_bits([seed % 3]),
         points=((iteration, loss, 7, rate),),
@@ -325,18 +338,18 @@ def test_a_state_comes_back_bit_by_bit(
     place.save(lambda file: write_state(state, file))
     content = place.load()
     assert content is not None
-    found = read_state(content, DescentState)
+    found = read_state(content, TrainState)
 
     assert bits(found) == bits(state)
 
 
 def test_a_full_disk_is_told_as_the_disk_tells_it() -> None:
-    state = DescentState(
+    state = TrainState(
         iteration=1,
         parameters={"means": torch.zeros(1_000_000)},
         optimisers={},
         strategy={},
-        photo_terms={},
+        per_photo={},
         generators=(),
         losses=torch.zeros(0),
         points=(),
@@ -350,7 +363,7 @@ def test_a_full_disk_is_told_as_the_disk_tells_it() -> None:
 
 def bits(value: object) -> object:
     """Of all in it, in a form that compares NaN as it is written."""
-    if isinstance(value, DescentState):
+    if isinstance(value, TrainState):
         return {part.name: bits(getattr(value, part.name)) for part in fields(value)}
     if isinstance(value, torch.Tensor):
         return tuple(value.shape), str(value.dtype), value.numpy().tobytes()
@@ -365,12 +378,12 @@ def test_checkpoints_are_due_after_their_seconds_and_never_cost_over_a_hundredth
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 100.0
-    state = DescentState(
+    state = TrainState(
         iteration=1,
         parameters={},
         optimisers={},
         strategy={},
-        photo_terms={},
+        per_photo={},
         generators=(),
         losses=torch.zeros(0),
         points=(),
@@ -379,7 +392,7 @@ def test_checkpoints_are_due_after_their_seconds_and_never_cost_over_a_hundredth
     kept = StoredCheckpoints(place=place_in(store), seconds=30.0)
 
     def writing_takes(seconds: float) -> None:
-        def write(state: DescentState, file: object) -> None:
+        def write(state: TrainState, file: object) -> None:
             nonlocal now
             now += seconds
 
@@ -408,7 +421,7 @@ def test_the_checkpoint_of_a_stage_is_kept_until_it_ends_well(store: Store) -> N
         return [path.name for path in (Path(store.root) / "checkpoints").iterdir()]
 
     def stage(fails: bool) -> None:
-        with checkpoints_of(Site(store=store), "distil-1", DescentState) as kept:
+        with checkpoints_in(store, "distil-1", 30.0) as kept:
             kept.place.save(lambda file: file.write(b"state"))  # type: ignore[attr-defined]
             if fails:
                 raise CutOffError
@@ -424,7 +437,5 @@ def test_the_checkpoint_of_a_stage_is_kept_until_it_ends_well(store: Store) -> N
 def test_nothing_is_kept_where_it_is_not_wanted_or_nothing_tells_the_work(
     store: Store, seconds: float, key: str | None
 ) -> None:
-    with checkpoints_of(
-        Site(store=store, checkpoint_seconds=seconds), key, DescentState
-    ) as checkpoints:
+    with checkpoints_in(store, key, seconds) as checkpoints:
         assert checkpoints is NO_CHECKPOINTS

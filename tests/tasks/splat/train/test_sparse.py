@@ -10,7 +10,10 @@ from tasks.cameras import Cameras
 from tasks.gaussians import Gaussians
 from tasks.splat.config import EveryNth, SplatConfig
 from tasks.splat.fit import fit
-from tasks.splat.train.trainer import Descent, Fitted, Step, descend, views_of
+from tasks.splat.train.settings import TrainSettings
+from tasks.splat.train.targets import Batch, photo_views
+from tasks.splat.train.trainer import Fitted, train
+from tasks.splat.training_photos import SizedPhotos
 from tests.support.painted_plane import held_out_psnr_db, photograph
 
 
@@ -40,14 +43,14 @@ def taken(iterations: int, *, sparse: bool) -> Fitted:
     """An iteration on what is ahead, all others on what is behind."""
     cameras = back_to_back()
     photos = [np.full((24, 32, 3), level, dtype=np.uint8) for level in (40, 200)]
-    ahead, behind = views_of(photos, cameras)
+    ahead, behind = photo_views(SizedPhotos(cameras=cameras, photos=photos, weights=[None, None]))
 
-    def steps() -> Iterator[Step]:
-        yield Step(views=(ahead,), sh_degree=0)
+    def steps() -> Iterator[Batch]:
+        yield Batch(views=(ahead,), sh_degree=0)
         while True:
-            yield Step(views=(behind,), sh_degree=0)
+            yield Batch(views=(behind,), sh_degree=0)
 
-    descent = Descent(
+    settings = TrainSettings(
         iterations=iterations,
         extent=1.0,
         densify=None,
@@ -59,7 +62,7 @@ def taken(iterations: int, *, sparse: bool) -> Fitted:
         sparse=sparse,
         seed=0,
     )
-    return descend(one_on_each_side(), steps(), descent)
+    return train(one_on_each_side(), steps(), settings)
 
 
 def test_a_gaussian_that_no_photo_of_the_iteration_shows_keeps_still() -> None:
@@ -89,6 +92,6 @@ def test_held_out_photos_are_predicted_as_well() -> None:
     scores = []
     for sparse in (False, True):
         config = SplatConfig(iterations=150, sh_every=50, sh_degree=1, sparse=sparse)
-        splat = fit(scene.cameras, scene.observations, scene.photos, EveryNth(n=4), config)
+        splat = fit(scene, EveryNth(n=4), config)
         scores.append(held_out_psnr_db(scene, splat))
     assert scores[1] > scores[0] - 1

@@ -15,6 +15,7 @@ from tasks.refine.diffusion.joint.config import JointConfig
 from tasks.refine.diffusion.joint.sample import Denoiser, Scene, sample_jointly
 from tasks.refine.diffusion.joint.schedule import Level
 from tasks.refine.diffusion.joint.splat_scene import SplatScene, splat_scene
+from tasks.runtime.context import Context
 from tasks.splat.config import Default, SplatConfig, TrainOn
 from tasks.splat.fit import fit
 from tasks.splat.training_photos import SizedPhotos, sized_photos
@@ -71,7 +72,7 @@ def truth() -> list[torch.Tensor]:
 def base() -> tuple[Gaussians, SizedPhotos]:
     seen = photograph()
     split = TrainOn(photos=("0.png", "7.png"))
-    found = fit(seen.cameras, seen.observations, seen.photos, split, SPLAT).fitted.gaussians
+    found = fit(seen, split, SPLAT).fitted.gaussians
     return found, sized_photos(seen.cameras, seen.photos, (0, 7), WIDTH)
 
 
@@ -94,7 +95,11 @@ def test_it_is_what_sampling_asks_for(scene: SplatScene) -> None:
 def test_the_scene_comes_to_show_what_the_denoiser_is_sure_of(scene: SplatScene) -> None:
     told: list[float] = []
     found = sample_jointly(
-        Knowing(truth()), scene, LEVELS, CONFIG, progress=lambda share, doing: told.append(share)
+        Knowing(truth()),
+        scene,
+        LEVELS,
+        CONFIG,
+        context=Context(progress=lambda share, doing: told.append(share)),
     )
     assert all(torch.equal(one, other) for one, other in zip(found.views, truth(), strict=True))
     assert error(found.scene, truth()) < 0.7 * error(scene, truth())
@@ -114,7 +119,7 @@ def test_a_fit_leaves_the_scene_that_it_was_asked_of_and_repeats_itself(scene: S
     assert torch.equal(torch.stack(scene.render()), before)
     assert torch.equal(torch.stack(one.render()), torch.stack(other.render()))
     assert len(one.gaussians) == len(scene.gaussians)
-    assert one.descent.seed != scene.descent.seed
+    assert one.settings.seed != scene.settings.seed
 
 
 def test_places_of_several_sizes_are_fitted_and_shown_together(
