@@ -1,4 +1,4 @@
-"""What running many scenes costs beside the work in them, and how that grows with their number.
+"""Overhead of running many scenes, beside the work in them, and its growth with their number.
 
     python benchmarks/orchestration.py [--scenes 10 50 200] [--until STAGE] [--max-concurrent N]
                                        [--folder FOLDER] [--markdown TABLE.md] [--json FIGURES.json]
@@ -55,7 +55,7 @@ LITTLE_WORK = {
 }
 SECONDS_BETWEEN_SAMPLES = 0.2
 SECONDS_TO_SETTLE = 10.0
-"""The server writes what became of task runs a little later than the run ends."""
+"""Delay with which the server writes the final states of task runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,10 +66,10 @@ class Pass:
     cached: bool
     wall_s: float
     command_cpu_s: float
-    """Of the command, its worker and all its scenes."""
+    """CPU seconds of the command, its worker and all its scenes."""
     server_cpu_s: float
     stages_s: float
-    """Sum over scenes of the seconds that their stages took."""
+    """Sum of the stages' seconds over all scenes."""
     task_runs: int
     database_mib: float
     server_peak_mib: float
@@ -156,7 +156,7 @@ class Peaks:
             for one in processes:
                 try:
                     resident = one.memory_info().rss / 2**20
-                except psutil.Error:  # it has just ended
+                except psutil.Error:  # it has ended
                     continue
                 self.mib[one.pid] = max(self.mib[one.pid], resident)
 
@@ -185,7 +185,7 @@ def _log(file: Path) -> Iterator[Any]:
 
 
 def _environment(home: Path) -> dict[str, str]:
-    """Variables under which no other server is found."""
+    """Environment in which no other server is found."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -200,12 +200,12 @@ def _unseen(arguments: Sequence[str]) -> list[str]:
 
 
 def _cpu_s(process: psutil.Process) -> float:
-    """Of a process and of those that it has waited for."""
+    """CPU seconds of a process and of the children it has waited for."""
     return sum(process.cpu_times()[:4])
 
 
 def _settled_count(url: str) -> int:
-    """Task runs that the server knows of, once their number has stopped growing."""
+    """Number of task runs on the server, once it has stopped growing."""
     before = -1
     while (now := _count(url)) != before:
         before = now
@@ -214,15 +214,15 @@ def _settled_count(url: str) -> int:
 
 
 def _count(url: str) -> int:
-    asked = urllib.request.Request(
+    request = urllib.request.Request(
         f"{url}/task_runs/count", data=b"{}", headers={"Content-Type": "application/json"}
     )
-    with urllib.request.urlopen(asked, timeout=60) as reply:
+    with urllib.request.urlopen(request, timeout=60) as reply:
         return int(reply.read())
 
 
 def _database_mib(home: Path) -> float:
-    """With its write-ahead log."""
+    """Size of the database with its write-ahead log."""
     return sum(file.stat().st_size for file in home.glob("prefect.db*")) / 2**20
 
 
@@ -234,7 +234,7 @@ def little_scene(folder: Path) -> Path:
 
 
 def table(passes: Sequence[Pass]) -> str:
-    """Markdown: a row a pass."""
+    """Markdown table, one row per pass."""
     titles = (
         *("scenes", "pass", "wall, s", "wall a scene, s", "CPU a scene, s"),
         *("of the server, s", "stages a scene, s", "CPU beside stages, s"),
@@ -277,7 +277,7 @@ def main() -> None:
         subprocess.run(_unseen(["warm-up"]), env=_environment(folder / "home"), check=True)
         print("rendering the scene ...", flush=True)
         scene = little_scene(folder)
-        (folder / "config.yaml").write_text(json.dumps(config))  # which is YAML
+        (folder / "config.yaml").write_text(json.dumps(config))  # JSON is YAML
         arguments = [
             "--config",
             str(folder / "config.yaml"),

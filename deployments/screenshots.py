@@ -47,7 +47,7 @@ SMALL = (
     *("--splat.iterations", "300", "--splat.max-size", "240", "--sfm.max-features", "2048"),
     *("--views.count", "3", "--distil.iterations", "60"),
 )
-"""Of a size that shows everything but quality."""
+"""A config that exercises everything, at low quality."""
 WIDTH, HEIGHT, TALLEST = 1280, 860, 2600
 MAX_PICTURE_BYTES = 150_000
 SECONDS_TO_START = 300.0
@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("--into", type=Path, default=ROOT / "docs" / "ui", help="for the pictures")
     parser.add_argument("--full", action="store_true", help="with the config as it is")
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that all ends that was started
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that all started programs end
     program = find_chromium()
     if program is None:
         sys.exit("screenshots: no Chromium is here; install it with 'apt install chromium'")
@@ -99,7 +99,7 @@ class Ui:
         return f"{self.url}/v2/{path}"
 
     def ask(self, method: str, path: str, data: Mapping[str, Any] | None = None) -> Any:
-        """What the API answers, sooner or later: a busy server may first fail."""
+        """The answer of the API; repeated while a busy server fails."""
         request = urllib.request.Request(
             f"{self.url}/api/{urllib.parse.quote(path)}",
             method=method,
@@ -123,12 +123,12 @@ class Ui:
         return answers[0]
 
     def run_dataset(self) -> dict[str, Any]:
-        """Have the served dataset run now, as by its schedule; the flow run when it has ended."""
+        """Run the served dataset now, as by its schedule; the ended flow run."""
         named = {"deployments": {"name": {"like_": "scheduled "}}}
         (found,) = self.ask("POST", "deployments/filter", named)
-        once = {"idempotency_key": "screenshots"}  # though it be asked for again
-        asked = self.ask("POST", f"deployments/{found['id']}/create_flow_run", once)
-        return self._ended(asked["id"])
+        once = {"idempotency_key": "screenshots"}  # one run, even if the request is repeated
+        made = self.ask("POST", f"deployments/{found['id']}/create_flow_run", once)
+        return self._ended(made["id"])
 
     def scenes(self, run: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The flow runs of a dataset run's scenes, by name."""
@@ -139,8 +139,8 @@ class Ui:
     def artifact(self, run: Mapping[str, Any]) -> str:
         """The identity of a flow run's own page; a busy server may have several of it."""
         pages = {"flow_run_id": {"any_": [run["id"]]}, "type": {"any_": ["markdown"]}}
-        asked = {"artifacts": pages, "sort": "CREATED_DESC"}
-        return str(self.ask("POST", "artifacts/filter", asked)[0]["id"])
+        query = {"artifacts": pages, "sort": "CREATED_DESC"}
+        return str(self.ask("POST", "artifacts/filter", query)[0]["id"])
 
     def _ended(self, identity: str) -> dict[str, Any]:
         seen: dict[str, Any] = {}
@@ -249,9 +249,13 @@ def chromium(program: str) -> Iterator["Page"]:
             start_new_session=True,
         )
         try:
-            told = Path(profile) / "DevToolsActivePort"
-            _wait(lambda: told.exists() and "\n" in told.read_text(), "Chromium", SECONDS_TO_START)
-            port = told.read_text().split()[0]
+            port_file = Path(profile) / "DevToolsActivePort"
+            _wait(
+                lambda: port_file.exists() and "\n" in port_file.read_text(),
+                "Chromium",
+                SECONDS_TO_START,
+            )
+            port = port_file.read_text().split()[0]
             new = urllib.request.Request(
                 f"http://{LOOPBACK}:{port}/json/new?about:blank", method="PUT"
             )
@@ -285,7 +289,7 @@ class Page:
         self._stand_still()
 
     def text(self) -> str:
-        """What a person can read on it."""
+        """The visible text."""
         return str(self._evaluate("document.body ? document.body.innerText : ''"))
 
     def photograph(self, folder: Path, name: str) -> Path:

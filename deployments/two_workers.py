@@ -1,4 +1,4 @@
-"""Two working machines rehearsed on this one: Postgres, S3, and a server that asks for a password.
+"""Rehearsal of a site on one machine: Postgres, S3, a server with a password, and two workers.
 
     python deployments/two_workers.py [--folder FOLDER] [--scenes 3]
 
@@ -48,7 +48,7 @@ SMALL = (
     *("--splat.iterations", "100", "--splat.max-size", "160", "--sfm.max-features", "2048"),
     *("--views.count", "2", "--distil.iterations", "20"),
 )
-"""Of a size that shows everything but quality."""
+"""A config that exercises everything, at low quality."""
 PREFECT = (sys.executable, "-m", "prefect")
 UNSEEN = (sys.executable, "-c", "from flows.cli import main; main()")
 
@@ -57,7 +57,7 @@ Environment = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Postgres:
-    """Where the programs of Postgres are, and who runs them."""
+    """The programs of Postgres, and the user who runs them."""
 
     initdb: Path
     postgres: Path
@@ -67,7 +67,7 @@ class Postgres:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What came of the rehearsal, to be checked."""
+    """Results of the rehearsal, to be checked."""
 
     scenes: pd.DataFrame
     """The table ``scenes`` of both runs, as pandas reads it from the object store."""
@@ -75,7 +75,7 @@ class Outcome:
     """Flow runs that each worker started."""
     flow_runs_in_postgres: int
     answer_to_a_stranger: int
-    """The status of HTTP that the API has for whoever does not know the password."""
+    """HTTP status of a request without the password."""
     said_by_verify: str
 
 
@@ -86,7 +86,7 @@ def main() -> None:
     )
     parser.add_argument("--scenes", type=int, default=3)
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that all ends that was started
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that all started programs end
     postgres = find_postgres()
     if postgres is None:
         sys.exit("two_workers: no Postgres is here; install it with 'apt install postgresql'")
@@ -97,11 +97,11 @@ def main() -> None:
     print(f"scenes by worker: {dict(outcome.scenes_by_worker)}")
     if faults := faults_of(outcome, scenes=arguments.scenes):
         sys.exit("two_workers: " + "; ".join(faults))
-    print("as it should be")
+    print("all expectations hold")
 
 
 def faults_of(outcome: Outcome, *, scenes: int) -> list[str]:
-    """What is not as it should be, a sentence each."""
+    """Violated expectations, a sentence each."""
     faults = []
     first, second = outcome.scenes.query("run == 'one'"), outcome.scenes.query("run == 'two'")
     for run, rows in (("first", first), ("second", second)):
@@ -114,7 +114,7 @@ def faults_of(outcome: Outcome, *, scenes: int) -> list[str]:
     if min(outcome.scenes_by_worker.values()) == 0:
         faults.append(f"one worker did nothing: {dict(outcome.scenes_by_worker)}")
     if outcome.flow_runs_in_postgres != 2 * (scenes + 1):
-        faults.append(f"Postgres knows {outcome.flow_runs_in_postgres} flow runs")
+        faults.append(f"Postgres has {outcome.flow_runs_in_postgres} flow runs")
     if outcome.answer_to_a_stranger != 401:
         faults.append(f"the API answered a stranger with {outcome.answer_to_a_stranger}")
     if "no faults found" not in outcome.said_by_verify:
@@ -262,7 +262,7 @@ def _object_store(folder: Path) -> Iterator[dict[str, str]]:
 
 @contextlib.contextmanager
 def _prefect_server(folder: Path, database: str, password: str) -> Iterator[str]:
-    """The address of the API of a server that asks for a password."""
+    """API address of a server that requires a password."""
     _say("starting Prefect's server")
     port, log = _free_port(), folder / "server.log"
     url = f"http://{LOOPBACK}:{port}/api"
@@ -333,7 +333,7 @@ def _running(
     user: str | None = None,
     end: signal.Signals = signal.SIGTERM,
 ) -> Iterator[Callable[[], bool]]:
-    """Run a program and what it starts while the block runs; tells whether it has ended."""
+    """Run a program and its children while the block runs; whether it has ended, as a function."""
     with log.open("w") as output:
         process = subprocess.Popen(
             [str(word) for word in command],

@@ -227,10 +227,8 @@ def export(
 
     Args:
         folder: Destination of the scenes' folders or files.
-        format: colmap: COLMAP model; transforms: nerfstudio's transforms.json; ply, spz: splat
-            (SPZ is smaller).
-        background: Include the background Gaussians, a distant shell that hides the scene from
-            viewpoints outside it.
+        format: COLMAP model, nerfstudio's transforms.json, or the splat as PLY or SPZ (smaller).
+        background: Include the background Gaussians, a shell that hides the scene from outside.
     """
     from flows.commands.common import use_store
     from flows.commands.export import export_scenes
@@ -254,8 +252,7 @@ def film(
 
     Args:
         folder: Destination of the video files.
-        path: Camera path: spline through the training cameras, ellipse around the scene, spiral in
-            front of it; auto chooses by the cameras.
+        path: Camera path; auto chooses by the arrangement of the training cameras.
         seconds: Length of the video, s.
         max_size: Longest edge, px.
     """

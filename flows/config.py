@@ -1,4 +1,4 @@
-"""Everything that changes results: the model behind Prefect's forms, ``--help`` and YAML files."""
+"""Options that change results: the models behind Prefect's forms, ``--help`` and YAML files."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
@@ -78,7 +78,7 @@ class SceneConfig(Config):
 
 
 def read_config(file: Path) -> SceneConfig:
-    """A scene's config from a YAML file; what the file leaves out is as we have it.
+    """A scene's config from a YAML file; fields that the file omits keep their defaults.
 
     Raises:
         InputError: no such file, not YAML, an unknown field or a value out of bounds.
@@ -87,38 +87,38 @@ def read_config(file: Path) -> SceneConfig:
 
 
 class ValidationConfig(Config):
-    """Scenes that the refiner does not learn from, so that they tell how it does on others."""
+    """Scenes withheld from training, on which the refiner is validated."""
 
     share: float = Field(
         default=0.1,
         ge=0,
         lt=1,
-        description="Share of the scenes, drawn; one at least, unless it is 0. Of no effect where "
-        "'scenes' names some.",
+        description="Fraction of the scenes, drawn at random; at least one scene unless 0. Ignored "
+        "if 'scenes' is set.",
     )
-    scenes: tuple[str, ...] = Field(default=(), description="Their names.")
-    seed: int = Field(default=0, ge=0, description="Of the draw.")
+    scenes: tuple[str, ...] = Field(default=(), description="Names of the validation scenes.")
+    seed: int = Field(default=0, ge=0, description="Seed of the random choice.")
 
 
 class RefinerConfig(Config):
-    """Everything that changes a trained refiner."""
+    """Options that change a trained refiner."""
 
     ingest: IngestConfig = IngestConfig()
     sfm: SfmConfig = Field(
         default=SfmConfig(),
-        description="Where 'poses' is 'auto', cameras that come with the photos are taken, those "
-        "of cameras_gt.json too.",
+        description="Camera poses. With 'poses' = 'auto', cameras that come with the photos are "
+        "used, those of cameras_gt.json included.",
     )
     pairs: PairsConfig = PairsConfig()
     subsets: dict[str, Annotated[int, Field(ge=1, le=1000)]] = Field(
         default={},
-        description="Subsets of some scenes, by name, instead of 'pairs.subsets': real scenes are "
-        "few, and give the more of them.",
+        description="Number of training subsets of individual scenes, by name, in place of "
+        "'pairs.subsets': a few real scenes can contribute more pairs.",
     )
     validation: ValidationConfig = ValidationConfig()
     train: Annotated[TrainResidual | TrainControlNet, Field(discriminator="kind")] = TrainResidual()
 
     def pairs_of(self, scene: str) -> PairsConfig:
-        """What changes the pairs of a scene."""
+        """The config of a scene's pairs."""
         subsets = self.subsets.get(scene, self.pairs.subsets)
         return self.pairs.model_copy(update={"subsets": subsets})

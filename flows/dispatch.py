@@ -43,7 +43,6 @@ from flows.settings import Settings
 from flows.stages.recall import recall
 from storage.errors import UnseenError
 from storage.store import Store
-from tasks.runtime.context import Device
 
 SECONDS_BETWEEN_READS = 1.0
 SECONDS_TO_CANCEL = 30.0
@@ -149,13 +148,6 @@ def _recall(store: Store, record: RunRecord, entry: SceneEntry) -> Page | None:
     except (UnseenError, OSError):  # its own process will try again and report it
         return None
     return scene_page(entry.name, record.run, found.row, found.artefacts)
-
-
-def _device_of_scenes(settings: Settings) -> Device | None:
-    """The device that scenes run on; None where only their workers can tell."""
-    if settings.device != "auto":
-        return settings.device
-    return settings.machine().device if is_for_this_machine() else None
 
 
 async def _show_recalled(client: PrefectClient, waiting: FlowRun, page: Page) -> None:

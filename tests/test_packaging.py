@@ -105,6 +105,6 @@ def test_the_installed_command_works_away_from_the_sources(installed: Path, tmp_
     help_text = output_of(installed / "unseen", "--help", cwd=tmp_path, environment=environment)
     assert "Reconstruct and score every scene of a dataset" in help_text
     examined = output_of(installed / "unseen", "doctor", cwd=tmp_path, environment=environment)
-    assert "everything needed is here" in examined
+    assert "everything required is installed" in examined
     assert "constraints.txt" in examined or "(tested: " in examined
-    assert "not at hand" not in examined
+    assert "is not installed" not in examined

@@ -1,4 +1,4 @@
-"""What this installation has, and what is missing."""
+"""Check of this installation, and compilation of its kernels."""
 
 import importlib
 import importlib.metadata
@@ -29,45 +29,45 @@ WARM_UPS = (
     "tasks.refine.warm_up",
     "tasks.views.warm_up",
 )
-"""Modules whose ``warm_up`` compiles what they need; the longest first."""
+"""Modules whose ``warm_up`` compiles their kernels; the longest first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One line of the examination."""
+class Check:
+    """The result of one check."""
 
     good: bool
     what: str
     found: str
     needed: bool = True
-    """Whether nothing runs without it."""
+    """Whether nothing works without it."""
 
 
 def examine(settings: Settings) -> bool:
-    """Print the findings; whether everything that is needed is there."""
+    """Print all checks; whether everything required is installed."""
     console = Console()
     complete = True
-    for finding in _findings(settings):
-        mark, colour = ("ok", "green") if finding.good else ("--", "yellow")
-        if finding.needed and not finding.good:
+    for check in _checks(settings):
+        mark, colour = ("ok", "green") if check.good else ("--", "yellow")
+        if check.needed and not check.good:
             mark, colour = "missing", "red"
             complete = False
         console.print(f"[{colour}]{mark:>7}[/{colour}] ", end="")
-        line = f"{finding.what}: {finding.found}"
+        line = f"{check.what}: {check.found}"
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-    console.print("everything needed is here" if complete else "something needed is missing")
+    console.print("everything required is installed" if complete else "a requirement is missing")
     return complete
 
 
 def compile_kernels() -> None:
-    """Compile the CPU kernels into numba's cache, saying so; its parts side by side.
+    """Compile the CPU kernels into numba's cache, in parallel processes.
 
     Raises:
-        MachineError: a process that compiled was killed.
+        MachineError: a compiling process was killed.
     """
     started = time.monotonic()
     print("compiling the CPU kernels (a minute or two, once) ...", file=sys.stderr, flush=True)
-    # In processes, because numba compiles one kernel of a process at a time.
+    # In processes, since numba compiles one kernel at a time in each.
     spawned = multiprocessing.get_context("spawn")
     cores = min(len(WARM_UPS), usable_cores())
     try:
@@ -75,8 +75,8 @@ def compile_kernels() -> None:
             list(pool.map(_warm_up, WARM_UPS))
     except BrokenProcessPool as error:
         raise MachineError(
-            "a process that compiled kernels was killed, probably because the machine ran out of "
-            "memory; run 'unseen warm-up' again with less beside it: what was compiled is kept"
+            "a compiling process was killed, probably because the machine ran out of memory; free "
+            "some and run 'unseen warm-up' again: compiled kernels are kept"
         ) from error
     print(f"compiled in {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
 
@@ -85,9 +85,9 @@ def _warm_up(module: str) -> None:
     importlib.import_module(module).warm_up()
 
 
-def _findings(settings: Settings) -> Iterator[Finding]:
-    yield Finding(good=True, what="Python", found=f"{platform.python_version()} {sys.executable}")
-    for package, look in (
+def _checks(settings: Settings) -> Iterator[Check]:
+    yield Check(good=True, what="Python", found=f"{platform.python_version()} {sys.executable}")
+    for package, version in (
         ("torch", _torch),
         ("gsplat", lambda: _version("gsplat")),
         ("numba", _numba),
@@ -95,25 +95,25 @@ def _findings(settings: Settings) -> Iterator[Finding]:
         ("prefect", lambda: _version("prefect")),
         ("zarr", lambda: _version("zarr")),
     ):
-        yield _looked(package, partial(_present, package, look))
-    yield _looked("CUDA", _cuda, needed=False)
-    yield _looked("Prefect API", _api)
-    yield _looked("store", partial(_store, settings))
-    yield _looked("versions", _constraints, needed=False)
+        yield _guarded(package, partial(_present, package, version))
+    yield _guarded("CUDA", _cuda, needed=False)
+    yield _guarded("Prefect API", _api)
+    yield _guarded("store", partial(_store, settings))
+    yield _guarded("versions", _constraints, needed=False)
 
 
-def _looked(what: str, look: Callable[[], Finding], *, needed: bool = True) -> Finding:
-    """A finding in any case: looking for the cause of a broken installation must not break."""
+def _guarded(what: str, check: Callable[[], Check], *, needed: bool = True) -> Check:
+    """Run a check; a broken package may raise anything, and must not end the other checks."""
     try:
-        return look()
-    except Exception as error:  # a broken package raises anything at import
+        return check()
+    except Exception as error:  # raised at import
         reason = " ".join(str(error).split())
         found = reason if isinstance(error, UnseenError) else f"{type(error).__name__}: {reason}"
-        return Finding(good=False, what=what, found=found, needed=needed)
+        return Check(good=False, what=what, found=found, needed=needed)
 
 
-def _present(package: str, look: Callable[[], str]) -> Finding:
-    return Finding(good=True, what=package, found=look())
+def _present(package: str, version: Callable[[], str]) -> Check:
+    return Check(good=True, what=package, found=version())
 
 
 def _version(package: str) -> str:
@@ -137,7 +137,7 @@ def _numba() -> str:
 
 def _pycolmap() -> str:
     version = _version("pycolmap")
-    # In a process of its own, as always: with Pillow in one process it can corrupt the memory.
+    # In its own process, as always: beside Pillow in one process it can corrupt memory.
     command = [sys.executable, "-c", "import pycolmap"]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     if ended.returncode != 0:
@@ -146,29 +146,29 @@ def _pycolmap() -> str:
     return f"{version} (used on the CPU, in its own process)"
 
 
-def _cuda() -> Finding:
+def _cuda() -> Check:
     import torch
 
     if not torch.cuda.is_available():
-        found = "none found by torch, splats are fitted by the CPU kernels"
-        return Finding(good=False, what="CUDA", found=found, needed=False)
+        found = "torch finds no device; splats are fitted with the CPU kernels"
+        return Check(good=False, what="CUDA", found=found, needed=False)
     name = torch.cuda.get_device_name(0)
     compiler = "nvcc found" if shutil.which("nvcc") else "no nvcc: gsplat needs a prebuilt wheel"
     found = f"{torch.cuda.device_count()} x {name}, torch for CUDA {torch.version.cuda}, {compiler}"
-    return Finding(good=True, what="CUDA", found=found, needed=False)
+    return Check(good=True, what="CUDA", found=found, needed=False)
 
 
-def _api() -> Finding:
+def _api() -> Check:
     from flows.orchestration.api import find_api, without_password
 
     api = find_api()
     if api is None:
-        found = "none running, 'unseen run' will start one on this machine"
-        return Finding(good=True, what="Prefect API", found=found, needed=False)
-    return Finding(good=True, what="Prefect API", found=without_password(api.url))
+        found = "none running; 'unseen run' starts one on this machine"
+        return Check(good=True, what="Prefect API", found=found, needed=False)
+    return Check(good=True, what="Prefect API", found=without_password(api.url))
 
 
-def _store(settings: Settings) -> Finding:
+def _store(settings: Settings) -> Check:
     store = settings.open_store()
     new = store.local is not None and not store.local.exists()
     store.check_writable()
@@ -176,33 +176,33 @@ def _store(settings: Settings) -> Finding:
     if store.local is not None:
         room = f", {shutil.disk_usage(store.local).free / 2**30:.0f} GiB free"
         if new:
-            store.local.rmdir()  # we only look
-    return Finding(good=True, what="store", found=f"{store.root} is writable{room}")
+            store.local.rmdir()  # left as it was
+    return Check(good=True, what="store", found=f"{store.root} is writable{room}")
 
 
-def _constraints() -> Finding:
-    """Installed versions against those that were tested together."""
+def _constraints() -> Check:
+    """Installed versions against the tested ones."""
     file = _constraints_file()
     if file is None:
-        found = "constraints.txt is not at hand, versions were not compared"
-        return Finding(good=False, what="versions", found=found, needed=False)
+        found = "constraints.txt is not installed, versions were not compared"
+        return Check(good=False, what="versions", found=found, needed=False)
     others = []
     pins = re.findall(r"^([A-Za-z0-9._-]+)==([^\s;#]+)", file.read_text(), re.MULTILINE)
     for package, pinned in pins:
         try:
             installed = _version(package).split("+")[0]
         except importlib.metadata.PackageNotFoundError:
-            continue  # of an extra that is not installed
+            continue  # an extra that is not installed
         if installed != pinned:
             others.append(f"{package} {installed} (tested: {pinned})")
     if others:
-        return Finding(good=False, what="versions", found=", ".join(others), needed=False)
-    found = f"as tested together ({len(pins)} pins of {file.name})"
-    return Finding(good=True, what="versions", found=found)
+        return Check(good=False, what="versions", found=", ".join(others), needed=False)
+    found = f"as tested ({len(pins)} pins of {file.name})"
+    return Check(good=True, what="versions", found=found)
 
 
 def _constraints_file() -> Path | None:
-    """Beside the sources, or where the wheel puts it."""
+    """Beside the sources, or at its place in the wheel."""
     beside = Path(__file__).parents[2] / "constraints.txt"
     installed = Path(sysconfig.get_path("data")) / "share" / "unseen" / "constraints.txt"
     return next((file for file in (beside, installed) if file.is_file()), None)

@@ -1,4 +1,4 @@
-"""Reading the command line: which command, with the options that a file and the words give."""
+"""Parsing of the command line: a command, with options from a file and from words."""
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
@@ -23,14 +23,14 @@ CONFIG_OPTION = "--config"
 
 
 def parse(commands: Mapping[str, Callable[..., None]], words: Sequence[str]) -> Callable[[], None]:
-    """The command that the words ask for, with its arguments.
+    """The command in the words, bound to its arguments.
 
-    A command's ``config`` has the fields that the options set, then those of the file after
-    ``--config``, then our own.
+    Fields of a command's ``config`` come from the options, then from the file after ``--config``,
+    then from the defaults.
 
     Raises:
         InputError: the file cannot be read, or a value is out of bounds.
-        SystemExit: help was asked for, or the words are no command; it has been printed.
+        SystemExit: after printing help, or a usage error.
     """
     file = _word_after(CONFIG_OPTION, words)
     registry = ConstructorRegistry()
@@ -41,21 +41,21 @@ def parse(commands: Mapping[str, Callable[..., None]], words: Sequence[str]) -> 
             {name: _held_back(command) for name, command in commands.items()},
             prog="unseen",
             args=list(words),
-            description="Folders of photographs in; camera poses, Gaussian splats and a table of "
-            "how good they are out.",
+            description="Camera poses, Gaussian splats and refined novel views from folders of "
+            "photos, with an evaluation of each.",
         )
     return command
 
 
 def _config_of(command: Callable[..., None] | None) -> Config:
-    """The config that a command has where no word and no file sets a field."""
+    """The default config of a command."""
     parameters = signature(command).parameters if command else {}
     default = parameters["config"].default if "config" in parameters else None
     return default if isinstance(default, Config) else SceneConfig()
 
 
 def _held_back(command: Callable[..., None]) -> Callable[..., Callable[[], None]]:
-    """``command`` for a parser that calls what it parsed: its call comes later, config checked."""
+    """``command`` deferred: the parser's call checks the config and returns the call to make."""
 
     @functools.wraps(command)
     def hold(**arguments: Any) -> Callable[[], None]:
@@ -69,9 +69,9 @@ def _held_back(command: Callable[..., None]) -> Callable[..., Callable[[], None]
 
 
 def _unchecked(base: Config) -> Callable[[StructTypeInfo], StructConstructorSpec | None]:
-    """Configs with the defaults of ``base``, built unchecked.
+    """A rule by which the parser builds configs with the defaults of ``base``, without validation.
 
-    The parser would wrap an error of a part in words of its own; the whole is checked afterwards.
+    The parser would wrap validation errors in words of its own; the whole is validated afterwards.
     """
 
     def rule(info: StructTypeInfo) -> StructConstructorSpec | None:
@@ -104,7 +104,7 @@ def _default_of(field: FieldInfo) -> Any:
 
 
 def _word_after(option: str, words: Sequence[str]) -> str | None:
-    """The value of an option that must be known before the others' defaults are."""
+    """The value of an option that sets the defaults of others, read before parsing."""
     value = None
     for index, word in enumerate(words):
         if word == option:

@@ -1,4 +1,4 @@
-"""Everything in a store held against what was promised of it."""
+"""Verification of a store: every object against its recorded sha256."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,15 +19,15 @@ from tasks.runtime.progress import Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One thing that is damaged or missing."""
+class Fault:
+    """One damaged or missing item."""
 
     scene: str
-    """Empty where it is of no one scene."""
+    """Empty if it belongs to no single scene."""
     kind: str
-    """Of an artefact; or run, table, checkpoint."""
+    """Kind of an artefact; or run, table, checkpoint."""
     message: str
-    """What was found, and what to do."""
+    """What is wrong, and what to do."""
 
     def __str__(self) -> str:
         return (
@@ -35,31 +35,31 @@ class Finding:
         )
 
 
-def verify(store: Store, run: str | None, progress: Progress) -> Iterator[Finding]:
-    """Read all of a store, or of what one run refers to, and check every digest.
+def verify(store: Store, run: str | None, progress: Progress) -> Iterator[Fault]:
+    """Read a store, or the results of one run, and check every digest.
 
     Args:
-        progress: told of the share of bytes read, and of what is read next.
+        progress: called with the fraction of bytes read, and the next artefact.
 
     Raises:
         StoreError: the store cannot be reached.
     """
     for error in run_faults(store, run):
-        yield Finding(scene="", kind="run", message=str(error))
+        yield Fault(scene="", kind="run", message=str(error))
     unreadable = list(table_faults(store, run))
     for error in unreadable:
-        yield Finding(scene="", kind="table", message=str(error))
+        yield Fault(scene="", kind="table", message=str(error))
     yield from _artefacts(store, run, {} if unreadable else _promised(store, run), progress)
     if run is None:
         for file in files_below(store, CHECKPOINTS):
             try:
                 Checkpoint(store=store, key=file.key.removeprefix(f"{CHECKPOINTS}/")).load()
             except IntegrityError as error:
-                yield Finding(scene="", kind="checkpoint", message=str(error))
+                yield Fault(scene="", kind="checkpoint", message=str(error))
 
 
 def _promised(store: Store, run: str | None) -> Mapping[str, tuple[str, str]]:
-    """Scene and digest of each artefact that runs refer to, by its key."""
+    """Scene and digest of each referenced artefact, by its key."""
     stages: pd.DataFrame = read_table(store, "stages", run=run)
     rows = stages[stages["digest"].notna()].to_dict("records")
     return {artefact_key(row["uri"]): (row["scene"], row["digest"]) for row in rows}
@@ -67,11 +67,11 @@ def _promised(store: Store, run: str | None) -> Mapping[str, tuple[str, str]]:
 
 def _artefacts(
     store: Store, run: str | None, promised: Mapping[str, tuple[str, str]], progress: Progress
-) -> Iterator[Finding]:
+) -> Iterator[Fault]:
     stored = {one.key: one for one in artefacts_in(store)}
     for key in sorted(set(promised) - set(stored)):
         scene, _ = promised[key]
-        yield Finding(
+        yield Fault(
             scene=scene,
             kind=key.split("/")[2],
             message=f"{store.address(key)} is missing; run the scene again, its stage will be "
@@ -83,20 +83,20 @@ def _artefacts(
         progress(done / total if total else 1.0, artefact.key)
         scene, digest = promised.get(artefact.key, (artefact.scene, None))
         for error in _faults(store, artefact, digest):
-            yield Finding(scene=scene, kind=artefact.kind, message=str(error))
+            yield Fault(scene=scene, kind=artefact.kind, message=str(error))
         done += artefact.size
     progress(1.0, f"{len(read)} artefacts")
 
 
 def _faults(store: Store, artefact: StoredArtefact, digest: str | None) -> Iterator[IntegrityError]:
     uri = store.address(artefact.key)
-    if digest is None:  # no run refers to it: its name gives the first digits
+    if digest is None:  # unreferenced: its name holds the first digits
         try:
             digest = sha256(get(store, f"{artefact.key}/{MANIFEST}")).hexdigest()
         except FileNotFoundError:
             yield IntegrityError(
-                f"{uri} has no {MANIFEST}, so its writing was cut off or goes on; 'unseen gc' "
-                "removes it where nobody writes it"
+                f"{uri} has no {MANIFEST}, so its writing was interrupted or is in progress; "
+                "'unseen gc' removes it unless it is being written"
             )
             return
         if not digest.startswith(artefact.digest16):

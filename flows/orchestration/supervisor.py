@@ -14,7 +14,7 @@ from tasks.runtime.orphans import die_with_parent
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 60.0
 SECONDS_OF_HEALTH = 60.0
-"""Lifetime after which a program counts as having started, so that the back-off begins anew."""
+"""Lifetime after which a program counts as having started, which resets the back-off."""
 SECONDS_TO_END = 20.0
 
 Notify = Callable[[str], None]

@@ -1,4 +1,4 @@
-"""What stands beside a trained refiner's file: what it saw, how it was trained, how good it is."""
+"""Model card of a trained refiner: its data, its training and its validation."""
 
 import platform
 from collections.abc import Mapping, Sequence
@@ -16,18 +16,18 @@ from tasks.refine.training.trained import TrainedRefiner, ValidationScore
 from tasks.refine.weights import SHIPPED, SHIPPED_CONTROLNET
 
 PACKAGES = ("unseen", "torch", "numpy", "numba", "pycolmap")
-"""Whose versions change numbers."""
+"""Packages whose versions change numbers."""
 ARCHITECTURES: Mapping[str, str] = {
-    "residual": "a U-Net that blends the pictures of a view and adds what they lack, at once",
-    "controlnet": "a UNet of diffusers on pixels, and a ControlNet that is shown what is known of "
-    "a view; it takes off noise of any level",
+    "residual": "a U-Net that blends the images of a view and adds a residual, in one pass",
+    "controlnet": "a pixel-space diffusion UNet (diffusers) with a ControlNet conditioned on the "
+    "render, the warped photos and their confidence",
 }
-"""By refiner."""
+"""Architecture, by kind of refiner."""
 PLACES: Mapping[str, tuple[Path, str]] = {
     "residual": (SHIPPED, "refine.refiner.weights"),
     "controlnet": (SHIPPED_CONTROLNET, "refine.refiner.weights.file"),
 }
-"""Where its weights ship, and the option that names others."""
+"""Path of the weights in the project, and the option for others, by kind of refiner."""
 PROJECT = Path(__file__).parents[2]
 
 
@@ -35,55 +35,55 @@ def card_beside(weights: Path) -> Path:
     """The card's file.
 
     Raises:
-        InputError: it would be the weights' own.
+        InputError: it would overwrite the weights.
     """
     card = weights.with_suffix(".md")
     if card == weights:
         raise InputError(
-            f"the weights cannot be '{weights.name}', which is to be the card that tells of them; "
-            "name them with .safetensors"
+            f"the weights cannot be '{weights.name}', the name of their model card; end it with "
+            ".safetensors"
         )
     return card
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SceneSeen:
-    """A scene that gave pairs."""
+    """A scene that contributed pairs."""
 
     name: str
     use: str
     """``training`` or ``validation``."""
     photos: int
-    """With a pose."""
+    """Number with a pose."""
     pairs: int
     photos_digest: str
-    """Of the artefact of its photos."""
+    """Digest of its photos' artefact."""
     pairs_digest: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Training:
-    """A finished training, as its card tells it."""
+    """A finished training, for its card."""
 
     refiner: str
-    """Its kind in the config."""
+    """Kind of the refiner in the config."""
     file: str
-    """Its name."""
+    """Name of the weights' file."""
     command: str
-    """Without its config."""
+    """Command line without the config."""
     is_ours: bool
-    """Whether the config is as we have it, so that the command is whole."""
+    """Whether the config is the default, so that the command is complete."""
     licence: str
     scenes: Sequence[SceneSeen]
     left_out: Mapping[str, str]
-    """Why, by scene."""
+    """Reason, by scene."""
     config: Mapping[str, Any]
     device: str
     learnt: TrainedRefiner
 
 
 def model_card(training: Training) -> str:
-    """Markdown."""
+    """The card in markdown."""
     learnt = training.learnt
     digest = sha256(learnt.content).hexdigest()
     place, option = PLACES[training.refiner]
@@ -94,7 +94,7 @@ def model_card(training: Training) -> str:
         "",
         f"- Refiner `{training.refiner}`: {ARCHITECTURES[training.refiner]}",
         f"- Place in the project: `{place.relative_to(PROJECT).as_posix()}`; from elsewhere, "
-        f"`{option}` names it",
+        f"`{option}`",
         f"- Licence of the weights: {training.licence}",
         f"- {len(learnt.content):,} bytes, sha256 `{digest}`",
         f"- Versions: {_versions()}, on {training.device}",
@@ -103,11 +103,11 @@ def model_card(training: Training) -> str:
         f"$ {training.command}{'' if training.is_ours else ' --config below.yaml'}",
         "```",
         "",
-        "## What it saw",
+        "## Data",
         "",
         *_data(training),
         "",
-        "## How it learnt",
+        "## Training",
         "",
         *_figures(learnt),
         "",
@@ -126,7 +126,7 @@ def _data(training: Training) -> list[str]:
             f"- {use}: {sum(scene.pairs for scene in of_use)} pairs of {len(of_use)} scenes with "
             f"{sum(scene.photos for scene in of_use)} photos"
         )
-    lines += ["", "| scene | use | photos | pairs | digest of its photos | digest of its pairs |"]
+    lines += ["", "| scene | use | photos | pairs | digest of photos | digest of pairs |"]
     lines.append("|---|---|---:|---:|---|---|")
     for scene in training.scenes:
         cells = (escaped(scene.name), scene.use, str(scene.photos), str(scene.pairs))
@@ -147,8 +147,8 @@ def _figures(learnt: TrainedRefiner) -> list[str]:
             f"{learnt.curve[0].loss:.4g}, at the end {last.loss:.4g}."
         )
     if not learnt.scores:
-        return [*lines, "", "No scene was kept for validation."]
-    lines += ["", "| step | scene | views | gain over the render, dB | views made worse |"]
+        return [*lines, "", "No scene was withheld for validation."]
+    lines += ["", "| step | scene | views | gain over the render, dB | degraded views |"]
     lines.append("|---:|---|---:|---:|---:|")
     last_step = learnt.scores[-1].step
     lines += [_row(one) for one in learnt.scores if not one.scene or one.step == last_step]

@@ -9,11 +9,11 @@ from flows.report.scene_page import Page
 
 
 def show_page(make: Callable[[], Page]) -> None:
-    """Make a page and put it into Prefect's UI, as an artifact of the running flow run.
+    """Publish a page in Prefect's UI, as an artifact of the running flow run.
 
-    What goes wrong with telling is not the scene's business; the log says it.
+    A page that cannot be made is logged and does not fail the scene.
     """
     try:
         create_markdown_artifact(**make())
     except Exception as error:
-        get_run_logger().warning("a page of the UI could not be made: %s", error)
+        get_run_logger().warning("a page could not be published in the UI: %s", error)

@@ -20,7 +20,7 @@ from storage.store import Store
 
 PARTS = {
     "Scenes": ("photos", "split", "psnr_db", "ssim", "seconds"),
-    "Views repaired, and learned from": (
+    "Refined and distilled views": (
         *("ensemble_gain_db", "refined_gain_db", "refined_share_worse"),
         *("control_gain_db", "distilled_gain_db", "selected"),
     ),
@@ -33,12 +33,15 @@ PARTS = {
         *("gaussians", "peak_memory_mib", "cached"),
     ),
 }
-"""The report's columns in tables that have room: a wider one would lie under what stands beside."""
+"""The report's columns as several tables: a wider one would run under the panel beside it."""
 MAX_REMARKS = 50
 
 
 def run_page(store: Store, record: RunRecord) -> Page:
-    """The report, whose history has the dataset's earlier runs, with links to its scenes' pages."""
+    """The report of a run with links to the pages of its scenes.
+
+    Its history in the UI lists earlier runs of the dataset.
+    """
     rows = scene_rows(store, record.run)
     lines = [f"# {escaped(record.run)}", "", f"**{counts_of(rows)}**"]
     remarks = [f"- {escaped(remark)}" for remark in remarks_of(rows)]
@@ -59,7 +62,7 @@ def run_page(store: Store, record: RunRecord) -> Page:
 
 
 def _link(row: Any) -> str:
-    """To the scene's pages, if its process lived to write one: then its cost is known."""
+    """Link to the pages of a scene, if its process wrote one: then its seconds are known."""
     scene = str(row["scene"])
     if pd.isna(row["seconds"]):
         return escaped(scene)

@@ -1,4 +1,4 @@
-"""A dataset's scenes: a folder of scene folders, or a YAML or CSV manifest of them."""
+"""Scenes of a dataset: a folder of scene folders, or a YAML or CSV manifest."""
 
 import csv
 import shlex
@@ -18,18 +18,18 @@ from tasks.ingest.folder import SCENE_FOLDERS
 from tasks.ingest.source import find_files
 
 MANIFESTS = ("dataset.yaml", "dataset.yml", "dataset.csv")
-"""Taken instead of a listing where a dataset's folder has one."""
+"""Names of manifests, which replace the listing of a dataset's folder."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SceneEntry:
-    """One scene of a dataset, or why it cannot be one."""
+    """One scene of a dataset; an invalid one carries its error."""
 
     name: str
     folder: str
     config: SceneConfig
     priority: int = 0
-    """Scenes of a higher one run first."""
+    """Scenes of higher priority run first."""
     error: UnseenError | None = None
 
 
@@ -40,20 +40,20 @@ def find_scenes(
     *,
     roots: Sequence[Path] = (),
 ) -> tuple[SceneEntry, ...]:
-    """The scenes of a dataset in the order in which they run, the bad ones with their error: by
-    priority, then by name.
+    """The scenes of a dataset in the order in which they run: by priority, then by name.
+
+    Invalid scenes carry their error.
 
     Args:
         dataset: a folder whose sub-folders are scenes, a folder with a ``dataset.yaml`` or
             ``dataset.csv``, or such a file: ``scenes`` with ``folder``, optional ``name`` and
             ``priority`` and, in YAML, ``config`` (fields of :class:`SceneConfig` that differ for
             that scene).
-        only: names to take; all where empty.
-        roots: folders that scenes may lie in beside the dataset's, by links, ``..`` or absolute
-            entries.
+        only: names of the scenes to take; empty for all.
+        roots: folders outside the dataset's that links, ``..`` and absolute entries may lead to.
 
     Raises:
-        InputError: there is no such dataset, it has no scenes, is a scene itself, or lacks one of
+        InputError: the dataset does not exist, has no scenes, is a single scene, or lacks one of
             ``only``.
     """
     try:
@@ -109,7 +109,7 @@ def _scene_folders(dataset: Path) -> Sequence[Mapping[str, Any]]:
     folders = [name for name in folders if not name.startswith(".")]
     if set(folders) <= SCENE_FOLDERS and (content := _content(dataset)):
         raise InputError(
-            f"'{dataset}' holds {content} itself and no scene folders, so it looks like one "
+            f"'{dataset}' holds {content} itself and no scene folders, so it appears to be one "
             f"scene; use 'unseen scene {shlex.quote(str(dataset))}', or give the folder that it "
             "lies in"
         )
@@ -117,7 +117,7 @@ def _scene_folders(dataset: Path) -> Sequence[Mapping[str, Any]]:
 
 
 def _content(folder: Path) -> str:
-    """How many photos or videos a folder holds as one scene; empty where it is none."""
+    """Count of photos or videos of a folder as one scene, in words; empty if it is none."""
     try:
         files = find_files(folder)
     except InputError:
@@ -126,7 +126,7 @@ def _content(folder: Path) -> str:
 
 
 def _csv_rows(file: Path) -> Sequence[Mapping[str, Any]]:
-    """Rows with what stands around a cell stripped, and empty cells left out."""
+    """Rows with cells stripped of spaces, without empty cells."""
     try:
         with file.open(newline="", encoding="utf-8-sig") as opened:
             rows = list(csv.reader(opened, skipinitialspace=True, strict=True))
@@ -151,7 +151,7 @@ def _csv_rows(file: Path) -> Sequence[Mapping[str, Any]]:
 
 
 def folder_of(dataset: Path) -> Path:
-    """The folder that a dataset's scenes lie in: its own, or that of its manifest."""
+    """The folder of a dataset's scenes: its own, or that of its manifest."""
     return dataset if dataset.is_dir() else dataset.parent
 
 
@@ -208,21 +208,21 @@ def _priority(given: Any, scene: str) -> int:
     except ValueError:
         pass
     raise InputError(
-        f"the priority of scene '{scene}' is {given!r}, which is no whole number; write one, such "
-        "as 10, and scenes of a higher one run first"
+        f"the priority of scene '{scene}' is {given!r}, not a whole number; write one such as 10; "
+        "scenes of higher priority run first"
     )
 
 
 def _without_double_names(entries: Sequence[SceneEntry]) -> list[SceneEntry]:
-    """Scenes of one name are all refused: no one can say whose results the name would stand for."""
+    """Refuse all scenes that share a name, which would mix up their results."""
     counts = Counter(entry.name for entry in entries)
     kept = [entry for entry in entries if counts[entry.name] == 1]
     for name, count in counts.items():
         if count > 1:
             folders = [entry.folder for entry in entries if entry.name == name]
             error = InputError(
-                f"{count} scenes are named '{name}' ({', '.join(folders)}), so their results could "
-                "not be told apart; give each a 'name' of its own"
+                f"{count} scenes are named '{name}' ({', '.join(folders)}), so their results would "
+                "be mixed up; give each a unique 'name'"
             )
             first = next(entry for entry in entries if entry.name == name)
             kept.append(

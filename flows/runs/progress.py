@@ -45,8 +45,8 @@ def is_ongoing(run: str) -> bool:
 def ongoing_scenes(run: str) -> Sequence[SceneProgress]:
     """Scenes of a run that wait or run, according to Prefect; none where no API answers.
 
-    The lock of the run decides first: Prefect goes on calling a scene running whose process was
-    killed together with all others of the run.
+    The lock of the run is checked first: Prefect keeps a scene running whose process was killed
+    together with all others of the run.
     """
     if is_free(lock_of(run)):
         return []

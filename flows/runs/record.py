@@ -1,4 +1,4 @@
-"""The record of a run: what was asked for, so that it can be resumed, watched and reported."""
+"""The record of a run: its dataset, scenes and config, for resumption, status and report."""
 
 import contextlib
 import json
@@ -19,11 +19,11 @@ from storage.store import Store
 from tasks.errors import InputError
 
 DIGEST = "sha256"
-"""Of the other fields of a record in its file."""
+"""Field of a record's file with the digest of the other fields."""
 REFINER = "refiner"
-"""Stands in tables and paths where a scene's name does, for the training of a refiner."""
+"""In place of a scene's name, in tables and paths, for the training of a refiner."""
 STARTED = "started"
-"""The state there of one that goes on or was killed: it has no record that would tell."""
+"""State of such a row while the training runs, and after it was killed; it has no run record."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,16 +37,16 @@ class RunRecord:
     config: dict[str, Any]
     created_at: str
     folder: str | None = None
-    """Of the photos, where the run is one scene by ``unseen scene``."""
+    """Folder of the photos, for a run of one scene by ``unseen scene``."""
 
 
 def new_run_name(dataset: Path, now: datetime | None = None) -> str:
-    """Dataset and second: readable, and in the order of time."""
+    """Dataset and time in seconds: readable, and sorted by time."""
     return f"{name_of(dataset)}-{(now or datetime.now(UTC)):%Y%m%d-%H%M%S}"
 
 
 def name_of(dataset: Path) -> str:
-    """What people call a dataset: its folder's name."""
+    """The name of a dataset, which is its folder's."""
     resolved = dataset.resolve()  # for '.' and '..'
     name = resolved.parent.name if resolved.name in MANIFESTS else resolved.name
     return name or "root"
@@ -73,17 +73,17 @@ def tags_of(record: RunRecord, scene: str) -> list[str]:
 
 
 def lock_of(run: str) -> str:
-    """The lock that the process of ``unseen run`` holds while the run goes on."""
+    """Name of the lock that the process of an active run holds."""
     return f"run-{object_name(run)}"
 
 
 def refusal_of(run: str) -> str:
-    """What is said where that lock is held."""
+    """Error message where that lock is held."""
     return f"the run '{run}' is active in another process; see 'unseen status {run}'"
 
 
 def save_run(store: Store, record: RunRecord) -> None:
-    """Write the record with its sha256; a run of the same name is replaced."""
+    """Write the record with its sha256; replaces a run of the same name."""
     fields = asdict(record)
     content = json.dumps({**fields, DIGEST: _digest(fields)}, indent=1).encode()
     put(store, _place(object_name(record.run)), content)
@@ -99,8 +99,8 @@ def load_run(store: Store, run: str | None = None) -> RunRecord:
     """The named run, else the last one.
 
     Raises:
-        InputError: there is none.
-        IntegrityError: its record is damaged; where no run is named, the record of any.
+        InputError: there is no such run, or none at all.
+        IntegrityError: its record is damaged; if no run is named, any record.
     """
     if run is not None:
         with contextlib.suppress(FileNotFoundError):
@@ -119,29 +119,29 @@ def is_known(store: Store, run: str) -> bool:
     return any(record.run == run for record in all_runs(store))
 
 
-def scenes_to_resume(store: Store, record: RunRecord, asked: Collection[str]) -> tuple[str, ...]:
-    """The scenes that are asked for, completed ones too; where none is, the unfinished ones.
+def scenes_to_resume(store: Store, record: RunRecord, names: Collection[str]) -> tuple[str, ...]:
+    """The named scenes, completed ones included; without names, all unfinished scenes.
 
     Raises:
         InputError: the run has no such scene.
     """
-    if unknown := sorted(set(asked) - set(record.scenes)):
+    if unknown := sorted(set(names) - set(record.scenes)):
         raise InputError(
             f"the run '{record.run}' has no scene {', '.join(map(repr, unknown))}; it has: "
             f"{', '.join(record.scenes)}"
         )
-    return tuple(asked) or unfinished_scenes(store, record)
+    return tuple(names) or unfinished_scenes(store, record)
 
 
 def unfinished_scenes(store: Store, record: RunRecord) -> tuple[str, ...]:
-    """Scenes of a run that have no completed row: failed, crashed, cancelled or never started."""
+    """Scenes of a run without a completed row: failed, crashed, cancelled or never started."""
     rows = read_table(store, "scenes", run=record.run)
     completed = set(rows.loc[rows["state"] == "completed", "scene"])
     return tuple(name for name in record.scenes if name not in completed)
 
 
 def all_runs(store: Store) -> Sequence[RunRecord]:
-    """The records of all runs, in the order in which they were begun.
+    """The records of all runs, oldest first.
 
     Raises:
         IntegrityError: one is damaged.
@@ -154,7 +154,7 @@ def all_runs(store: Store) -> Sequence[RunRecord]:
 
 
 def run_faults(store: Store, run: str | None = None) -> Iterator[IntegrityError]:
-    """An error for each record, or for that of one run, that is damaged or missing."""
+    """An error for each damaged record, or for that of one run if damaged or missing."""
     for name in _names(store) if run is None else [object_name(run)]:
         try:
             _read(store, name)
@@ -163,12 +163,12 @@ def run_faults(store: Store, run: str | None = None) -> Iterator[IntegrityError]
         except FileNotFoundError:
             yield IntegrityError(
                 f"{store.address(_place(name))} is missing, so the run can be neither resumed nor "
-                "reported; start it again under its name"
+                "reported; start it again under the same name"
             )
 
 
 def _names(store: Store) -> Sequence[str]:
-    """Of all runs, as they stand in paths."""
+    """Names of all runs, as in paths."""
     listed = names_in(store, "runs")
     return [name.removesuffix(".json") for name in listed if name.endswith(".json")]
 
@@ -190,13 +190,13 @@ def _read(store: Store, name: str) -> RunRecord:
     content = get(store, _place(name))
     try:
         fields = json.loads(content)
-        expected = fields.pop(DIGEST, None)  # older versions wrote none
+        expected = fields.pop(DIGEST, None)  # absent in records of older versions
         if expected is not None and _digest(fields) != expected:
             raise ValueError("its sha256 is not the one in it")
         fields["only"], fields["scenes"] = tuple(fields["only"]), tuple(fields["scenes"])
         return RunRecord(**fields)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise IntegrityError(
-            f"{store.address(_place(name))} of {len(content)} bytes is damaged ({error}), so what "
-            "the run was asked for is not known; delete it and start the run again under its name"
+            f"{store.address(_place(name))} of {len(content)} bytes is damaged ({error}), so the "
+            "config of the run is lost; delete it and start the run again under the same name"
         ) from error

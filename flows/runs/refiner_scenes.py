@@ -1,4 +1,4 @@
-"""The scenes of a training: which it learns from, and which tell how it does on others."""
+"""Scenes of a refiner's training, and their split into training and validation."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from tasks.errors import InputError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SceneSplit:
-    """Names of scenes, each on one side; in the order in which they came."""
+    """Names of scenes, each in one part, in the order of the input."""
 
     training: tuple[str, ...]
     validation: tuple[str, ...]
@@ -22,15 +22,15 @@ class SceneSplit:
 def scenes_of(
     datasets: Sequence[str], config: RefinerConfig, roots: Sequence[Path]
 ) -> tuple[SceneEntry, ...]:
-    """The scenes of all datasets, those that cannot be scenes with their error.
+    """The scenes of all datasets; invalid ones carry their error.
 
     Raises:
-        InputError: none is given, one is no dataset, two have scenes of one name, one has the name
-            that is the training's own, or a scene that the config names is in none.
+        InputError: no dataset is given, one cannot be read, two scenes have one name, a scene has
+            the reserved name of the training, or a scene named in the config does not exist.
     """
     if not datasets:
         raise InputError(
-            "no dataset is given, so there is nothing to learn from; name folders of scene folders"
+            "no dataset is given, so there is nothing to train on; name folders of scene folders"
         )
     base = SceneConfig(ingest=config.ingest, sfm=config.sfm)
     entries: dict[str, SceneEntry] = {}
@@ -38,14 +38,14 @@ def scenes_of(
         for entry in find_scenes(Path(dataset), base, roots=roots):
             if entry.name == REFINER:
                 raise InputError(
-                    f"a scene is named '{REFINER}' ({entry.folder}), under which the training's "
-                    "own rows are kept; give it another name in a manifest"
+                    f"a scene is named '{REFINER}' ({entry.folder}), which is reserved for the "
+                    "training's own rows; give it another name in a manifest"
                 )
             if entry.name in entries:
                 raise InputError(
                     f"two scenes are named '{entry.name}' ({entries[entry.name].folder} and "
-                    f"{entry.folder}), so their pairs could not be told apart; give one another "
-                    "name in a manifest"
+                    f"{entry.folder}), so their pairs would be mixed up; give one another name "
+                    "in a manifest"
                 )
             entries[entry.name] = entry
     for option, named in (
@@ -54,17 +54,17 @@ def scenes_of(
     ):
         if unknown := sorted(set(named) - set(entries)):
             raise InputError(
-                f"'{option}' names {', '.join(map(repr, unknown))}, and the {len(entries)} "
-                f"scenes are: {', '.join(sorted(entries))}; mend the name"
+                f"'{option}' names {', '.join(map(repr, unknown))}, which is not among the "
+                f"{len(entries)} scenes: {', '.join(sorted(entries))}; correct the name"
             )
     return tuple(entries.values())
 
 
 def split_scenes(names: Sequence[str], config: ValidationConfig) -> SceneSplit:
-    """Split scenes by name; one that is drawn stays drawn, but for few, where others join or leave.
+    """Split scenes by a hash of their names, so that few change sides when scenes are added.
 
     Raises:
-        InputError: no scene is left to learn from.
+        InputError: no scene is left for training.
     """
     chosen = frozenset(config.scenes) if config.scenes else _drawn(names, config)
     split = SceneSplit(
@@ -73,8 +73,8 @@ def split_scenes(names: Sequence[str], config: ValidationConfig) -> SceneSplit:
     )
     if not split.training:
         raise InputError(
-            f"all {len(names)} scenes that gave pairs are kept for validation, so there is nothing "
-            "to learn from; add scenes, or keep fewer with 'validation.share' or "
+            f"all {len(names)} scenes that gave pairs are withheld for validation, so there is "
+            "nothing to train on; add scenes, or lower 'validation.share' or shorten "
             "'validation.scenes'"
         )
     return split

@@ -88,7 +88,7 @@ def test_an_upload_that_stopped_half_way_is_named_and_the_next_one_mends_it(
 
     (found,) = verify(store, None, no_progress)
     assert (found.scene, found.kind) == ("hall", "splat")
-    assert "its writing was cut off or goes on" in found.message
+    assert "its writing was interrupted or is in progress" in found.message
     again = store.commit("hall", "splat", values, {})
     assert again.digest == whole.digest
     assert list(verify(store, None, no_progress)) == []

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.commands.verify import Finding, verify
+from flows.commands.verify import Fault, verify
 from storage.files import get, put, remove
 from storage.metrics import compact
 from storage.store import Store
@@ -18,7 +18,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     return Store(root=str(root))
 
 
-def findings(store: Store, run: str | None = None) -> list[Finding]:
+def findings(store: Store, run: str | None = None) -> list[Fault]:
     return list(verify(store, run, no_progress))
 
 

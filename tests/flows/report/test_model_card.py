@@ -112,4 +112,4 @@ def test_its_file_is_beside_the_weights_and_never_theirs() -> None:
 
 def test_without_validation_it_says_so() -> None:
     text = card(TrainedRefiner(content=b"", curve=LEARNT.curve, scores=()))
-    assert "No scene was kept for validation" in text
+    assert "No scene was withheld for validation" in text

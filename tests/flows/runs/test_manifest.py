@@ -134,9 +134,9 @@ def test_csv_as_spreadsheets_write_it(tmp_path: Path) -> None:
     ("row", "said"),
     [
         ("{name: x}", "has no folder"),
-        ("{folder: a, priority: soon}", "'soon', which is no whole number"),
-        ("{folder: a, priority: 1.5}", "1.5, which is no whole number"),
-        ("{folder: a, priority: true}", "True, which is no whole number"),
+        ("{folder: a, priority: soon}", "'soon', not a whole number"),
+        ("{folder: a, priority: 1.5}", "1.5, not a whole number"),
+        ("{folder: a, priority: true}", "True, not a whole number"),
         ("{folder: a, name: ..}", "'..'"),
         ("{folder: a, name: b/c}", "slashes"),
         ('{folder: a, name: "a\\nb"}', "control characters"),

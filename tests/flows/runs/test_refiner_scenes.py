@@ -64,7 +64,11 @@ def test_datasets_are_put_together(tmp_path: Path) -> None:
         (["none"], (), "'none' does not exist"),
         (["a", "b"], (), "two scenes are named 'hall'"),
         (["c"], (), "a scene is named 'refiner' ("),
-        (["a"], ("cellar",), "'validation.scenes' names 'cellar', and the 1 scenes are: hall"),
+        (
+            ["a"],
+            ("cellar",),
+            "'validation.scenes' names 'cellar', which is not among the 1 scenes: hall",
+        ),
     ],
 )
 def test_what_cannot_be_learnt_from_is_refused(
