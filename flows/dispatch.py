@@ -130,9 +130,11 @@ def _open(client: Any, run: str) -> list[FlowRun]:
 def _recall(store: Store, record: RunRecord, entry: SceneEntry) -> Page | None:
     """The page of a fully cached scene, whose rows are written here; None for any other scene."""
     settings = Settings()
-    device = _device_of_scenes(settings)
-    if device is None:
-        return None
+    device = settings.device
+    if device == "auto":
+        if not is_for_this_machine():
+            return None  # the machines that run scenes choose
+        device = settings.machine().device
     found = recall(
         Path(entry.folder),
         entry.name,

@@ -17,10 +17,10 @@ from prefect.runtime import flow_run
 from flows.config import RefinerConfig
 from flows.orchestration.flow_run import end_with_worker, show_life, tag_flow_run
 from flows.orchestration.log_filters import log_errors_in_a_sentence
-from flows.report.model_card import SceneSeen, Training, card_beside, model_card
+from flows.report.model_card import CardScene, ModelCard, card_beside, model_card
 from flows.runs.manifest import SceneEntry
 from flows.runs.record import REFINER, STARTED, dataset_tag, tag_of
-from flows.runs.refiner_scenes import scenes_of, split_scenes
+from flows.runs.refiner_scenes import SceneSplit, scenes_of, split_scenes
 from flows.settings import Settings
 from flows.stages.pipeline import SceneArtefacts
 from flows.stages.rows import Row, describe, summary_of
@@ -29,7 +29,7 @@ from storage.handles import ArrayHandle
 from storage.metrics import write_rows
 from storage.store import Store, remove_abandoned_staging
 from tasks.caching import stage_progress
-from tasks.errors import InputError, TimeLimitError
+from tasks.errors import InputError
 from tasks.ingest.containment import files_inside
 from tasks.ingest.source import digest_files
 from tasks.ingest.task import INGEST
@@ -70,17 +70,17 @@ def train_refiner(
     config: RefinerConfig = RefinerConfig(),
     licence: str = "Apache-2.0",
 ) -> None:
-    """Mine pairs from every scene, one after the other, train on them, and write the weights.
+    """Mine pairs from every scene in turn, train on them, and write the weights.
 
-    What was finished before, by this or another run, is recalled; a training that was cut off goes
-    on from its checkpoint.
+    Stages that finished before, in this or another run, are recalled; a training that was cut off
+    resumes from its checkpoint.
 
     Args:
-        datasets: folders of scene folders or manifests.
-        out: file for the weights; a card of the model comes beside it, named ``.md``.
-        run: the name its rows are kept under; made from the time where absent.
-        config: everything that changes the result.
-        licence: of the weights, for their file and the card.
+        datasets: Folders of scene folders, or manifests.
+        out: File for the weights; the model card is written beside it, as ``.md``.
+        run: Name of the run; default: the start time.
+        config: Everything that changes the result.
+        licence: Licence of the weights, written to their file and the card.
 
     Raises:
         InputError: there is no such dataset, no scene gave pairs, or ``out`` cannot be written or
@@ -90,28 +90,26 @@ def train_refiner(
     show_life()
     log_errors_in_a_sentence()
     settings = Settings()
-    machine = settings.machine()
-    run = run or str(flow_run.name)
-    file = Path(out)
+    training = Training(
+        settings=settings,
+        machine=settings.machine(),
+        run=run or str(flow_run.name),
+        config=config,
+    )
+    store, file = training.machine.store, Path(out)
     card_file = card_beside(file)
     check_file(file)
-    remove_abandoned_staging(machine.store)
+    remove_abandoned_staging(store)
     entries = scenes_of(datasets, config, settings.roots())
-    seen_as = (tag_of(run), *(dataset_tag(Path(one)) for one in datasets))
-    with end_with_worker(), tags(*tag_flow_run(*seen_as)), _told_as_refiner(machine.store, run):
-        mined, left_out = _mine(entries, run, config, machine, settings)
+    wanted = (tag_of(training.run), *(dataset_tag(Path(one)) for one in datasets))
+    with end_with_worker(), tags(*tag_flow_run(*wanted)), _state_in_table(store, training.run):
+        mined, left_out = training.mine(entries)
         split = split_scenes(tuple(mined), config.validation)
-        refiner = _stages(machine, run, REFINER, settings)(
-            TRAININGS[config.train.kind],
-            training=tuple(mined[name].pairs for name in split.training),
-            validation=tuple(mined[name].pairs for name in split.validation),
-            config=config.train,
-        )
-    learnt = read_trained(refiner)
-    # The stage knows no licence: another one is no reason to train again.
-    learnt = replace(learnt, content=licensed(learnt.content, licence))
-    write_rows(machine.store, "training", run=run, scene=REFINER, rows=_curve(learnt))
-    card = Training(
+        trained = read_trained(training.train(mined, split))
+    # The licence is no part of the stage's key: another one is no reason to train again.
+    trained = replace(trained, content=licensed(trained.content, licence))
+    write_rows(store, "training", run=training.run, scene=REFINER, rows=_curve(trained))
+    card = ModelCard(
         refiner=config.train.kind,
         file=file.name,
         command=shlex.join(
@@ -119,117 +117,124 @@ def train_refiner(
         ),
         is_ours=config == RefinerConfig(),
         licence=licence,
-        scenes=[
-            _seen(name, "training" if name in split.training else "validation", scene)
-            for name, scene in mined.items()
-        ],
+        scenes=[_card_scene(name, mined[name], split) for name in mined],
         left_out=left_out,
         config=config.model_dump(mode="json"),
-        device=machine.device,
-        learnt=learnt,
+        device=training.machine.device,
+        trained=trained,
     )
-    for path, content in ((file, learnt.content), (card_file, model_card(card).encode())):
+    for path, content in ((file, trained.content), (card_file, model_card(card).encode())):
         with whole_file(path) as writing:
             writing.write(content)
 
 
-@contextlib.contextmanager
-def _told_as_refiner(store: Store, run: str) -> Iterator[None]:
-    """A row in ``scenes`` that says how far the training came, a killed one's too.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """One training of a refiner: where it runs, under which name, and how."""
 
-    By that row, until it has completed, its checkpoint is kept from removal.
+    settings: Settings
+    machine: Machine
+    run: str
+    config: RefinerConfig
+
+    def mine(self, entries: Sequence[SceneEntry]) -> tuple[dict[str, MinedScene], dict[str, str]]:
+        """Mine pairs from every scene; a scene that fails is left out.
+
+        Returns:
+            The scenes that gave pairs, and the error messages of the others, by name.
+
+        Raises:
+            InputError: no scene gave pairs.
+        """
+        mined: dict[str, MinedScene] = {}
+        left_out: dict[str, str] = {}
+        progress = stage_progress("scenes")
+        for number, entry in enumerate(entries):
+            progress(number / len(entries), f"mining {entry.name}")
+            started = time.monotonic()
+            row: Row = {"state": "completed"}
+            try:
+                made = mined[entry.name] = self._mine_scene(entry)
+                row |= summary_of(SceneArtefacts(photos=made.photos, sparse=made.sparse))
+            except Exception as error:
+                row = {"state": "failed", **describe(error)}
+                left_out[entry.name] = row["error_message"]
+                get_run_logger().warning(
+                    "scene %s is left out: %s", entry.name, left_out[entry.name]
+                )
+            row["seconds"] = time.monotonic() - started
+            store = self.machine.store
+            write_rows(store, "scenes", run=self.run, scene=entry.name, rows=[row])
+        if not mined:
+            name, why = next(iter(left_out.items()))
+            raise InputError(
+                f"none of {len(entries)} scenes gave pairs, so there is nothing to learn from; the "
+                f"first, '{name}', says: {why}"
+            )
+        progress(1.0, f"{len(mined)} of {len(entries)} scenes gave pairs")
+        return mined, left_out
+
+    def _mine_scene(self, entry: SceneEntry) -> MinedScene:
+        if entry.error is not None:
+            raise entry.error
+        stages = self._stages(entry.name)
+        source = digest_files(files_inside(Path(entry.folder), self.settings.roots()))
+        photos = stages(INGEST, source=source, config=entry.config.ingest)
+        sparse = stages(SFM, photos=photos, config=with_given(entry.config.sfm, photos))
+        pairs = stages(PAIRS, sparse=sparse, config=self.config.pairs_of(entry.name))
+        return MinedScene(photos=photos, sparse=sparse, pairs=pairs)
+
+    def train(self, mined: Mapping[str, MinedScene], split: SceneSplit) -> ArrayHandle:
+        """Train on the pairs of the training scenes."""
+        return self._stages(REFINER)(
+            TRAININGS[self.config.train.kind],
+            training=tuple(mined[name].pairs for name in split.training),
+            validation=tuple(mined[name].pairs for name in split.validation),
+            config=self.config.train,
+        )
+
+    def _stages(self, scene: str) -> StageRunner:
+        return StageRunner(
+            machine=self.machine,
+            run=self.run,
+            scene=scene,
+            limit_seconds=self.settings.stage_seconds,
+            on_timeout=lambda error, _: print(f"unseen: {error}", file=sys.stderr, flush=True),
+        )
+
+
+@contextlib.contextmanager
+def _state_in_table(store: Store, run: str) -> Iterator[None]:
+    """Keep a row in ``scenes`` with the state of the training, that of a killed one included.
+
+    Until the row says completed, gc keeps the checkpoint of the training.
     """
     started = time.monotonic()
 
-    def tell(state: str, **more: Any) -> None:
+    def write(state: str, **more: Any) -> None:
         row = {"state": state, "seconds": time.monotonic() - started, **more}
         write_rows(store, "scenes", run=run, scene=REFINER, rows=[row])
 
-    tell(STARTED)
+    write(STARTED)
     try:
         yield
     except Exception as error:
-        tell("failed", **describe(error))
+        write("failed", **describe(error))
         raise
-    tell("completed")
-
-
-def _mine(
-    entries: Sequence[SceneEntry],
-    run: str,
-    config: RefinerConfig,
-    machine: Machine,
-    settings: Settings,
-) -> tuple[dict[str, MinedScene], dict[str, str]]:
-    """The scenes that gave pairs, and why others did not, by name.
-
-    Raises:
-        InputError: none did.
-    """
-    mined: dict[str, MinedScene] = {}
-    left_out: dict[str, str] = {}
-    progress = stage_progress("scenes")
-    for number, entry in enumerate(entries):
-        progress(number / len(entries), f"mining {entry.name}")
-        started = time.monotonic()
-        row: dict[str, Any] = {"state": "completed"}
-        try:
-            mined[entry.name] = _mined(entry, run, config, machine, settings)
-            made = mined[entry.name]
-            row |= summary_of(SceneArtefacts(photos=made.photos, sparse=made.sparse))
-        except Exception as error:
-            row = {"state": "failed", **describe(error)}
-            left_out[entry.name] = row["error_message"]
-            get_run_logger().warning("scene %s is left out: %s", entry.name, left_out[entry.name])
-        row["seconds"] = time.monotonic() - started
-        write_rows(machine.store, "scenes", run=run, scene=entry.name, rows=[row])
-    if not mined:
-        name, why = next(iter(left_out.items()))
-        raise InputError(
-            f"none of {len(entries)} scenes gave pairs, so there is nothing to learn from; the "
-            f"first, '{name}', says: {why}"
-        )
-    progress(1.0, f"{len(mined)} of {len(entries)} scenes gave pairs")
-    return mined, left_out
-
-
-def _mined(
-    entry: SceneEntry, run: str, config: RefinerConfig, machine: Machine, settings: Settings
-) -> MinedScene:
-    if entry.error is not None:
-        raise entry.error
-    stages = _stages(machine, run, entry.name, settings)
-    source = digest_files(files_inside(Path(entry.folder), settings.roots()))
-    photos = stages(INGEST, source=source, config=entry.config.ingest)
-    sparse = stages(SFM, photos=photos, config=with_given(entry.config.sfm, photos))
-    pairs = stages(PAIRS, sparse=sparse, config=config.pairs_of(entry.name))
-    return MinedScene(photos=photos, sparse=sparse, pairs=pairs)
+    write("completed")
 
 
 def with_given(config: SfmConfig, photos: ArrayHandle) -> SfmConfig:
-    """Takes the cameras that came with the photos, if any did, unless the config says otherwise."""
+    """The config that takes the cameras given with the photos, where ``poses`` is ``auto``."""
     if config.poses != "auto" or photos.attributes["reference_kind"] is None:
         return config
     return config.model_copy(update={"poses": "given"})
 
 
-def _stages(machine: Machine, run: str, scene: str, settings: Settings) -> StageRunner:
-    def on_timeout(error: TimeLimitError, stages: Sequence[Row]) -> None:
-        print(f"unseen: {error}", file=sys.stderr, flush=True)
-
-    return StageRunner(
-        machine=machine,
-        run=run,
-        scene=scene,
-        limit_seconds=settings.stage_seconds,
-        on_timeout=on_timeout,
-    )
-
-
-def _seen(name: str, use: str, scene: MinedScene) -> SceneSeen:
-    return SceneSeen(
+def _card_scene(name: str, scene: MinedScene, split: SceneSplit) -> CardScene:
+    return CardScene(
         name=name,
-        use=use,
+        use="training" if name in split.training else "validation",
         photos=len(scene.sparse.attributes["names"]),
         pairs=len(scene.pairs.attributes["pairs"]),
         photos_digest=scene.photos.digest,
@@ -237,14 +242,14 @@ def _seen(name: str, use: str, scene: MinedScene) -> SceneSeen:
     )
 
 
-def _curve(learnt: TrainedRefiner) -> list[Mapping[str, Any]]:
+def _curve(trained: TrainedRefiner) -> list[Mapping[str, Any]]:
     """Rows of the table ``training``."""
     losses = [
-        {"stage": "train", "iteration": point.step, "loss": point.loss} for point in learnt.curve
+        {"stage": "train", "iteration": point.step, "loss": point.loss} for point in trained.curve
     ]
     gains = [
         {"stage": "train", "iteration": score.step, "held_out_gain_db": score.gain_db}
-        for score in learnt.scores
+        for score in trained.scores
         if not score.scene
     ]
     return [*losses, *gains]

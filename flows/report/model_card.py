@@ -47,7 +47,7 @@ def card_beside(weights: Path) -> Path:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SceneSeen:
+class CardScene:
     """A scene that contributed pairs."""
 
     name: str
@@ -62,7 +62,7 @@ class SceneSeen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Training:
+class ModelCard:
     """A finished training, for its card."""
 
     refiner: str
@@ -74,18 +74,18 @@ class Training:
     is_ours: bool
     """Whether the config is the default, so that the command is complete."""
     licence: str
-    scenes: Sequence[SceneSeen]
+    scenes: Sequence[CardScene]
     left_out: Mapping[str, str]
     """Reason, by scene."""
     config: Mapping[str, Any]
     device: str
-    learnt: TrainedRefiner
+    trained: TrainedRefiner
 
 
-def model_card(training: Training) -> str:
+def model_card(training: ModelCard) -> str:
     """The card in markdown."""
-    learnt = training.learnt
-    digest = sha256(learnt.content).hexdigest()
+    trained = training.trained
+    digest = sha256(trained.content).hexdigest()
     place, option = PLACES[training.refiner]
     lines = [
         f"# {training.file}",
@@ -96,7 +96,7 @@ def model_card(training: Training) -> str:
         f"- Place in the project: `{place.relative_to(PROJECT).as_posix()}`; from elsewhere, "
         f"`{option}`",
         f"- Licence of the weights: {training.licence}",
-        f"- {len(learnt.content):,} bytes, sha256 `{digest}`",
+        f"- {len(trained.content):,} bytes, sha256 `{digest}`",
         f"- Versions: {_versions()}, on {training.device}",
         "",
         "```console",
@@ -109,7 +109,7 @@ def model_card(training: Training) -> str:
         "",
         "## Training",
         "",
-        *_figures(learnt),
+        *_figures(trained),
         "",
         "```yaml",
         yaml.safe_dump(dict(training.config), sort_keys=False).rstrip(),
@@ -118,7 +118,7 @@ def model_card(training: Training) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _data(training: Training) -> list[str]:
+def _data(training: ModelCard) -> list[str]:
     lines = []
     for use in ("training", "validation"):
         of_use = [scene for scene in training.scenes if scene.use == use]
@@ -138,20 +138,20 @@ def _data(training: Training) -> list[str]:
     return lines
 
 
-def _figures(learnt: TrainedRefiner) -> list[str]:
+def _figures(trained: TrainedRefiner) -> list[str]:
     lines = []
-    if learnt.curve:
-        last = learnt.curve[-1]
+    if trained.curve:
+        last = trained.curve[-1]
         lines.append(
-            f"{last.step:,} steps; the mean loss of the first {learnt.curve[0].step:,} was "
-            f"{learnt.curve[0].loss:.4g}, at the end {last.loss:.4g}."
+            f"{last.step:,} steps; the mean loss of the first {trained.curve[0].step:,} was "
+            f"{trained.curve[0].loss:.4g}, at the end {last.loss:.4g}."
         )
-    if not learnt.scores:
+    if not trained.scores:
         return [*lines, "", "No scene was withheld for validation."]
     lines += ["", "| step | scene | views | gain over the render, dB | degraded views |"]
     lines.append("|---:|---|---:|---:|---:|")
-    last_step = learnt.scores[-1].step
-    lines += [_row(one) for one in learnt.scores if not one.scene or one.step == last_step]
+    last_step = trained.scores[-1].step
+    lines += [_row(one) for one in trained.scores if not one.scene or one.step == last_step]
     return lines
 
 

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from flows.config import RefinerConfig
-from flows.report.model_card import SceneSeen, Training, card_beside, model_card
+from flows.report.model_card import CardScene, ModelCard, card_beside, model_card
 from tasks.errors import InputError
 from tasks.refine.training.trained import CurvePoint, TrainedRefiner, ValidationScore
 
@@ -16,7 +16,7 @@ def score(step: int, scene: str, gain_db: float) -> ValidationScore:
     return ValidationScore(step=step, scene=scene, views=4, gain_db=gain_db, share_worse=0.25)
 
 
-LEARNT = TrainedRefiner(
+TRAINED = TrainedRefiner(
     content=b"weights",
     curve=(
         CurvePoint(step=20, loss=0.5),
@@ -31,18 +31,18 @@ LEARNT = TrainedRefiner(
 )
 
 
-def seen(name: str, use: str, pairs: int) -> SceneSeen:
+def seen(name: str, use: str, pairs: int) -> CardScene:
     digest = sha256(name.encode()).hexdigest()
-    return SceneSeen(
+    return CardScene(
         name=name, use=use, photos=9, pairs=pairs, photos_digest=digest, pairs_digest=digest[::-1]
     )
 
 
 def card(
-    learnt: TrainedRefiner = LEARNT, *, is_ours: bool = True, refiner: str = "residual"
+    trained: TrainedRefiner = TRAINED, *, is_ours: bool = True, refiner: str = "residual"
 ) -> str:
     return model_card(
-        Training(
+        ModelCard(
             refiner=refiner,
             file="residual.safetensors",
             command="unseen train-refiner scenes --out residual.safetensors",
@@ -56,7 +56,7 @@ def card(
             left_out={"cellar": "it holds no photo"},
             config=RefinerConfig().model_dump(mode="json"),
             device="cpu",
-            learnt=learnt,
+            trained=trained,
         )
     )
 
@@ -111,5 +111,5 @@ def test_its_file_is_beside_the_weights_and_never_theirs() -> None:
 
 
 def test_without_validation_it_says_so() -> None:
-    text = card(TrainedRefiner(content=b"", curve=LEARNT.curve, scores=()))
+    text = card(TrainedRefiner(content=b"", curve=TRAINED.curve, scores=()))
     assert "No scene was withheld for validation" in text
