@@ -29,12 +29,12 @@ class Gaussians:
 
     @property
     def foreground(self) -> "Gaussians":
-        """All but the backdrop."""
+        """All but the background."""
         return Gaussians(**{name: getattr(self, name)[self.num_background :] for name in TENSORS})
 
     @property
     def background(self) -> "Gaussians":
-        """The backdrop alone."""
+        """The background alone."""
         kept = {name: getattr(self, name)[: self.num_background] for name in TENSORS}
         return Gaussians(**kept, num_background=self.num_background)
 
@@ -52,6 +52,6 @@ class Gaussians:
 
 
 def joined(parts: Sequence[Gaussians]) -> Gaussians:
-    """All, in their order; their harmonics are of one degree, and only the first has a backdrop."""
+    """All, in order; harmonics are of one degree, and only the first may have a background."""
     together = {name: torch.cat([getattr(one, name) for one in parts]) for name in TENSORS}
     return Gaussians(**together, num_background=parts[0].num_background)

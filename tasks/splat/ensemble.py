@@ -1,7 +1,7 @@
-"""Splats of the same photos, each fitted by itself: which there are beside the scene's own.
+"""Ensemble: further splats fitted independently to the scene's photos.
 
-What few photos leave open, each fit settles by chance and by what it starts from. Such errors
-differ from fit to fit, so that the mean of their pictures has less of them than any one of these.
+Regions that few photos constrain differ from fit to fit, by chance and by the initial Gaussians, so
+that the mean of the members' renders has smaller errors than any one of them.
 
 Source: Lakshminarayanan et al., Deep Ensembles, NeurIPS 2017, section 2.4; that two splats of few
 photos err where they differ: Zhang et al., CoR-GS, ECCV 2024.
@@ -15,30 +15,30 @@ from tasks.splat.config import Points, SplatConfig
 
 
 class EnsembleConfig(Config):
-    """Which splats are fitted beside the scene's own, for the sake of refined views."""
+    """Members fitted beside the scene's own splat, for the sake of refined views."""
 
     count: int = Field(
         default=3,
         ge=0,
         le=16,
-        description="Splats fitted to the same photos beside the scene's own; a refined view is "
-        "the mean of repairs of what each of them shows. Each takes about as long as the first.",
+        description="Number of members beside the scene's own splat; a refined view is the mean of "
+        "the refined renders of all. Each takes about as long as the first.",
     )
     max_training_photos: int = Field(
         default=6,
         ge=0,
-        description="None is fitted where there are more training photos than so many: these leave "
-        "less open, and siblings may then be worse than the splat.",
+        description="Largest number of training photos with an ensemble: more of them constrain "
+        "the scene better, and the mean of an ensemble may then be worse than the splat.",
     )
 
 
 def ensemble_of(
     splat: SplatConfig, config: EnsembleConfig, training_photos: int
 ) -> tuple[SplatConfig, ...]:
-    """How each sibling of a splat is fitted.
+    """Config of each member's fit; none for more training photos than the config allows.
 
-    The first starts from triangulated points alone where the splat starts from swept depths, too:
-    the two ways err differently.
+    The first member starts from triangulated points alone where the splat starts from depth maps
+    too: the errors of the two initialisations differ.
     """
     if training_photos > config.max_training_photos:
         return ()

@@ -75,7 +75,7 @@ def fit(
     training = _sized(posed, chosen.training, config)
     if start is None:
         initial, near_depths = _initialised(
-            posed, training, chosen, config, context.part(0, INITIALISING)
+            posed, training, chosen, config, context.part(0.0, INITIALISING)
         )
     else:
         initial, near_depths = Initialisation(gaussians=start), None
@@ -89,7 +89,7 @@ def fit(
         warm_start=start is not None,
         score=_score_on(watched, context) if watched.photos else None,
         watch=watch,
-        context=context.part(INITIALISING, 1),
+        context=context.part(INITIALISING, 1.0),
     )
     gaussians = cleared(fitted.gaussians, training.cameras, near_depths, config.clearance)
     return Splat(

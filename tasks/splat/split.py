@@ -1,4 +1,4 @@
-"""Which photos a splat is fitted to, which choose between splats, and which only judge."""
+"""Split of the photos into training, validation and held-out ones."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,12 +30,12 @@ def split_photos(names: Sequence[str], config: EveryNth | TrainOn) -> Split:
         held = range(config.offset, len(names), config.n)
         chosen = tuple(i for i in range(len(names)) if i not in held)
         said = f"of {len(names)} photos with poses, {len(chosen)} are left to train on"
-    guards = _automatic_guards(len(chosen)) if config.validation is None else config.validation
-    if guards:
-        said += f" and {guards} of them guard"
-    if len(chosen) - guards < 2:
+    count = _validation_count(len(chosen)) if config.validation is None else config.validation
+    if count:
+        said += f" and {count} of them are kept for validation"
+    if len(chosen) - count < 2:
         raise InputError(f"{said}, and a splat needs at least 2; add photos or change the split")
-    validation = tuple(chosen[place] for place in _spread(guards, len(chosen)))
+    validation = tuple(chosen[place] for place in _spread(count, len(chosen)))
     return Split(
         training=tuple(i for i in chosen if i not in validation),
         validation=validation,
@@ -43,8 +43,8 @@ def split_photos(names: Sequence[str], config: EveryNth | TrainOn) -> Split:
     )
 
 
-def _automatic_guards(photos: int) -> int:
-    """Where photos are few, each is worth more to the fit than to the choice."""
+def _validation_count(photos: int) -> int:
+    """Default number of validation photos; where photos are few, the fit needs each of them."""
     return 0 if photos < 8 else 1 if photos < 24 else 2
 
 

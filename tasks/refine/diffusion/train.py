@@ -1,8 +1,8 @@
 """Training of the small diffusion model.
 
-Some crops teach the one step that it is used for: from the repair without learning to the photo,
-seen through the blend that keeps what the render shows surely. The others are photos under as much
-noise as any step of a diffusion finds, and teach all steps: many of them draw views together.
+Some crops train the single step of the refiner: from the reprojected view to the photo, through the
+blend that keeps confident pixels of the render. The others are photos with the noise of any
+diffusion step, and train all steps, which joint sampling takes.
 """
 
 from dataclasses import replace
@@ -34,7 +34,7 @@ from tasks.refine.training.loss import image_loss
 
 
 class SmallNetwork(nn.Module):
-    """The model as one network, that predicts pictures behind noise of any level."""
+    """The model as one network that predicts clean latents at any noise level."""
 
     def __init__(self, small: Small) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class SmallNetwork(nn.Module):
         seen: Float32[Tensor, "b m h w"],
         timesteps: Int64[Tensor, " b"],
     ) -> Float32[Tensor, "b c lh lw"]:
-        """The clean latents that are expected behind noisy ones."""
+        """The expected clean latents of noisy ones."""
         nothing = noisy.new_zeros(len(noisy), 1, NOTHING)
         down, middle = self.controlnet(noisy, timesteps, nothing, seen, return_dict=False)
         (velocity,) = self.unet(
@@ -73,14 +73,14 @@ class SmallNetwork(nn.Module):
     def shares(
         self, timesteps: Int64[Tensor, " b"]
     ) -> tuple[Float32[Tensor, "b 1 1 1"], Float32[Tensor, "b 1 1 1"]]:
-        """How much of clean latents and of unit noise noisy ones hold."""
+        """Factors of the clean latents and of unit noise in noisy latents."""
         signal = self.signals[timesteps][:, None, None, None]
         return signal.sqrt(), (1 - signal).sqrt()
 
     def refined(
         self, start: Float32[Tensor, "b 3 h w"], seen: Float32[Tensor, "b m h w"]
     ) -> Float32[Tensor, "b 3 h w"]:
-        """The refiner's one step."""
+        """The refiner's single step."""
         timesteps = torch.full((len(start),), self.repair_timestep, device=start.device)
         return from_latents(self(to_latents(start), seen, timesteps))
 
@@ -88,7 +88,7 @@ class SmallNetwork(nn.Module):
 def denoising_loss(
     network: SmallNetwork, batch: Batch, step: int, config: TrainControlNet
 ) -> Float32[Tensor, ""]:
-    """Of crops to repair and of noisy photos; which, and with how much noise, the step tells."""
+    """Loss of crops to refine and of noisy photos; choice and noise depend on the step alone."""
     random = np.random.default_rng([config.seed, 2, step])
     features, truth = batch.features, batch.truth
     device, count = truth.target.device, len(truth.target)
@@ -102,19 +102,19 @@ def denoising_loss(
     noised = kept * clean + share_of_noise * noise
     noisy = torch.where(is_repair, to_latents(features.pictures[:, START_PICTURE]), noised)
     found = from_latents(network(noisy, conditioning_of(features), timesteps))
-    # A step among many has to draw the whole.
+    # A step among many must predict the whole image.
     open_to_repair = (1 - features.maps[:, CONFIDENCE : CONFIDENCE + 1]) / 2
     share = torch.where(is_repair, open_to_repair, 1.0)
     image = torch.lerp(features.pictures[:, 0], found, share)
-    # Errors count relative to those before: of a noisy photo, those of no velocity. Relative to
-    # the repair's, great noise would drown what is to be repaired.
+    # Errors are relative to those before the step: for a noisy photo, those of zero velocity.
+    # Relative to those of a crop to refine, strong noise would dominate the loss.
     off = (from_latents(kept * noised) - truth.target).square().mean((1, 2, 3))
     before = torch.where(repairs, truth.before, off)
     return image_loss(image, replace(truth, before=before), detail_weight=config.detail_weight)
 
 
 def repair_by(network: SmallNetwork, views: ViewBatch) -> Refinement:
-    """Whole views, as the refiner repairs them."""
+    """Whole views, as the refiner makes them."""
     features = features_of(views, network.shape.features)
     shown = torch.cat([features.pictures[:, START_PICTURE], conditioning_of(features)], 1)
     whole = Tiling(longest=max(shown.shape[-2:]) + 8, overlap=0)
@@ -127,7 +127,7 @@ def repair_by(network: SmallNetwork, views: ViewBatch) -> Refinement:
 
 
 def small_recipe(config: TrainControlNet) -> Recipe[SmallNetwork]:
-    """How :func:`tasks.refine.training.loop.train_network` trains the model.
+    """Recipe of :func:`tasks.refine.training.loop.train_network` for the model.
 
     Args:
         config: crops should be multiples of 8 px.

@@ -11,7 +11,7 @@ from tasks.refine.training.loop import Recipe
 
 
 def residual_recipe(config: TrainResidual) -> Recipe[ResidualNetwork]:
-    """How :func:`tasks.refine.training.loop.train_network` trains a residual network."""
+    """Recipe of :func:`tasks.refine.training.loop.train_network` for a residual network."""
 
     def loss(network: ResidualNetwork, batch: Batch, step: int) -> Tensor:
         return training_loss(

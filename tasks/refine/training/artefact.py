@@ -1,4 +1,4 @@
-"""A trained refiner as it lies in the store.
+"""Layout of a trained refiner in the store.
 
 Arrays: ``file`` (uint8, the bytes of the file with its weights), and the curve: ``curve_step`` and
 ``curve_loss``. The attributes have the scores on validation scenes. There is no time among them:
@@ -16,17 +16,17 @@ from storage.store import NamedArray
 from tasks.refine.training.trained import CurvePoint, TrainedRefiner, ValidationScore
 
 
-def arrays_of(learnt: TrainedRefiner) -> Iterator[NamedArray]:
-    content = np.frombuffer(learnt.content, dtype=np.uint8)
+def arrays_of(trained: TrainedRefiner) -> Iterator[NamedArray]:
+    content = np.frombuffer(trained.content, dtype=np.uint8)
     yield NamedArray(name="file", values=content, dims=("byte",))
     for name, kind in (("step", np.int64), ("loss", np.float64)):
-        values = np.array([getattr(point, name) for point in learnt.curve], dtype=kind)
+        values = np.array([getattr(point, name) for point in trained.curve], dtype=kind)
         yield NamedArray(name=f"curve_{name}", values=values, dims=("curve_point",))
 
 
-def attributes_of(learnt: TrainedRefiner) -> dict[str, Any]:
-    """What the arrays do not say, JSON-able."""
-    return {"scores": [asdict(score) for score in learnt.scores]}
+def attributes_of(trained: TrainedRefiner) -> dict[str, Any]:
+    """Attributes beside the arrays, JSON-able."""
+    return {"scores": [asdict(score) for score in trained.scores]}
 
 
 def read_trained(stored: ArrayHandle) -> TrainedRefiner:

@@ -1,4 +1,4 @@
-"""Crops of views for training: which ones, and how they are varied."""
+"""Crops of views for training: their choice and augmentation."""
 
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +22,7 @@ MOST_GAMMA = 1.25
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Batch:
-    """Crops, each of another view as far as there are as many."""
+    """Crops, each of a different view where there are enough views."""
 
     features: Features
     truth: Truth

@@ -1,19 +1,19 @@
-"""What a refiner's file says of itself: an entry of JSON in the header of its safetensors."""
+"""Description of a refiner's file: an entry of JSON in the header of its safetensors."""
 
 import json
 from typing import Any
 
 ENTRY = "unseen"
-"""Of the file's metadata."""
+"""Key of the entry in the file's metadata."""
 LENGTH = 8
-"""Bytes that say how long the header is; headers are a multiple of as many."""
+"""Size of the header's length field, bytes; headers are padded to multiples of it."""
 
 
 def description_in(content: bytes) -> dict[str, Any]:
-    """What the content of a safetensors file says; nothing where it is not ours.
+    """Description in the content of a safetensors file; empty where it has none.
 
     Raises:
-        ValueError: it is no such file.
+        ValueError: it is not a safetensors file.
     """
     metadata = _header(content).get("__metadata__", {})
     found = json.loads(metadata.get(ENTRY, "{}"))
@@ -21,15 +21,15 @@ def description_in(content: bytes) -> dict[str, Any]:
 
 
 def licensed(content: bytes, licence: str) -> bytes:
-    """The same file, but that it says what the licence of its weights is.
+    """The same file with the licence of its weights in the description.
 
     Raises:
-        ValueError: it is no safetensors file.
+        ValueError: it is not a safetensors file.
     """
     header = _header(content)
-    said = json.dumps(description_in(content) | {"licence": licence})
+    entry = json.dumps(description_in(content) | {"licence": licence})
     # One entry: the library would write several in an order that changes from run to run.
-    encoded = json.dumps({**header, "__metadata__": {ENTRY: said}}).encode()
+    encoded = json.dumps({**header, "__metadata__": {ENTRY: entry}}).encode()
     encoded += b" " * (-len(encoded) % LENGTH)
     weights = content[LENGTH + _header_length(content) :]
     return len(encoded).to_bytes(LENGTH, "little") + encoded + weights

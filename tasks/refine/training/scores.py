@@ -1,4 +1,4 @@
-"""How much better a refiner makes views whose photos are known."""
+"""Gain of a refiner on views with known photos."""
 
 import math
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ LEAST_SQUARED_ERROR = 1e-10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ViewScore:
-    """PSNR of one view against the photo taken there, dB."""
+    """PSNR of one view against its photo, dB."""
 
     scene: str
     render_db: float
@@ -27,7 +27,7 @@ class ViewScore:
 
 
 def score_view(refiner: Refiner, pair: Pair, scene: str, device: torch.device) -> ViewScore:
-    """PSNR over the pixels of the photo that count."""
+    """PSNR of the render and of the refined view, over the pixels of the photo that count."""
     views = pair.views.to(device)
 
     def psnr_db(images: Float32[Tensor, "1 h w 3"]) -> float:
@@ -40,7 +40,7 @@ def score_view(refiner: Refiner, pair: Pair, scene: str, device: torch.device) -
 
 
 def validation_scores(step: int, views: Sequence[ViewScore]) -> list[ValidationScore]:
-    """Of all scenes together, and then of each by name; none without views."""
+    """Score of all scenes, then of each by name; none without views."""
     if not views:
         return []
     scenes = [

@@ -1,30 +1,30 @@
-"""What every training of a refiner gives, whatever the refiner is."""
+"""Result of a refiner's training, common to all refiners."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CurvePoint:
-    """How the training stood."""
+    """A point of the training curve."""
 
     step: int
-    """How many were taken."""
+    """Number of steps taken."""
     loss: float
-    """Mean of the steps since the last point."""
+    """Mean loss of the steps since the last point."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValidationScore:
-    """What the refiner did to views of scenes that it did not learn from."""
+    """Gain of the refiner on views of scenes that it was not trained on."""
 
     step: int
     scene: str
-    """Empty for all together."""
+    """Name of the scene; empty for the mean of all."""
     views: int
     gain_db: float
-    """Mean PSNR over that of the renders; of all together each scene counts alike."""
+    """Mean gain in PSNR over the renders, dB; in the mean of all, scenes count alike."""
     share_worse: float
-    """Of the views, those whose PSNR fell."""
+    """Share of the views whose PSNR fell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -32,7 +32,7 @@ class TrainedRefiner:
     """A trained refiner."""
 
     content: bytes
-    """Of the file that its weights are in."""
+    """Content of the file with its weights."""
     curve: tuple[CurvePoint, ...]
     scores: tuple[ValidationScore, ...]
     """In the order of the steps."""

@@ -1,4 +1,4 @@
-"""The files that refiners' weights lie in: safetensors that say what they are of."""
+"""Files of refiners' weights: safetensors with a description in the metadata."""
 
 import json
 from hashlib import sha256
@@ -14,7 +14,7 @@ from tasks.refine.training.metadata import ENTRY, description_in
 
 
 def weights_file(weights: dict[str, Tensor], description: dict[str, Any]) -> bytes:
-    """The content of a file; the description holds ``format`` and ``version``."""
+    """Content of a file with weights; the description holds ``format`` and ``version``."""
     # One entry: several would be written in an order that changes from run to run.
     return save(weights, metadata={ENTRY: json.dumps(description)})
 
@@ -25,8 +25,8 @@ def read_weights_file(
     """Description and weights.
 
     Args:
-        form: the ``format`` that the file must be of.
-        digest: sha256 that it must have; None for any.
+        form: required ``format``.
+        digest: required sha256; None for any.
 
     Raises:
         InputError: it cannot be read, is not the one of that digest, no safetensors file, or of

@@ -1,1 +1,1 @@
-"""Strategies of densification: which Gaussians multiply, move or go while a splat is fitted."""
+"""Strategies of densification: Gaussians that are added, moved or removed during a training."""

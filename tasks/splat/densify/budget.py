@@ -1,23 +1,23 @@
-"""How many Gaussians a fit may have: as many as its memory holds."""
+"""Limit of the number of Gaussians, from the memory of a fit."""
 
 from tasks.errors import InputError
 from tasks.splat.config import SplatConfig
 
 NOMINAL_THREADS = 8
-"""For which the rasteriser's memory is reckoned: a result must not depend on the machine's."""
+"""Threads assumed for the rasteriser's memory: a result must not depend on the machine's."""
 
 _FLOAT_BYTES = 4
 _COPIES = 4
-"""Of each parameter: itself, its gradient and Adam's two moments."""
+"""Copies of each parameter: itself, its gradient and Adam's two moments."""
 _PER_THREAD = 16
-"""Floats in which each thread of the rasteriser sums a Gaussian's gradients."""
+"""Floats for a Gaussian's gradients in each thread of the rasteriser."""
 _ONCE = 30
 """Floats for pixel positions and radii, their gradients, the projection, its order by depth and
 the strategy's sums."""
 
 
 def bytes_per_gaussian(sh_degree: int) -> int:
-    """Memory of one Gaussian while it is fitted, but for the list of the tiles it lies in."""
+    """Memory of one Gaussian during a fit, without its entries in the lists of tiles, bytes."""
     harmonics = 3 * (sh_degree + 1) ** 2
     parameters = 3 + 4 + 3 + 1 + harmonics
     activated = 2 * (3 + 1 + harmonics)  # scales, opacity, joined harmonics; and their gradients
@@ -26,18 +26,19 @@ def bytes_per_gaussian(sh_degree: int) -> int:
 
 
 def most_gaussians(config: SplatConfig) -> int:
-    """The most Gaussians that a fit of this config may have, at least 1."""
+    """Largest number of Gaussians in a fit of this config, at least 1."""
     room = max(1, int(config.memory_gib * 2**30 / bytes_per_gaussian(config.sh_degree)))
     return room if config.max_gaussians is None else min(room, config.max_gaussians)
 
 
 def check_room(count: int, config: SplatConfig) -> None:
-    """
+    """Refuse a fit that would start above its limit.
+
     Args:
-        count: of the Gaussians that the fit would start from.
+        count: number of initial Gaussians.
 
     Raises:
-        InputError: these are more than it may ever have.
+        InputError: there are more than the config allows.
     """
     if count > (most := most_gaussians(config)):
         raise InputError(

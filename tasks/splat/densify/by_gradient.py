@@ -1,4 +1,4 @@
-"""Growing where image gradients are large, up to a limit."""
+"""Densification by image gradients, up to a limit of Gaussians."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,11 +11,11 @@ from gsplat.strategy import DefaultStrategy
 class GradientStrategy(DefaultStrategy):
     """gsplat's ``DefaultStrategy`` with a limit: where room is short, the largest gradients grow.
 
-    The state tells under ``at_limit`` whether some could not.
+    ``at_limit`` in the state: whether the limit stopped some.
     """
 
     most: int = 1_000_000
-    """Gaussians that there may be."""
+    """Largest number of Gaussians."""
 
     def initialize_state(self, scene_scale: float = 1.0) -> dict[str, Any]:
         return {**super().initialize_state(scene_scale), "at_limit": False}
@@ -29,7 +29,7 @@ class GradientStrategy(DefaultStrategy):
         info: dict[str, Any],
         packed: bool | None = None,
     ) -> None:
-        """``packed`` is told by ``info``, which names the Gaussians of its rows."""
+        """``packed`` follows from ``info``, which names the Gaussians of its rows."""
         packed = info["gaussian_ids"] is not None
         super().step_post_backward(params, optimizers, state, step, info, packed=packed)
 

@@ -13,15 +13,15 @@ from tasks.splat.densify.noise import add_noise
 from tasks.splat.densify.relocation import add, relocate
 
 GROWTH = 1.05
-"""Of the number of Gaussians at each growing, as gsplat's."""
+"""Factor of the number of Gaussians at each growth, as in gsplat."""
 
 Optimisers = dict[str, torch.optim.Optimizer]
 
 
 class McmcStrategy(MCMCStrategy):
-    """gsplat's ``MCMCStrategy``, called as its other strategies are.
+    """gsplat's ``MCMCStrategy`` with the call of its other strategies.
 
-    The state tells under ``at_limit`` whether the limit ``cap_max`` was met.
+    ``at_limit`` in the state: whether the limit ``cap_max`` was met.
     """
 
     absgrad = False

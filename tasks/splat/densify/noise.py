@@ -1,4 +1,4 @@
-"""Noise on the means, by which Gaussians that are hardly seen explore."""
+"""Noise on the means, with which nearly transparent Gaussians explore."""
 
 import math
 

@@ -12,14 +12,14 @@ from jaxtyping import Bool, Float, Float32, Float64, Int64
 from torch import Tensor
 
 MOST_COPIES = 51
-"""Of one Gaussian at a time, as the original has it; more of them count as so many."""
+"""Largest number of copies of one Gaussian at a time, as in the original; more count as this."""
 _EPSILON = torch.finfo(torch.float32).eps
 
 
 def split_alike(
     opacities: Float32[Tensor, " n"], scales: Float32[Tensor, "n 3"], copies: Int64[Tensor, " n"]
 ) -> tuple[Float32[Tensor, " n"], Float32[Tensor, "n 3"]]:
-    """Opacity and scales of each of several Gaussians in the place of one.
+    """Opacity and scales of each of several equal Gaussians in the place of one.
 
     Behind each other at its mean they absorb as much as it did at the centre, and in all along a
     line through it.
@@ -59,7 +59,7 @@ def relocate(
     *,
     least_opacity: float,
 ) -> int:
-    """Move dead Gaussians onto live ones, drawn by opacity, which share what they show with them.
+    """Move dead Gaussians onto live ones, drawn by opacity, which share their opacity with them.
 
     Draws from torch's global generator. Adam forgets what it knew of both.
 
@@ -103,14 +103,14 @@ def add(
 
 
 def _drawn(weights: Float[Tensor, " n"], count: int) -> Int64[Tensor, " count"]:
-    """Indices drawn by weight, with replacement; there may be any number of weights."""
+    """Indices drawn by weight, with replacement, from any number of weights."""
     sums = weights.double().cumsum(0)
     at = torch.rand(count, dtype=torch.float64, device=sums.device) * sums[-1]
     return torch.searchsorted(sums, at, right=True).clamp_max(len(sums) - 1)
 
 
 def _share(params: torch.nn.ParameterDict, sources: Int64[Tensor, " m"], least: float) -> None:
-    """Each source gives what it shows to itself and to as many as it was drawn for."""
+    """Share each source's opacity and scales between itself and the Gaussians it was drawn for."""
     chosen, drawn = torch.unique(sources, return_counts=True)
     opacities, scales = split_alike(
         params["opacities"][chosen].sigmoid(), params["scales"][chosen].exp(), drawn + 1

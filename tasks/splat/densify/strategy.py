@@ -1,4 +1,4 @@
-"""The strategy that a config asks for, with one face for the optimiser."""
+"""Strategies of densification by config, with one interface for the trainer."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
@@ -18,7 +18,7 @@ State = dict[str, Any]
 
 @runtime_checkable
 class Densifier(Protocol):
-    """What the optimiser asks of a strategy: gsplat's calls, the same for all kinds.
+    """Interface of a strategy: gsplat's calls, the same for all kinds.
 
     The state is all that changes in it, and holds tensors and scalars alone, so that a checkpoint
     can keep it; ``at_limit`` there tells that more Gaussians were wanted than may be.
@@ -38,12 +38,12 @@ class Densifier(Protocol):
     def step_post_backward(
         self, params: Params, optimizers: Optimisers, state: State, step: int, info: dict[str, Any]
     ) -> None:
-        """Call it after the optimisers' steps, without gradients."""
+        """To be called after the optimisers' steps, without gradients."""
         ...
 
 
 class _Still(Strategy):
-    """Leaves the Gaussians as many as they are, where they are."""
+    """Strategy that neither adds nor removes nor moves Gaussians."""
 
     absgrad = False
 
@@ -54,7 +54,7 @@ class _Still(Strategy):
 def densifier_for(
     densify: Densify | None, *, iterations: int, extent: float, most: int, device: Device
 ) -> Densifier:
-    """The strategy for a whole optimisation.
+    """The strategy for a whole training.
 
     Args:
         densify: None for none.

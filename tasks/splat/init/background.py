@@ -101,7 +101,8 @@ def _pixels(
     if (weight := training.weights[index]) is not None:
         used = weight[rows, columns] > 0
         rows, columns = rows[used], columns[used]
-    lens = np.linalg.inv(training.cameras.intrinsics[index])
-    in_camera = np.stack([columns + 0.5, rows + 0.5, np.ones(len(rows))], axis=1) @ lens.T
+    camera_from_pixel = np.linalg.inv(training.cameras.intrinsics[index])
+    pixels = np.stack([columns + 0.5, rows + 0.5, np.ones(len(rows))], axis=1)
+    in_camera = pixels @ camera_from_pixel.T
     rays = in_camera @ training.cameras.camera_from_world[index, :3, :3]
     return rays / np.linalg.norm(rays, axis=1, keepdims=True), from_levels(photo[rows, columns])

@@ -1,4 +1,4 @@
-"""Coloured points out of depth maps, one layer of them a surface."""
+"""Coloured points from depth maps, a single layer on each surface."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ from tasks.images import from_levels
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class DensePoints:
-    """Points on surfaces, as far from each other as they are wide."""
+    """Points on surfaces, with distances between them equal to their scales."""
 
     points: Float64[np.ndarray, "m 3"]
     """World units."""
     colours: Float32[np.ndarray, "m 3"]
     """RGB in [0, 1], of the photo that a point comes from."""
     scales: Float32[np.ndarray, " m"]
-    """What of the surface each stands for: the edge of its cell of the photo, world units."""
+    """Edge of the cell of the photo that each point stands for, on the surface, world units."""
 
     def __len__(self) -> int:
         return len(self.points)

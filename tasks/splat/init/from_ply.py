@@ -1,4 +1,4 @@
-"""A fit that starts from a splat in a file, in place of points triangulated from photos."""
+"""Initial splat from a PLY file, in place of points triangulated from photos."""
 
 from pathlib import Path
 
@@ -12,10 +12,10 @@ from tasks.splat.export.ply import read_ply
 
 
 def read_start(source: Source | None, *, poses: Poses, sh_degree: int) -> Gaussians | None:
-    """The splat that a fit starts from, its harmonics cut or filled up with 0 to ``sh_degree``.
+    """Initial splat of a fit, its harmonics cut or padded with 0 to ``sh_degree``; None for points.
 
     Args:
-        poses: where the cameras come from. Estimated ones stand in a frame of their own.
+        poses: origin of the cameras. Estimated ones are in a frame of their own.
 
     Raises:
         InputError: the cameras were estimated, or the file is no splat.
@@ -32,7 +32,7 @@ def read_start(source: Source | None, *, poses: Poses, sh_degree: int) -> Gaussi
 
 
 def with_degree(gaussians: Gaussians, sh_degree: int) -> Gaussians:
-    """The same Gaussians with harmonics of another degree: higher ones are cut, or are 0."""
+    """The same Gaussians with harmonics of another degree: higher ones are cut, or 0."""
     count = (sh_degree + 1) ** 2
     sh = torch.zeros(len(gaussians), count, 3)
     sh[:, : gaussians.sh.shape[1]] = gaussians.sh[:, :count]

@@ -1,4 +1,4 @@
-"""The file that a fit starts from, found without what reads it."""
+"""The PLY file of an initial splat, found without importing its reader."""
 
 from collections.abc import Sequence
 from hashlib import file_digest
@@ -14,11 +14,11 @@ from tasks.splat.config import Ply, Points
 def find_start(
     folder: Path, init: DenseConfig | Points | Ply, roots: Sequence[Path] = ()
 ) -> Source | None:
-    """The file that a fit starts from, by its content; None where it starts from points.
+    """The PLY file of a fit's initial splat, by its content; None where the fit starts from points.
 
     Args:
-        folder: of the scene, or its video.
-        roots: folders that the file may lie in beside the scene's own.
+        folder: the scene's folder, or its video.
+        roots: folders that the file may lie in, beside the scene's own.
 
     Raises:
         InputError: the file cannot be read, or lies elsewhere.

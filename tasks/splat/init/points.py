@@ -1,4 +1,4 @@
-"""Gaussians in the place of points."""
+"""Gaussians from points."""
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ def gaussians_from_points(
     sh_degree: int,
     seed: int,
 ) -> Gaussians:
-    """Isotropic Gaussians as wide as the distance to their three nearest neighbours.
+    """Isotropic Gaussians with the RMS distance to three nearest neighbours as standard deviation.
 
     Args:
         points: world units; those far outside the bulk are dropped.
@@ -55,7 +55,7 @@ def gaussians_of(
     sh_degree: int,
     seed: int,
 ) -> Gaussians:
-    """Round Gaussians, the same from everywhere.
+    """Isotropic Gaussians whose colour does not depend on the direction.
 
     Args:
         points: world units.
@@ -77,7 +77,7 @@ def gaussians_of(
 
 
 def _not_far_outside(points: Float[np.ndarray, "n 3"]) -> np.ndarray:
-    """Stray points at great distance would get Gaussians as large as the scene."""
+    """Mask without stray points: far out, they would get Gaussians as large as the scene."""
     distance = np.linalg.norm(points - np.median(points, axis=0), axis=1)
     keep: np.ndarray = distance <= 30 * np.median(distance)
     return keep

@@ -1,4 +1,4 @@
-"""Compile the kernels of dense depth once, so that set-up pays for it and no scene does."""
+"""Compilation of the kernels of dense initialisation at set-up, so that no scene waits for it."""
 
 import numpy as np
 
@@ -12,14 +12,14 @@ _SIZE = 48  # pixels
 
 
 def warm_up() -> None:
-    """Sweep three small photos, or load the kernels from numba's cache."""
+    """Initialise from three small photos: compiles the kernels, or loads them from the cache."""
     camera_from_world = np.tile(np.eye(4), (3, 1, 1))
     camera_from_world[:, 0, 3] = [-0.3, 0.0, 0.3]
-    lens = np.array([[_SIZE, 0.0, _SIZE / 2], [0.0, _SIZE, _SIZE / 2], [0.0, 0.0, 1.0]])
+    intrinsics = np.array([[_SIZE, 0.0, _SIZE / 2], [0.0, _SIZE, _SIZE / 2], [0.0, 0.0, 1.0]])
     cameras = Cameras(
         names=("a", "b", "c"),
         camera_from_world=camera_from_world,
-        intrinsics=np.tile(lens, (3, 1, 1)),
+        intrinsics=np.tile(intrinsics, (3, 1, 1)),
         sizes=np.full((3, 2), _SIZE, dtype=np.int64),
     )
     x, y = np.meshgrid(np.linspace(-0.5, 0.5, 5), np.linspace(-0.5, 0.5, 5))

@@ -1,4 +1,4 @@
-"""Adam as splatting uses it; for tensors on the CPU, one pass over memory for each parameter."""
+"""Adam for splatting; on the CPU, one pass over memory for each parameter."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -14,7 +14,7 @@ from tasks.runtime.context import Device
 from tasks.runtime.jit import parallel_kernel
 
 EPSILON = 1e-15
-"""Of the original implementation (Kerbl et al. 2023): the gradients of splatting are tiny."""
+"""As in the original implementation (Kerbl et al. 2023): the gradients of splatting are tiny."""
 
 
 def adam_for(
@@ -23,8 +23,8 @@ def adam_for(
     """The fastest Adam for parameters on a device.
 
     Args:
-        rate: its step size.
-        sparse: for sparse gradients; rows that they lack stay, and so do their moments.
+        rate: step size.
+        sparse: for sparse gradients; rows without one keep their values and moments.
     """
     group = [{"params": list(parameters), "lr": rate}]
     if sparse:

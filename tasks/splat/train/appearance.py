@@ -1,4 +1,4 @@
-"""What a photo's exposure and white balance make of the scene's colours: an affine map of RGB."""
+"""Affine map of RGB: the effect of a photo's exposure and white balance on the scene's colours."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ def affine_colours(
     """Each pixel's ``matrix[:, :3] @ rgb + matrix[:, 3]``; the identity gives the same bits back.
 
     Args:
-        rgb: of any range; gets a gradient.
+        rgb: of any range, on any device; gets a gradient.
         matrix: on the same device; gets a gradient.
     """
     if rgb.device.type == "cpu":
@@ -27,7 +27,7 @@ def affine_colours(
 
 
 class _Affine(torch.autograd.Function):
-    """In two passes over the image on the CPU, where torch takes as long as for half a loss."""
+    """Two passes over the image on the CPU, where torch takes half the time of a loss."""
 
     @staticmethod
     def forward(ctx: Any, rgb: Tensor, matrix: Tensor) -> Tensor:
@@ -70,7 +70,7 @@ def _map_backward(
     by_rgb: Float32[np.ndarray, "h w 3"],
     by_matrix: Float64[np.ndarray, "threads 3 4"],
 ) -> None:
-    """Adds to ``by_matrix`` what each thread finds."""
+    """Adds each thread's sum to its row of ``by_matrix``."""
     height, width, _ = rgb.shape
     threads = by_matrix.shape[0]
     for thread in prange(threads):

@@ -1,4 +1,4 @@
-"""Which photos each iteration fits to."""
+"""Order and batches of the training photos."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -10,18 +10,18 @@ Size = tuple[int, int]
 
 
 def photo_order(count: int, seed: int) -> Iterator[int]:
-    """Every photo once, in a random order, again and again."""
+    """Endless random permutations of ``count`` photos."""
     generator = np.random.default_rng(seed)
     while True:
         yield from (int(i) for i in generator.permutation(count))
 
 
 def batches(sizes: Sequence[Size], most: int, seed: int) -> Iterator[tuple[int, ...]]:
-    """Photos of one size at a time, in the order of :func:`photo_order`.
+    """Endless batches of photos of one size, in the order of :func:`photo_order`.
 
     Args:
         sizes: of the photos.
-        most: photos in a batch; fewer where no more have that size.
+        most: photos of a batch; fewer where fewer have that size.
     """
     full = {size: min(most, count) for size, count in Counter(sizes).items()}
     waiting: dict[Size, list[int]] = {size: [] for size in full}

@@ -1,4 +1,4 @@
-"""How far the depth that is rendered lies from the depth that was swept for."""
+"""Loss of rendered depth against a depth map."""
 
 from dataclasses import dataclass
 
@@ -10,25 +10,29 @@ from torch import Tensor
 from tasks.runtime.context import Device
 
 OPAQUE = 0.5
-"""Alpha below which a pixel's expected depth says little."""
+"""Alpha below which a pixel's expected depth means little."""
 NEAREST = 1e-3
-"""Depth, in typical depths, that counts for all nearer ones: 1 / depth must stay bounded."""
+"""Lower bound of depths, in typical depths, so that 1 / depth stays bounded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class DepthTarget:
-    """The depth of a photo where it is known."""
+    """Inverse depth of a photo where it is known."""
 
     closeness: Float32[Tensor, "h w"]
     """``typical / depth``; 0 where the depth is unknown."""
     typical: float
-    """Depth of the photo, world units."""
+    """Median depth of the photo, world units."""
 
 
 def depth_target(
     depth: Float32[np.ndarray, "h w"], size: tuple[int, int], device: Device
 ) -> DepthTarget | None:
-    """A depth map (0 = unknown) for views of ``size`` (width, height); None if nothing is known."""
+    """Target from a depth map, world units, 0 = unknown; None where nothing is known.
+
+    Args:
+        size: width and height of the renders, px.
+    """
     if not (known := depth[depth > 0]).size:
         return None
     typical = float(np.median(known))
@@ -50,7 +54,7 @@ def depth_loss(
 
     Args:
         depth: expected depth, world units; gets the gradient.
-        alpha: of the same rendering; pixels that are more clear than opaque do not count.
+        alpha: of the same rendering; pixels below ``OPAQUE`` do not count.
     """
     counts = (target.closeness > 0) & (alpha.detach() > OPAQUE)
     closeness = target.typical / depth.clamp_min(NEAREST * target.typical)

@@ -1,4 +1,4 @@
-"""Small moves of cameras whose poses are not quite right.
+"""Small corrections of camera poses.
 
 A correction is a rotation vector (radians) and a shift (in extents of the scene) along the axes of
 the world. It turns a camera about its own centre and then shifts it.
@@ -14,7 +14,7 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CorrectionSizes:
-    """How far cameras were moved."""
+    """Sizes of the corrections of one camera or more."""
 
     mean_rotation_deg: float
     largest_rotation_deg: float
@@ -28,7 +28,7 @@ def corrected_pose(
     correction: Float[Tensor, "6"],
     extent: float,
 ) -> Float64[Tensor, "4 4"]:
-    """The pose of a camera that was moved; a correction of 0 gives the same bits back.
+    """Corrected pose of a camera; a correction of 0 gives the same bits back.
 
     Args:
         camera_from_world: without scale.
@@ -47,24 +47,23 @@ def corrected_pose(
 def without_common_move(
     corrections: Float32[Tensor, "c 6"], arms: Float32[Tensor, "c 3"]
 ) -> Float32[Tensor, "c 6"]:
-    """Take out the shift, turn and growth of the world that the corrections share, to first order.
+    """Remove the shift, rotation and scale of the world that the corrections share, to first order.
 
-    No photo can tell these from a move of the splat, so they would only take it away from cameras
-    that are not corrected. What is left has no mean rotation and no mean shift.
+    No photo can distinguish these from a move of the splat, so they would only move it away from
+    cameras without corrections. The result has no mean rotation and no mean shift.
 
     Args:
         corrections: of all cameras.
         arms: from the mean of the cameras' centres to each, extents.
     """
-    turns, shifts = corrections[:, :3], corrections[:, 3:]
-    turn, shift = turns.mean(0), shifts.mean(0)
-    growth = (shifts * arms).sum() / (arms * arms).sum().clamp_min(1e-12)
-    turned = torch.linalg.cross(turn.expand_as(arms), arms)
-    return torch.cat([turns - turn, shifts - shift - turned - growth * arms], dim=1)
+    rotations, shifts = corrections[:, :3], corrections[:, 3:]
+    rotation, shift = rotations.mean(0), shifts.mean(0)
+    scale = (shifts * arms).sum() / (arms * arms).sum().clamp_min(1e-12)
+    rotated = torch.linalg.cross(rotation.expand_as(arms), arms)
+    return torch.cat([rotations - rotation, shifts - shift - rotated - scale * arms], dim=1)
 
 
 def sizes_of(corrections: Float32[np.ndarray, "c 6"]) -> CorrectionSizes:
-    """Of one camera or more."""
     rotations_deg = np.degrees(np.linalg.norm(corrections[:, :3], axis=1))
     shifts = np.linalg.norm(corrections[:, 3:], axis=1)
     return CorrectionSizes(

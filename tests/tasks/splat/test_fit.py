@@ -132,7 +132,7 @@ def test_what_a_mask_leaves_out_changes_nothing(scene: PosedPhotos, half_size_sh
             assert torch.equal(one, other)
 
 
-def test_where_the_scene_begins_is_stored_with_the_splat(tmp_path: Path, splat: Splat) -> None:
+def test_near_depths_are_stored_with_the_splat(tmp_path: Path, splat: Splat) -> None:
     handle = Store(root=str(tmp_path)).commit(
         "plane", "splat", arrays_of(splat.fitted), attributes_of(splat)
     )

@@ -46,13 +46,13 @@ def test_named_photos_without_a_pose_are_left_out() -> None:
     ("photos", "validation"),
     [(2, ()), (7, ()), (8, (4,)), (9, (4,)), (23, (11,)), (24, (6, 17)), (100, (25, 74))],
 )
-def test_guards_come_with_the_photos_and_lie_among_them(
+def test_validation_photos_come_with_the_photos_and_lie_among_them(
     photos: int, validation: tuple[int, ...]
 ) -> None:
     assert split_photos(names(photos), EveryNth(offset=photos)).validation == validation
 
 
-def test_guards_are_taken_from_the_training_photos() -> None:
+def test_validation_photos_are_taken_from_the_training_photos() -> None:
     found = split_photos(names(11), EveryNth(n=2, offset=1, validation=2))
     assert found.held_out == (1, 3, 5, 7, 9)
     assert found.validation == (4, 8)
@@ -93,7 +93,7 @@ def test_each_photo_is_on_one_side(count: int, config: EveryNth | TrainOn) -> No
         (
             5,
             EveryNth(validation=3),
-            "of 5 photos with poses, 4 are left to train on and 3 of them guard",
+            "of 5 photos with poses, 4 are left to train on and 3 of them are kept for validation",
         ),
         (9, TrainOn(photos=("a", "b")), "0 of the 2 photos named to train on have a pose"),
         (9, TrainOn(photos=("0001.jpg", "b")), "1 of the 2 photos named to train on have a pose"),

@@ -1,4 +1,4 @@
-"""The views of a scene drawn together by a diffusion model, and kept to one splat."""
+"""Joint sampling of a scene's views from a diffusion model, consistent with one splat."""
 
 from collections.abc import Iterable, Sequence
 

@@ -28,17 +28,17 @@ Latents = Float[Tensor, "..."]
 
 @runtime_checkable
 class Denoiser(Protocol):
-    """Predicts views of some places from noisy ones; what else it knows of them is its own.
+    """Predicts views of some places from noisy ones, by conditions of its own.
 
     Views may differ in size, and are given and taken one by one in the order of the places.
     """
 
     def __call__(self, noisy: Sequence[Latents], timestep: int) -> Sequence[Latents]:
-        """The clean views that are expected behind noisy ones."""
+        """The expected clean views of noisy ones."""
         ...
 
     def encode(self, images: Sequence[Image]) -> Sequence[Latents]:
-        """Images in [0, 1] as they are denoised."""
+        """Latents of images in [0, 1]."""
         ...
 
     def decode(self, latents: Sequence[Latents]) -> Sequence[Image]: ...
@@ -49,10 +49,10 @@ S = TypeVar("S", bound="Scene")
 
 @runtime_checkable
 class Scene(Protocol):
-    """What can be fitted to views of the places, and shows them."""
+    """A scene that can be fitted to views of the places, and rendered there."""
 
     def fitted(self: S, images: Sequence[Image]) -> S:
-        """A scene that shows the images, and the photos it knows, as well as one scene can."""
+        """The scene fitted to the images and to its photos."""
         ...
 
     def render(self) -> Sequence[Image]: ...
@@ -60,10 +60,10 @@ class Scene(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class JointSample(Generic[S]):
-    """Views of one scene, and that scene."""
+    """Views of one scene, and the scene."""
 
     views: Sequence[Image]
-    """As the denoiser drew them last, sharper than the scene that was fitted to them."""
+    """Last prediction of the denoiser, sharper than the scene that was fitted to it."""
     scene: S
 
 
@@ -75,11 +75,11 @@ def sample_jointly(
     *,
     context: Context = Context(),
 ) -> JointSample[S]:
-    """Draw views that one scene can show, and that scene.
+    """Sample views that are consistent with one scene, and that scene.
 
     Args:
         denoise: of the scene's places, in their order.
-        scene: shows them now; fits go on from it.
+        scene: initial scene of the fits.
         levels: ``config.steps`` of them, from the noisiest on.
     """
     generator = torch.Generator().manual_seed(config.seed)
@@ -105,5 +105,5 @@ def sample_jointly(
             level.stepped(*one, config.fresh_noise)
             for one in zip(noisy, clean, noise(), strict=True)
         ]
-        context.progress(done / len(taken), f"denoised {len(shown)} views together, step {done}")
+        context.progress(done / len(taken), f"denoised {len(shown)} views jointly, step {done}")
     return JointSample(views=denoise.decode(views), scene=scene)

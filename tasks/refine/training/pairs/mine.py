@@ -1,4 +1,4 @@
-"""Pairs from a scene's photos: splats of a few of them, shown where the others were taken."""
+"""Training pairs from a scene's photos: renders of splats of a few photos, at withheld ones."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,26 +27,26 @@ from tasks.views.renderer import ViewRenderer, prepare, render_view
 from tasks.views.visibility import see
 
 GLANCE = 120
-"""Longest edge at which is asked how much of a view the training photos show, px."""
+"""Longest edge for estimating the share of a view that the training photos show, px."""
 FITTING = 0.9
-"""Share of the time of a subset that its fit takes, about."""
+"""Share of a subset's time that its fit takes, about."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Mined:
-    """A pair, and where it is from."""
+    """A pair and its origin."""
 
     pair: Pair
     view: str
-    """The withheld photo."""
+    """Name of the withheld photo."""
     nearest: str
-    """The photo that ``pair.views.nearest`` is."""
+    """Name of the photo in ``pair.views.nearest``."""
     training: tuple[str, ...]
-    """The photos that the splat was fitted to."""
+    """Names of the photos that the splat was fitted to."""
     iterations: int
-    """Of the splat, when it was looked at."""
+    """Iterations of the splat."""
     noisy: bool
-    """Whether noise was added to it."""
+    """Whether noise was added to the splat."""
     seen: float
     """Share of the view that the training photos show."""
 
@@ -58,12 +58,12 @@ def mine(
     seed: int = 0,
     context: Context = Context(),
 ) -> Iterator[Mined]:
-    """Fit splats to a few photos each, and look at them from where others were taken.
+    """Fit splats to a few photos each, and render them at the poses of withheld ones.
 
-    Of a withheld photo, a splat and its views know the pose alone; its pixels are the target.
+    A withheld photo lends a splat and its views nothing but its pose; its pixels are the target.
 
     Args:
-        seed: of the scene, beside that of ``config``: scenes of equal length draw other photos.
+        seed: of the scene, beside that of ``config``: scenes of equal length draw different photos.
 
     Raises:
         InputError: too few photos, or none of the subsets gave a splat that shows another photo.
@@ -109,10 +109,10 @@ def fitted_splats(
     *,
     context: Context = Context(),
 ) -> Mapping[int, Gaussians]:
-    """One fit to all of these photos, as the splat stage makes it, at shares of its iterations.
+    """The splat stage's fit to all of these photos, at shares of its iterations.
 
     Returns:
-        The splats by the number of iterations that they took, ascending.
+        The splats by their number of iterations, ascending.
 
     Raises:
         InputError: too few points are seen by two of the photos.
@@ -130,13 +130,13 @@ def fitted_splats(
         TrainOn(photos=training.cameras.names, validation=0),
         config.splat,
         watch=keep,
-        context=context.part(0, FITTING),
+        context=context.part(0.0, FITTING),
     )
     return kept
 
 
 def seen_share(renderer: ViewRenderer, camera: Cameras) -> float:
-    """Mean over a view of what the splat stops of the light and the best training photo shows.
+    """Mean over a view of the splat's alpha times the visibility in the best training photo.
 
     Args:
         camera: of the view, one.
@@ -161,7 +161,7 @@ def _shown(
     rng: np.random.Generator,
     context: Context,
 ) -> Iterator[Mined]:
-    """Look at the splats of one fit, and at noisy copies of the last; photos are dealt in turn."""
+    """Render the splats of one fit, and noisy copies of the last, at withheld photos in turn."""
     longest_edge = config.splat.max_size
     cameras = scene.cameras.resized(fitted_sizes(scene.cameras.sizes, longest_edge))
     *before, (most, last) = splats.items()
@@ -179,7 +179,7 @@ def _shown(
             context=context,
             masks=training.masks,
         )
-        if number == 0:  # the last tells what is seen: haste and noise do not change that
+        if number == 0:  # of the last splat: early stops and noise do not change visibility
             shares = {one: seen_share(renderer, cameras.select([one])) for one in withheld}
             seen = {one: share for one, share in shares.items() if share >= config.min_seen}
             turns = cycle(rng.permutation(list(seen)).tolist())
@@ -211,9 +211,9 @@ def _mined(
     noisy: bool,
     seen: float,
 ) -> Mined:
-    """One withheld photo, whose camera has the size of the view."""
-    look = ViewsConfig(sources=config.sources, sweep=config.sweep)
-    view = render_view(renderer, camera, look)
+    """The pair of one withheld photo, whose camera has the size of the view."""
+    views_config = ViewsConfig(sources=config.sources, sweep=config.sweep)
+    view = render_view(renderer, camera, views_config)
     nearest = training.photos[training.cameras.names.index(view.nearest)]
     width, height = camera.size(0)
     counts = np.ones((height, width), bool) if mask is None else resized_mask(mask, (width, height))

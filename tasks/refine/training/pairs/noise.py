@@ -13,7 +13,7 @@ def perturbed(splat: Gaussians, config: NoiseConfig, rng: np.random.Generator) -
     """A splat whose Gaussians are moved, stretched and faded, and some left out.
 
     How much of all that is done is drawn too, once, evenly from nothing to what ``config`` says.
-    The backdrop stays. Source of the idea: GaussianObject (Yang et al. 2024), 3D noise injection.
+    The background stays. Source of the idea: GaussianObject (Yang et al. 2024), 3D noise injection.
     """
     front = splat.foreground
     amount = float(rng.random())

@@ -1,4 +1,4 @@
-"""What a fit starts from, and that the backdrop stays where it was put."""
+"""What a fit starts from, and that the background stays where it was put."""
 
 import numpy as np
 import pytest
@@ -51,7 +51,7 @@ def test_swept_points_leave_room_to_grow(scene: PosedPhotos) -> None:
     [Default(gradient=1e-5, **OFTEN), Absgrad(gradient=1e-5, **OFTEN), Mcmc(**OFTEN)],
     ids=lambda densify: densify.kind,
 )
-def test_the_backdrop_stays_as_it_was_while_the_others_move_and_grow(
+def test_the_background_stays_as_it_was_while_the_others_move_and_grow(
     scene: PosedPhotos, densify: Default | Absgrad | Mcmc
 ) -> None:
     first = fitted(scene, STILL)

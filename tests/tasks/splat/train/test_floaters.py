@@ -52,7 +52,7 @@ def test_no_gaussian_is_wider_than_its_share_of_the_distance_to_the_nearest_came
     np.testing.assert_allclose(scales.exp().numpy(), expected, rtol=1e-4)
 
 
-def test_a_scene_begins_at_the_fiftieth_of_the_points_in_frame() -> None:
+def test_the_near_depth_is_that_of_the_fiftieth_of_the_points_in_frame() -> None:
     depths = np.arange(3.0, 104.0)  # 101 points: the second percentile is the third of them
     straight_ahead = np.stack([np.zeros(101), np.zeros(101), depths], axis=1)
     beside = np.array([[2.0, 0.0, 1.0], [0.0, 0.8, 1.0], [0.0, 0.0, -1.0]])  # and one behind

@@ -46,7 +46,7 @@ def test_without_noise_nothing_changes() -> None:
     assert all(torch.equal(getattr(found, name), getattr(splat, name)) for name in TENSORS)
 
 
-def test_noise_is_as_large_as_it_says_and_spares_the_backdrop() -> None:
+def test_noise_is_as_large_as_it_says_and_spares_the_background() -> None:
     splat = a_splat()
     config = NoiseConfig(shift=0.5, stretch=0.3, fade=1.0, dropped=0)
     found = perturbed(splat, config, full())
@@ -65,7 +65,7 @@ def test_noise_is_as_large_as_it_says_and_spares_the_backdrop() -> None:
     assert torch.equal(moved.sh, front.sh)
 
 
-def test_a_share_is_left_out_but_not_of_the_backdrop() -> None:
+def test_a_share_is_left_out_but_not_of_the_background() -> None:
     splat = a_splat()
     found = perturbed(splat, NONE.model_copy(update={"dropped": 0.3}), full())
     np.testing.assert_allclose(len(found.foreground) / len(splat.foreground), 0.7, atol=0.03)
