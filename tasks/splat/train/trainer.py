@@ -3,7 +3,7 @@
 Source: Kerbl et al., SIGGRAPH 2023; densification: :mod:`tasks.splat.densify`.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -114,26 +114,6 @@ def optimise(
         DivergedError: the loss stopped being finite.
     """
     check_room(len(initial.gaussians), config)
-    half_size_until = 0 if warm_start else int(config.half_size_share * config.iterations)
-    views = partial(
-        photo_views,
-        training,
-        depths=initial.depths,
-        background=initial.gaussians.background,
-        device=context.device,
-    )
-    full = views()
-    half = views(factor=2) if half_size_until else full
-    order = batches([(view.width, view.height) for view in full], config.batch, config.seed)
-    steps = (
-        Batch(
-            views=tuple((half if iteration < half_size_until else full)[i] for i in next(order)),
-            sh_degree=config.sh_degree
-            if warm_start
-            else min(iteration // config.sh_every, config.sh_degree),
-        )
-        for iteration in range(config.iterations)
-    )
     settings = replace(
         settings_for(
             config,
@@ -147,7 +127,38 @@ def optimise(
         pose_learning_rate=config.pose_learning_rate,
         lr_scale=config.batch**0.5,
     )
+    steps = _photo_batches(training, initial, config, warm_start, context.device)
     return train(initial.gaussians, steps, settings, score=score, watch=watch, context=context)
+
+
+def _photo_batches(
+    training: SizedPhotos,
+    initial: Initialisation,
+    config: SplatConfig,
+    warm_start: bool,
+    device: Device,
+) -> Iterator[Batch]:
+    """Batches of a whole fit: half size and low degrees first, unless it starts from a splat."""
+    half_size_until = 0 if warm_start else int(config.half_size_share * config.iterations)
+    views = partial(
+        photo_views,
+        training,
+        depths=initial.depths,
+        background=initial.gaussians.background,
+        device=device,
+    )
+    full = views()
+    half = views(factor=2) if half_size_until else full
+    order = batches([(view.width, view.height) for view in full], config.batch, config.seed)
+    return (
+        Batch(
+            views=tuple((half if iteration < half_size_until else full)[i] for i in next(order)),
+            sh_degree=config.sh_degree
+            if warm_start
+            else min(iteration // config.sh_every, config.sh_degree),
+        )
+        for iteration in range(config.iterations)
+    )
 
 
 def train(

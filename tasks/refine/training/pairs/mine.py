@@ -6,7 +6,6 @@ from itertools import chain, cycle, islice
 
 import numpy as np
 import torch
-from jaxtyping import Bool, UInt8
 
 from tasks.cameras import Cameras
 from tasks.errors import InputError
@@ -187,9 +186,7 @@ def _shown(
             yield _mined(
                 renderer,
                 training,
-                cameras.select([index]),
-                scene.photos[index],
-                scene.masks[index],
+                scene.only([index]),
                 config,
                 iterations=iterations,
                 noisy=noisy,
@@ -202,16 +199,16 @@ def _shown(
 def _mined(
     renderer: ViewRenderer,
     training: PosedPhotos,
-    camera: Cameras,
-    photo: UInt8[np.ndarray, "_ _ 3"],
-    mask: Bool[np.ndarray, "_ _"] | None,
+    withheld: PosedPhotos,
     config: PairsConfig,
     *,
     iterations: int,
     noisy: bool,
     seen: float,
 ) -> Mined:
-    """The pair of one withheld photo, whose camera has the size of the view."""
+    """The pair of one withheld photo."""
+    (photo,), (mask,) = withheld.photos, withheld.masks
+    camera = withheld.cameras.resized(fitted_sizes(withheld.cameras.sizes, config.splat.max_size))
     views_config = ViewsConfig(sources=config.sources, sweep=config.sweep)
     view = render_view(renderer, camera, views_config)
     nearest = training.photos[training.cameras.names.index(view.nearest)]
