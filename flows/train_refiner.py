@@ -39,7 +39,7 @@ from tasks.refine.training.artefact import read_trained
 from tasks.refine.training.metadata import licensed
 from tasks.refine.training.pairs.task import PAIRS
 from tasks.refine.training.trained import TrainedRefiner
-from tasks.runtime.atomic_file import check_file, whole_file
+from tasks.runtime.atomic_file import check_file, write_atomically
 from tasks.runtime.context import Machine
 from tasks.sfm.config import SfmConfig
 from tasks.sfm.task import SFM
@@ -123,9 +123,8 @@ def train_refiner(
         device=training.machine.device,
         trained=trained,
     )
-    for path, content in ((file, trained.content), (card_file, model_card(card).encode())):
-        with whole_file(path) as writing:
-            writing.write(content)
+    write_atomically(file, trained.content)
+    write_atomically(card_file, model_card(card).encode())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

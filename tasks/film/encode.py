@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from tasks.errors import InputError
-from tasks.runtime.atomic_file import whole_file
+from tasks.runtime.atomic_file import atomic_file
 
 FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
 """FFmpeg's names of them."""
@@ -37,7 +37,7 @@ def write_film(
             f"'{file.name}' does not end in one of {', '.join(FORMATS)}, so it is unclear what "
             "kind of video to write; name it so"
         )
-    with whole_file(file) as writing, av.open(writing, "w", format=container_format) as container:
+    with atomic_file(file) as writing, av.open(writing, "w", format=container_format) as container:
         stream = container.add_stream("libx264", rate=Fraction(frames_per_second))
         stream.pix_fmt = "yuv420p"
         stream.options = {"crf": QUALITY}

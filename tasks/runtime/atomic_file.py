@@ -1,4 +1,4 @@
-"""A file that somebody asked for: whole, or not there."""
+"""Files outside the store, written atomically: whole, or not there."""
 
 import tempfile
 from collections.abc import Iterator
@@ -11,10 +11,10 @@ from tasks.errors import InputError, MachineError
 
 
 @contextmanager
-def whole_file(file: Path) -> Iterator[BinaryIO]:
-    """A file beside ``file`` to write to, which takes its place when all is written.
+def atomic_file(file: Path) -> Iterator[BinaryIO]:
+    """A file beside ``file`` to write to, renamed to it when the block ends.
 
-    What is killed meanwhile leaves ``.<name>.<number>.partial``, which nobody takes for the file.
+    A killed writer leaves ``.<name>.<number>.partial``, never half of the file.
 
     Raises:
         MachineError: it cannot be written.
@@ -33,6 +33,16 @@ def whole_file(file: Path) -> Iterator[BinaryIO]:
     finally:
         with suppress(OSError):  # it is not there, nor perhaps the folder
             partial.unlink()
+
+
+def write_atomically(file: Path, content: bytes) -> None:
+    """Write a whole file; see :func:`atomic_file`.
+
+    Raises:
+        MachineError: it cannot be written.
+    """
+    with atomic_file(file) as writing:
+        writing.write(content)
 
 
 def check_file(file: Path) -> None:

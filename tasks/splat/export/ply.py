@@ -19,7 +19,7 @@ from jaxtyping import Float32
 
 from tasks.errors import InputError
 from tasks.gaussians import Gaussians
-from tasks.runtime.atomic_file import whole_file
+from tasks.runtime.atomic_file import atomic_file
 
 _MEAN = ("x", "y", "z")
 _NORMAL = ("nx", "ny", "nz")
@@ -63,7 +63,7 @@ def write_ply(file: Path, gaussians: Gaussians) -> None:
         "end_header\n",
     ]
     rows = torch.cat([values for _, values in columns], dim=1).numpy().astype("<f4", copy=False)
-    with whole_file(file) as writing:
+    with atomic_file(file) as writing:
         writing.write("\n".join(header).encode())
         writing.write(rows.tobytes())
 

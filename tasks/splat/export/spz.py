@@ -34,7 +34,7 @@ from jaxtyping import Float, Float32, UInt8
 
 from tasks.errors import InputError
 from tasks.gaussians import Gaussians
-from tasks.runtime.atomic_file import whole_file
+from tasks.runtime.atomic_file import atomic_file
 
 _HEADER = struct.Struct("<IIIBBBB")
 """Magic number, version, count, degree, fractional bits, flags, 0."""
@@ -76,7 +76,7 @@ def write_spz(file: Path, gaussians: Gaussians) -> None:
         _smallest_three(gaussians.quats.double().numpy()),
         _to_byte(128 * (_harmonics_turned(sh[:, 1:]) + 1)),
     )
-    with whole_file(file) as writing:
+    with atomic_file(file) as writing:
         content = b"".join((header, *(attribute.tobytes() for attribute in attributes)))
         writing.write(gzip.compress(content, mtime=0))
 

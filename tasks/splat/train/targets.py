@@ -3,6 +3,7 @@
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from tasks.gaussians import Gaussians
 from tasks.images import resized, resized_mask
 from tasks.runtime.context import Device
 from tasks.splat.init.background import background_image
-from tasks.splat.rasterise.protocol import Rendering
+from tasks.splat.rasterise.protocol import PinholeCameras, Rendering
 from tasks.splat.train.depth_loss import DepthTarget, depth_loss, depth_target
 from tasks.splat.train.loss import PreparedTarget, photometric_loss, prepare_target
 from tasks.splat.train.per_photo import PerPhoto
@@ -53,6 +54,25 @@ class Batch:
 def from_iteration(batches: Iterable[Batch], iteration: int) -> Generator[Batch, None, None]:
     """Drop the batches before an iteration."""
     yield from islice(batches, iteration, None)
+
+
+def cameras_of(views: Sequence[TrainingView], per_photo: PerPhoto) -> PinholeCameras:
+    """The camera of one view, or the stack of the cameras of several."""
+    poses: list[Any] = [per_photo.pose(view.camera_from_world, view.photo) for view in views]
+    backgrounds = [view.background_image for view in views if view.background_image is not None]
+    if len(views) == 1:
+        pose, intrinsics, background = poses[0], views[0].intrinsics, views[0].background_image
+    else:
+        pose = torch.stack(poses) if isinstance(poses[0], Tensor) else np.stack(poses)
+        intrinsics = np.stack([view.intrinsics for view in views])
+        background = torch.stack(backgrounds) if backgrounds else None
+    return PinholeCameras(
+        camera_from_world=pose,
+        intrinsics=intrinsics,
+        width=views[0].width,
+        height=views[0].height,
+        background_image=background,
+    )
 
 
 def training_view(

@@ -3,7 +3,7 @@
 Source: Kerbl et al., SIGGRAPH 2023; densification: :mod:`tasks.splat.densify`.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -22,7 +22,6 @@ from tasks.splat.densify.budget import check_room
 from tasks.splat.densify.strategy import densifier_for
 from tasks.splat.init.initialise import Initialisation
 from tasks.splat.rasterise.protocol import (
-    PinholeCameras,
     Rendering,
     RenderOptions,
     SplatTensors,
@@ -37,8 +36,8 @@ from tasks.splat.train.sparse import keep_rows_in_view
 from tasks.splat.train.state import TrainState
 from tasks.splat.train.targets import (
     Batch,
-    TrainingView,
     batch_loss,
+    cameras_of,
     from_iteration,
     photo_views,
 )
@@ -344,7 +343,7 @@ class SplatTrainer:
                 sh=self._params["sh0"],
                 sh_rest=self._params["shN"],
             ),
-            _cameras_of(batch.views, self._per_photo),
+            cameras_of(batch.views, self._per_photo),
             RenderOptions(
                 sh_degree=batch.sh_degree,
                 absgrad=self._strategy.absgrad,
@@ -400,25 +399,6 @@ class SplatTrainer:
         """Whether another of the ``SCORES`` even parts ended since the last point."""
         before, iterations = self._points[-1][0] if self._points else 0, self._settings.iterations
         return SCORES * before // iterations < SCORES * self.iteration // iterations
-
-
-def _cameras_of(views: Sequence[TrainingView], per_photo: PerPhoto) -> PinholeCameras:
-    """The camera of one view, or the stack of the cameras of several."""
-    poses: list[Any] = [per_photo.pose(view.camera_from_world, view.photo) for view in views]
-    backgrounds = [view.background_image for view in views if view.background_image is not None]
-    if len(views) == 1:
-        pose, intrinsics, background = poses[0], views[0].intrinsics, views[0].background_image
-    else:
-        pose = torch.stack(poses) if isinstance(poses[0], Tensor) else np.stack(poses)
-        intrinsics = np.stack([view.intrinsics for view in views])
-        background = torch.stack(backgrounds) if backgrounds else None
-    return PinholeCameras(
-        camera_from_world=pose,
-        intrinsics=intrinsics,
-        width=views[0].width,
-        height=views[0].height,
-        background_image=background,
-    )
 
 
 def _parameters(initial: Gaussians, device: Device) -> torch.nn.ParameterDict:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tasks.errors import InputError, MachineError
-from tasks.runtime.atomic_file import check_file, whole_file
+from tasks.runtime.atomic_file import atomic_file, check_file
 
 
 def test_a_file_that_is_broken_off_leaves_the_old_one(tmp_path: Path) -> None:
@@ -14,7 +14,7 @@ def test_a_file_that_is_broken_off_leaves_the_old_one(tmp_path: Path) -> None:
     file.write_bytes(b"old")
 
     def broken_off(part: bytes, error: type[BaseException]) -> None:
-        with whole_file(file) as writing:
+        with atomic_file(file) as writing:
             writing.write(part)
             assert file.read_bytes() == b"old"
             raise error
@@ -24,7 +24,7 @@ def test_a_file_that_is_broken_off_leaves_the_old_one(tmp_path: Path) -> None:
             broken_off(part, error)
     assert list(tmp_path.iterdir()) == [file]
     assert file.read_bytes() == b"old"
-    with whole_file(file) as writing:
+    with atomic_file(file) as writing:
         writing.write(b"new")
     assert list(tmp_path.iterdir()) == [file]
     assert file.read_bytes() == b"new"
@@ -37,6 +37,6 @@ def test_a_file_that_cannot_be_written_is_refused_before_and_after(tmp_path: Pat
     for place in (tmp_path, tmp_path / "file" / "weights.safetensors"):
         with pytest.raises(InputError, match="cannot be written"):
             check_file(place)
-        with pytest.raises(MachineError, match="could not be written"), whole_file(place) as file:
+        with pytest.raises(MachineError, match="could not be written"), atomic_file(place) as file:
             file.write(b"new")
     assert sorted(one.name for one in tmp_path.iterdir()) == ["file", "new"]
