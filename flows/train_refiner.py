@@ -83,8 +83,7 @@ def train_refiner(
         licence: Licence of the weights, written to their file and the card.
 
     Raises:
-        InputError: there is no such dataset, no scene gave pairs, or ``out`` cannot be written or
-            is named as the card is.
+        InputError: there is no such dataset, no scene gave pairs, or ``out`` cannot be written.
         UnseenError: the machine did not allow the training.
     """
     show_life()
@@ -109,12 +108,11 @@ def train_refiner(
     # The licence is no part of the stage's key: another one is no reason to train again.
     trained = replace(trained, content=licensed(trained.content, licence))
     write_rows(store, "training", run=training.run, scene=REFINER, rows=_curve(trained))
+    words = ("unseen", "train-refiner", *datasets, "--out", out, "--licence", licence)
     card = ModelCard(
         refiner=config.train.kind,
         file=file.name,
-        command=shlex.join(
-            ["unseen", "train-refiner", *datasets, "--out", out, "--licence", licence]
-        ),
+        command=shlex.join(words),
         is_ours=config == RefinerConfig(),
         licence=licence,
         scenes=[_card_scene(name, mined[name], split) for name in mined],
