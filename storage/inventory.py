@@ -123,16 +123,16 @@ def _local(root: Path, folder: str) -> Iterator[StoredFile]:
 def _remote(store: Store, folder: str) -> Iterator[StoredFile]:
     filesystem, path = addresses.remote(store.address(folder))
     root = path.removesuffix(folder)
-    for place, told in filesystem.find(path, detail=True).items():
+    for place, info in filesystem.find(path, detail=True).items():
         yield StoredFile(
             key=place.removeprefix(root),
-            size=told["size"] or 0,
-            modified=_modified(filesystem, place, told),
+            size=info["size"] or 0,
+            modified=_modified(filesystem, place, info),
         )
 
 
-def _modified(filesystem: fsspec.AbstractFileSystem, place: str, told: dict[str, Any]) -> datetime:
-    found = next((told[name] for name in _TIMES if told.get(name)), None)
+def _modified(filesystem: fsspec.AbstractFileSystem, place: str, info: dict[str, Any]) -> datetime:
+    found = next((info[name] for name in _TIMES if info.get(name)), None)
     if found is None:
         found = filesystem.modified(place)
     if isinstance(found, str):

@@ -64,6 +64,6 @@ def _seal(content: bytes) -> re.Match[bytes] | None:
 
 def _damaged(name: str, content: bytes, why: str) -> IntegrityError:
     return IntegrityError(
-        f"{name} of {len(content)} bytes is damaged ({why}), so its rows cannot be told; delete "
+        f"{name} of {len(content)} bytes is damaged ({why}), so its rows cannot be read; delete "
         "it, then 'unseen resume' with the run's name writes its scenes' rows again"
     )

@@ -56,7 +56,7 @@ def check_priority(priority: int | None) -> None:
 
 def print_estimate(entries: "Sequence[SceneEntry]", max_concurrent: int) -> None:
     """Print the expected time and disk space before a run starts."""
-    from flows.commands.estimate import SECONDS_ON_TWO_CORES, estimate, rates_of, told
+    from flows.commands.estimate import SECONDS_ON_TWO_CORES, describe, estimate, rates_of
 
     settings = Settings()
     machine, store = settings.machine(), settings.open_store()
@@ -64,7 +64,7 @@ def print_estimate(entries: "Sequence[SceneEntry]", max_concurrent: int) -> None
     _, joint = shared_cores(settings.threads, max_concurrent)
     found = estimate(entries, rates_of(store), max_concurrent=joint, fallback=fallback)
     room = shutil.disk_usage(store.local).free if store.local is not None else None
-    print("\n".join(told(found, room)), flush=True)
+    print("\n".join(describe(found, room)), flush=True)
 
 
 def start_run(

@@ -37,7 +37,7 @@ SECONDS_ON_TWO_CORES: Mapping[str, float] = {stage.name: stage.seconds for stage
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """What a run asks for where nothing of it is cached."""
+    """Cost of a run of which nothing is cached."""
 
     scenes: int
     photos: int
@@ -56,7 +56,7 @@ def estimate(
     max_concurrent: int,
     fallback: Mapping[str, float] | None = SECONDS_ON_TWO_CORES,
 ) -> Estimate:
-    """What the scenes ask for together; bad ones ask for nothing.
+    """Cost of the scenes together; scenes that will be refused cost nothing.
 
     Args:
         rates: seconds for one unit of a stage's work, of the stages that have run here before.
@@ -117,11 +117,11 @@ def rates_of(store: Store, latest: int = 100) -> Mapping[str, float]:
     return rates
 
 
-def told(found: Estimate, room: int | None) -> list[str]:
-    """An estimate in a line, and a second one where the results do not fit.
+def describe(found: Estimate, room: int | None) -> list[str]:
+    """The estimate in one line; a second one warns where the results do not fit.
 
     Args:
-        room: bytes that are free where the store lies; None where nobody knows.
+        room: free bytes on the store's disk; None where unknown.
     """
     time = "" if found.seconds is None else f"about {_duration(found.seconds)} and "
     source = (

@@ -1,4 +1,4 @@
-"""What other tools read of a run's scenes: cameras, points and undistorted photos, or splats."""
+"""Export of a run's scenes for other tools: cameras, points and undistorted photos, or splats."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,7 +33,8 @@ def export_scenes(
     """Write scenes into folders, or their splats into files, of their names; each once it is there.
 
     Args:
-        backdrop: whether splats have theirs, a sphere that hides them from viewers outside it.
+        background: whether to write the background, a shell of distant Gaussians that hides the
+            scene from a viewer outside it.
 
     Raises:
         InputError: a scene has no cameras, or no splat, yet; its folder holds something already;

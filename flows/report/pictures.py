@@ -1,4 +1,4 @@
-"""Pictures of a run: held-out photos beside what each stage shows from there."""
+"""Pictures of a run: held-out photos beside each stage's picture of the same pose."""
 
 from dataclasses import dataclass
 

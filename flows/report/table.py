@@ -24,7 +24,7 @@ class Column:
     field: str
     show: Callable[[Any], str]
     rank: int
-    """1 is shown in any terminal, higher ones where there is room."""
+    """Priority in a narrow terminal, 1 first."""
 
 
 COLUMNS = (
@@ -34,7 +34,7 @@ COLUMNS = (
     Column(title="train / held out", field="split", show=str, rank=10),
     Column(title="PSNR dB", field="psnr_db", show=lambda v: f"{v:.2f}", rank=2),
     Column(title="SSIM", field="ssim", show=lambda v: f"{v:.3f}", rank=3),
-    Column(title="siblings +dB", field="ensemble_gain_db", show=lambda v: f"{v:+.2f}", rank=20),
+    Column(title="ensemble +dB", field="ensemble_gain_db", show=lambda v: f"{v:+.2f}", rank=20),
     Column(title="refined +dB", field="refined_gain_db", show=lambda v: f"{v:+.2f}", rank=5),
     Column(title="worse", field="refined_share_worse", show=lambda v: f"{v:.0%}", rank=12),
     Column(title="control +dB", field="control_gain_db", show=lambda v: f"{v:+.2f}", rank=11),
@@ -52,18 +52,18 @@ COLUMNS = (
 )
 COMPLETED, NO_RESULT = "completed", "no result yet"
 EXPLANATION = (
-    "PSNR and SSIM: of the splat, means over held-out photos. Siblings: the mean of what it and "
-    "its siblings show, gain over it. Refined: the mean of their repairs, gain over it and share "
-    "made worse. Control: the splat fitted on, gain over it; distilled: fitted on with refined "
-    "views, gain over the control. Trust: rank correlation of confidence with truth; AUSE: 0 if "
-    "confidence orders pixels as their errors do, 1 if at random. Against reference cameras, "
-    "where a scene has them: median rotation error, RMS error of centres as a share of the "
-    "extent; against depth maps: median relative error."
+    "PSNR, SSIM: the splat, mean over held-out photos. Ensemble: mean render of the splat and its "
+    "ensemble, gain over the splat. Refined: refined views, gain over the splat, and share of them "
+    "made worse. Control: the splat fitted further to its photos, gain over the splat. Distilled: "
+    "fitted further to photos and refined views, gain over the control. Trust: rank correlation of "
+    "confidence and error. AUSE: 0 if confidence orders pixels as their errors do, 1 if at random. "
+    "Errors against reference data, where given: median rotation, RMS of camera centres as a share "
+    "of the extent, median relative depth."
 )
 
 
 def scene_rows(store: Store, run: str) -> pd.DataFrame:
-    """The rows of ``scenes`` with what the report derives from them, one a scene of the run.
+    """The rows of ``scenes``, one per scene of the run, with the derived columns of the report.
 
     Raises:
         InputError: there is no such run.
@@ -75,14 +75,14 @@ def scene_rows(store: Store, run: str) -> pd.DataFrame:
 
 
 def figures_of(row: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What a scene's row has of the report's columns: the title and the figure of each."""
+    """Title and figure of each column of the report that a scene's row has."""
     rows = _derived(pd.DataFrame([row]).reindex(columns=list(metrics.COLUMNS["scenes"])))
     (_, figures), *_ = rows.iterrows()
     return [(column.title, _cell(figures, column)) for column in shown_columns(rows)]
 
 
 def _derived(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows with what the report derives from them."""
+    """The rows with gains, split and cached stages, derived from their other columns."""
     training, held_out = rows["training_photos"], rows["held_out_photos"]
     rows["split"] = [
         None if pd.isna(a) else f"{a:.0f} / {b:.0f}"
@@ -101,7 +101,7 @@ def _derived(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def terminal_report(store: Store, run: str, console: Console) -> Table:
-    """For a terminal: as many columns as have room in it."""
+    """The table for a terminal, with the columns of the highest rank that fit its width."""
     rows = scene_rows(store, run)
     columns = shown_columns(rows)
     unbounded = console.options.update(max_width=10_000)
@@ -138,7 +138,7 @@ def _table(run: str, rows: pd.DataFrame, columns: Sequence[Column]) -> Table:
 
 
 def markdown_report(store: Store, run: str) -> str:
-    """The same for people and pages that read markdown."""
+    """The table as markdown, all columns."""
     rows = scene_rows(store, run)
     lines = [f"# {escaped(run)}", "", f"{counts_of(rows)}. {EXPLANATION}", ""]
     lines += markdown_table(rows, shown_columns(rows))
@@ -153,7 +153,7 @@ def markdown_table(
     """The lines of a table with each scene's name, state and columns.
 
     Args:
-        name: of a row's scene, as markdown; as it is where absent.
+        name: gives the scene's cell of a row, as markdown; default: its escaped name.
     """
     lines = ["| scene | state | " + " | ".join(column.title for column in columns) + " |"]
     lines.append("|---|---|" + "---:|" * len(columns))
@@ -165,7 +165,7 @@ def markdown_table(
 
 
 def remarks_of(rows: pd.DataFrame) -> list[str]:
-    """What a person should read: why scenes failed, and which photos were passed over."""
+    """Sentences for the reader: why scenes failed, and which photos were rejected."""
     remarks = []
     for _, row in rows.iterrows():
         if not pd.isna(row["error_message"]):
@@ -192,5 +192,5 @@ def counts_of(rows: pd.DataFrame) -> str:
 
 
 def escaped(text: object) -> str:
-    """Text that neither ends a cell nor is taken for HTML."""
+    """Text escaped for a markdown table cell."""
     return " ".join(str(text).replace("|", "\\|").replace("<", "&lt;").split("\n"))

@@ -18,9 +18,9 @@ SECONDS_TO_REPORT = 60.0
 def time_limit(seconds: float, on_timeout: Callable[[], None]) -> Iterator[None]:
     """End this process with exit status 1 if the block takes longer; for the main thread.
 
-    Nothing can stop a thread that is busy, so the process goes. Where native code hangs that holds
-    the interpreter's lock, nobody can be told either: the kernel's SIGALRM ends the process some
-    seconds later.
+    A busy thread cannot be stopped, so the process ends. Where native code hangs and holds the
+    interpreter's lock, the callback cannot run either: the kernel's SIGALRM then ends the process
+    some seconds later.
 
     Args:
         seconds: 0 for no limit.

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from flows.commands.estimate import SECONDS_BESIDE, Estimate, estimate, rates_of, told
+from flows.commands.estimate import SECONDS_BESIDE, Estimate, describe, estimate, rates_of
 from flows.config import SceneConfig, StagesConfig
 from flows.runs.manifest import SceneEntry, find_scenes
 from flows.runs.record import RunRecord, save_run
@@ -152,7 +152,7 @@ def test_without_earlier_runs_a_cpu_is_guessed_and_a_gpu_is_not(tmp_path: Path) 
     assert not found.measured
     unknown = estimate(entries(tmp_path / "photos"), nothing, max_concurrent=1, fallback=None)
     assert unknown.seconds is None
-    (line,) = told(unknown, room=None)
+    (line,) = describe(unknown, room=None)
     assert " s " not in line
     assert " min" not in line
 
@@ -199,7 +199,7 @@ def test_all_that_was_not_trained_on_is_scored(tmp_path: Path) -> None:
 
 def test_too_little_room_is_said() -> None:
     asked = Estimate(scenes=3, photos=60, seconds=600, size=3 * 2**30, measured=True)
-    (line,) = told(asked, room=5 * 2**30)
+    (line,) = describe(asked, room=5 * 2**30)
     assert line.startswith("3 scenes, 60 photos: about 10 min and 3.0 GiB of 5.0 GiB free")
-    _, warning = told(asked, room=2**30)
+    _, warning = describe(asked, room=2**30)
     assert "only 1.0 GiB are free" in warning

@@ -171,7 +171,7 @@ def test_the_table_fits_the_terminal_and_shows_what_people_need(store: Store, wi
         assert "21 / 3" in text
         assert "1 of 4" in text
         assert "+0.50" in text  # refined less splat, and distilled less control
-        assert "+0.25" in text  # siblings less splat
+        assert "+0.25" in text  # ensemble less splat
         assert "-0.12" in text  # control less splat
 
 
