@@ -19,7 +19,7 @@ PACKAGES = ("unseen", "torch", "numpy", "numba", "pycolmap")
 """Packages whose versions change numbers."""
 ARCHITECTURES: Mapping[str, str] = {
     "residual": "a U-Net that blends the images of a view and adds a residual, in one pass",
-    "controlnet": "a pixel-space diffusion UNet (diffusers) with a ControlNet conditioned on the "
+    "controlnet": "a UNet for diffusion in pixel space (diffusers) with a ControlNet conditioned on the "
     "render, the warped photos and their confidence",
 }
 """Architecture, by kind of refiner."""

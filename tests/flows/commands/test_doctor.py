@@ -37,7 +37,7 @@ def test_everything_there_is_told_and_nothing_is_left_behind(
     assert {"Python", "torch", "gsplat", "numba", "pycolmap", "prefect", "zarr"} <= set(found)
     assert all(found[package][0] == "ok" for package in ("torch", "pycolmap", "store"))
     assert found["prefect"][1] == importlib.metadata.version("prefect")
-    assert "will start one" in found["Prefect API"][1]
+    assert "starts one" in found["Prefect API"][1]
     assert str(store) in found["store"][1]
     assert not store.exists()
 
@@ -93,10 +93,10 @@ def test_versions_other_than_the_tested_ones_are_named_and_do_no_harm(
 
 @pytest.mark.parametrize("error", [ValueError("a\nb"), UnseenError("one sentence"), KeyError(3)])
 def test_whatever_an_examination_raises_becomes_a_line(error: Exception) -> None:
-    def broken() -> doctor.Finding:
+    def broken() -> doctor.Check:
         raise error
 
-    found = doctor._looked("it", broken)
+    found = doctor._guarded("it", broken)
     assert not found.good
     assert "\n" not in found.found
 

@@ -71,7 +71,7 @@ def scheduled(dataset: Path, cron: str = "0 2 * * *", timezone: str = "UTC") -> 
 )
 def test_a_schedule_that_is_none_is_said_to_be(tmp_path: Path, cron: str, zone: str) -> None:
     (tmp_path / "photos" / "attic").mkdir(parents=True)
-    with pytest.raises(InputError, match=r"is none .*write minute, hour"):
+    with pytest.raises(InputError, match=r"is invalid .*write minute, hour"):
         check_datasets((scheduled(tmp_path / "photos", cron, zone),))
 
 

@@ -44,7 +44,9 @@ def test_named_scenes_are_kept_and_no_others() -> None:
 
 
 def test_nothing_left_to_learn_from_is_refused() -> None:
-    with pytest.raises(InputError, match="all 1 scenes that gave pairs are kept for validation"):
+    with pytest.raises(
+        InputError, match="all 1 scenes that gave pairs are withheld for validation"
+    ):
         split_scenes(["a"], ValidationConfig())
     with pytest.raises(InputError, match="all 2 scenes"):
         split_scenes(["a", "b"], ValidationConfig(scenes=("a", "b")))
