@@ -67,7 +67,7 @@ def names_in(store: Store, folder: str) -> list[str]:
             else:
                 filesystem, path = addresses.remote(store.address(folder))
                 listed = filesystem.ls(path, detail=False)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
     names = sorted(str(entry).rsplit("/", 1)[-1] for entry in listed)
     return [name for name in names if not name.startswith(".")]

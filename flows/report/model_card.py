@@ -19,8 +19,8 @@ PACKAGES = ("unseen", "torch", "numpy", "numba", "pycolmap")
 """Packages whose versions change numbers."""
 ARCHITECTURES: Mapping[str, str] = {
     "residual": "a U-Net that blends the images of a view and adds a residual, in one pass",
-    "controlnet": "a UNet for diffusion in pixel space (diffusers) with a ControlNet conditioned on the "
-    "render, the warped photos and their confidence",
+    "controlnet": "a UNet for diffusion in pixel space with a ControlNet conditioned on "
+    "the render, the warped photos and their confidence",
 }
 """Architecture, by kind of refiner."""
 PLACES: Mapping[str, tuple[Path, str]] = {

@@ -10,6 +10,7 @@ import pytest
 
 from flows.commands.verify import verify
 from storage.files import get, put
+from storage.schema import prepare_store
 from storage.store import NamedArray, Store
 from tasks.runtime.progress import no_progress
 from tests.conftest import ROOT
@@ -49,6 +50,7 @@ def test_a_run_whose_record_is_damaged_is_not_resumed_and_others_are_untouched(
     tmp_path: Path,
 ) -> None:
     store = Store(root=str(tmp_path / "store"))
+    prepare_store(store)
     ended(store, "good", {"a": 1.0}, day=1)
     ended(store, "bad", {"b": 2.0}, state="failed", day=2)
     content = get(store, "runs/bad.json").replace(b'"iterations": 4000', b'"iterations": 4001')
