@@ -49,7 +49,10 @@ def stored_photos(reference_kind: str | None) -> Photos:
         "depth_names": [],
         "depth_scale_m": 0.001,
     }
-    return Photos(InMemory(arrays, attributes))
+    stored = InMemory()
+    stored.add_all(arrays)
+    stored.attributes = attributes
+    return Photos(stored)
 
 
 @pytest.mark.parametrize(
