@@ -14,7 +14,7 @@ SCRIPTS = sorted(
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
-def test_it_starts_and_says_what_it_takes(script: Path) -> None:
+def test_every_benchmark_starts_and_prints_its_usage(script: Path) -> None:
     said = subprocess.run(
         [sys.executable, script, "--help"],
         env=os.environ | {"PYTHONPATH": str(ROOT)},

@@ -50,7 +50,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place / "bin"
 
 
-def test_every_module_and_nothing_else_is_in_the_wheel(wheel: Path) -> None:
+def test_the_wheel_holds_every_module_and_nothing_else(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     modules = {
         str(path.relative_to(ROOT)) for name in PACKAGES for path in (ROOT / name).rglob("*.py")
@@ -71,7 +71,7 @@ def test_licence_command_and_constraints_are_in_the_wheel(wheel: Path) -> None:
     assert constraints == (ROOT / "constraints.txt").read_bytes()
 
 
-def test_the_wheel_says_that_it_is_private_and_apache(wheel: Path) -> None:
+def test_the_wheel_metadata_is_private_and_apache(wheel: Path) -> None:
     archive = zipfile.ZipFile(wheel)
     metadata = Parser().parsestr(archive.read("unseen-0.1.0.dist-info/METADATA").decode())
     assert metadata["License-Expression"] == "Apache-2.0"
@@ -93,7 +93,7 @@ def test_every_requirement_is_pinned(wheel: Path) -> None:
         assert requirement.specifier.contains(version), requirement
 
 
-def test_the_installed_command_works_away_from_the_sources(installed: Path, tmp_path: Path) -> None:
+def test_the_installed_command_works_without_the_sources(installed: Path, tmp_path: Path) -> None:
     environment = {
         name: value
         for name, value in os.environ.items()

@@ -54,7 +54,7 @@ def history(stage: str) -> list[tuple[str, str]]:
     return (history(base) if base in stages() else []) + own
 
 
-def test_what_the_image_copies_is_there_and_sent_to_the_builder() -> None:
+def test_files_copied_into_the_image_exist_in_the_build_context() -> None:
     lines = (ROOT / ".dockerignore").read_text().split()
     assert lines[0] == "**"
     sent = {line[1:] for line in lines if line.startswith("!")}
@@ -71,7 +71,7 @@ def test_what_the_image_copies_is_there_and_sent_to_the_builder() -> None:
 
 
 @pytest.mark.parametrize("target", ["cpu", "cuda"])
-def test_an_image_is_not_roots_is_pinned_and_says_how_it_is(target: str) -> None:
+def test_an_image_is_pinned_not_run_as_root_and_has_a_health_check(target: str) -> None:
     words = history(target)
     (user,) = (rest for word, rest in words if word == "USER")
     assert int(user) > 0
@@ -86,7 +86,7 @@ def test_an_image_is_not_roots_is_pinned_and_says_how_it_is(target: str) -> None
     assert warm.split()[1] in COMMANDS
 
 
-def test_what_is_built_without_a_target_is_the_cpu_image() -> None:
+def test_the_default_build_target_is_the_cpu_image() -> None:
     assert list(stages())[-1] == "cpu"
 
 
@@ -103,9 +103,7 @@ def answering(status: int) -> Iterator[int]:
 
 
 @pytest.mark.parametrize(("status", "healthy"), [(200, True), (503, False)])
-def test_a_health_check_ends_as_the_worker_and_the_server_answer(
-    status: int, healthy: bool
-) -> None:
+def test_health_checks_follow_the_state_of_worker_and_server(status: int, healthy: bool) -> None:
     (of_image,) = (rest for word, rest in instructions() if word == "HEALTHCHECK")
     checks = [json.loads(of_image.partition("CMD ")[2])]
     checks.append(SERVICES["server"]["healthcheck"]["test"][1:])
@@ -119,7 +117,7 @@ def test_a_health_check_ends_as_the_worker_and_the_server_answer(
 
 
 @pytest.mark.slow
-def test_every_command_of_a_container_is_one_that_prefect_has() -> None:
+def test_every_container_command_exists_in_prefect() -> None:
     commands = [service["command"] for name, service in SERVICES.items() if name in OURS]
     commands += [json.loads(rest) for word, rest in instructions() if word == "CMD"]
     started = [[str(word) for word in words] for words in commands if words[0] == "prefect"]
@@ -138,7 +136,7 @@ def test_every_command_of_a_container_is_one_that_prefect_has() -> None:
             assert words[words.index("--pool") + 1] in POOLS
 
 
-def test_the_site_has_every_part_and_each_waits_for_what_there_is() -> None:
+def test_the_compose_file_has_every_service_with_existing_dependencies() -> None:
     assert set(SERVICES) == OURS | {"postgres", "s3"}
     for service in SERVICES.values():
         assert set(service.get("depends_on", {})) <= set(SERVICES)
@@ -151,7 +149,7 @@ def test_the_site_has_every_part_and_each_waits_for_what_there_is() -> None:
         assert not SERVICES[name]["image"].endswith((":latest", "postgres", "minio"))
 
 
-def test_the_server_asks_for_a_password_that_cannot_be_empty() -> None:
+def test_the_server_requires_a_non_empty_password() -> None:
     told = SERVICES["server"]["environment"]
     for name in ("PREFECT_SERVER_API_AUTH_STRING", "PREFECT_API_AUTH_STRING"):
         assert told[name].startswith("${SITE_AUTH:?")  # compose refuses it unset or empty
@@ -160,14 +158,14 @@ def test_the_server_asks_for_a_password_that_cannot_be_empty() -> None:
         assert environment["PREFECT_API_AUTH_STRING"].startswith("${SITE_AUTH:?")
 
 
-def test_ports_are_open_to_this_machine_alone_unless_said_otherwise() -> None:
+def test_ports_are_bound_to_loopback_by_default() -> None:
     ports = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
     assert set(ports) == {"server", "s3"}
     for ((port,),) in zip(ports.values(), strict=True):
         assert port.startswith("${LISTEN:-127.0.0.1}:")
 
 
-def test_the_file_of_secrets_names_what_the_compose_file_asks_for() -> None:
+def test_the_secrets_file_names_every_variable_of_the_compose_file() -> None:
     example = (RECIPES / "site.env.example").read_text()
     asked = set(re.findall(r"\$\{([A-Z0-9_]+)", COMPOSE))
     needed = set(re.findall(r"\$\{([A-Z0-9_]+):\?", COMPOSE))
@@ -180,14 +178,14 @@ def test_the_file_of_secrets_names_what_the_compose_file_asks_for() -> None:
                 assert value.startswith("${"), (name, variable)
 
 
-def test_prefect_takes_the_template_of_kubernetes_jobs() -> None:
+def test_prefect_accepts_the_kubernetes_job_template() -> None:
     made = WorkPoolCreate(name="cpu", type="kubernetes", base_job_template=TEMPLATE)
     assert made.base_job_template == TEMPLATE
     used = {one.name for one in find_placeholders(TEMPLATE["job_configuration"])}
     assert used == set(TEMPLATE["variables"]["properties"])
 
 
-def test_a_scene_in_kubernetes_is_a_job_without_rights_that_takes_secrets_from_a_secret() -> None:
+def test_a_kubernetes_job_is_unprivileged_and_reads_credentials_from_a_secret() -> None:
     properties = TEMPLATE["variables"]["properties"]
     values = {name: one["default"] for name, one in properties.items() if "default" in one}
     asked = {"name": "front", "command": ["prefect", "flow-run", "execute"], "gpus": 1}
@@ -212,7 +210,7 @@ def test_a_scene_in_kubernetes_is_a_job_without_rights_that_takes_secrets_from_a
     assert threads == int(container["resources"]["requests"]["cpu"])
 
 
-def test_the_notes_name_files_and_variables_that_there_are() -> None:
+def test_files_and_variables_named_in_the_notes_exist() -> None:
     notes = (RECIPES / "kubernetes" / "README.md").read_text()
     named = set(re.findall(r"deployments/[\w./-]+", notes))
     assert named

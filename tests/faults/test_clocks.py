@@ -29,7 +29,7 @@ def store(tmp_path: Path) -> Store:
     return made
 
 
-def test_a_row_counts_that_was_written_since_whatever_the_clock_of_its_writer_says(
+def test_rows_written_since_are_read_despite_a_slow_clock_of_their_writer(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = rows_written_at(store, "it")

@@ -87,7 +87,7 @@ def killed(story: Faulty) -> Killed:
     )
 
 
-def test_a_killed_worker_costs_its_scene_and_a_killed_server_one_at_most(
+def test_a_killed_worker_fails_its_scene_and_a_killed_server_at_most_one(
     story: Faulty, killed: Killed
 ) -> None:
     died = killed.scenes.loc[WORKER_DIES]
@@ -96,14 +96,14 @@ def test_a_killed_worker_costs_its_scene_and_a_killed_server_one_at_most(
     assert met == {WORKER_DIES, SERVER_DIES, RUN_DIES}, killed
 
 
-def test_a_killed_run_takes_its_processes_along_and_leaves_a_sound_store(killed: Killed) -> None:
+def test_a_killed_run_leaves_no_processes_and_an_intact_store(killed: Killed) -> None:
     assert killed.code == -9
     assert killed.left == []
     assert set(killed.scenes.index) <= {WORKER_DIES, SERVER_DIES}
     assert killed.verified == "no faults found\n"
 
 
-def test_resume_ends_all_of_it_as_if_nothing_had_happened(story: Faulty, killed: Killed) -> None:
+def test_resume_ends_with_the_results_of_an_undisturbed_run(story: Faulty, killed: Killed) -> None:
     resumed = story.unseen("resume", "--max-concurrent", "2")
     assert resumed.returncode == 0, resumed.stderr
     assert story.scenes()["state"].to_dict() == dict.fromkeys(SCENES, "completed")

@@ -174,7 +174,7 @@ def resumed(story: Faulty, disturbed: Chapter, photographed: Path) -> Chapter:
     return chapter(story, story.unseen("resume", *AT_ONCE))
 
 
-def test_other_scenes_complete(disturbed: Chapter) -> None:
+def test_scenes_without_faults_complete(disturbed: Chapter) -> None:
     assert disturbed.code == 1
     assert sorted(disturbed.scenes.index) == sorted(SCENES)
     good = disturbed.scenes.loc[[*OVERCOME, UNDISTURBED, CUT_OFF_PHOTO]]
@@ -182,13 +182,15 @@ def test_other_scenes_complete(disturbed: Chapter) -> None:
     assert good["error_type"].isna().all()
 
 
-def test_every_fault_was_met(story: Faulty, disturbed: Chapter) -> None:
+def test_every_injected_fault_occurred(story: Faulty, disturbed: Chapter) -> None:
     met = {path.name for path in (story.root / "met").iterdir()}
     assert met >= {*ENDS, *OVERCOME, "mapper crashed, child"} - set(OF_THE_DATASET)
 
 
 @pytest.mark.parametrize("scene", ENDS)
-def test_a_scene_that_met_its_fault_is_named_with_its_cause(disturbed: Chapter, scene: str) -> None:
+def test_a_scene_that_failed_by_its_fault_is_named_with_the_cause(
+    disturbed: Chapter, scene: str
+) -> None:
     row = disturbed.scenes.loc[scene]
     state, error_type, message = ENDS[scene]
     assert (row["state"], row["error_type"]) == (state, error_type), row["error_message"]
@@ -196,18 +198,18 @@ def test_a_scene_that_met_its_fault_is_named_with_its_cause(disturbed: Chapter, 
     assert scene in disturbed.said
 
 
-def test_what_another_attempt_overcomes_is_told_by_the_number_of_attempts(
+def test_transient_faults_are_reported_by_the_number_of_attempts(
     disturbed: Chapter,
 ) -> None:
     assert disturbed.stages.loc[("mapper crashed", "sfm"), "attempt"] == 2
 
 
-def test_a_photo_that_cannot_be_read_is_named(disturbed: Chapter) -> None:
+def test_an_unreadable_photo_is_named(disturbed: Chapter) -> None:
     row = disturbed.scenes.loc[CUT_OFF_PHOTO]
     assert (row["photos"], row["photos_rejected"]) == (7, 1)
 
 
-def test_damage_in_the_store_is_named_and_nothing_else(disturbed: Chapter) -> None:
+def test_verification_names_exactly_the_damaged_objects(disturbed: Chapter) -> None:
     code, lines = disturbed.verified
     assert code == 1
     assert sorted(line.split(":")[0] for line in lines) == sorted(
@@ -221,14 +223,14 @@ def test_resume_completes_every_scene(resumed: Chapter) -> None:
 
 
 @pytest.mark.parametrize("scene", SCENES)
-def test_in_the_end_a_scene_is_as_if_nothing_had_happened(
+def test_after_resume_every_scene_equals_an_undisturbed_one(
     undisturbed: Chapter, resumed: Chapter, scene: str
 ) -> None:
     twin = undisturbed.digests(CUT_OFF_PHOTO if scene == CUT_OFF_PHOTO else UNDISTURBED)
     assert resumed.digests(scene) == {stage: twin[stage] for stage in stages_of(scene)}
 
 
-def test_in_the_end_the_store_is_sound_and_holds_nothing_half_written(
+def test_after_resume_the_store_is_intact_without_partial_writes(
     story: Faulty, resumed: Chapter
 ) -> None:
     assert resumed.verified == (0, ["no faults found"])

@@ -1,4 +1,4 @@
-"""Stores that cannot be used, or that were damaged while nothing ran: told before any work."""
+"""Unusable stores, and stores damaged between runs: reported before any work."""
 
 import os
 import subprocess
@@ -33,9 +33,7 @@ def unseen(home: Path, *words: str) -> "subprocess.CompletedProcess[str]":
 
 
 @pytest.mark.parametrize("place", ["under a file", "/proc/unseen-store"])
-def test_a_store_that_takes_nothing_is_refused_before_a_server_is_started(
-    tmp_path: Path, place: str
-) -> None:
+def test_a_read_only_store_is_refused_before_a_server_starts(tmp_path: Path, place: str) -> None:
     (tmp_path / "photos" / "a").mkdir(parents=True)
     (tmp_path / "file").touch()
     store = str(tmp_path / "file" / "store") if place == "under a file" else place
@@ -46,7 +44,7 @@ def test_a_store_that_takes_nothing_is_refused_before_a_server_is_started(
     assert not (tmp_path / "home").exists()
 
 
-def test_a_run_whose_record_is_damaged_is_not_resumed_and_others_are_untouched(
+def test_a_run_with_a_damaged_record_is_not_resumed_and_others_are_unaffected(
     tmp_path: Path,
 ) -> None:
     store = Store(root=str(tmp_path / "store"))
@@ -65,7 +63,7 @@ def test_a_run_whose_record_is_damaged_is_not_resumed_and_others_are_untouched(
     assert "runs/bad.json" in found.message
 
 
-def test_an_upload_that_stopped_half_way_is_named_and_the_next_one_mends_it(
+def test_an_interrupted_upload_is_named_and_repaired_by_the_next_upload(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import fsspec

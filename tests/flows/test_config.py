@@ -54,12 +54,12 @@ def test_a_config_written_as_yaml_comes_back_equal(
         ({"until": "control", "without": ("refine",)}, "ingest sfm splat views"),
     ],
 )
-def test_stages_that_run(config: dict[str, str], ran: str) -> None:
+def test_the_config_determines_which_stages_run(config: dict[str, str], ran: str) -> None:
     stages = StagesConfig(**config)
     assert [stage.name for stage in STAGES if stages.runs(stage)] == ran.split()
 
 
-def test_what_the_file_leaves_out_stays(tmp_path: Path) -> None:
+def test_settings_missing_from_the_file_keep_their_values(tmp_path: Path) -> None:
     found = read_config(written(tmp_path, "splat: {densify: {every: 7}}\nsfm:\n"))
     assert found.splat.densify.every == 7
     assert found.splat.densify.start == SceneConfig().splat.densify.start
@@ -70,7 +70,7 @@ def test_an_empty_file_changes_nothing(tmp_path: Path) -> None:
     assert read_config(written(tmp_path, "\n")) == SceneConfig()
 
 
-def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+def test_a_byte_order_mark_is_ignored(tmp_path: Path) -> None:
     assert read_config(written(tmp_path, "\ufeffsplat: {iterations: 5}")).splat.iterations == 5
 
 
@@ -141,7 +141,7 @@ def test_densification_keeps_its_kind_unless_another_is_named(tmp_path: Path) ->
         ("splat: \t{}", "is not YAML"),
     ],
 )
-def test_a_mistake_is_named_with_its_place_and_what_was_meant(
+def test_a_mistake_is_named_with_its_place_and_a_suggestion(
     tmp_path: Path, text: str, said: str
 ) -> None:
     with pytest.raises(InputError) as caught:
@@ -152,17 +152,17 @@ def test_a_mistake_is_named_with_its_place_and_what_was_meant(
     assert "\n" not in message
 
 
-def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
+def test_all_mistakes_are_reported_together(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"sfm\.overlap.*splat\.iterations"):
         read_config(written(tmp_path, "splat: {iterations: -1}\nsfm: {overlap: 0}"))
 
 
-def test_a_file_that_is_not_there_is_said_to_be(tmp_path: Path) -> None:
+def test_a_missing_config_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.yaml' cannot be read \(No such file"):
         read_config(tmp_path / "none.yaml")
 
 
-def test_bytes_that_are_no_text_are_not_yaml(tmp_path: Path) -> None:
+def test_a_config_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "photo.yaml").write_bytes(b"\xff\xd8\xff\xe0 jpeg")
     with pytest.raises(InputError, match="is not YAML"):
         read_config(tmp_path / "photo.yaml")

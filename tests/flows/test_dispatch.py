@@ -1,4 +1,4 @@
-"""Waiting for scenes, asked of a real server."""
+"""Waiting for scene flow runs, on a real server."""
 
 import asyncio
 from uuid import UUID, uuid4
@@ -19,7 +19,7 @@ def a_scene() -> None:
     """Never run: only its runs' states matter."""
 
 
-def test_those_that_ended_in_any_way_are_found_and_nobody_elses(api: str) -> None:
+def test_own_flow_runs_in_any_final_state_are_found_and_foreign_runs_are_not(api: str) -> None:
     async def found() -> tuple[set[UUID], set[UUID]]:
         async with PrefectClient(api) as client:
             states = (Completed(), Failed(), Crashed(), Cancelled())

@@ -1,4 +1,4 @@
-"""What a scene whose stages are all recalled need not load: each process start pays for it."""
+"""Imports that a process with only cached stages avoids."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ def loaded_after(code: str) -> set[str]:
     return set(said.stdout.split())
 
 
-def test_the_scene_flow_is_loaded_without_what_its_stages_compute_with() -> None:
+def test_importing_the_scene_flow_does_not_import_numerical_libraries() -> None:
     assert loaded_after("import flows.scene") == set()
 
 
@@ -29,12 +29,12 @@ def test_the_scene_flow_is_loaded_without_what_its_stages_compute_with() -> None
     find_library("cuda") is not None or Path("/dev/kfd").exists(),
     reason="with the driver of a GPU, torch has to be asked",
 )
-def test_without_a_driver_nobody_asks_torch_for_a_gpu() -> None:
+def test_without_a_driver_torch_is_not_imported_to_find_a_gpu() -> None:
     assert loaded_after(
         "from flows.settings import Settings; Settings(device='auto').machine()"
     ) == (set())
 
 
-def test_auto_takes_the_device_that_torch_finds() -> None:
+def test_auto_selects_the_device_that_torch_finds() -> None:
     found = "cuda" if torch.cuda.is_available() else "cpu"
     assert Settings(device="auto").machine().device == found

@@ -21,7 +21,7 @@ from tasks.errors import InputError
         ("UNSEEN_STAGE_SECONDS", "-1", "UNSEEN_STAGE_SECONDS is '-1'"),
     ],
 )
-def test_a_bad_value_is_one_sentence_that_names_the_variable(
+def test_an_invalid_value_gives_one_sentence_that_names_the_variable(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
 ) -> None:
     monkeypatch.setenv(name, value)
@@ -43,18 +43,22 @@ def test_the_home_directory_may_be_a_tilde(monkeypatch: pytest.MonkeyPatch, tmp_
     assert Settings().open_store().root == str(tmp_path / "store")
 
 
-def test_a_url_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_url_is_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNSEEN_STORE", "s3://bucket/path/")
     assert Settings().open_store().root == "s3://bucket/path"
 
 
-def test_the_site_has_the_seconds_between_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_checkpoint_interval_is_read_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     assert Settings(device="cpu").machine().checkpoint_seconds == 30
     monkeypatch.setenv("UNSEEN_CHECKPOINT_SECONDS", "0.5")
     assert Settings(device="cpu").machine().checkpoint_seconds == 0.5
 
 
-def test_asking_for_cuda_without_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_requesting_cuda_without_it_names_the_package_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     import torch
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
@@ -64,7 +68,7 @@ def test_asking_for_cuda_without_it_says_what_to_install(monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(("threads", "max_concurrent"), [(0, 0), (1, 0), (0, 1), (3, 2)])
-def test_threads_and_scenes_are_what_was_asked_or_fill_the_machine(
+def test_threads_and_scenes_are_as_configured_or_fill_the_machine(
     threads: int, max_concurrent: int
 ) -> None:
     each, joint = shared_cores(threads, max_concurrent)
@@ -90,12 +94,14 @@ def test_a_store_whose_url_holds_a_password_is_refused_without_repeating_it(
 
 
 @pytest.mark.parametrize("url", ["s3://bucket/a:b@c", "abfs://box@account.host/x", "memory://x"])
-def test_other_signs_in_a_url_are_no_password(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+def test_a_url_with_similar_characters_is_not_taken_for_a_password(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
     monkeypatch.setenv("UNSEEN_STORE", url)
     assert Settings().open_store().root == url
 
 
-def test_roots_of_photos_are_folders_with_colons_between(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_photo_roots_are_a_colon_separated_list_of_folders(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Settings().roots() == ()
     monkeypatch.setenv("UNSEEN_PHOTO_ROOTS", "/data/photos::/mnt/more")
     assert Settings().roots() == (Path("/data/photos"), Path("/mnt/more"))

@@ -127,7 +127,7 @@ def trained(
 
 
 @pytest.mark.slow
-def test_scenes_become_weights_and_a_card(trained: Training) -> None:
+def test_training_on_scenes_writes_weights_and_a_card(trained: Training) -> None:
     assert f"wrote {trained.out}" in trained.said
     assert "few is left out" in trained.said
     read_checkpoint(trained.out)
@@ -170,7 +170,7 @@ def test_a_second_run_computes_nothing(unseen: Command, trained: Training) -> No
 
 
 @pytest.mark.slow
-def test_the_other_refiner_is_trained_by_another_kind_in_the_config(
+def test_the_kind_in_the_config_selects_the_refiner_to_train(
     unseen: Command, trained: Training, scenes: Path, tmp_path: Path
 ) -> None:
     config, out = tmp_path / "controlnet.yaml", tmp_path / "tiny.safetensors"
@@ -204,7 +204,7 @@ def test_the_other_refiner_is_trained_by_another_kind_in_the_config(
 
 
 @pytest.mark.slow
-def test_a_killed_run_ends_as_one_that_was_not(
+def test_a_killed_and_resumed_training_ends_with_the_same_bits(
     unseen: Command,
     command_environment: dict[str, str],
     trained: Training,
@@ -245,7 +245,7 @@ def test_a_killed_run_ends_as_one_that_was_not(
         (None, "given", "given"),
     ],
 )
-def test_cameras_that_came_with_the_photos_are_taken(
+def test_cameras_given_with_the_photos_are_used(
     tmp_path: Path, came: str | None, asked: str, expected: str
 ) -> None:
     store = Store(root=str(tmp_path))

@@ -1,4 +1,4 @@
-"""A checkpoint comes back whole or not at all, and only to the work it is of."""
+"""A checkpoint is loaded whole or not at all, and only under its own key."""
 
 from hashlib import sha256
 from pathlib import Path
@@ -27,7 +27,7 @@ def saved(store: Store) -> Path:
     return Path(store.root) / "checkpoints" / KEY
 
 
-def test_the_last_one_comes_back_until_it_is_removed(any_store: Store) -> None:
+def test_the_last_checkpoint_is_loaded_until_removed(any_store: Store) -> None:
     checkpoint = Checkpoint(store=any_store, key=KEY)
     assert checkpoint.load() is None
     for content in (CONTENT, b"", b"later"):
@@ -39,7 +39,7 @@ def test_the_last_one_comes_back_until_it_is_removed(any_store: Store) -> None:
 
 
 @given(parts=st.lists(st.binary()))
-def test_what_is_written_in_parts_comes_back_as_one(
+def test_content_written_in_parts_is_loaded_as_one(
     tmp_path_factory: pytest.TempPathFactory, parts: list[bytes]
 ) -> None:
     store = Store(root=str(tmp_path_factory.getbasetemp() / "parts"))
@@ -48,7 +48,7 @@ def test_what_is_written_in_parts_comes_back_as_one(
     assert checkpoint.load() == b"".join(parts)
 
 
-def test_the_file_ends_with_the_digest_of_all_before(saved: Path) -> None:
+def test_the_file_ends_with_the_digest_of_its_content(saved: Path) -> None:
     content = saved.read_bytes()
     assert content[-32:] == sha256(content[:-32]).digest()
     assert content.splitlines()[:2] == [b"unseen checkpoint 1", KEY.encode()]
@@ -56,7 +56,7 @@ def test_the_file_ends_with_the_digest_of_all_before(saved: Path) -> None:
 
 
 @pytest.mark.parametrize("place", [0, 30, 1000, -40, -1])
-def test_a_flipped_bit_is_found(store: Store, saved: Path, place: int) -> None:
+def test_a_flipped_bit_is_detected(store: Store, saved: Path, place: int) -> None:
     content = bytearray(saved.read_bytes())
     content[place] ^= 1
     saved.write_bytes(content)
@@ -65,13 +65,13 @@ def test_a_flipped_bit_is_found(store: Store, saved: Path, place: int) -> None:
 
 
 @pytest.mark.parametrize("kept", [0, 1, 31, 32, 33, 60, 5000])
-def test_a_cut_off_file_is_found(store: Store, saved: Path, kept: int) -> None:
+def test_a_truncated_file_is_detected(store: Store, saved: Path, kept: int) -> None:
     saved.write_bytes(saved.read_bytes()[:kept])
     with pytest.raises(IntegrityError, match="damaged"):
         Checkpoint(store=store, key=KEY).load()
 
 
-def test_other_work_and_other_schemas_are_not_gone_on_from(store: Store, saved: Path) -> None:
+def test_checkpoints_of_other_work_or_schemas_are_not_loaded(store: Store, saved: Path) -> None:
     other = Checkpoint(store=store, key=KEY.replace("0", "1"))
     assert other.load() is None
     (saved.parent / other.key).write_bytes(saved.read_bytes())
@@ -83,9 +83,7 @@ def test_other_work_and_other_schemas_are_not_gone_on_from(store: Store, saved: 
         Checkpoint(store=store, key=KEY).load()
 
 
-def test_a_writer_that_fails_leaves_the_one_before_and_nothing_else(
-    store: Store, saved: Path
-) -> None:
+def test_a_failed_write_leaves_only_the_previous_checkpoint(store: Store, saved: Path) -> None:
     def half(file: object) -> None:
         file.write(b"half")  # type: ignore[attr-defined]
         raise OSError(28, "No space left on device")

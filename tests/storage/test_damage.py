@@ -1,4 +1,4 @@
-"""Whatever happens to a stored artefact, it is never read as something else."""
+"""A damaged artefact is never read as another one."""
 
 import json
 import shutil
@@ -50,7 +50,7 @@ DAMAGES = [delete, flip_a_bit, truncate, append, empty, replace_by_a_folder]
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_damage_to_any_object_is_found_and_named(
+def test_damage_to_any_object_is_detected_and_named(
     handle: ArrayHandle, damage: Callable[[Path], None]
 ) -> None:
     folder = Path(handle.uri)
@@ -78,13 +78,13 @@ def test_damage_to_any_object_is_found_and_named(
     handle.verify()
 
 
-def test_the_message_says_what_to_do(handle: ArrayHandle) -> None:
+def test_the_damage_message_gives_the_remedy(handle: ArrayHandle) -> None:
     (Path(handle.uri) / "ramp/zarr.json").unlink()
     with pytest.raises(IntegrityError, match=r"ramp/zarr.json is missing; run the scene again"):
         handle.array("ramp")
 
 
-def test_an_artefact_that_is_gone_is_found(handle: ArrayHandle) -> None:
+def test_a_missing_artefact_is_detected(handle: ArrayHandle) -> None:
     shutil.rmtree(handle.uri)
     with pytest.raises(IntegrityError, match=r"manifest.json is missing"):
         handle.verify()
@@ -100,7 +100,7 @@ def test_a_manifest_edited_to_fit_damaged_objects_is_refused(handle: ArrayHandle
         handle.array("ramp")
 
 
-def test_an_artefact_of_another_schema_is_named_not_misread(handle: ArrayHandle) -> None:
+def test_an_artefact_of_another_schema_is_refused_by_name(handle: ArrayHandle) -> None:
     path = Path(handle.uri) / "manifest.json"
     content = path.read_bytes().replace(b'"schema": 1', b'"schema": 99')
     path.write_bytes(content)
@@ -111,7 +111,7 @@ def test_an_artefact_of_another_schema_is_named_not_misread(handle: ArrayHandle)
 
 @pytest.mark.parametrize("key", ["manifest.json", "zarr.json", "noise/c/1/0", "ramp/zarr.json"])
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_committing_again_mends_a_damaged_artefact(
+def test_committing_again_repairs_a_damaged_artefact(
     store: Store, handle: ArrayHandle, key: str, damage: Callable[[Path], None]
 ) -> None:
     damage(Path(handle.uri) / key)
@@ -121,7 +121,9 @@ def test_committing_again_mends_a_damaged_artefact(
     assert list(store.staging.iterdir()) == []
 
 
-def test_committing_mends_what_a_file_stands_in_place_of(store: Store, handle: ArrayHandle) -> None:
+def test_committing_replaces_a_file_in_place_of_an_artefact(
+    store: Store, handle: ArrayHandle
+) -> None:
     shutil.rmtree(handle.uri)
     Path(handle.uri).write_text("not a folder")
     store.commit("s", "k", two_arrays(), {"title": "two arrays"})

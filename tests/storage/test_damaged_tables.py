@@ -1,4 +1,4 @@
-"""A damaged table is named, and never read as something else."""
+"""A damaged table is named and never read as another one."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def written(store: Store) -> Path:
     return Path(store.root) / "metrics/views/r,a.parquet"
 
 
-def test_a_flipped_bit_anywhere_is_found_or_changes_no_row(store: Store, written: Path) -> None:
+def test_a_flipped_bit_anywhere_is_detected_or_changes_no_row(store: Store, written: Path) -> None:
     whole = written.read_bytes()
     expected = pq.read_table(written)
     found = 0
@@ -40,19 +40,19 @@ def test_a_flipped_bit_anywhere_is_found_or_changes_no_row(store: Store, written
 
 
 @pytest.mark.parametrize("kept", [0, 4, 100, -9, -1])
-def test_a_cut_off_table_is_named_with_what_to_do(store: Store, written: Path, kept: int) -> None:
+def test_a_truncated_table_is_named_with_the_remedy(store: Store, written: Path, kept: int) -> None:
     written.write_bytes(written.read_bytes()[:kept])
     with pytest.raises(IntegrityError, match=r"metrics/views/r,a.parquet .* delete it, then"):
         read_table(store, "views", run="r")
 
 
-def test_tables_of_other_runs_are_read_meanwhile(store: Store, written: Path) -> None:
+def test_a_damaged_table_does_not_block_tables_of_other_runs(store: Store, written: Path) -> None:
     written.write_bytes(b"PAR1")
     write_rows(store, "views", run="other", scene="a", rows=ROWS)
     assert len(read_table(store, "views", run="other")) == len(ROWS)
 
 
-def test_damaged_rows_of_one_scene_are_removed_and_those_of_others_stay(
+def test_damaged_rows_of_one_scene_are_removed_and_other_rows_kept(
     store: Store, written: Path
 ) -> None:
     write_rows(store, "views", run="r", scene="b", rows=ROWS)
@@ -71,11 +71,11 @@ def test_damaged_rows_of_one_scene_are_removed_and_those_of_others_stay(
     assert shared.exists()
 
 
-def test_texts_that_look_like_a_sha256_of_the_file_do_no_harm() -> None:
+def test_texts_that_resemble_the_sha256_of_the_file_are_read_back() -> None:
     texts = ["unseen.sha256: " + "0" * 64, "unseen.sha256: " + "f" * 64]
     rows = pa.table({"text": texts})
     assert parquet.from_bytes(parquet.to_bytes(rows), "x")["text"].to_pylist() == texts
 
 
-def test_equal_rows_are_equal_bytes() -> None:
+def test_equal_rows_give_equal_bytes() -> None:
     assert parquet.to_bytes(pa.table({"x": [1]})) == parquet.to_bytes(pa.table({"x": [1]}))

@@ -1,4 +1,4 @@
-"""Small files are replaced at once; who lists or reads them sees whole ones only."""
+"""Small files are replaced atomically for concurrent readers and listings."""
 
 import os
 import threading
@@ -16,7 +16,7 @@ def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     return Store(root=str(root))
 
 
-def test_a_file_comes_back_and_is_replaced(any_store: Store) -> None:
+def test_a_file_is_read_back_and_can_be_replaced(any_store: Store) -> None:
     put(any_store, "runs/a.json", b"first, and longer")
     put(any_store, "runs/a.json", b"second")
     assert get(any_store, "runs/a.json") == b"second"
@@ -39,13 +39,13 @@ def test_a_removed_file_is_gone_and_may_be_removed_again(any_store: Store) -> No
         get(any_store, "runs/a.json")
 
 
-def test_the_longest_names_fit_a_disk(store: Store) -> None:
+def test_the_longest_names_fit_the_file_system(store: Store) -> None:
     name = "x" * 120 + "," + "y" * 120 + ".parquet"
     put(store, f"metrics/views/{name}", b"1")
     assert names_in(store, "metrics/views") == [name]
 
 
-def test_readers_see_one_writing_or_another(store: Store) -> None:
+def test_concurrent_readers_get_one_complete_version(store: Store) -> None:
     contents = [bytes([letter]) * 100_000 for letter in b"abc"]
     put(store, "f", contents[0])
     writers = [

@@ -1,4 +1,4 @@
-"""Writers that are killed, or run out of disk, leave nothing that looks finished."""
+"""Writers that are killed or fill the disk leave no committed artefact."""
 
 import subprocess
 import sys
@@ -74,7 +74,7 @@ def finished(store: Store) -> list[Path]:
     "point",
     ["array 0", "array 1", "attributes", "after digests", "after manifest", "before rename"],
 )
-def test_a_killed_writer_leaves_nothing_that_looks_finished(store: Store, point: str) -> None:
+def test_a_killed_writer_leaves_no_committed_artefact(store: Store, point: str) -> None:
     child = run_python(WRITER, store.root, point)
     assert child.returncode == -9, child.stderr
     assert finished(store) == []
@@ -85,7 +85,7 @@ def test_a_killed_writer_leaves_nothing_that_looks_finished(store: Store, point:
     assert remove_abandoned_staging(store) == 0
 
 
-def test_a_writer_killed_after_the_last_step_has_finished(store: Store) -> None:
+def test_a_writer_killed_after_the_last_step_has_committed(store: Store) -> None:
     child = run_python(WRITER, store.root, "after rename")
     assert child.returncode == -9, child.stderr
     contents = [
@@ -99,7 +99,7 @@ def test_a_writer_killed_after_the_last_step_has_finished(store: Store) -> None:
     assert remove_abandoned_staging(store) == 1
 
 
-def test_a_sweep_spares_a_writer_that_lives(store: Store) -> None:
+def test_a_sweep_spares_a_running_writer(store: Store) -> None:
     def swept_meanwhile() -> Iterator[NamedArray]:
         yield NamedArray(name="x", values=np.ones(3), dims=("i",))
         assert remove_abandoned_staging(store) == 0
@@ -109,7 +109,7 @@ def test_a_sweep_spares_a_writer_that_lives(store: Store) -> None:
     handle.verify()
 
 
-def test_a_sweep_in_another_process_spares_us_too(store: Store) -> None:
+def test_a_sweep_in_another_process_spares_a_running_writer(store: Store) -> None:
     sweep = """
     import sys
     from storage.store import Store, remove_abandoned_staging
@@ -122,7 +122,7 @@ def test_a_sweep_in_another_process_spares_us_too(store: Store) -> None:
         assert (folder / "x").read_text() == "ours"
 
 
-def test_a_sweep_that_was_cut_off_is_finished_by_the_next(store: Store) -> None:
+def test_an_interrupted_sweep_is_finished_by_the_next(store: Store) -> None:
     store.staging.mkdir(parents=True)
     (store.staging / "tmp1.lock").touch()  # its folder is gone already
     (store.staging / "tmp2.lock").touch()
@@ -173,7 +173,7 @@ def test_a_full_disk_is_a_store_error_and_leaves_nothing(store: Store) -> None:
 
 
 @pytest.mark.parametrize("place", ["under a file", "/proc/unseen-store"])
-def test_a_store_that_cannot_be_written_says_so(tmp_path: Path, place: str) -> None:
+def test_an_unwritable_store_is_a_store_error(tmp_path: Path, place: str) -> None:
     (tmp_path / "file").touch()
     store = Store(root=str(tmp_path / "file" / "store") if place == "under a file" else place)
     with pytest.raises(StoreError, match=r"cannot be written .* UNSEEN_STORE"):
@@ -184,6 +184,6 @@ def test_a_store_that_cannot_be_written_says_so(tmp_path: Path, place: str) -> N
         files.put(store, "runs/a.json", b"{}")
 
 
-def test_checking_a_store_makes_it_and_leaves_it_empty(store: Store) -> None:
+def test_checking_a_store_creates_it_and_leaves_it_empty(store: Store) -> None:
     store.check_writable()
     assert list(Path(store.root).iterdir()) == []

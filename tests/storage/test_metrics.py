@@ -58,7 +58,7 @@ def test_every_file_of_a_table_has_its_schema(store: Store) -> None:
 
 
 @pytest.mark.parametrize("table", sorted(COLUMNS))
-def test_every_column_of_every_table_comes_back(store: Store, table: str) -> None:
+def test_every_column_of_every_table_is_read_back(store: Store, table: str) -> None:
     samples: dict[Any, Any] = {
         pa.string(): "é, 'quoted'",
         pa.int64(): 2**60 + 1,
@@ -73,7 +73,7 @@ def test_every_column_of_every_table_comes_back(store: Store, table: str) -> Non
     assert abs(found["written_at"] - datetime.now(UTC)).total_seconds() < 600
 
 
-def test_scene_001_stays_a_string_for_every_reader(store: Store) -> None:
+def test_scene_name_001_stays_a_string_for_every_reader(store: Store) -> None:
     write_views(store, "2024", "001", views(1.0))
     write_views(store, "2024", "002", views(2.0))
     compact(store, "2024")
@@ -116,7 +116,7 @@ def test_a_scene_that_is_run_again_supersedes_its_rows(store: Store) -> None:
 
 
 @pytest.mark.parametrize("again", [views(4.0), []])
-def test_it_supersedes_compacted_rows_too(store: Store, again: Rows) -> None:
+def test_a_scene_run_again_supersedes_compacted_rows(store: Store, again: Rows) -> None:
     write_views(store, "r", "a", views(1.0, 2.0, 3.0))
     write_views(store, "r", "b", views(9.0))
     compact(store, "r")
@@ -153,7 +153,7 @@ def test_compacting_keeps_exactly_the_rows(store: Store) -> None:
         assert len(names) == 4
 
 
-def test_not_a_number_and_missing_stay_apart(store: Store) -> None:
+def test_nan_and_missing_values_stay_distinct(store: Store) -> None:
     write_views(store, "r", "a", views(float("nan"), None))
     compact(store, "r")
     first, second = sorted(stored_rows(store, "views"), key=lambda row: row["view"])
@@ -162,7 +162,7 @@ def test_not_a_number_and_missing_stay_apart(store: Store) -> None:
 
 
 @pytest.mark.parametrize("removed", [0, 1, 2])
-def test_compacting_that_was_cut_off_neither_loses_nor_doubles(
+def test_interrupted_compaction_neither_loses_nor_duplicates_rows(
     store: Store, monkeypatch: pytest.MonkeyPatch, removed: int
 ) -> None:
     for scene in "abc":
@@ -190,7 +190,7 @@ def test_compacting_that_was_cut_off_neither_loses_nor_doubles(
     assert len(parquet_files(store, "views")) == 1
 
 
-def test_a_scene_run_again_after_a_cut_off_compaction_wins(
+def test_a_scene_run_again_after_an_interrupted_compaction_takes_precedence(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_views(store, "r", "a", views(1.0))
@@ -221,7 +221,7 @@ def test_runs_and_scenes_of_similar_names_do_not_mix(store: Store) -> None:
         assert rows["psnr_db"].tolist() == [number]
 
 
-def test_a_scene_is_read_though_the_file_of_another_is_damaged(store: Store) -> None:
+def test_a_scene_is_readable_while_the_file_of_another_is_damaged(store: Store) -> None:
     write_views(store, "r", "whole", views(1.0, 2.0))
     (whole,) = parquet_files(store, "views")
     write_views(store, "r", "broken", views(3.0))
@@ -266,7 +266,7 @@ def test_files_of_a_version_with_fewer_columns_are_read(store: Store) -> None:
     assert pd.isna(row["ssim"])
 
 
-def test_a_column_that_is_not_there_is_refused_and_nothing_is_written(store: Store) -> None:
+def test_an_unknown_column_is_refused_and_nothing_is_written(store: Store) -> None:
     with pytest.raises(ValueError, match=r"table views has no column \['psnr'\]"):
         write_views(store, "r", "a", [{"view": "x", "psnr": 1.0}])
     with pytest.raises(ValueError, match=r"no column \['scene'\]"):

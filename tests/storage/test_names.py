@@ -27,24 +27,24 @@ def test_an_object_name_is_one_safe_component(name: str) -> None:
 
 
 @given(any_name, any_name)
-def test_two_names_have_two_object_names(first: str, second: str) -> None:
+def test_different_names_have_different_object_names(first: str, second: str) -> None:
     assume(first != second)
     assert object_name(first) != object_name(second)
 
 
 @given(st.text("ab", min_size=MAX_LENGTH - 20, max_size=MAX_LENGTH + 20))
-def test_the_object_name_of_a_name_is_not_that_of_another(name: str) -> None:
+def test_an_object_name_used_as_a_name_gives_another_object_name(name: str) -> None:
     """A long name is cut; the name it is cut to must then stand for something else itself."""
     short = object_name(name)
     assert short == name or object_name(short) != short
 
 
-def test_long_names_that_differ_at_the_end_stay_apart() -> None:
+def test_long_names_that_differ_at_the_end_have_different_object_names() -> None:
     assert object_name("x" * 300 + "1") != object_name("x" * 300 + "2")
 
 
 @pytest.mark.parametrize("name", ["fountain_p11", "001", "hall-2", "v1.2", "~x", "A"])
-def test_a_plain_name_stands_as_it_is(name: str) -> None:
+def test_a_plain_name_is_its_own_object_name(name: str) -> None:
     assert object_name(name) == name
 
 
@@ -52,7 +52,7 @@ def test_a_plain_name_stands_as_it_is(name: str) -> None:
     "name",
     ["", " ", ".", "..", " .. ", "a/b", "/", "a\\b", "a\nb", "\x00", "a\x7f", "\udc80", "a\u2028"],
 )
-def test_names_that_could_be_taken_for_something_else_are_refused(name: str) -> None:
+def test_ambiguous_names_are_refused(name: str) -> None:
     with pytest.raises(NameRefusedError, match="rename the scene"):
         check_name(name)
 
@@ -74,5 +74,5 @@ def test_names_that_could_be_taken_for_something_else_are_refused(name: str) -> 
         "3.14\u202fPM",
     ],
 )
-def test_names_that_people_give_are_taken(name: str) -> None:
+def test_ordinary_names_are_accepted(name: str) -> None:
     check_name(name)

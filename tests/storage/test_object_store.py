@@ -1,4 +1,4 @@
-"""The same promises on an S3 server, here moto's on loopback."""
+"""The guarantees of the store on an S3 server (moto on loopback)."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -47,7 +47,7 @@ def commit(store: Store) -> ArrayHandle:
     return store.commit("hall 1", "k", two_arrays(), {"title": "two arrays"})
 
 
-def test_arrays_and_attributes_come_back(store: Store, tiny_objects: None, client: Any) -> None:
+def test_arrays_and_attributes_are_read_back(store: Store, tiny_objects: None, client: Any) -> None:
     handle = commit(store)
     assert handle.uri.startswith(f"{store.root}/scenes/hall%201/k/")
     handle.verify()
@@ -59,7 +59,7 @@ def test_arrays_and_attributes_come_back(store: Store, tiny_objects: None, clien
     assert list(store.staging.iterdir()) == []
 
 
-def test_the_manifest_goes_up_last(
+def test_the_manifest_is_uploaded_last(
     store: Store, tiny_objects: None, patched_s3: pytest.MonkeyPatch
 ) -> None:
     sent: list[str] = []
@@ -78,7 +78,7 @@ def test_the_manifest_goes_up_last(
     assert {f"{prefix}/zarr.json", f"{prefix}/noise/c/0/0"} < set(sent[:-1])
 
 
-def test_an_upload_that_is_cut_off_is_not_readable_and_says_so(
+def test_an_interrupted_upload_is_unreadable_with_a_clear_error(
     store: Store, tiny_objects: None, client: Any, patched_s3: pytest.MonkeyPatch
 ) -> None:
     finished = commit(Store(root=f"{store.root}-finished"))
@@ -107,9 +107,7 @@ def test_an_upload_that_is_cut_off_is_not_readable_and_says_so(
     ArrayHandle(uri=uri, kind="k", digest=finished.digest).verify()
 
 
-def test_damage_done_behind_our_back_is_found(
-    store: Store, tiny_objects: None, client: Any
-) -> None:
+def test_external_damage_is_detected(store: Store, tiny_objects: None, client: Any) -> None:
     handle = commit(store)
     prefix = handle.uri.removeprefix(f"s3://{BUCKET}/")
     client.delete_object(Bucket=BUCKET, Key=f"{prefix}/noise/c/1/0")
@@ -123,7 +121,7 @@ def test_damage_done_behind_our_back_is_found(
     handle.verify()
 
 
-def test_what_others_write_is_seen_at_once(store: Store, client: Any) -> None:
+def test_writes_of_other_processes_are_visible_immediately(store: Store, client: Any) -> None:
     put(store, "runs/a.json", b"1")
     assert names_in(store, "runs") == ["a.json"]
     prefix = store.root.removeprefix(f"s3://{BUCKET}/")
@@ -138,7 +136,7 @@ def test_what_others_write_is_seen_at_once(store: Store, client: Any) -> None:
         get(store, "runs/a.json")
 
 
-def test_tables_work_there_too(store: Store) -> None:
+def test_tables_work_on_an_object_store(store: Store) -> None:
     for psnr_db in (10.0, 20.0):
         row = {"stage": "splat", "view": "a.jpg", "psnr_db": psnr_db}
         write_rows(store, "views", run="r", scene="001", rows=[row])
@@ -155,7 +153,7 @@ def test_a_writable_store_passes_the_check_and_stays_empty(store: Store, client:
     assert remove_abandoned_staging(store) == 0
 
 
-def test_a_bucket_that_is_not_there_is_a_store_error(client: Any) -> None:
+def test_a_missing_bucket_is_a_store_error(client: Any) -> None:
     store = Store(root="s3://no-such-bucket/store")
     with pytest.raises(StoreError, match=r"no-such-bucket/store cannot be written"):
         store.check_writable()
@@ -163,7 +161,7 @@ def test_a_bucket_that_is_not_there_is_a_store_error(client: Any) -> None:
         commit(store)
 
 
-def test_large_objects_survive_their_parts(store: Store) -> None:
+def test_large_multipart_objects_are_read_back(store: Store) -> None:
     """s3fs sends what is larger than 50 MiB in parts."""
     noise = np.random.default_rng(0).integers(0, 255, 60 << 20, np.uint8)
     handle = store.commit("s", "k", [NamedArray(name="x", values=noise, dims=("i",))], {})

@@ -1,4 +1,4 @@
-"""Stores of this version are taken, those of another named."""
+"""Stores of this schema version are accepted, others are refused by name."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from storage.schema import SCHEMA, check_schema, prepare_store
 from storage.store import Store
 
 
-def test_a_new_store_is_marked_and_taken_again(store: Store) -> None:
+def test_a_new_store_is_marked_and_accepted_again(store: Store) -> None:
     check_schema(store)
     prepare_store(store)
     assert json.loads((Path(store.root) / "schema.json").read_text()) == {"schema": SCHEMA}
@@ -20,7 +20,7 @@ def test_a_new_store_is_marked_and_taken_again(store: Store) -> None:
 
 
 @pytest.mark.parametrize("folder", ["runs", "metrics", "cache", "scenes"])
-def test_a_store_without_a_marker_is_named_as_schema_1(store: Store, folder: str) -> None:
+def test_a_store_without_a_marker_is_reported_as_schema_1(store: Store, folder: str) -> None:
     held = Path(store.root) / folder / "before"
     held.mkdir(parents=True)
     (held / "file").write_text("x")
@@ -31,7 +31,7 @@ def test_a_store_without_a_marker_is_named_as_schema_1(store: Store, folder: str
 
 
 @pytest.mark.parametrize("content", ['{"schema": 1}', '{"schema": 99}', "{}", "[]", "cut o"])
-def test_another_marker_is_refused(store: Store, content: str) -> None:
+def test_a_marker_of_another_schema_is_refused(store: Store, content: str) -> None:
     Path(store.root).mkdir()
     (Path(store.root) / "schema.json").write_text(content)
     with pytest.raises(SchemaError, match="another version"):

@@ -1,4 +1,4 @@
-"""What is committed comes back, to us and to plain readers, and equal content is stored once."""
+"""Committed content is read back by the store and by plain readers; equal content is stored once."""
 
 import json
 import multiprocessing
@@ -43,7 +43,7 @@ any_array = st.sampled_from(DTYPES).flatmap(
 
 @settings(max_examples=40)
 @given(first=any_array, second=any_array, chunk=st.sampled_from([1, 64, 1 << 20]))
-def test_any_array_comes_back_with_its_type_shape_and_bytes(
+def test_any_array_is_read_back_with_its_type_shape_and_bytes(
     first: np.ndarray, second: np.ndarray, chunk: int
 ) -> None:
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
@@ -57,7 +57,7 @@ def test_any_array_comes_back_with_its_type_shape_and_bytes(
             assert found.flags.writeable
 
 
-def test_arrays_in_other_memory_orders_come_back(store: Store) -> None:
+def test_arrays_in_other_memory_orders_are_read_back(store: Store) -> None:
     values = np.arange(24.0).reshape(2, 3, 4)
     views = {"transposed": values.T, "stepped": values[:, ::2], "big_endian": values.astype(">f8")}
     handle = store.commit("s", "k", (named(name, view) for name, view in views.items()), {})
@@ -120,7 +120,7 @@ def test_xarray_opens_an_artefact_whose_photos_differ_in_size(store: Store) -> N
         assert dataset["unit"].item() == 0.5
 
 
-def test_a_handle_is_the_sha256_of_what_lies_in_the_store(store: Store) -> None:
+def test_a_handle_is_the_sha256_of_the_stored_content(store: Store) -> None:
     handle = store.commit("s", "photos", photos_and_poses(), {})
     folder = Path(handle.uri)
     content = (folder / "manifest.json").read_bytes()
@@ -135,7 +135,7 @@ def test_a_handle_is_the_sha256_of_what_lies_in_the_store(store: Store) -> None:
     assert listed == stored
 
 
-def test_attributes_are_asked_for_after_the_last_array(store: Store) -> None:
+def test_attributes_are_evaluated_after_the_last_array(store: Store) -> None:
     seen: list[int] = []
 
     def counted() -> Iterator[NamedArray]:
@@ -158,7 +158,7 @@ def test_an_unknown_array_is_a_key_error(store: Store) -> None:
         handle.array("mean")
 
 
-def test_an_error_of_the_stage_comes_out_as_it_is_and_leaves_nothing(store: Store) -> None:
+def test_a_stage_error_is_reraised_unchanged_and_leaves_no_artefact(store: Store) -> None:
     def broken() -> Iterator[NamedArray]:
         yield named("x", np.ones(3))
         raise TimeoutError("the stage's own")
@@ -168,7 +168,7 @@ def test_an_error_of_the_stage_comes_out_as_it_is_and_leaves_nothing(store: Stor
     assert files_under(Path(store.root)) == []
 
 
-def test_equal_content_is_one_folder(store: Store) -> None:
+def test_equal_content_is_stored_once(store: Store) -> None:
     values = np.arange(6.0)
     first = store.commit("s", "k", [named("x", values)], {"a": 1, "b": {"c": 2, "d": 3}})
     second = store.commit("s", "k", [named("x", values.copy())], {"b": {"d": 3, "c": 2}, "a": 1})
@@ -203,14 +203,14 @@ def test_no_scene_name_leads_out_of_its_folder(store: Store, name: str) -> None:
 
 
 @pytest.mark.parametrize("folder", ["with space", "a::b", "star*[x]?", "100%25 #", "é"])
-def test_a_store_may_stand_in_a_folder_of_any_name(tmp_path: Path, folder: str) -> None:
+def test_a_store_may_be_in_a_folder_of_any_name(tmp_path: Path, folder: str) -> None:
     store = Store(root=str(tmp_path / folder))
     handle = store.commit("s", "k", [named("x", np.arange(3))], {"a": 1})
     assert handle.array("x").tolist() == [0, 1, 2]
     assert Path(handle.uri).is_relative_to(tmp_path / folder)
 
 
-def test_a_file_url_is_a_directory_too(tmp_path: Path) -> None:
+def test_a_file_url_is_accepted_as_a_directory(tmp_path: Path) -> None:
     handle = Store(root=f"file://{tmp_path}/store/").commit("s", "k", [named("x", np.ones(2))], {})
     assert handle.array("x").tolist() == [1, 1]
     assert handle.uri.startswith(f"file://{tmp_path}/store/scenes/")
@@ -223,7 +223,7 @@ def commit_at_once(root: str, barrier: Barrier, numbers: list[int]) -> None:
         Store(root=root).commit("s", "k", [named("x", np.full((50, 50), number))], {})
 
 
-def test_processes_that_commit_the_same_at_once_agree_and_mend(store: Store) -> None:
+def test_processes_that_commit_equal_content_concurrently_agree_and_repair_it(store: Store) -> None:
     numbers = list(range(6))
     handles = [
         store.commit("s", "k", [named("x", np.full((50, 50), number))], {}) for number in numbers
@@ -251,7 +251,7 @@ def test_processes_that_commit_the_same_at_once_agree_and_mend(store: Store) -> 
     assert list((Path(store.root) / "staging").iterdir()) == []
 
 
-def test_handles_of_other_machines_are_values(store: Store) -> None:
+def test_handles_with_equal_fields_are_equal_and_hashable(store: Store) -> None:
     handle = store.commit("s", "k", [named("x", np.ones(2))], {})
     same = ArrayHandle(uri=handle.uri, kind=handle.kind, digest=handle.digest)
     assert same == handle

@@ -26,7 +26,7 @@ for scene in range(scenes):
 """
 
 
-def test_a_scene_is_seen_whole_or_not_at_all(store: Store) -> None:
+def test_concurrent_readers_get_all_rows_of_a_scene_or_none(store: Store) -> None:
     words = [sys.executable, "-c", WRITER, store.root, str(SCENES), str(ROWS)]
     pattern = f"{store.root}/metrics/views/*.parquet"
     with subprocess.Popen(words, cwd=REPOSITORY) as writer:

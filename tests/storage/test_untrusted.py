@@ -1,4 +1,4 @@
-"""Nothing in a store is run, and nothing in it leads out of it, whoever wrote it."""
+"""Stored content is never executed and never leads out of the store."""
 
 import io
 import json
@@ -105,7 +105,7 @@ def test_a_table_is_not_unpickled(target: Path) -> None:
 
 
 @pytest.mark.parametrize("key", ["../../secret", "x/../../../secret", "/etc/hostname", ".."])
-def test_a_manifest_cannot_name_what_is_not_its_own(store: Store, key: str) -> None:
+def test_a_manifest_cannot_name_objects_outside_its_artefact(store: Store, key: str) -> None:
     handle = forged(store, {"x/c/0": b""})
     manifest = Path(handle.uri) / "manifest.json"
     content = json.dumps({"schema": 1, "kind": "splat", "objects": {key: "0" * 64}}).encode()
@@ -119,7 +119,7 @@ odd = st.text(st.sampled_from("a./\\-%~:\0é"), max_size=12)
 
 
 @given(scene=odd, number=st.integers(0, 3))
-def test_no_name_of_a_scene_leads_out_of_the_store(
+def test_no_scene_name_leads_out_of_the_store(
     tmp_path_factory: pytest.TempPathFactory, scene: str, number: int
 ) -> None:
     root = tmp_path_factory.getbasetemp() / "names"

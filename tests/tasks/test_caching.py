@@ -81,7 +81,7 @@ def test_the_second_call_is_cached_and_not_computed(machine: Machine) -> None:
     assert calls(machine) == 1
 
 
-def test_a_changed_config_recomputes_and_the_old_one_is_still_known(machine: Machine) -> None:
+def test_a_changed_config_recomputes_and_the_old_result_stays_cached(machine: Machine) -> None:
     run(MEASURE, machine, config=SizeConfig())
     assert run(MEASURE, machine, config=SizeConfig(size=4)).name == "Completed"
     assert run(MEASURE, machine, config=SizeConfig(size=3)).name == "Cached"
@@ -102,14 +102,14 @@ def test_another_upstream_digest_recomputes_and_an_equal_one_does_not(machine: M
     assert run(DOUBLE, machine, upstream=other).result().array("x")[0] == 10
 
 
-def test_the_device_counts_where_it_changes_numbers(machine: Machine) -> None:
+def test_the_key_includes_the_device_where_it_changes_numbers(machine: Machine) -> None:
     on_cuda = replace(machine, device="cuda")
     for stage, expected in ((MEASURE_ON, "Completed"), (MEASURE, "Cached")):
         run(stage, machine, config=SizeConfig())
         assert run(stage, on_cuda, config=SizeConfig()).name == expected
 
 
-def test_threads_do_not_count(machine: Machine) -> None:
+def test_the_key_does_not_depend_on_the_number_of_threads(machine: Machine) -> None:
     run(MEASURE_ON, machine, config=SizeConfig())
     assert run(MEASURE_ON, replace(machine, threads=7), config=SizeConfig()).name == "Cached"
 
@@ -146,7 +146,7 @@ def test_a_hit_whose_artefact_is_damaged_is_recomputed(
     assert run(MEASURE, machine, config=SizeConfig()).name == "Cached"
 
 
-def test_a_record_that_was_cut_off_or_is_of_something_else_is_recomputed(machine: Machine) -> None:
+def test_a_truncated_or_foreign_record_is_recomputed(machine: Machine) -> None:
     run(MEASURE, machine, config=SizeConfig())
     (record,) = (path for path in (Path(machine.store.root) / "cache").rglob("*") if path.is_file())
     whole = record.read_text()
@@ -183,7 +183,7 @@ def bombs(target: Path, whole: str) -> Iterator[str]:
     yield json.dumps({"result": pickled})
 
 
-def test_no_record_runs_what_somebody_wrote_into_it(machine: Machine, tmp_path: Path) -> None:
+def test_no_code_planted_in_a_record_is_executed(machine: Machine, tmp_path: Path) -> None:
     first = run(MEASURE, machine, config=SizeConfig()).result()
     (record,) = (path for path in (Path(machine.store.root) / "cache").rglob("*") if path.is_file())
     target = tmp_path / "made by the bomb"
@@ -204,7 +204,7 @@ def test_no_record_runs_what_somebody_wrote_into_it(machine: Machine, tmp_path: 
 
 
 @pytest.mark.parametrize("error", ["input", "geometry", "diverged", "damage", "purpose"])
-def test_what_a_retry_cannot_help_is_not_retried_and_comes_out_as_raised(
+def test_permanent_errors_are_not_retried_and_are_reraised_unchanged(
     machine: Machine, error: str
 ) -> None:
     state = run(FAIL, machine, error=error, times=9)
@@ -215,32 +215,32 @@ def test_what_a_retry_cannot_help_is_not_retried_and_comes_out_as_raised(
 
 
 @pytest.mark.parametrize("error", ["bug", "missing attribute", "runtime"])
-def test_our_own_mistakes_are_not_retried(machine: Machine, error: str) -> None:
+def test_programming_errors_are_not_retried(machine: Machine, error: str) -> None:
     assert run(FAIL, machine, error=error, times=9).is_failed()
     assert calls(machine) == 1
 
 
 @pytest.mark.parametrize("error", ["machine", "store", "system", "memory", "device memory"])
-def test_faults_of_the_machine_are_retried(machine: Machine, error: str) -> None:
+def test_machine_errors_are_retried(machine: Machine, error: str) -> None:
     state = run(FAIL, machine, error=error, times=1)
     assert state.is_completed()
     assert state.result().array("x").tolist() == [1, 1, 1]
     assert calls(machine) == 2
 
 
-def test_a_machine_that_stays_broken_fails_at_the_third_attempt(machine: Machine) -> None:
+def test_a_persistent_machine_error_fails_at_the_third_attempt(machine: Machine) -> None:
     state = run(FAIL, machine, error="machine", times=9)
     assert state.is_failed()
     assert calls(machine) == 3
 
 
-def test_a_failure_is_not_remembered(machine: Machine) -> None:
+def test_a_failure_is_not_cached(machine: Machine) -> None:
     assert run(FAIL, machine, error="input", times=1).is_failed()
     assert run(FAIL, machine, error="input", times=1).is_completed()
 
 
 @pytest.mark.filterwarnings("ignore:Artifact creation outside")
-def test_progress_says_how_long_the_rest_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_shows_the_remaining_time(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 50.0
     monkeypatch.setattr(caching, "time", SimpleNamespace(monotonic=lambda: now))
     told = stage_progress("timed")
@@ -253,7 +253,7 @@ def test_progress_says_how_long_the_rest_takes(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.filterwarnings("ignore:Artifact creation outside")
-def test_progress_is_told_under_a_name_that_prefect_takes(machine: Machine) -> None:
+def test_progress_is_published_under_a_valid_prefect_artifact_key(machine: Machine) -> None:
     told = stage_progress("evaluate.centres")
     told(0.25, "aligning")
     told(1.0, "done")
@@ -327,11 +327,11 @@ def test_the_key_changes_with_all_that_changes_a_result(changed: dict[str, Any])
         {"photos": replace(HANDLE, uri="/elsewhere/a.zarr")},
     ],
 )
-def test_the_key_stays_where_only_places_change(moved: dict[str, Any]) -> None:
+def test_the_key_does_not_depend_on_storage_locations(moved: dict[str, Any]) -> None:
     assert key(**moved) == key()
 
 
-def test_every_artefact_of_many_counts_and_their_order() -> None:
+def test_the_key_depends_on_every_artefact_of_a_list_and_on_their_order() -> None:
     other = replace(HANDLE, digest="8" * 64)
     many = [(HANDLE,), (HANDLE, other), (other, HANDLE), (other,), ()]
     assert len({key(photos=handles) for handles in many}) == len(many)

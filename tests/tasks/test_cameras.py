@@ -32,20 +32,20 @@ def projected(cameras: Cameras, index: int, x_camera: np.ndarray) -> np.ndarray:
     return np.array([k[0, 0] * x / z + k[0, 2], k[1, 1] * y / z + k[1, 2]])
 
 
-def test_world_from_camera_is_the_inverse() -> None:
+def test_world_from_camera_is_the_inverse_of_camera_from_world() -> None:
     cameras = random_cameras()
     np.testing.assert_allclose(
         cameras.world_from_camera, np.linalg.inv(cameras.camera_from_world), atol=1e-12
     )
 
 
-def test_a_centre_is_the_point_that_its_camera_sees_at_its_origin() -> None:
+def test_a_camera_maps_its_centre_to_its_origin() -> None:
     cameras = random_cameras()
     for pose, centre in zip(cameras.camera_from_world, cameras.centres, strict=True):
         np.testing.assert_allclose(pose @ [*centre, 1.0], [0, 0, 0, 1], atol=1e-12)
 
 
-def test_a_camera_two_behind_the_origin_has_its_centre_there() -> None:
+def test_a_camera_two_units_behind_the_origin_has_its_centre_at_minus_two() -> None:
     pose = np.eye(4)[None].copy()
     pose[0, 2, 3] = 2.0  # the world's origin lies two ahead
     cameras = random_cameras(1)
@@ -58,7 +58,7 @@ def test_a_camera_two_behind_the_origin_has_its_centre_there() -> None:
     np.testing.assert_array_equal(cameras.centres, [[0, 0, -2]])
 
 
-def test_select_takes_the_cameras_in_the_order_asked_for() -> None:
+def test_select_returns_cameras_in_the_requested_order() -> None:
     cameras = random_cameras()
     chosen = cameras.select([4, 0, 4])
     assert chosen.names == ("4.jpg", "0.jpg", "4.jpg")
@@ -70,13 +70,13 @@ def test_select_takes_the_cameras_in_the_order_asked_for() -> None:
         np.testing.assert_array_equal(chosen.sizes[position], cameras.sizes[index])
 
 
-def test_none_selected_are_no_cameras() -> None:
+def test_an_empty_selection_gives_no_cameras() -> None:
     none = random_cameras().select([])
     assert len(none) == 0
     assert none.world_from_camera.shape == (0, 4, 4)
 
 
-def test_an_index_that_is_not_there_is_an_error() -> None:
+def test_an_index_out_of_range_is_an_error() -> None:
     with pytest.raises(IndexError):
         random_cameras(3).select([3])
 
@@ -97,7 +97,7 @@ def test_a_point_moves_with_the_pixels_when_photos_are_resampled(
         np.testing.assert_allclose(moved, share, rtol=1e-12)
 
 
-def test_resampling_leaves_the_poses_and_the_original_alone() -> None:
+def test_resampling_changes_neither_poses_nor_the_original() -> None:
     cameras = random_cameras()
     before = cameras.intrinsics.copy()
     resampled = cameras.resized(cameras.sizes * 2)
@@ -117,7 +117,7 @@ def test_angles_are_exact_however_small_or_large(angle: float) -> None:
     np.testing.assert_allclose(found, angle, rtol=0, atol=1e-14)
 
 
-def test_each_of_one_set_is_compared_with_each_of_another() -> None:
+def test_rotation_angles_are_computed_for_every_pair_of_two_sets() -> None:
     turns = Rotation.from_rotvec(np.outer([0.1, 0.4, 1.0], [0, 0, 1])).as_matrix()
     found = rotation_angles(turns[:, None], turns[None, 1:])
     np.testing.assert_allclose(found, [[0.3, 0.9], [0, 0.6], [0.6, 0]], atol=1e-14)

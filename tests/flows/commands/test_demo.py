@@ -22,7 +22,7 @@ def small(make: Callable[[], ProceduralScene]) -> Callable[[], ProceduralScene]:
     return made
 
 
-def test_its_scenes_are_found_each_with_the_photos_to_train_on(
+def test_demo_scenes_are_found_with_their_training_photos(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("facade", "interior", "orbit"):

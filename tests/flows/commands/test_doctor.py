@@ -1,4 +1,4 @@
-"""``unseen doctor``: it tells what is there and what is missing, and breaks on nothing."""
+"""``unseen doctor`` reports available and missing parts and never fails by an exception."""
 
 import importlib.metadata
 import sys
@@ -28,7 +28,7 @@ def lines(capsys: pytest.CaptureFixture[str]) -> dict[str, tuple[str, str]]:
     return found
 
 
-def test_everything_there_is_told_and_nothing_is_left_behind(
+def test_available_parts_are_reported_and_no_file_is_left_behind(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     store = tmp_path / "store"
@@ -42,7 +42,7 @@ def test_everything_there_is_told_and_nothing_is_left_behind(
     assert not store.exists()
 
 
-def test_a_store_that_cannot_be_written_is_missing(
+def test_an_unwritable_store_is_reported_missing(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     (tmp_path / "file").touch()
@@ -53,7 +53,7 @@ def test_a_store_that_cannot_be_written_is_missing(
     assert "--store" in finding
 
 
-def test_a_package_that_cannot_be_imported_is_missing_and_the_rest_is_told(
+def test_a_package_that_fails_to_import_is_missing_and_the_rest_is_reported(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)  # what import sees of a broken one
@@ -65,7 +65,7 @@ def test_a_package_that_cannot_be_imported_is_missing_and_the_rest_is_told(
     assert found["store"][0] == "ok"
 
 
-def test_a_dead_api_is_missing_with_its_sentence(
+def test_a_dead_api_is_reported_missing_with_its_error(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def dead() -> None:
@@ -77,7 +77,7 @@ def test_a_dead_api_is_missing_with_its_sentence(
     assert lines(capsys)["Prefect API"] == expected
 
 
-def test_versions_other_than_the_tested_ones_are_named_and_do_no_harm(
+def test_untested_versions_are_named_and_do_not_fail(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pins = tmp_path / "constraints.txt"
@@ -92,7 +92,7 @@ def test_versions_other_than_the_tested_ones_are_named_and_do_no_harm(
 
 
 @pytest.mark.parametrize("error", [ValueError("a\nb"), UnseenError("one sentence"), KeyError(3)])
-def test_whatever_an_examination_raises_becomes_a_line(error: Exception) -> None:
+def test_any_exception_of_a_check_becomes_a_line(error: Exception) -> None:
     def broken() -> doctor.Check:
         raise error
 
@@ -101,7 +101,7 @@ def test_whatever_an_examination_raises_becomes_a_line(error: Exception) -> None
     assert "\n" not in found.found
 
 
-def test_a_process_that_is_killed_while_it_compiles_is_said(
+def test_a_compiler_check_killed_by_a_signal_is_reported(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     lines = ("import os, signal", "def warm_up(): os.kill(os.getpid(), signal.SIGKILL)")

@@ -1,4 +1,4 @@
-"""What a run is expected to ask for, against rows and photos made to known measures."""
+"""Estimated time and space of a run, against rows and photos of known size."""
 
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ def have_run(store: Store, run: str, config: SceneConfig, **seconds: float) -> N
     write_rows(store, "scenes", run=run, scene="a", rows=[{"state": "completed", "photos": 10}])
 
 
-def test_time_is_that_of_earlier_runs_in_proportion(tmp_path: Path) -> None:
+def test_time_is_proportional_to_earlier_runs(tmp_path: Path) -> None:
     store = Store(root=str(tmp_path / "store"))
     # The same work took half, as much and twice the usual.
     for factor in (0.5, 1.0, 2.0):
@@ -70,7 +70,7 @@ def test_time_is_that_of_earlier_runs_in_proportion(tmp_path: Path) -> None:
     assert more.seconds == pytest.approx(66 + 2 * 100 * 3 * 4 + 2 * SECONDS_BESIDE)
 
 
-def test_views_drawn_together_are_looked_at_in_every_step(tmp_path: Path) -> None:
+def test_joint_refinement_time_counts_every_view_in_every_step(tmp_path: Path) -> None:
     photograph(tmp_path / "a", 8)
     rates = {"ingest": 0.0, "sfm": 0.0, "splat": 0.0, "views": 0.0, "refine": 1.0}
 
@@ -94,7 +94,7 @@ def test_views_drawn_together_are_looked_at_in_every_step(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(("photos", "ensemble"), [(8, 2), (9, 2), (10, 0)])
-def test_siblings_of_few_photos_take_their_time_and_room(
+def test_the_ensemble_of_few_photos_adds_time_and_space(
     tmp_path: Path, photos: int, ensemble: int
 ) -> None:
     # Of 9 photos 7 are trained on, of 10 photos 8; siblings are fitted to 7 at most.
@@ -131,7 +131,7 @@ def test_siblings_of_few_photos_take_their_time_and_room(
     assert found.size - bare.size == ensemble * splat_bytes
 
 
-def test_scenes_at_once_share_the_time_but_none_is_faster_than_it_is(tmp_path: Path) -> None:
+def test_concurrent_scenes_share_the_time_but_none_is_faster_than_alone(tmp_path: Path) -> None:
     rates = {"ingest": 1.0, "sfm": 0.0, "splat": 0.0}
     for name, photos in (("a", 8), ("b", 8), ("c", 16)):
         photograph(tmp_path / name, photos)
@@ -143,7 +143,7 @@ def test_scenes_at_once_share_the_time_but_none_is_faster_than_it_is(tmp_path: P
     assert found == pytest.approx([sum(own), max(sum(own) / 2, own[2]), own[2], own[2]])
 
 
-def test_without_earlier_runs_a_cpu_is_guessed_and_a_gpu_is_not(tmp_path: Path) -> None:
+def test_without_earlier_runs_time_is_estimated_on_a_cpu_and_not_on_a_gpu(tmp_path: Path) -> None:
     photograph(tmp_path / "photos" / "a", 3)
     nothing = rates_of(Store(root=str(tmp_path / "store")))
     assert nothing == {}
@@ -157,7 +157,7 @@ def test_without_earlier_runs_a_cpu_is_guessed_and_a_gpu_is_not(tmp_path: Path) 
     assert " min" not in line
 
 
-def test_refused_scenes_and_empty_ones_ask_for_nothing(tmp_path: Path) -> None:
+def test_refused_and_empty_scenes_add_no_time_or_space(tmp_path: Path) -> None:
     photograph(tmp_path / "a", 3)
     (tmp_path / "empty").mkdir()
     bad = SceneEntry(name="bad", folder="/nowhere", config=UNTIL_SPLAT, error=InputError("no"))
@@ -166,14 +166,14 @@ def test_refused_scenes_and_empty_ones_ask_for_nothing(tmp_path: Path) -> None:
     assert (found.scenes, found.photos) == (1, 3)
 
 
-def test_a_video_is_as_many_photos_as_frames_are_taken(tmp_path: Path) -> None:
+def test_a_video_counts_as_its_number_of_selected_frames(tmp_path: Path) -> None:
     (tmp_path / "walk").mkdir()
     (tmp_path / "walk" / "walk.mp4").write_bytes(b"never opened")
     found = estimate(entries(tmp_path), {}, max_concurrent=1)
     assert found.photos == UNTIL_SPLAT.ingest.video.frames
 
 
-def test_room_is_that_of_the_photos_as_they_are_kept(tmp_path: Path) -> None:
+def test_space_is_that_of_the_photos_as_stored(tmp_path: Path) -> None:
     """Of 4 photos of 400 x 300 pixels kept at most 200 long, twice; nothing else differs."""
     photograph(tmp_path / "small" / "a", 4, (400, 300))
     photograph(tmp_path / "none" / "a", 1, (1, 1))
@@ -187,7 +187,7 @@ def test_room_is_that_of_the_photos_as_they_are_kept(tmp_path: Path) -> None:
     assert with_photos - without == pytest.approx(4 * 200 * 150 * 3 * 2, abs=100)
 
 
-def test_all_that_was_not_trained_on_is_scored(tmp_path: Path) -> None:
+def test_every_photo_outside_training_is_scored(tmp_path: Path) -> None:
     photograph(tmp_path / "a", 16, (100, 100))
     every = SceneConfig(ensemble=EnsembleConfig(count=0))
     few = every.model_copy(update={"split": TrainOn(photos=("0.png", "1.png"))})
@@ -197,7 +197,7 @@ def test_all_that_was_not_trained_on_is_scored(tmp_path: Path) -> None:
     assert sizes[1] - sizes[0] == (14 - 2) * 100 * 100 * 5 * 3
 
 
-def test_too_little_room_is_said() -> None:
+def test_too_little_free_space_is_reported() -> None:
     asked = Estimate(scenes=3, photos=60, seconds=600, size=3 * 2**30, measured=True)
     (line,) = describe(asked, room=5 * 2**30)
     assert line.startswith("3 scenes, 60 photos: about 10 min and 3.0 GiB of 5.0 GiB free")

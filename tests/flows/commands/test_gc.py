@@ -1,4 +1,4 @@
-"""What is removed from a store, on a disk and behind URLs: never what a kept run refers to."""
+"""Garbage collection on a disk and behind URLs never removes artefacts of kept runs."""
 
 import contextlib
 import os
@@ -59,7 +59,7 @@ def remove_all(store: Store, garbage: Garbage) -> list[str]:
     return list(remove_garbage(store, garbage))
 
 
-def test_a_store_whose_runs_are_all_kept_stays_as_it_is(store: Store) -> None:
+def test_a_store_whose_runs_are_all_kept_is_unchanged(store: Store) -> None:
     ended(store, "first", {"a": 1.0, "b": 2.0})
     ended(store, "second", {"a": 3.0}, state="failed")
     compact(store, "first")
@@ -74,7 +74,7 @@ def test_an_empty_store_has_nothing_to_remove(store: Store) -> None:
     assert remove_all(store, garbage_in(store)) == []
 
 
-def test_what_no_run_refers_to_goes_with_the_records_that_recall_it(store: Store) -> None:
+def test_unreferenced_artefacts_are_removed_with_their_cache_records(store: Store) -> None:
     kept = ended(store, "first", {"a": 1.0})
     before = keys_in(store)
     orphan = commit(store, "a", "splat", 7.0)
@@ -90,7 +90,7 @@ def test_what_no_run_refers_to_goes_with_the_records_that_recall_it(store: Store
         handle.verify()
 
 
-def test_a_dropped_run_goes_whole_and_what_another_shares_stays(store: Store) -> None:
+def test_a_dropped_run_is_removed_except_for_shared_artefacts(store: Store) -> None:
     dropped = ended(store, "first", {"a": 1.0, "b": 2.0})
     kept = ended(store, "second", {"a": 1.0, "c": 3.0}, day=2)
     remove_all(store, garbage_in(store, "first"))
@@ -107,7 +107,7 @@ def test_a_dropped_run_goes_whole_and_what_another_shares_stays(store: Store) ->
     assert remove_all(store, garbage_in(store)) == []
 
 
-def test_only_the_last_runs_are_kept_and_those_that_have_not_ended(store: Store) -> None:
+def test_only_the_newest_and_unfinished_runs_are_kept(store: Store) -> None:
     ended(store, "old", {"a": 1.0}, day=1)
     ended(store, "killed", {"a": 2.0}, day=2, state=None)
     ended(store, "going on", {"a": 3.0}, day=3)
@@ -134,7 +134,7 @@ def test_a_run_without_its_record_is_kept_until_it_is_dropped(store: Store) -> N
     assert keys_in(store) == set()
 
 
-def test_what_cannot_be_dropped_is_refused_and_nothing_is_removed(store: Store) -> None:
+def test_undroppable_runs_are_refused_and_nothing_is_removed(store: Store) -> None:
     ended(store, "first", {"a": 1.0})
     with pytest.raises(InputError, match=r"has no run 'x'.* the last ones are: first"):
         garbage_in(store, "x")
@@ -144,7 +144,7 @@ def test_what_cannot_be_dropped_is_refused_and_nothing_is_removed(store: Store) 
         garbage_in(store, keep_runs=-1)
 
 
-def test_what_is_young_is_left_for_a_scene_that_goes_on(store: Store) -> None:
+def test_young_artefacts_are_kept_for_running_scenes(store: Store) -> None:
     orphan = commit(store, "a", "splat", 7.0)
     cached(store, "splat", orphan)
     checkpoint(store, "splat-0")
@@ -163,7 +163,7 @@ def test_an_old_artefact_that_is_committed_again_is_young(tmp_path: Path) -> Non
     assert garbage_in(store, age=timedelta(minutes=5)).artefacts == ()
 
 
-def test_what_a_scene_recalled_meanwhile_stays(store: Store) -> None:
+def test_artefacts_recalled_during_gc_are_kept(store: Store) -> None:
     orphan = commit(store, "a", "splat", 7.0)
     garbage = garbage_in(store)
     assert len(garbage.artefacts) == 1
@@ -172,13 +172,13 @@ def test_what_a_scene_recalled_meanwhile_stays(store: Store) -> None:
     orphan.verify()
 
 
-def test_a_half_written_artefact_goes(store: Store) -> None:
+def test_a_partially_written_artefact_is_removed(store: Store) -> None:
     put(store, "scenes/a/splat/0123456789abcdef.zarr/x/c/0", b"bytes")
     remove_all(store, garbage_in(store))
     assert keys_in(store) == set()
 
 
-def test_checkpoints_stay_for_runs_that_can_be_resumed_and_else_go(store: Store) -> None:
+def test_checkpoints_are_kept_only_for_resumable_runs(store: Store) -> None:
     checkpoint(store, "splat-0")
     assert len(garbage_in(store).checkpoints) == 1
     handle = ended(store, "first", {"a": 1.0}, state="failed")["a"]["splat"]
@@ -192,7 +192,7 @@ def test_checkpoints_stay_for_runs_that_can_be_resumed_and_else_go(store: Store)
 
 
 @pytest.mark.parametrize(("minutes", "goes"), [(30, False), (90, True)])
-def test_checkpoints_from_before_all_runs_go_as_far_as_clocks_can_tell(
+def test_checkpoints_older_than_all_runs_are_removed_within_clock_tolerance(
     store: Store, minutes: float, goes: bool
 ) -> None:
     began = datetime.now(UTC) + timedelta(minutes=minutes)
@@ -202,7 +202,7 @@ def test_checkpoints_from_before_all_runs_go_as_far_as_clocks_can_tell(
 
 
 @pytest.mark.parametrize("state", ["started", "failed"])
-def test_the_checkpoint_of_a_training_stays_until_it_has_completed_or_is_given_up(
+def test_the_checkpoint_of_a_training_is_kept_until_completed_or_dropped(
     store: Store, state: str
 ) -> None:
     """One that was killed is called started for ever."""
@@ -220,14 +220,14 @@ def test_the_checkpoint_of_a_training_stays_until_it_has_completed_or_is_given_u
     assert len(garbage_in(store).checkpoints) == 1
 
 
-def test_a_scene_that_failed_to_give_pairs_leaves_a_training_completed(store: Store) -> None:
+def test_a_training_is_completed_even_if_a_scene_gave_no_pairs(store: Store) -> None:
     for scene, state in (("few", "failed"), ("refiner", "completed")):
         write_rows(store, "scenes", run="training", scene=scene, rows=[{"state": state}])
     checkpoint(store, "train-0")
     assert len(garbage_in(store).checkpoints) == 1
 
 
-def test_a_damaged_table_stops_all_because_references_are_unknown(store: Store) -> None:
+def test_a_damaged_table_stops_gc_because_references_are_unknown(store: Store) -> None:
     ended(store, "first", {"a": 1.0})
     put(store, "metrics/stages/first,a.parquet", b"PAR1")
     commit(store, "a", "splat", 7.0)
@@ -235,7 +235,7 @@ def test_a_damaged_table_stops_all_because_references_are_unknown(store: Store) 
         garbage_in(store)
 
 
-def test_leftovers_of_killed_writers_go_and_those_of_living_ones_stay(tmp_path: Path) -> None:
+def test_staging_of_killed_writers_is_removed_and_of_living_writers_kept(tmp_path: Path) -> None:
     store = Store(root=str(tmp_path))
     with locked_folder(store.staging) as folder:
         (store.staging / "killed.dir").mkdir()
@@ -258,7 +258,7 @@ def test_leftovers_of_killed_writers_go_and_those_of_living_ones_stay(tmp_path: 
     dropped=st.sets(st.integers(0, 3)),
     cut=st.integers(0, 40),
 )
-def test_cut_off_anywhere_kept_runs_are_whole_and_the_next_removal_finds_the_rest(
+def test_gc_interrupted_anywhere_keeps_runs_intact_and_the_next_gc_finishes(
     tmp_path_factory: pytest.TempPathFactory,
     values: list[dict[str, float]],
     dropped: set[int],
@@ -313,9 +313,7 @@ for gone in remove_garbage(store, garbage):
 
 
 @pytest.mark.parametrize("milliseconds", [1, 12])
-def test_a_removal_that_is_killed_leaves_a_store_that_works(
-    tmp_path: Path, milliseconds: int
-) -> None:
+def test_a_killed_gc_leaves_a_usable_store(tmp_path: Path, milliseconds: int) -> None:
     store = Store(root=str(tmp_path))
     kept = ended(store, "kept", {"a": 1.0})
     scenes = {f"s{number}": float(number) for number in range(12)}

@@ -1,4 +1,4 @@
-"""The words of the command line: what they become, and what is said of wrong ones."""
+"""Parsing of the command line, and the errors of invalid arguments."""
 
 import functools
 import os
@@ -34,7 +34,7 @@ def said(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *w
     return f"{caught.value.code} {printed.out} {printed.err}"
 
 
-def test_without_options_the_config_is_ours() -> None:
+def test_without_options_the_config_is_the_default() -> None:
     assert arguments("run", "photos")["config"] == SceneConfig()
 
 
@@ -44,7 +44,7 @@ def test_options_reach_every_depth() -> None:
     assert config.split == EveryNth(n=3)
 
 
-def test_the_same_config_from_yaml_and_from_options_is_the_same_key(tmp_path: Path) -> None:
+def test_the_same_config_from_yaml_and_options_gives_the_same_key(tmp_path: Path) -> None:
     file = tmp_path / "run.yaml"
     file.write_text("splat: {iterations: 4000, max_size: 960}\nsfm: {threads: 1}\n")
     words = ("--splat.iterations", "4000", "--splat.max-size", "960", "--sfm.threads", "1")
@@ -55,7 +55,7 @@ def test_the_same_config_from_yaml_and_from_options_is_the_same_key(tmp_path: Pa
 
 
 @pytest.mark.parametrize("form", [["--config", "{file}"], ["--config={file}"]])
-def test_options_win_over_the_file_wherever_it_stands(tmp_path: Path, form: list[str]) -> None:
+def test_options_override_the_file_in_any_argument_order(tmp_path: Path, form: list[str]) -> None:
     file = tmp_path / "run.yaml"
     file.write_text("splat: {iterations: 4000, max_size: 960}\n")
     option = [word.format(file=file) for word in form]
@@ -83,14 +83,14 @@ def test_a_file_switches_the_kind_of_densification_and_options_change_it(tmp_pat
     assert arguments(*words)["config"].splat.densify == Mcmc(every=7, noise=3)
 
 
-def test_a_file_has_views_drawn_together_and_options_change_how(tmp_path: Path) -> None:
+def test_a_file_enables_joint_refinement_and_options_change_it(tmp_path: Path) -> None:
     file = tmp_path / "run.yaml"
     file.write_text("refine: {refiner: {kind: controlnet, joint: {}}}\n")
     words = ("run", "x", "--config", str(file), "--refine.refiner.joint.steps", "7")
     assert arguments(*words)["config"].refine.joint == JointConfig(steps=7)
 
 
-def test_a_command_with_a_config_of_its_own_has_it_from_file_and_options(tmp_path: Path) -> None:
+def test_a_command_with_its_own_config_reads_it_from_file_and_options(tmp_path: Path) -> None:
     file = tmp_path / "refiner.yaml"
     file.write_text("pairs: {views: 7, sizes: [3]}\ntrain: {batch: 5}\n")
     words = ("train-refiner", "x", "y", "--out", "z", "--config", str(file))
@@ -129,7 +129,7 @@ def test_options_of_the_other_refiner_cannot_be_set(
         arguments("train-refiner", "x", "--out", "z", "--config", str(file))
 
 
-def test_one_call_leaves_nothing_for_the_next(tmp_path: Path) -> None:
+def test_parsing_keeps_no_state_between_calls(tmp_path: Path) -> None:
     file = tmp_path / "run.yaml"
     file.write_text("splat: {iterations: 4000}\n")
     arguments("run", "x", "--config", str(file))
@@ -141,7 +141,7 @@ def test_scenes_with_spaces_and_dashes_can_be_named() -> None:
     assert arguments("run", "x", "--scenes=-empty")["scenes"] == ("-empty",)
 
 
-def test_a_value_out_of_bounds_is_said_in_our_words(
+def test_a_value_out_of_bounds_is_refused_in_plain_words(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     printed = said(capsys, monkeypatch, "run", "x", "--splat.densify.prune-opacity", "2")
@@ -172,7 +172,7 @@ def test_a_value_out_of_bounds_is_said_in_our_words(
         (["train-refiner", "x", "--out", "a", "--pairs.views", "0"], "'pairs.views' is 0"),
     ],
 )
-def test_wrong_words_are_refused_readably(
+def test_wrong_arguments_are_refused_readably(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
@@ -187,7 +187,7 @@ def test_wrong_words_are_refused_readably(
     assert not (tmp_path / "unseen-store").exists() or words[0] in ("scene", "train-refiner")
 
 
-def test_no_scenes_at_once_are_refused() -> None:
+def test_zero_concurrent_scenes_are_refused() -> None:
     from flows.settings import shared_cores
 
     with pytest.raises(InputError, match="-2 scenes cannot run at once"):
@@ -195,7 +195,7 @@ def test_no_scenes_at_once_are_refused() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
-def test_help_says_what_every_option_is_for(capsys: pytest.CaptureFixture[str], name: str) -> None:
+def test_help_describes_every_option(capsys: pytest.CaptureFixture[str], name: str) -> None:
     with pytest.raises(SystemExit) as caught:
         parse(COMMANDS, [name, "--help"])
     assert caught.value.code == 0

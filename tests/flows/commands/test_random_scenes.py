@@ -12,7 +12,7 @@ from tasks.ingest.source import digest_source, find_files
 pytestmark = pytest.mark.slow
 
 
-def test_the_scenes_are_a_dataset_and_those_that_are_there_are_kept(
+def test_random_scenes_form_a_dataset_and_existing_scenes_are_kept(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     random_scenes(tmp_path, count=1, first=3, max_size=64)

@@ -1,4 +1,4 @@
-"""The README's own words: each command, file and snippet in it does what it says there."""
+"""The README: every command, file and snippet works as described."""
 
 import os
 import re
@@ -43,7 +43,7 @@ def words_in_prose(program: str) -> list[list[str]]:
     return [shlex.split(command) for command in found]
 
 
-def test_every_console_command_is_one_that_a_test_runs() -> None:
+def test_every_console_command_is_run_by_a_test() -> None:
     programs = {command[0] for command in console_commands()}
     assert programs == {"make", "unseen"}
     assert blocks("bash") == blocks("sh") == blocks("shell") == []
@@ -64,7 +64,9 @@ def test_every_make_target_exists() -> None:
 
 
 @pytest.mark.slow
-def test_the_commands_in_their_order_on_a_small_dataset(unseen: Command, tmp_path: Path) -> None:
+def test_the_commands_run_in_their_order_on_a_small_dataset(
+    unseen: Command, tmp_path: Path
+) -> None:
     # Of a size at which the default config, which the README's commands have, takes a minute.
     small = facade().excerpt("attic", range(8, 14), (96, 72))
     write_scene(small, tmp_path / "photos" / "attic", lambda *_: None)
@@ -121,7 +123,7 @@ def assert_what_comes_out(root: Path) -> None:
         assert len(duckdb.sql(path).fetchall()) == 2
 
 
-def test_the_options_in_prose_are_options(unseen: Command) -> None:
+def test_options_named_in_prose_exist(unseen: Command) -> None:
     commands = ("run", "gc", "export")
     help_text = "".join(unseen(command, "--help").stdout for command in commands)
     options = set(re.findall(r"`(--[a-z.-]+)", PROSE))
@@ -129,20 +131,20 @@ def test_the_options_in_prose_are_options(unseen: Command) -> None:
     assert all(option in help_text for option in options)
 
 
-def test_every_way_to_serve_is_understood() -> None:
+def test_every_serve_command_is_parsed() -> None:
     """By the parser; what ``unseen serve`` does is tested where it is told to end."""
     served = [words[1:] for words in words_in_prose("unseen") if words[1] == "serve"]
     assert ["serve", "photos", "--cron", "0 2 * * *"] in served
     assert all(callable(parse(COMMANDS, words)) for words in served)
 
 
-def test_the_variables_in_prose_are_variables() -> None:
+def test_variables_named_in_prose_exist() -> None:
     named = set(re.findall(r"UNSEEN_([A-Z_]+)", README))
     assert named
     assert named <= {field.upper() for field in Settings.model_fields}
 
 
-def test_the_config_file_sets_what_its_comment_says(tmp_path: Path) -> None:
+def test_the_config_file_sets_the_values_of_its_comments(tmp_path: Path) -> None:
     config, _ = blocks("yaml")
     (tmp_path / "run.yaml").write_text(config)
     found = read_config(tmp_path / "run.yaml")
@@ -160,7 +162,7 @@ def test_the_manifest_lists_its_scenes(tmp_path: Path) -> None:
     assert front.config.split == TrainOn(photos=("a.jpg", "b.jpg", "c.jpg"))
 
 
-def test_every_file_that_is_named_is_there() -> None:
+def test_every_named_file_exists() -> None:
     links = re.findall(r"\]\(([^)#]+)\)", README)
     places = [link for link in links if "://" not in link]
     places += [line.split("/")[0] for line in blocks("")[0].splitlines() if line[:1].isalpha()]

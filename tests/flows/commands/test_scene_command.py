@@ -46,7 +46,7 @@ def finished(
     return unseen("scene", "front [red]", *FAST, cwd=root), root
 
 
-def test_a_scene_ends_with_its_table(finished: tuple[Said, Path]) -> None:
+def test_the_scene_command_ends_with_its_table(finished: tuple[Said, Path]) -> None:
     said, root = finished
     assert said.returncode == 0, said.stderr
     assert "front [red]" in said.stdout
@@ -60,7 +60,7 @@ def test_a_scene_ends_with_its_table(finished: tuple[Said, Path]) -> None:
     assert f"{psnr_db:.2f}" in said.stdout
 
 
-def test_its_run_can_be_reported_watched_and_needs_no_resume(
+def test_a_completed_scene_can_be_reported_and_watched_and_needs_no_resume(
     finished: tuple[Said, Path],
     unseen: Command,
     tmp_path: Path,
@@ -99,7 +99,7 @@ def test_a_scene_that_failed_is_resumed_under_its_own_name(
     assert curve["iteration"].max() == int(FAST[1])  # as it was first asked for
 
 
-def test_no_secret_of_the_environment_is_kept_or_said(
+def test_secrets_of_the_environment_are_neither_stored_nor_printed(
     finished: tuple[Said, Path], command_environment: dict[str, str]
 ) -> None:
     said, root = finished
@@ -139,7 +139,7 @@ def test_a_finished_store_verifies_and_has_no_garbage_until_its_run_is_dropped(
 
 
 @pytest.mark.parametrize("command", ["scene", "run"])
-def test_a_store_that_cannot_be_written_is_refused_before_anything_is_started(
+def test_an_unwritable_store_is_refused_before_anything_starts(
     tmp_path: Path, unseen: Command, command_environment: dict[str, str], command: str
 ) -> None:
     (tmp_path / "photos" / "a").mkdir(parents=True)
@@ -158,14 +158,14 @@ def test_a_typo_in_a_config_file_is_refused(tmp_path: Path, unseen: Command) -> 
     assert not (tmp_path / "unseen-store").exists()
 
 
-def test_a_bad_variable_is_refused(
+def test_an_invalid_environment_variable_is_refused(
     tmp_path: Path, unseen: Command, command_environment: dict[str, str]
 ) -> None:
     bad = command_environment | {"UNSEEN_THREADS": "two"}
     refused(unseen("status", environment=bad, cwd=tmp_path), "UNSEEN_THREADS is 'two'")
 
 
-def test_a_reader_that_stops_reading_gets_no_traceback(command_environment: dict[str, str]) -> None:
+def test_a_closed_output_pipe_gives_no_traceback(command_environment: dict[str, str]) -> None:
     root = Path(__file__).parents[3]
     code = "import sys; from flows.cli import main; sys.argv = ['unseen', 'run', '--help']; main()"
     piped = f'"$PYTHON" -c "{code}" | true'
@@ -211,7 +211,7 @@ def huge_photos(folder: Path, photographed: Path) -> None:
         (huge_photos, "900"),
     ],
 )
-def test_photos_that_cannot_give_a_scene_are_refused_with_the_reason(
+def test_photos_that_cannot_be_reconstructed_are_refused_with_the_reason(
     tmp_path: Path,
     unseen: Command,
     api: str,
@@ -231,7 +231,7 @@ def test_photos_that_cannot_give_a_scene_are_refused_with_the_reason(
     assert sentence in report.stdout
 
 
-def test_stages_can_be_left_out_and_stopped_after(
+def test_stages_can_be_disabled_and_the_pipeline_stopped_early(
     finished: tuple[Said, Path], unseen: Command
 ) -> None:
     _, root = finished
@@ -256,7 +256,7 @@ def test_stages_can_be_left_out_and_stopped_after(
 
 
 @pytest.mark.parametrize("form", ["colmap", "transforms"])
-def test_what_is_exported_is_a_scene_again(
+def test_an_export_can_be_run_as_a_scene(
     finished: tuple[Said, Path], unseen: Command, tmp_path: Path, form: str
 ) -> None:
     """Exported cameras come back as given poses: sfm then keeps them, in the same world."""
@@ -278,7 +278,7 @@ def test_what_is_exported_is_a_scene_again(
     refused(unseen("export", tmp_path / "out", *words), "has finished the stage splat")
 
 
-def test_a_splat_is_fitted_on_where_its_cameras_are_given_and_judged_by_no_photo(
+def test_a_splat_fit_continues_with_given_cameras_and_no_held_out_photos(
     finished: tuple[Said, Path], unseen: Command, tmp_path: Path
 ) -> None:
     _, root = finished
@@ -311,7 +311,7 @@ def test_a_splat_is_fitted_on_where_its_cameras_are_given_and_judged_by_no_photo
 
 
 @pytest.mark.parametrize("form", ["ply", "spz"])
-def test_the_splat_that_ships_is_exported(
+def test_the_selected_splat_is_exported(
     finished: tuple[Said, Path], unseen: Command, tmp_path: Path, form: str
 ) -> None:
     _, root = finished
@@ -337,7 +337,7 @@ def test_the_splat_that_ships_is_exported(
     np.testing.assert_allclose(read(file).means, expected, atol=1e-4 * sphere, rtol=0)
 
 
-def test_a_film_flies_through_the_splat(
+def test_a_film_of_the_splat_is_written(
     finished: tuple[Said, Path], unseen: Command, tmp_path: Path
 ) -> None:
     _, root = finished
@@ -362,7 +362,7 @@ def cameras_of(store: Path) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("kind", ["residual", "controlnet"])
-def test_refiners_that_learnt_need_no_more_than_their_name(
+def test_trained_refiners_need_only_their_name(
     finished: tuple[Said, Path], unseen: Command, tmp_path: Path, kind: str
 ) -> None:
     """Their weights ship, and make even a small splat's views better."""

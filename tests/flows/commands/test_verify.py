@@ -32,7 +32,7 @@ def key_of(store: Store, uri: str, name: str) -> str:
     return f"{uri.removeprefix(f'{store.root}/')}/{name}"
 
 
-def test_a_sound_store_passes_and_an_empty_one_too(store: Store) -> None:
+def test_intact_and_empty_stores_pass(store: Store) -> None:
     assert findings(store) == []
     ended(store, "first", {"a": 1.0, "b c": 2.0})
     ended(store, "second", {"a": 3.0}, state="failed")
@@ -60,7 +60,7 @@ def test_a_damaged_object_is_named_with_its_scene_and_kind(
     assert findings(store, "second") == []
 
 
-def test_everything_that_is_damaged_is_named(store: Store) -> None:
+def test_every_damaged_object_is_named(store: Store) -> None:
     made = ended(store, "first", {"a": 1.0})["a"]
     flip(store, key_of(store, made["splat"].uri, "x/c/0"))
     remove(store, key_of(store, made["splat"].uri, "zarr.json"))
@@ -83,7 +83,7 @@ def test_everything_that_is_damaged_is_named(store: Store) -> None:
     assert len(said) >= 6
 
 
-def test_an_artefact_that_is_gone_is_missed_by_the_run_that_made_it(store: Store) -> None:
+def test_a_missing_artefact_is_reported_with_the_run_that_made_it(store: Store) -> None:
     handle = ended(store, "first", {"a": 1.0})["a"]["splat"]
     for name in ("manifest.json", "zarr.json", "x/zarr.json", "x/c/0"):
         remove(store, key_of(store, handle.uri, name))
@@ -91,12 +91,12 @@ def test_an_artefact_that_is_gone_is_missed_by_the_run_that_made_it(store: Store
     assert f"{handle.uri} is missing" in str(found)
 
 
-def test_a_run_that_is_not_there_is_missed(store: Store) -> None:
+def test_a_missing_run_is_reported(store: Store) -> None:
     (found,) = findings(store, "first")
     assert "runs/first.json is missing" in str(found)
 
 
-def test_the_share_that_is_read_grows_to_all(store: Store) -> None:
+def test_progress_reaches_the_end(store: Store) -> None:
     ended(store, "first", {"a": 1.0, "b": 2.0})
     shares: list[float] = []
     list(verify(store, None, lambda share, doing: shares.append(share)))

@@ -131,13 +131,13 @@ def error_of(chapter: Chapter, scene: str) -> str:
     return str(chapter.scenes.set_index("scene")["error_message"][scene])
 
 
-def test_bad_scenes_cost_only_themselves(first_run: Chapter) -> None:
+def test_bad_scenes_do_not_affect_other_scenes(first_run: Chapter) -> None:
     assert first_run.said.returncode == 1, first_run.said.stderr
     assert sorted(first_run.scenes["scene"]) == sorted([*GOOD, *BAD])
     assert [state_of(first_run, name) for name in GOOD] == ["completed", "completed"]
 
 
-def test_each_bad_scene_has_a_row_that_says_why(first_run: Chapter) -> None:
+def test_each_bad_scene_has_a_row_with_the_cause(first_run: Chapter) -> None:
     assert state_of(first_run, "-empty") == "failed"
     assert "holds no photo" in error_of(first_run, "-empty")
     assert state_of(first_run, "garbled") == "failed"
@@ -152,7 +152,7 @@ def test_the_command_names_the_bad_scenes_and_the_address_of_the_ui(first_run: C
     assert "http://127.0.0.1:" in said
 
 
-def test_time_and_room_are_estimated_before(first_run: Chapter, repeated: Chapter) -> None:
+def test_time_and_space_are_estimated_before_the_run(first_run: Chapter, repeated: Chapter) -> None:
     found = re.search(
         r"^4 scenes, 28 photos: about (\S+) (?:s|min) and (\d+) MiB of .* free",
         first_run.said.stdout,
@@ -163,7 +163,7 @@ def test_time_and_room_are_estimated_before(first_run: Chapter, repeated: Chapte
     assert "as earlier runs here took" in repeated.said.stdout
 
 
-def test_input_errors_are_tried_once(first_run: Chapter) -> None:
+def test_input_errors_are_not_retried(first_run: Chapter) -> None:
     garbled = first_run.stages.query("scene == 'garbled'")
     assert garbled["attempt"].tolist() == [1]
 
@@ -180,7 +180,7 @@ def test_good_scenes_are_scored_against_held_out_photos_and_exact_sidecars(
     assert scored["depth_error_relative"] < 0.2
 
 
-def test_resume_computes_only_what_was_missing(first_run: Chapter, resumed: Chapter) -> None:
+def test_resume_computes_only_missing_results(first_run: Chapter, resumed: Chapter) -> None:
     assert resumed.said.returncode == 1  # garbled is still garbled
     assert state_of(resumed, "-empty") == "completed"
     assert state_of(resumed, "killed") == "completed"
@@ -202,7 +202,7 @@ def test_a_second_run_computes_nothing(resumed: Chapter, repeated: Chapter) -> N
     pd.testing.assert_frame_equal(first.reset_index(drop=True), second.reset_index(drop=True))
 
 
-def test_what_is_recalled_has_the_rows_of_what_was_computed(
+def test_recalled_scenes_have_the_rows_of_computed_scenes(
     resumed: Chapter, repeated: Chapter
 ) -> None:
     for table in ("views", "gains", "confidence", "training", "poses", "geometry"):
@@ -216,7 +216,7 @@ def test_what_is_recalled_has_the_rows_of_what_was_computed(
         pd.testing.assert_frame_equal(before, after)
 
 
-def test_what_is_recalled_starts_no_process_and_is_shown_as_what_ran(
+def test_recalled_scenes_start_no_process_and_are_shown_as_completed(
     repeated: Chapter, api: str
 ) -> None:
     with SyncPrefectClient(api) as client:
@@ -241,16 +241,16 @@ def test_a_deleted_chunk_recomputes_its_stage_to_the_same_bytes(
     assert rows["digest"][STAGES].tolist() == before[STAGES].tolist()
 
 
-def test_tables_are_one_file_a_run_when_it_has_ended(damaged: Chapter) -> None:
+def test_tables_are_compacted_to_one_file_when_a_run_ends(damaged: Chapter) -> None:
     files = sorted(path.name for path in (damaged.store / "metrics" / "scenes").iterdir())
     assert files == ["again.parquet", "mended.parquet", "story.parquet"]
 
 
-def test_nothing_half_written_is_left(damaged: Chapter) -> None:
+def test_no_partial_writes_are_left(damaged: Chapter) -> None:
     assert list((damaged.store / "staging").iterdir()) == []
 
 
-def test_status_and_report_work_on_a_named_run(damaged: Chapter, unseen: Command) -> None:
+def test_status_and_report_accept_a_named_run(damaged: Chapter, unseen: Command) -> None:
     status = unseen("status", "story", "--store", damaged.store)
     assert status.returncode == 0, status.stderr
     assert "garbled" in status.stdout
@@ -263,7 +263,7 @@ def test_status_and_report_work_on_a_named_run(damaged: Chapter, unseen: Command
 Copy = Callable[[Path], Path]
 
 
-def test_two_scenes_of_one_name_are_refused_and_the_rest_goes_on(
+def test_two_scenes_with_the_same_name_are_refused_and_the_rest_runs(
     tmp_path: Path, unseen: Command, copy_of: Copy
 ) -> None:
     for folder in ("a", "b", "c"):

@@ -64,7 +64,7 @@ def cpu_worker(site: dict[str, str], tmp_path: Path) -> Iterator[Path]:
                 process.wait()
 
 
-def test_the_deployments_are_those_that_the_command_makes(site: dict[str, str]) -> None:
+def test_the_deployments_file_matches_the_command(site: dict[str, str]) -> None:
     words = ("deployment", "ls", "-o", "json")
     listed = json.loads(output_of(*PREFECT, *words, environment=site, cwd=ROOT))
     flows = {(one["name"], one["entrypoint"]): one["work_pool_name"] for one in listed}
@@ -83,7 +83,7 @@ def test_the_deployments_are_those_that_the_command_makes(site: dict[str, str]) 
     assert str(ROOT) not in json.dumps(listed)  # another machine has the sources elsewhere
 
 
-def test_a_scene_asked_for_by_hand_is_run_by_a_worker(
+def test_a_scene_submitted_by_hand_is_run_by_a_worker(
     site: dict[str, str], cpu_worker: Path, photographed: Path
 ) -> None:
     config = {"splat": {"iterations": 100, "max_size": 160}, "sfm": {"max_features": 2048}}
@@ -102,7 +102,7 @@ def test_a_scene_asked_for_by_hand_is_run_by_a_worker(
     assert rows["held_out_photos"].tolist() == [2]
 
 
-def test_a_form_with_a_wrong_value_is_refused_when_it_is_sent(site: dict[str, str]) -> None:
+def test_a_form_with_an_invalid_value_is_refused_on_submission(site: dict[str, str]) -> None:
     bad = {"folder": "/x", "scene": "x", "run": "x", "config": {"splat": {"iterations": 0}}}
     ended = subprocess.run(
         [*PREFECT, "deployment", "run", "scene/cpu", "--params", json.dumps(bad)],

@@ -80,7 +80,7 @@ def running(
             process.kill()
 
 
-def test_a_run_that_is_killed_stops_wholly_and_is_resumed_without_doing_anything_twice(
+def test_a_killed_run_stops_wholly_and_resumes_without_repeated_work(
     running: "subprocess.Popen[str]", unseen: Command, tmp_path: Path
 ) -> None:
     store = tmp_path / "store"
@@ -105,7 +105,7 @@ def test_a_run_that_is_killed_stops_wholly_and_is_resumed_without_doing_anything
     until(lambda: not processes_of(store), "its workers ended", SECONDS_TO_END)
 
 
-def test_a_worker_that_is_killed_takes_its_scene_along_and_the_run_knows(
+def test_a_killed_worker_fails_its_scene_and_the_run_reports_it(
     running: "subprocess.Popen[str]", tmp_path: Path
 ) -> None:
     store = tmp_path / "store"
@@ -122,7 +122,7 @@ def test_a_worker_that_is_killed_takes_its_scene_along_and_the_run_knows(
     assert running.poll() is None
 
 
-def test_a_run_goes_on_once_and_when_interrupted_calls_its_scenes_off(
+def test_a_run_resumes_only_once_and_an_interrupt_cancels_its_scenes(
     running: "subprocess.Popen[str]", unseen: Command, tmp_path: Path
 ) -> None:
     twice = unseen("resume", "--store", tmp_path / "store")

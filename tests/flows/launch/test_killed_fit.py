@@ -35,7 +35,7 @@ def told_last(api: str) -> str:
         return json.load(answer)["description"]
 
 
-def test_a_killed_fit_ends_as_one_that_was_not(
+def test_a_killed_and_resumed_fit_ends_with_the_same_bits(
     unseen: Command,
     command_environment: dict[str, str],
     api: str,

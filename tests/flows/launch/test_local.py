@@ -26,7 +26,7 @@ def priorities(client: SyncPrefectClient) -> dict[str, int]:
     return {queue.name: queue.priority for queue in queues}
 
 
-def test_a_run_goes_before_others_where_it_is_told_to_and_else_after_them(
+def test_a_run_goes_last_unless_its_priority_is_set(
     client: SyncPrefectClient,
 ) -> None:
     with queue_of_run(POOL, "first"), queue_of_run(POOL, "last"):
@@ -38,7 +38,7 @@ def test_a_run_goes_before_others_where_it_is_told_to_and_else_after_them(
     assert set(priorities(client)) == {"default"}
 
 
-def test_a_run_that_is_taken_up_again_has_its_new_priority(client: SyncPrefectClient) -> None:
+def test_a_resumed_run_has_its_new_priority(client: SyncPrefectClient) -> None:
     client.create_work_queue(name="killed", work_pool_name=POOL)  # what a killed one leaves
     with queue_of_run(POOL, "other"), queue_of_run(POOL, "killed", priority=1):
         found = priorities(client)

@@ -42,7 +42,7 @@ LONG = {"splat": {"iterations": 100_000, "max_size": 160}, "sfm": {"max_features
     threads=st.integers(0, 64),
     max_concurrent=st.integers(0, 64),
 )
-def test_workers_never_use_more_threads_than_there_are_cores_unless_scenes_are_more(
+def test_workers_use_at_most_one_thread_per_core_or_one_per_scene(
     cores: int, gpus: int, threads: int, max_concurrent: int
 ) -> None:
     try:
@@ -69,13 +69,13 @@ def scheduled(dataset: Path, cron: str = "0 2 * * *", timezone: str = "UTC") -> 
 @pytest.mark.parametrize(
     ("cron", "zone"), [("every night", "UTC"), ("0 2 * * *", "Europe/Atlantis")]
 )
-def test_a_schedule_that_is_none_is_said_to_be(tmp_path: Path, cron: str, zone: str) -> None:
+def test_an_invalid_schedule_is_refused(tmp_path: Path, cron: str, zone: str) -> None:
     (tmp_path / "photos" / "attic").mkdir(parents=True)
     with pytest.raises(InputError, match=r"is invalid .*write minute, hour"):
         check_datasets((scheduled(tmp_path / "photos", cron, zone),))
 
 
-def test_two_datasets_of_one_name_are_refused(tmp_path: Path) -> None:
+def test_two_datasets_with_the_same_name_are_refused(tmp_path: Path) -> None:
     for place in ("here", "there"):
         (tmp_path / place / "photos" / "attic").mkdir(parents=True)
     both = tuple(scheduled(tmp_path / place / "photos") for place in ("here", "there"))
@@ -217,7 +217,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
 
 
 @pytest.mark.slow
-def test_scheduled_runs_are_new_ones_that_find_new_scenes_and_a_retry_ends_with_right_tables(
+def test_scheduled_runs_find_new_scenes_and_retries_end_with_correct_tables(
     machine: Machine,
 ) -> None:
     with machine.serving() as process:
@@ -275,7 +275,7 @@ def test_scheduled_runs_are_new_ones_that_find_new_scenes_and_a_retry_ends_with_
 
 
 @pytest.mark.slow
-def test_the_ui_finds_what_ran_by_its_tags_and_says_once_why_a_scene_failed(
+def test_the_ui_finds_runs_by_tags_and_shows_a_failure_cause_once(
     machine: Machine,
 ) -> None:
     dataset = machine.dataset.parent / "seen"
@@ -335,7 +335,7 @@ def test_the_ui_finds_what_ran_by_its_tags_and_says_once_why_a_scene_failed(
 
 @pytest.mark.slow
 @pytest.mark.skipif(screenshots.find_chromium() is None, reason="there is no Chromium here")
-def test_the_form_explains_every_field(machine: Machine, tmp_path: Path) -> None:
+def test_the_deployment_form_describes_every_field(machine: Machine, tmp_path: Path) -> None:
     known = SceneConfig.model_json_schema()["$defs"]
     shown = ("Ingest", "Video", "Sfm", "Splat", "Dense", "Default", "Every nth", "Views", "Distil")
     with machine.serving(), screenshots.chromium(screenshots.find_chromium()) as page:
@@ -355,7 +355,7 @@ def test_the_form_explains_every_field(machine: Machine, tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-def test_a_worker_that_dies_is_replaced_and_a_killed_serve_is_taken_over(
+def test_a_dead_worker_is_replaced_and_a_killed_serve_is_taken_over(
     machine: Machine, photographed: Path
 ) -> None:
     with machine.serving() as process:

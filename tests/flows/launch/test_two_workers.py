@@ -13,7 +13,7 @@ TWO_WORKERS = script("two_workers")
 
 
 @pytest.mark.slow
-def test_two_workers_share_the_scenes_and_everything_ends_with_the_script(
+def test_two_workers_share_the_scenes_and_all_processes_end_with_the_script(
     photographed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     postgres = TWO_WORKERS.find_postgres()

@@ -1,4 +1,4 @@
-"""Finding a Prefect API, with all that may be in the way on a machine."""
+"""Discovery of a Prefect API, with every obstacle of a machine."""
 
 import base64
 import contextlib
@@ -23,11 +23,11 @@ from tasks.errors import InputError, MachineError
 from tests.support.commands import answering, http_program
 
 
-def test_without_any_server_none_is_found(home: Path) -> None:
+def test_without_any_server_no_api_is_found(home: Path) -> None:
     assert api.find_api() is None
 
 
-def test_a_named_api_that_is_dead_is_an_error_with_its_address(home: Path) -> None:
+def test_a_configured_api_that_is_dead_is_an_error_with_its_address(home: Path) -> None:
     with (
         temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}),
         pytest.raises(MachineError, match=r"http://127\.0\.0\.1:9/api .*does not answer; start"),
@@ -35,7 +35,7 @@ def test_a_named_api_that_is_dead_is_an_error_with_its_address(home: Path) -> No
         api.find_api()
 
 
-def test_the_named_api_wins(home: Path) -> None:
+def test_the_configured_api_takes_precedence(home: Path) -> None:
     with (
         answering(b"true") as named,
         answering(b"true") as usual,
@@ -48,7 +48,7 @@ def test_the_named_api_wins(home: Path) -> None:
     assert found.ui == f"http://127.0.0.1:{named}"
 
 
-def test_a_server_on_the_usual_port_is_found_where_the_remembered_one_is_gone(home: Path) -> None:
+def test_a_server_on_the_default_port_is_found_if_the_remembered_one_is_gone(home: Path) -> None:
     (home / "unseen-server.json").write_text('{"url": "http://127.0.0.1:9/api"}')
     with answering(b"true") as port, temporary_settings({PREFECT_SERVER_API_PORT: port}):
         found = api.find_api()
@@ -57,13 +57,13 @@ def test_a_server_on_the_usual_port_is_found_where_the_remembered_one_is_gone(ho
 
 
 @pytest.mark.parametrize("memory", ["", "{", "[]", '{"address": 1}'])
-def test_a_damaged_memory_is_no_memory(home: Path, memory: str) -> None:
+def test_a_damaged_server_record_is_ignored(home: Path, memory: str) -> None:
     (home / "unseen-server.json").write_text(memory)
     assert api.find_api() is None
 
 
 @pytest.mark.parametrize("content", [b"<html>hello</html>", b'{"ok": true}', b"", b"\xff"])
-def test_another_program_on_the_usual_port_is_no_api(home: Path, content: bytes) -> None:
+def test_another_program_on_the_default_port_is_no_api(home: Path, content: bytes) -> None:
     with answering(content) as port, temporary_settings({PREFECT_SERVER_API_PORT: port}):
         assert api.find_api() is None
 
@@ -87,7 +87,7 @@ def asking_for(password: str) -> Iterator[int]:
     ("ours", "said"),
     [(None, "and none is set"), ("me:guessed", "and refuses that of PREFECT_API_AUTH")],
 )
-def test_an_api_that_refuses_us_is_an_error_that_repeats_no_password(
+def test_an_unauthorised_api_is_an_error_without_the_password(
     home: Path, ours: str | None, said: str
 ) -> None:
     with (
@@ -105,7 +105,7 @@ def test_an_api_that_refuses_us_is_an_error_that_repeats_no_password(
     assert "guessed" not in str(refused.value)
 
 
-def test_an_api_that_knows_us_is_found(home: Path) -> None:
+def test_an_api_with_matching_credentials_is_found(home: Path) -> None:
     with (
         asking_for("me:secret") as port,
         temporary_settings(
@@ -118,7 +118,7 @@ def test_an_api_that_knows_us_is_found(home: Path) -> None:
         assert api.find_api() is not None
 
 
-def test_a_server_of_ours_is_told_its_own_password(home: Path) -> None:
+def test_a_local_server_is_called_with_its_own_password(home: Path) -> None:
     with (
         asking_for("me:secret") as port,
         temporary_settings(
@@ -136,7 +136,7 @@ def test_a_server_of_ours_is_told_its_own_password(home: Path) -> None:
         ("fd00::5", "http://[fd00::5]:4200/api"),
     ],
 )
-def test_a_server_that_listens_beyond_is_reached_from_here(host: str, url: str) -> None:
+def test_a_server_on_a_public_host_is_reached_at_a_local_url(host: str, url: str) -> None:
     assert api.url_of(4200, host) == url
 
 
@@ -152,7 +152,7 @@ URL = "http://127.0.0.1:4321/api"
     ],
     ids=["ours", "somebody's, by a tunnel", "ours, for others too"],
 )
-def test_a_server_is_for_this_machine_where_we_started_it_for_nobody_else(
+def test_an_api_is_local_only_if_started_here_and_bound_to_loopback(
     home: Path, named: str, remembered: str, host: str, expected: bool
 ) -> None:
     (home / "unseen-server.json").write_text(json.dumps({"url": remembered}))
@@ -160,11 +160,11 @@ def test_a_server_is_for_this_machine_where_we_started_it_for_nobody_else(
         assert api.is_for_this_machine() is expected
 
 
-def test_no_server_is_for_this_machine_where_none_is_used(home: Path) -> None:
+def test_without_a_server_no_api_is_local(home: Path) -> None:
     assert not api.is_for_this_machine()
 
 
-def test_proxies_are_not_asked_for_what_is_on_this_machine(
+def test_proxies_are_bypassed_for_local_addresses(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):

@@ -47,7 +47,7 @@ def test_a_lock_is_held_until_its_process_dies(home: Path, hold: str) -> None:
     assert not locks.is_free("it")
 
 
-def test_a_home_that_cannot_be_written_is_said_to_be(tmp_path: Path) -> None:
+def test_an_unwritable_home_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with (
         temporary_settings({PREFECT_HOME: tmp_path / "file" / "home"}),

@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "10.0.0.5", "::", "workhorse.example"])
-def test_no_server_listens_beyond_this_machine_without_a_password(home: Path, host: str) -> None:
+def test_a_public_server_without_a_password_is_refused(home: Path, host: str) -> None:
     with (
         temporary_settings({PREFECT_SERVER_API_HOST: host}),
         pytest.raises(InputError, match=rf"HOST is {host}, .* set PREFECT_SERVER_API_AUTH_STRING"),
@@ -34,7 +34,7 @@ def test_no_server_listens_beyond_this_machine_without_a_password(home: Path, ho
         pytest.fail("a server was started")
 
 
-def test_a_server_with_a_password_listens_where_it_is_asked_to(home: Path) -> None:
+def test_a_server_with_a_password_listens_on_the_configured_host(home: Path) -> None:
     changes = {PREFECT_SERVER_API_HOST: "0.0.0.0", PREFECT_SERVER_API_AUTH_STRING: "me:secret"}
     with temporary_settings(changes):
         assert server._server_host() == "0.0.0.0"
@@ -52,7 +52,7 @@ def test_the_pid_file_of_a_dead_server_is_removed(home: Path) -> None:
         assert not (home / "server.pid").exists(), content
 
 
-def test_the_pid_file_of_a_living_server_stays(home: Path) -> None:
+def test_the_pid_file_of_a_running_server_is_kept(home: Path) -> None:
     words = [sys.executable, "-c", "input('runs')", "prefect.server.api.server:create_app"]
     pipe = subprocess.PIPE
     with subprocess.Popen(words, stdin=pipe, stdout=pipe) as process:
@@ -105,7 +105,7 @@ def machine(tmp_path: Path) -> Iterator[dict[str, str]]:
                 process.kill()
 
 
-def test_one_server_starts_stays_and_is_replaced_when_it_was_killed(
+def test_one_server_is_started_kept_and_replaced_after_a_kill(
     machine: dict[str, str],
 ) -> None:
     home = Path(machine["PREFECT_HOME"])

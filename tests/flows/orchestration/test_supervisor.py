@@ -1,4 +1,4 @@
-"""Supervised programs, tried on small ones that write down when they start."""
+"""Supervised programs, with small ones that record their starts."""
 
 import os
 import signal
@@ -34,7 +34,7 @@ def until(condition: Callable[[], bool], what: str) -> None:
     pytest.fail(what)
 
 
-def test_a_program_that_dies_is_started_again_and_it_is_told(tmp_path: Path) -> None:
+def test_a_supervised_program_that_dies_is_restarted_and_reported(tmp_path: Path) -> None:
     file, told = tmp_path / "starts", list[str]()
     with supervised(
         "the cook",
@@ -55,7 +55,7 @@ def test_a_program_that_dies_is_started_again_and_it_is_told(tmp_path: Path) -> 
     assert str(tmp_path / "log") in sentence
 
 
-def test_one_that_dies_at_once_is_started_ever_later(
+def test_a_program_that_dies_immediately_is_restarted_with_backoff(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(supervisor, "FIRST_WAIT_SECONDS", 0.01)
@@ -73,7 +73,7 @@ def test_one_that_dies_at_once_is_started_ever_later(
     assert waits == [0.01, 0.02, 0.04, 0.05, 0.05]
 
 
-def test_one_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
+def test_a_program_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     file = tmp_path / "starts"
     deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
     command = [sys.executable, "-c", deaf + program(file, "time.sleep(600)")[2]]
@@ -85,7 +85,7 @@ def test_one_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     assert not psutil.pid_exists(pid)
 
 
-def test_it_is_not_started_while_somebody_else_does_its_work(
+def test_a_program_is_not_started_while_another_process_does_its_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(supervisor, "LONGEST_WAIT_SECONDS", 1.0)
@@ -116,7 +116,7 @@ with supervised("it", {command!r}, log=Path({log!r}), environment=os.environ):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's signal is Linux's")
-def test_it_dies_with_a_supervising_process_that_is_killed(tmp_path: Path) -> None:
+def test_a_supervised_program_dies_with_its_killed_supervisor(tmp_path: Path) -> None:
     file = tmp_path / "starts"
     code = KEEP.format(command=program(file, "time.sleep(600)"), log=str(tmp_path / "log"))
     environment = os.environ | {"PYTHONPATH": str(ROOT)}

@@ -1,4 +1,4 @@
-"""What a person sees of a run while it goes on."""
+"""The live display of a run."""
 
 import io
 
@@ -13,7 +13,7 @@ from flows.runs.progress import SceneProgress
     ("seconds", "shown"),
     [(0, "00:00"), (59.9, "00:59"), (61, "01:01"), (3599, "59:59"), (3661, "1:01:01")],
 )
-def test_time_is_told_beyond_an_hour(seconds: float, shown: str) -> None:
+def test_elapsed_time_includes_hours(seconds: float, shown: str) -> None:
     assert clock(seconds) == shown
 
 
@@ -30,7 +30,7 @@ def shown(scenes: list[SceneProgress], height: int) -> str:
     return file.getvalue()
 
 
-def test_running_scenes_are_shown_where_there_is_not_room_for_all() -> None:
+def test_running_scenes_are_shown_first_if_space_is_short() -> None:
     scenes = [scene(f"done{index}", "completed") for index in range(9)]
     scenes += [scene("now", "running"), scene("next", "waiting")]
     text = shown(scenes, 3)
@@ -39,11 +39,11 @@ def test_running_scenes_are_shown_where_there_is_not_room_for_all() -> None:
     assert "and 8 completed" in text
 
 
-def test_names_that_look_like_markup_are_shown_as_they_are() -> None:
+def test_names_that_resemble_markup_are_shown_literally() -> None:
     assert "[red]x" in shown([scene("[red]x", "running")], 9)
 
 
-def test_a_log_gets_a_line_for_each_quarter_only() -> None:
+def test_a_log_gets_one_line_for_each_quarter() -> None:
     console = Console(width=80, file=io.StringIO())
     said: dict[str, tuple[str, str, int]] = {}
     for percent in range(100):

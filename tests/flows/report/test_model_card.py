@@ -1,4 +1,4 @@
-"""The card of a trained refiner, from made-up figures."""
+"""The model card of a trained refiner, from synthetic figures."""
 
 from hashlib import sha256
 from pathlib import Path
@@ -61,7 +61,7 @@ def card(
     )
 
 
-def test_it_says_what_was_seen_and_what_was_left_out() -> None:
+def test_the_card_lists_used_and_skipped_scenes() -> None:
     text = card()
     assert "training: 12 pairs of 2 scenes with 18 photos" in text
     assert "validation: 3 pairs of 1 scenes with 9 photos" in text
@@ -78,7 +78,7 @@ def test_it_says_what_was_seen_and_what_was_left_out() -> None:
         ("controlnet", "tasks/refine/diffusion/controlnet.safetensors", "weights.file"),
     ],
 )
-def test_it_says_what_was_trained_and_where_its_file_belongs(
+def test_the_card_names_the_refiner_and_the_place_of_its_file(
     kind: str, place: str, option: str
 ) -> None:
     text = card(refiner=kind)
@@ -86,7 +86,7 @@ def test_it_says_what_was_trained_and_where_its_file_belongs(
     assert f"Place in the project: `{place}`; from elsewhere, `refine.refiner.{option}`" in text
 
 
-def test_it_says_what_came_of_it() -> None:
+def test_the_card_reports_loss_scores_digest_and_licence() -> None:
     text = card()
     assert "400 steps; the mean loss of the first 20 was 0.5, at the end 0.125." in text
     assert "| 200 | all | 4 | +0.50 | 25% |" in text
@@ -96,7 +96,7 @@ def test_it_says_what_came_of_it() -> None:
     assert "Licence of the weights: CC-BY-4.0" in text
 
 
-def test_it_holds_the_command_and_the_whole_config() -> None:
+def test_the_card_holds_the_command_and_the_whole_config() -> None:
     text = card()
     assert "$ unseen train-refiner scenes --out residual.safetensors\n" in text
     config = text.split("```yaml\n")[1].split("```")[0]
@@ -104,12 +104,12 @@ def test_it_holds_the_command_and_the_whole_config() -> None:
     assert "residual.safetensors --config below.yaml\n" in card(is_ours=False)
 
 
-def test_its_file_is_beside_the_weights_and_never_theirs() -> None:
+def test_the_card_file_is_beside_the_weights_and_never_overwrites_them() -> None:
     assert card_beside(Path("weights/it.safetensors")) == Path("weights/it.md")
     with pytest.raises(InputError, match=r"cannot be 'it\.md'"):
         card_beside(Path("weights/it.md"))
 
 
-def test_without_validation_it_says_so() -> None:
+def test_the_card_notes_missing_validation() -> None:
     text = card(TrainedRefiner(content=b"", curve=TRAINED.curve, scores=()))
     assert "No scene was withheld for validation" in text

@@ -1,4 +1,4 @@
-"""Pages of runs and scenes in Prefect's UI: what a person who reads them finds there."""
+"""Pages of runs and scenes in Prefect's UI."""
 
 import base64
 import io
@@ -58,7 +58,7 @@ def pictures_in(markdown: str) -> list[Image.Image]:
     return [Image.open(io.BytesIO(base64.b64decode(text, validate=True))) for text in found]
 
 
-def test_a_scenes_page_has_each_photo_beside_what_every_stage_shows(tmp_path: Path) -> None:
+def test_a_scene_page_has_each_photo_beside_the_render_of_every_stage(tmp_path: Path) -> None:
     artefacts = SceneArtefacts(evaluation=evaluation(tmp_path, (90, 120)))
     page = scene_page("hall", "one", {"state": "completed", "psnr_db": 21.5}, artefacts)
     pictures = pictures_in(page["markdown"])
@@ -71,9 +71,7 @@ def test_a_scenes_page_has_each_photo_beside_what_every_stage_shows(tmp_path: Pa
 
 
 @pytest.mark.parametrize("size", [(90, 120), (1600, 300), (300, 1600), (1200, 1200)])
-def test_a_scenes_page_is_below_100_kb_whatever_the_photos_are(
-    tmp_path: Path, size: tuple[int, int]
-) -> None:
+def test_a_scene_page_is_below_100_kb_for_any_photos(tmp_path: Path, size: tuple[int, int]) -> None:
     row = {"state": "completed", "psnr_db": 21.5, "rejected": "x.jpg: cut off; " * 100_000}
     artefacts = SceneArtefacts(evaluation=evaluation(tmp_path, size, noise=True))
     page = scene_page("hall", "one", row, artefacts)
@@ -83,7 +81,7 @@ def test_a_scenes_page_is_below_100_kb_whatever_the_photos_are(
     assert all(min(picture.size) > 60 for picture in pictures)
 
 
-def test_a_scenes_page_has_the_titles_of_the_report_and_no_figure_that_is_missing() -> None:
+def test_a_scene_page_has_the_report_titles_and_omits_missing_figures() -> None:
     row = {"state": "completed", "photos": 24, "psnr_db": 20.0, "refined_psnr_db": 20.5}
     markdown = scene_page("hall", "one", row, SceneArtefacts())["markdown"]
     figures = dict(re.findall(r"^\| ([^|]+?) \| ([^|]+?) \|$", markdown, re.MULTILINE))
@@ -92,7 +90,7 @@ def test_a_scenes_page_has_the_titles_of_the_report_and_no_figure_that_is_missin
     assert "nan" not in markdown
 
 
-def test_a_failed_scenes_page_says_why_and_in_which_run() -> None:
+def test_the_page_of_a_failed_scene_names_the_cause_and_the_run() -> None:
     row = {"state": "failed", "error_message": "2 photos |\nare <b>too few; add photos"}
     page = scene_page("hall", "one", row, SceneArtefacts())
     assert page["description"] == "failed in one"
@@ -124,7 +122,7 @@ def mixed(tmp_path: Path) -> tuple[Store, RunRecord]:
     return store, record
 
 
-def test_a_runs_page_has_tables_that_fit_beside_what_prefect_says(
+def test_a_run_page_has_tables_that_fit_the_ui_of_prefect(
     mixed: tuple[Store, RunRecord],
 ) -> None:
     markdown = run_page(*mixed)["markdown"]
@@ -142,7 +140,7 @@ def test_a_runs_page_has_tables_that_fit_beside_what_prefect_says(
     ]
 
 
-def test_a_runs_page_says_what_failed_before_the_tables_and_leads_to_the_scenes(
+def test_a_run_page_lists_failures_before_the_tables_and_links_to_scenes(
     mixed: tuple[Store, RunRecord],
 ) -> None:
     page = run_page(*mixed)

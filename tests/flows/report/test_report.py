@@ -82,7 +82,7 @@ def printed(store: Store, run: str, width: int) -> str:
     return file.getvalue()
 
 
-def test_a_record_comes_back_as_it_was_saved(tmp_path: Path) -> None:
+def test_a_run_record_is_read_back_unchanged(tmp_path: Path) -> None:
     store = Store(root=str(tmp_path))
     saved = record("été 1", "a", "b")
     save_run(store, saved)
@@ -90,7 +90,7 @@ def test_a_record_comes_back_as_it_was_saved(tmp_path: Path) -> None:
     assert SceneConfig.model_validate(load_run(store).config) == SceneConfig()
 
 
-def test_the_last_run_is_the_one_begun_last(tmp_path: Path) -> None:
+def test_the_last_run_is_the_one_started_last(tmp_path: Path) -> None:
     store = Store(root=str(tmp_path))
     for run, created_at in (("b", "2026-02-02"), ("c", "2026-02-01"), ("a", "2026-02-03")):
         save_run(store, record(run, created_at=created_at))
@@ -108,18 +108,18 @@ def test_a_record_of_an_older_version_is_read(tmp_path: Path) -> None:
     assert load_run(store).folder is None
 
 
-def test_an_unknown_run_is_refused_with_the_last_ones(store: Store) -> None:
+def test_an_unknown_run_is_refused_and_recent_runs_are_listed(store: Store) -> None:
     with pytest.raises(InputError, match="has no run 'mixd'; the last ones are: mixed"):
         load_run(store, "mixd")
 
 
-def test_an_empty_store_says_how_to_begin(tmp_path: Path) -> None:
+def test_an_empty_store_is_refused_with_the_first_command(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="has no runs yet; start one with 'unseen run'"):
         load_run(Store(root=str(tmp_path / "none")))
     assert not (tmp_path / "none").exists()
 
 
-def test_what_did_not_complete_is_unfinished(store: Store) -> None:
+def test_scenes_that_did_not_complete_are_unfinished(store: Store) -> None:
     assert unfinished_scenes(store, load_run(store)) == ("crashed", "failed", "later")
 
 
@@ -145,7 +145,7 @@ def test_every_scene_of_the_run_has_a_row_in_order(store: Store) -> None:
     assert rows.set_index("scene")["state"]["later"] == "no result yet"
 
 
-def test_a_run_without_any_result_is_shown(tmp_path: Path) -> None:
+def test_a_run_without_results_is_shown(tmp_path: Path) -> None:
     store = Store(root=str(tmp_path))
     save_run(store, record("new", "a", "b"))
     assert printed(store, "new", 80).count("no result yet") == 2
@@ -153,7 +153,9 @@ def test_a_run_without_any_result_is_shown(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120, 280])
-def test_the_table_fits_the_terminal_and_shows_what_people_need(store: Store, width: int) -> None:
+def test_the_table_fits_the_terminal_and_keeps_the_essential_columns(
+    store: Store, width: int
+) -> None:
     text = printed(store, "mixed", width)
     assert all(len(line) <= width for line in text.splitlines())
     assert "PSNR dB" in text
@@ -175,14 +177,14 @@ def test_the_table_fits_the_terminal_and_shows_what_people_need(store: Store, wi
         assert "-0.12" in text  # control less splat
 
 
-def test_a_narrow_table_says_that_there_is_more(store: Store) -> None:
+def test_a_narrow_table_notes_omitted_columns(store: Store) -> None:
     text = printed(store, "mixed", 80)
     headings = next(line for line in text.splitlines() if "PSNR dB" in line)
     shown = sum(column.title in headings for column in COLUMNS)
     assert f"{len(COLUMNS) - shown} more columns" in text
 
 
-def test_missing_figures_are_dashes(store: Store) -> None:
+def test_missing_figures_are_shown_as_dashes(store: Store) -> None:
     line = next(line for line in markdown_report(store, "mixed").splitlines() if "sparse" in line)
     cells = [cell.strip() for cell in line.strip("|").split("|")]
     assert cells[:3] == ["sparse", "completed", "6"]
@@ -202,7 +204,7 @@ def test_markdown_tables_have_as_many_cells_in_every_row(store: Store) -> None:
     assert len({line.replace("\\|", "").count("|") for line in lines}) == 1
 
 
-def test_remarks_say_why_and_what_was_passed_over(store: Store) -> None:
+def test_remarks_give_failure_causes_and_skipped_photos(store: Store) -> None:
     text = markdown_report(store, "mixed")
     assert "- failed failed: 2 photos \\| are too few; add photos" in text
     assert "- a\\|b went on without a.jpg: truncated &lt;after 5 bytes>" in text

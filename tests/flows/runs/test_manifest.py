@@ -1,4 +1,4 @@
-"""What counts as a dataset, and what is said of scenes that cannot be."""
+"""Datasets and manifests, and the errors of invalid scenes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,7 +30,7 @@ def found(dataset: Path, *only: str, roots: Sequence[Path] = ()) -> dict[str, Sc
     return {entry.name: entry for entry in entries}
 
 
-def test_each_sub_folder_is_a_scene_and_hidden_ones_and_files_are_not(tmp_path: Path) -> None:
+def test_every_visible_sub_folder_is_a_scene_and_files_are_not(tmp_path: Path) -> None:
     folders(tmp_path, *ODD_NAMES, ".hidden")
     (tmp_path / "notes.txt").touch()
     entries = found(tmp_path)
@@ -39,7 +39,7 @@ def test_each_sub_folder_is_a_scene_and_hidden_ones_and_files_are_not(tmp_path: 
     assert entries["été"].folder == str(tmp_path / "été")
 
 
-def test_folders_are_absolute_whatever_the_dataset_is(
+def test_scene_folders_are_absolute_for_every_kind_of_dataset(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folders(tmp_path, "photos/a")
@@ -59,7 +59,7 @@ def test_links_within_a_dataset_and_to_folders_that_are_allowed_are_scenes(tmp_p
 @pytest.mark.parametrize(
     "folder", ["link", "link/sub", "../secret", "a/../../secret", "{absolute}"]
 )
-def test_entries_that_lead_out_of_the_dataset_are_refused_in_one_sentence(
+def test_entries_outside_the_dataset_are_refused_in_one_sentence(
     tmp_path: Path, folder: str
 ) -> None:
     folders(tmp_path, "secret/sub", "photos/a")
@@ -75,13 +75,13 @@ def test_entries_that_lead_out_of_the_dataset_are_refused_in_one_sentence(
     assert found(manifest, roots=[tmp_path / "secret"])["x"].error is None
 
 
-def test_entries_may_go_round_within_the_dataset(tmp_path: Path) -> None:
+def test_entries_may_contain_parent_steps_within_the_dataset(tmp_path: Path) -> None:
     folders(tmp_path, "a", "b")
     text = f"scenes: [{{folder: b/../a}}, {{folder: {tmp_path / 'b'}}}]"
     assert all(entry.error is None for entry in found(written(tmp_path / "m.yaml", text)).values())
 
 
-def test_a_manifest_makes_no_objects(tmp_path: Path) -> None:
+def test_a_manifest_cannot_construct_python_objects(tmp_path: Path) -> None:
     target = tmp_path / "made by the bomb"
     for tag in (f"!!python/object/apply:os.mkdir ['{target}']", "!!python/name:os.system ''"):
         with pytest.raises(InputError, match="is not YAML"):
@@ -90,14 +90,14 @@ def test_a_manifest_makes_no_objects(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("manifest", ["dataset.yaml", "dataset.yml", "dataset.csv"])
-def test_a_manifest_in_the_folder_stands_for_it(tmp_path: Path, manifest: str) -> None:
+def test_a_manifest_in_the_folder_defines_its_scenes(tmp_path: Path, manifest: str) -> None:
     folders(tmp_path, "a", "b")
     text = "folder\nb\n" if manifest.endswith("csv") else "scenes: [{folder: b}]"
     written(tmp_path / manifest, text)
     assert list(found(tmp_path)) == ["b"]
 
 
-def test_yaml_gives_names_folders_and_configs(tmp_path: Path) -> None:
+def test_a_yaml_manifest_gives_names_folders_and_configs(tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     text = f"""
 scenes:
@@ -122,7 +122,7 @@ def test_scenes_run_by_priority_then_by_name(tmp_path: Path) -> None:
     assert list(found(written(tmp_path / "my.csv", text))) == ["z", "a", "b", "c"]
 
 
-def test_csv_as_spreadsheets_write_it(tmp_path: Path) -> None:
+def test_a_csv_manifest_is_read_as_spreadsheets_write_it(tmp_path: Path) -> None:
     text = 'folder , name\r\nattic, "front, left"\r\n"b ""b""",\r\n\r\n , \r\n'
     entries = found(written(tmp_path / "my.csv", text, "utf-8-sig"))
     assert list(entries) == ['b "b"', "front, left"]
@@ -148,7 +148,7 @@ def test_csv_as_spreadsheets_write_it(tmp_path: Path) -> None:
         ("{folder: a, config: {splat: {iterations: 0}}}", "'splat.iterations' is 0"),
     ],
 )
-def test_a_bad_entry_carries_its_error_and_the_others_go_on(
+def test_a_bad_entry_carries_its_error_and_the_others_are_read(
     tmp_path: Path, row: str, said: str
 ) -> None:
     text = f"scenes:\n- {row}\n- {{folder: good}}\n"
@@ -166,7 +166,7 @@ def test_a_csv_row_with_more_cells_than_titles_carries_its_error(tmp_path: Path)
     assert "unknown fields ['column 3']" in str(entries["b"].error)
 
 
-def test_scenes_of_one_name_are_all_refused(tmp_path: Path) -> None:
+def test_scenes_with_the_same_name_are_all_refused(tmp_path: Path) -> None:
     text = "scenes: [{folder: x/a}, {folder: y/a}, {folder: z/a}, {folder: b}]"
     entries = find_scenes(written(tmp_path / "dataset.yaml", text), SceneConfig())
     assert [entry.name for entry in entries] == ["a", "b"]
@@ -174,19 +174,19 @@ def test_scenes_of_one_name_are_all_refused(tmp_path: Path) -> None:
     assert entries[1].error is None
 
 
-def test_only_some_scenes_can_be_taken(tmp_path: Path) -> None:
+def test_a_selection_of_scenes_can_be_run(tmp_path: Path) -> None:
     folders(tmp_path, "a", "b", "c")
     assert list(found(tmp_path, "c", "a")) == ["a", "c"]
 
 
-def test_an_unknown_scene_is_refused_with_those_there_are(tmp_path: Path) -> None:
+def test_an_unknown_scene_is_refused_and_known_scenes_are_listed(tmp_path: Path) -> None:
     folders(tmp_path, "a", "b")
     with pytest.raises(InputError, match=r"has no scene 'x'; it has: a, b"):
         found(tmp_path, "a", "x")
 
 
 @pytest.mark.parametrize("place", ["", "images"])
-def test_a_folder_of_photos_is_told_apart_from_a_folder_of_scenes(
+def test_a_folder_of_photos_is_not_mistaken_for_a_folder_of_scenes(
     tmp_path: Path, place: str
 ) -> None:
     folders(tmp_path, "my scene/depth")
@@ -198,7 +198,7 @@ def test_a_folder_of_photos_is_told_apart_from_a_folder_of_scenes(
         found(tmp_path / "my scene")
 
 
-def test_a_scene_of_another_kind_is_told_apart_too(tmp_path: Path) -> None:
+def test_a_scene_of_another_kind_is_not_mistaken_for_a_folder_of_scenes(tmp_path: Path) -> None:
     folders(tmp_path, "clip", "model/sparse", "model/masks")
     (tmp_path / "clip/walk.mp4").write_bytes(b"")
     with pytest.raises(InputError, match=r"holds 1 videos itself"):
@@ -209,7 +209,7 @@ def test_a_scene_of_another_kind_is_told_apart_too(tmp_path: Path) -> None:
         found(tmp_path / "model")
 
 
-def test_a_stray_photo_beside_scene_folders_does_no_harm(tmp_path: Path) -> None:
+def test_a_stray_photo_beside_scene_folders_is_ignored(tmp_path: Path) -> None:
     folders(tmp_path, "a")
     Image.new("RGB", (8, 8)).save(tmp_path / "cover.jpg")
     assert list(found(tmp_path)) == ["a"]
@@ -239,7 +239,7 @@ def test_a_file_that_is_no_manifest_is_refused(
         found(tmp_path / name)
 
 
-def test_no_dataset_and_an_empty_one_are_refused(tmp_path: Path) -> None:
+def test_missing_and_empty_datasets_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist"):
         found(tmp_path / "none")
     with pytest.raises(InputError, match="holds no scenes"):

@@ -1,4 +1,4 @@
-"""Which scenes are learnt from, and which are kept to tell."""
+"""The split of scenes into training and validation."""
 
 import re
 from pathlib import Path
@@ -15,7 +15,9 @@ NAMES = st.lists(st.text(min_size=1), min_size=2, max_size=40, unique=True)
 
 
 @given(names=NAMES, share=st.floats(0, 0.5), seed=st.integers(0, 99))
-def test_every_scene_is_on_one_side(names: list[str], share: float, seed: int) -> None:
+def test_every_scene_is_either_training_or_validation(
+    names: list[str], share: float, seed: int
+) -> None:
     split = split_scenes(names, ValidationConfig(share=share, seed=seed))
     assert not set(split.training) & set(split.validation)
     assert sorted((*split.training, *split.validation)) == sorted(names)
@@ -24,13 +26,13 @@ def test_every_scene_is_on_one_side(names: list[str], share: float, seed: int) -
 
 
 @given(names=NAMES, seed=st.integers(0, 99))
-def test_the_order_of_the_scenes_does_not_matter(names: list[str], seed: int) -> None:
+def test_the_split_does_not_depend_on_the_order_of_scenes(names: list[str], seed: int) -> None:
     config = ValidationConfig(share=0.4, seed=seed)
     one, other = split_scenes(names, config), split_scenes(names[::-1], config)
     assert set(one.validation) == set(other.validation)
 
 
-def test_another_seed_draws_others() -> None:
+def test_another_seed_selects_other_validation_scenes() -> None:
     names = [f"scene {number}" for number in range(40)]
     drawn = {
         split_scenes(names, ValidationConfig(share=0.2, seed=seed)).validation for seed in range(5)
@@ -38,12 +40,12 @@ def test_another_seed_draws_others() -> None:
     assert len(drawn) == 5
 
 
-def test_named_scenes_are_kept_and_no_others() -> None:
+def test_only_named_scenes_are_kept_for_validation() -> None:
     split = split_scenes(["a", "b", "c"], ValidationConfig(scenes=("b",), share=0.9))
     assert (split.training, split.validation) == (("a", "c"), ("b",))
 
 
-def test_nothing_left_to_learn_from_is_refused() -> None:
+def test_a_split_without_training_scenes_is_refused() -> None:
     with pytest.raises(
         InputError, match="all 1 scenes that gave pairs are withheld for validation"
     ):
@@ -52,7 +54,7 @@ def test_nothing_left_to_learn_from_is_refused() -> None:
         split_scenes(["a", "b"], ValidationConfig(scenes=("a", "b")))
 
 
-def test_datasets_are_put_together(tmp_path: Path) -> None:
+def test_scenes_of_several_datasets_are_combined(tmp_path: Path) -> None:
     for name in ("a/hall", "a/attic", "b/roof"):
         (tmp_path / name).mkdir(parents=True)
     found = scenes_of([str(tmp_path / "a"), str(tmp_path / "b")], RefinerConfig(), ())
@@ -73,7 +75,7 @@ def test_datasets_are_put_together(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_cannot_be_learnt_from_is_refused(
+def test_datasets_that_cannot_be_trained_on_are_refused(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     datasets: list[str],

@@ -55,7 +55,7 @@ def splat(store: Store, kind: str, count: int, **attributes: Any) -> ArrayHandle
     return store.commit("attic", kind, arrays_of(fitted(count)), NO_BACKGROUND | attributes)
 
 
-def test_the_fitted_splat_is_selected_where_nothing_was_distilled(tmp_path: Path) -> None:
+def test_without_distillation_the_fitted_splat_is_selected(tmp_path: Path) -> None:
     store = Store(root=str(tmp_path))
     assert len(selected_splat(SceneArtefacts(splat=splat(store, "splat", 1)))) == 1
 
@@ -73,7 +73,7 @@ def test_after_distillation_the_validation_photos_select(
     assert len(selected_splat(artefacts)) == count
 
 
-def test_the_map_of_a_run_keeps_every_artefact(tmp_path: Path) -> None:
+def test_the_results_of_a_run_map_every_artefact(tmp_path: Path) -> None:
     store = Store(root=str(tmp_path))
     save_run(store, RECORD)
     made = [commit(store, "attic", stage.artefact, 1.0) for stage in STAGES]

@@ -1,4 +1,4 @@
-"""Processes that go on for too long, whatever they hang on."""
+"""Time limits of processes, for Python and native code."""
 
 import os
 import signal
@@ -38,25 +38,25 @@ def ran(
 
 
 @pytest.mark.parametrize("work", ["time.sleep(600)", "[0 for _ in iter(int, 1)]"])
-def test_a_busy_or_waiting_block_ends_its_process_after_it_was_told(work: str) -> None:
+def test_a_busy_or_waiting_block_past_its_limit_is_reported_and_ends_the_process(work: str) -> None:
     ended = ran(work, seconds=0.2)
     assert (ended.returncode, ended.stdout) == (1, "told\n")
 
 
 @pytest.mark.parametrize("handler", ["signal.SIG_DFL", "lambda *_: print('handled')"])
-def test_native_code_that_holds_the_interpreter_is_ended_by_the_kernel(handler: str) -> None:
+def test_native_code_that_holds_the_gil_is_ended_by_the_kernel(handler: str) -> None:
     ended = ran("all(itertools.repeat(True))", seconds=0.2, handler=handler)
     assert (ended.returncode, ended.stdout) == (-signal.SIGALRM, "")
 
 
-def test_the_handler_that_was_there_is_there_again() -> None:
+def test_the_previous_signal_handler_is_restored() -> None:
     work = "time.sleep(0.01)\nsignal.raise_signal(signal.SIGALRM)"
     ended = ran(work, seconds=60, handler="lambda *_: print('handled')")
     assert (ended.returncode, ended.stdout) == (0, "handled\nended\n")
 
 
 @pytest.mark.parametrize("seconds", [0, 60])
-def test_a_block_within_its_limit_or_without_one_goes_on(seconds: float) -> None:
+def test_a_block_within_its_limit_or_without_one_completes(seconds: float) -> None:
     ended = ran("time.sleep(0.01)", seconds)
     assert (ended.returncode, ended.stdout) == (0, "ended\n")
 

@@ -68,7 +68,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_refinement_depends_on_the_splat_only_where_views_are_refined_jointly(
+def test_the_refine_key_includes_the_splat_only_for_joint_refinement(
     folder: Path,
 ) -> None:
     (folder / "small.safetensors").write_bytes(b"weights")
@@ -83,7 +83,7 @@ def test_a_refinement_depends_on_the_splat_only_where_views_are_refined_jointly(
     assert len(set(keys)) == 4
 
 
-def test_the_key_of_a_refinement_of_single_views_holds_nothing_else(folder: Path) -> None:
+def test_the_refine_key_of_single_views_matches_a_key_computed_by_hand(folder: Path) -> None:
     parts = {
         "scene": "hall",
         "stage": "refine",
@@ -104,7 +104,7 @@ def test_the_key_of_a_refinement_of_single_views_holds_nothing_else(folder: Path
 
 
 @pytest.mark.parametrize(("photos", "members"), [(4, 3), (9, 0)])
-def test_the_ensemble_of_few_photos_is_fitted_apart_and_refines_views(
+def test_the_ensemble_of_few_photos_is_fitted_separately_and_refines_views(
     folder: Path, photos: int, members: int
 ) -> None:
     recorder = Recorder(folder, photos)
@@ -130,9 +130,7 @@ def test_the_ensemble_of_few_photos_is_fitted_apart_and_refines_views(
         ({"until": "sfm"}, "ingest sfm"),
     ],
 )
-def test_only_the_stages_that_a_config_wants_run(
-    folder: Path, stages: dict[str, Any], expected: str
-) -> None:
+def test_only_configured_stages_run(folder: Path, stages: dict[str, Any], expected: str) -> None:
     recorder = Recorder(folder)
     made_by(recorder, folder, {"stages": stages})
     assert [name for name, _ in recorder.keys] == expected.split()
@@ -142,7 +140,7 @@ def test_only_the_stages_that_a_config_wants_run(
         )
 
 
-def test_artefacts_keep_every_member_of_an_ensemble_and_the_last_of_other_stages() -> None:
+def test_artefacts_hold_all_ensemble_members_and_the_last_of_other_stages() -> None:
     handles = [replace(HANDLE, digest=letter * 64) for letter in "abcd"]
     made = SceneArtefacts.of(
         [(SPLAT, handles[0]), (ENSEMBLE, handles[1]), (ENSEMBLE, handles[2]), (SPLAT, handles[3])]

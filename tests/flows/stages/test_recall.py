@@ -72,7 +72,7 @@ def test_a_complete_scene_is_recalled_with_its_ensemble(store: Store, folder: Pa
 
 
 @pytest.mark.parametrize("index", range(6))
-def test_a_scene_with_any_damaged_artefact_is_not_recalled(
+def test_a_scene_with_a_damaged_artefact_is_not_recalled(
     store: Store, folder: Path, index: int
 ) -> None:
     config = overridden(SceneConfig(), UNTIL_ENSEMBLE, where="it")

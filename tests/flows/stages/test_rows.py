@@ -10,7 +10,7 @@ from storage.metrics import read_table, write_rows
 from storage.store import NamedArray, Store
 
 
-def test_views_that_the_gate_rejected_are_counted_in_the_table(tmp_path: Path) -> None:
+def test_rejected_views_are_counted_in_the_table(tmp_path: Path) -> None:
     store = Store(root=str(tmp_path))
     nothing = [NamedArray(name="none", values=np.zeros(1, np.uint8), dims=("none",))]
     artefacts = SceneArtefacts(

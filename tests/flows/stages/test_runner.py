@@ -53,7 +53,7 @@ def run(task: RefusedTask, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Arr
         return stages(INGEST)
 
 
-def test_a_stage_begins_when_the_server_answers_again(
+def test_a_stage_starts_when_the_server_responds_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = RefusedTask(times=2)
@@ -65,7 +65,7 @@ def test_a_stage_begins_when_the_server_answers_again(
     assert rows["attempt"].tolist() == [1]
 
 
-def test_the_runner_gives_up_on_a_server_that_never_answers(
+def test_the_runner_gives_up_on_a_server_that_never_responds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runner, "SECONDS_OF_PATIENCE", 0.5)

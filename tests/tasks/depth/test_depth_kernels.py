@@ -67,7 +67,7 @@ def reference_correlation(
 
 
 @pytest.mark.parametrize("error", [0.93, 1.0, 1.04])
-def test_costs_are_those_of_a_plain_correlation(error: float) -> None:
+def test_matching_costs_match_a_plain_correlation(error: float) -> None:
     (level,) = of_planes()[1]
     inverse = (error / depth_of(SLANTED, SOURCES, 0)).astype(np.float32)
 
@@ -92,7 +92,7 @@ def test_costs_are_those_of_a_plain_correlation(error: float) -> None:
     assert (costs[inner & np.isnan(expected).all(0)] == 255).all()
 
 
-def test_smoothing_is_the_recursion_of_the_paper() -> None:
+def test_smoothing_matches_the_recursion_of_the_paper() -> None:
     random = np.random.default_rng(0)
     costs = random.integers(0, 256, (5, 7, 16)).astype(np.uint8)
     grey = random.integers(1, 256, (5, 7)).astype(np.uint8)
@@ -123,7 +123,7 @@ def test_smoothing_is_the_recursion_of_the_paper() -> None:
     assert np.abs(sums.astype(int).sum(0) - expected).max() <= 2
 
 
-def test_the_least_cost_is_found_between_the_steps() -> None:
+def test_the_cost_minimum_is_interpolated_between_depth_planes() -> None:
     steps = np.linspace(-0.2, 0.2, 9).astype(np.float32)
     places = np.array([[-0.12, 0.0, 0.07, 0.2]], np.float32)
     costs = np.rint(1000 * (steps - places[..., None]) ** 2).astype(np.uint8)
@@ -136,7 +136,7 @@ def test_the_least_cost_is_found_between_the_steps() -> None:
     np.testing.assert_allclose(cost, costs.min(-1) / 255, rtol=1e-6)
 
 
-def test_enlarging_keeps_planes_exact_and_edges_sharp() -> None:
+def test_upsampling_keeps_planes_exact_and_edges_sharp() -> None:
     rows, columns = np.mgrid[0:6, 0:8] + 0.5
     plane = (0.3 + 0.01 * columns - 0.02 * rows).astype(np.float32)
     stepped = np.where(columns > 4, plane + 1, plane).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Depth maps show surfaces of known depth, and nothing where there is nothing to go by."""
+"""Depth maps of surfaces of known depth, and unknown depth without evidence."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def share_known(maps: list[DepthMap]) -> float:
 
 
 @pytest.mark.parametrize("plane", [FACING, SLANTED], ids=["facing", "slanted"])
-def test_finds_the_depth_of_a_plane(plane: Plane) -> None:
+def test_the_depth_of_a_plane_is_recovered(plane: Plane) -> None:
     maps = depth_maps(CAMERAS, photographs(plane, CAMERAS), sparse_on(plane, CAMERAS), CONFIG)
 
     errors = np.abs(relative_errors(maps, plane))
@@ -41,7 +41,7 @@ def test_finds_the_depth_of_a_plane(plane: Plane) -> None:
     assert np.quantile(errors, 0.99) < 0.02
 
 
-def test_confidence_is_known_where_depth_is() -> None:
+def test_confidence_is_positive_exactly_where_depth_is_known() -> None:
     maps = depth_maps(CAMERAS, photographs(FACING, CAMERAS), sparse_on(FACING, CAMERAS), CONFIG)
 
     for found in maps:
@@ -50,7 +50,7 @@ def test_confidence_is_known_where_depth_is() -> None:
         assert found.depth.shape == (HEIGHT, WIDTH)
 
 
-def test_photos_of_the_coarse_size_need_no_finer_one() -> None:
+def test_photos_of_the_coarsest_size_need_no_finer_level() -> None:
     config = CONFIG.model_copy(update={"coarse_size": max(WIDTH, HEIGHT)})
     maps, again = (
         depth_maps(CAMERAS, photographs(FACING, CAMERAS), sparse_on(FACING, CAMERAS), config)
@@ -63,7 +63,7 @@ def test_photos_of_the_coarse_size_need_no_finer_one() -> None:
         np.testing.assert_array_equal(one.depth, other.depth)
 
 
-def test_two_photos_are_enough() -> None:
+def test_two_photos_are_enough_for_depth() -> None:
     pair = CAMERAS.select([0, 1])
 
     maps = depth_maps(pair, photographs(SLANTED, pair), sparse_on(SLANTED, pair), CONFIG)
@@ -72,7 +72,7 @@ def test_two_photos_are_enough() -> None:
     assert np.median(np.abs(relative_errors(maps, SLANTED, pair))) < 0.004
 
 
-def test_photos_that_share_no_points_stay_unknown() -> None:
+def test_photos_that_share_no_points_have_no_depth() -> None:
     sparse = sparse_on(FACING, CAMERAS)
     own = sparse.point_index % len(CAMERAS) == sparse.photo_index  # each point in one photo
     unshared = SparsePoints(
@@ -86,7 +86,7 @@ def test_photos_that_share_no_points_stay_unknown() -> None:
     assert share_known(maps) == 0
 
 
-def test_without_texture_nothing_is_known() -> None:
+def test_photos_without_texture_have_no_depth() -> None:
     random = np.random.default_rng(0)
     photos = [
         random.integers(127, 130, (HEIGHT, WIDTH, 3)).astype(np.uint8) for _ in range(len(CAMERAS))
@@ -97,7 +97,7 @@ def test_without_texture_nothing_is_known() -> None:
     assert share_known(maps) == 0
 
 
-def test_photos_of_different_things_hardly_ever_agree() -> None:
+def test_photos_of_different_scenes_give_almost_no_depth() -> None:
     random = np.random.default_rng(1)
     photos = [
         random.integers(0, 256, (HEIGHT, WIDTH, 3)).astype(np.uint8) for _ in range(len(CAMERAS))
@@ -108,7 +108,7 @@ def test_photos_of_different_things_hardly_ever_agree() -> None:
     assert share_known(maps) < 0.01
 
 
-def test_masked_pixels_are_neither_known_nor_compared_with() -> None:
+def test_masked_pixels_have_no_depth_and_are_not_matched() -> None:
     photos = photographs(FACING, CAMERAS)
     masks = [np.ones((HEIGHT, WIDTH), bool) for _ in photos]
     masks[1][:, : WIDTH // 3] = False
@@ -175,7 +175,7 @@ def test_the_edge_of_a_nearer_surface_stays_sharp() -> None:
     assert np.mean(off > 0.05) < 0.05
 
 
-def test_no_photo_is_compared_from_the_place_of_another() -> None:
+def test_photos_taken_from_one_place_give_no_depth() -> None:
     """Photos taken from one place say nothing about depth."""
     cameras = cameras_at([(0.0, 0.0, 0.0)] * 4)
 

@@ -9,7 +9,7 @@ from tests.support.planes_seen import CAMERAS, sparse_on
 from tests.support.textured_planes import FACING, FOCAL, HEIGHT, WIDTH, cameras_at
 
 
-def test_a_useful_angle_is_preferred() -> None:
+def test_photos_at_a_useful_angle_are_preferred() -> None:
     angles_deg = np.array([0.0, 0.5, 3.0, 10.0, 25.0])
     cameras = cameras_at([(3 * np.tan(np.radians(angle)), 0.0, 0.0) for angle in angles_deg])
     sparse = sparse_on(FACING, cameras, spacing=4)
@@ -27,14 +27,14 @@ def test_a_useful_angle_is_preferred() -> None:
     assert neighbourhoods(cameras, everyone, most=1)[0].photos == (3,)
 
 
-def test_the_range_holds_the_points() -> None:
+def test_the_depth_range_contains_the_points() -> None:
     for found in neighbourhoods(CAMERAS, sparse_on(FACING, CAMERAS), most=4):
         far, near = found.inverse_range
         assert 0 < far < 1 / 3.1
         assert near > 1 / 2.9
 
 
-def test_a_photo_with_few_points_is_left_alone() -> None:
+def test_a_photo_with_few_points_has_no_neighbours() -> None:
     sparse = sparse_on(FACING, CAMERAS)
     kept = (sparse.photo_index != 2) | (sparse.point_index < 5)
 
@@ -53,7 +53,7 @@ def test_a_photo_with_few_points_is_left_alone() -> None:
     assert all(one.photos for index, one in enumerate(found) if index != 2)
 
 
-def test_planes_are_about_a_pixel_apart() -> None:
+def test_depth_planes_are_about_a_pixel_apart() -> None:
     beside = cameras_at([(0.0, 0.0, 0.0), (0.4, 0.0, 0.0), (0.1, 0.0, 0.0)])
     maps, offsets = relative_maps(beside.select([0]), beside.select([1, 2]))
 
@@ -65,14 +65,14 @@ def test_planes_are_about_a_pixel_apart() -> None:
     assert 0.4 < between_px.max() <= 1.05
 
 
-def test_planes_are_no_more_than_allowed() -> None:
+def test_the_number_of_depth_planes_is_limited() -> None:
     beside = cameras_at([(0.0, 0.0, 0.0), (2.0, 0.0, 0.0)])
     maps, offsets = relative_maps(beside.select([0]), beside.select([1]))
 
     assert len(planes_of(maps, offsets, (WIDTH, HEIGHT), (0.1, 1.0), most=70)) == 64
 
 
-def test_points_keep_the_photos_that_show_them() -> None:
+def test_sparse_points_keep_the_selected_photos_that_show_them() -> None:
     found = TriangulatedPoints(points=np.eye(3)[:2], tracks=np.array([4, 9], np.int32))
     observations = Observations(
         point_index=np.array([4, 4, 5, 9, 9, 4], np.int32),

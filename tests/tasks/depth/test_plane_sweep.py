@@ -1,4 +1,4 @@
-"""Surfaces of known depth are found, and both implementations agree."""
+"""Plane sweeps find surfaces of known depth, and both implementations agree."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ def swept(plane: Plane, start: np.ndarray, config: SweepConfig | None = None) ->
 
 @pytest.mark.parametrize("plane", [FACING, SLANTED], ids=["facing", "slanted"])
 @pytest.mark.parametrize("error", [0.88, 1.0, 1.15])
-def test_finds_the_true_depth_from_a_wrong_start(plane: Plane, error: float) -> None:
+def test_the_sweep_finds_the_true_depth_from_a_wrong_start(plane: Plane, error: float) -> None:
     truth = depth_of(plane, VIEW, 0)
 
     found = swept(plane, truth * np.float32(error))
@@ -46,7 +46,7 @@ def test_finds_the_true_depth_from_a_wrong_start(plane: Plane, error: float) -> 
     assert np.median(found.cost[INNER]) < 0.03
 
 
-def test_the_photos_warped_by_the_found_depth_show_what_the_view_shows() -> None:
+def test_photos_warped_by_the_swept_depth_match_the_view() -> None:
     truth = depth_of(SLANTED, VIEW, 0)
 
     found = swept(SLANTED, truth * np.float32(1.1))
@@ -58,7 +58,7 @@ def test_the_photos_warped_by_the_found_depth_show_what_the_view_shows() -> None
         assert np.abs(found.warped[index] - seen)[shown].mean() < 0.03
 
 
-def test_a_start_beyond_reach_stays_in_doubt() -> None:
+def test_a_start_outside_the_search_range_keeps_a_high_cost() -> None:
     truth = depth_of(FACING, VIEW, 0)
 
     found = swept(FACING, truth * np.float32(1.8))
@@ -67,7 +67,7 @@ def test_a_start_beyond_reach_stays_in_doubt() -> None:
     assert np.median(found.cost[INNER]) > 4 * np.median(right.cost[INNER])
 
 
-def test_validity_is_what_the_geometry_says() -> None:
+def test_validity_matches_the_projected_geometry() -> None:
     moved = 0.8  # world units to the right: a fourth of the picture at depth 3
     sources = cameras_at([(moved, 0.0, 0.0)] * 2)
     view = cameras_at([(0.0, 0.0, 0.0)])
@@ -84,7 +84,7 @@ def test_validity_is_what_the_geometry_says() -> None:
     np.testing.assert_array_equal(found.depth[:, 40:], 3.0)  # of equals, the rendered one
 
 
-def test_a_photo_behind_whose_camera_the_surface_lies_sees_nothing() -> None:
+def test_a_surface_behind_a_camera_is_not_visible_in_its_photo() -> None:
     sources = cameras_at([(0.0, 0.0, 0.0), (0.1, 0.0, 0.0), (0.0, 0.0, 50.0)])
     photos = [np.full((HEIGHT, WIDTH, 3), 0.5, np.float32)] * 3
 
@@ -96,7 +96,7 @@ def test_a_photo_behind_whose_camera_the_surface_lies_sees_nothing() -> None:
     assert found.valid[0].any()
 
 
-def test_masked_pixels_are_not_seen() -> None:
+def test_masked_pixels_are_not_valid() -> None:
     photos = [photograph(FACING, SOURCES, index) for index in range(len(SOURCES))]
     masks = [np.ones((HEIGHT, WIDTH), bool) for _ in photos]
     masks[0][:, : WIDTH // 2] = False
@@ -113,7 +113,7 @@ def test_masked_pixels_are_not_seen() -> None:
     assert found.warped[0].max() < 0.95  # nothing of the white
 
 
-def test_a_single_photo_leaves_the_depth_as_it_was() -> None:
+def test_a_single_photo_leaves_the_depth_unchanged() -> None:
     start = depth_of(SLANTED, VIEW, 0)
 
     found = plane_sweep(
@@ -125,7 +125,7 @@ def test_a_single_photo_leaves_the_depth_as_it_was() -> None:
 
 
 @pytest.mark.parametrize("radius", [1, 3])
-def test_cpu_and_torch_agree(radius: int) -> None:
+def test_cpu_and_torch_sweeps_agree(radius: int) -> None:
     truth = depth_of(SLANTED, VIEW, 0)
     start = truth * (1 + 0.1 * np.sin(np.arange(WIDTH) / 9)).astype(np.float32)
     photos = [photograph(SLANTED, SOURCES, index) for index in range(len(SOURCES))]
@@ -148,7 +148,7 @@ def test_cpu_and_torch_agree(radius: int) -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_cuda_finds_what_the_cpu_finds() -> None:
+def test_cuda_and_cpu_sweeps_agree() -> None:
     start = depth_of(SLANTED, VIEW, 0) * np.float32(1.07)
     photos = [photograph(SLANTED, SOURCES, index) for index in range(len(SOURCES))]
 
@@ -158,7 +158,7 @@ def test_cuda_finds_what_the_cpu_finds() -> None:
     assert np.mean(np.abs(on_cuda.depth / on_cpu.depth - 1) < 1e-4) > 0.98
 
 
-def test_photos_of_other_sizes_than_the_view_are_read_to_their_own_edges() -> None:
+def test_photos_of_other_sizes_are_sampled_up_to_their_own_edges() -> None:
     sizes = np.array([[WIDTH, HEIGHT], [WIDTH - 15, HEIGHT + 9], [WIDTH + 7, HEIGHT - 11]])
     sources = SOURCES.resized(sizes.astype(np.int64))
     photos = [photograph(FACING, sources, index) for index in range(len(sources))]
@@ -173,7 +173,7 @@ def test_photos_of_other_sizes_than_the_view_are_read_to_their_own_edges() -> No
 
 
 @pytest.mark.parametrize("radius", [0, 1, 2])
-def test_the_median_is_that_of_scipy(radius: int) -> None:
+def test_the_median_filter_matches_scipy(radius: int) -> None:
     values = np.random.default_rng(0).normal(size=(23, 31)).astype(np.float32)
     filtered = np.empty_like(values)
 

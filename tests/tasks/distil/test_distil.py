@@ -1,4 +1,4 @@
-"""Distillation on a scene whose true views are formulas, so that perfect refined views exist."""
+"""Distillation on a scene whose true views are closed forms, as perfect refined views."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,7 +125,7 @@ def found(scene: PosedPhotos, base: Gaussians) -> Both:
 
 
 @pytest.mark.parametrize("blend", [False, True])
-def test_true_views_make_the_splat_better_where_no_photo_was(
+def test_true_views_improve_the_splat_away_from_the_photos(
     scene: PosedPhotos, base: Gaussians, blend: bool
 ) -> None:
     config = CONFIG.model_copy(update={"confidence_blend": blend})
@@ -136,13 +136,15 @@ def test_true_views_make_the_splat_better_where_no_photo_was(
         assert error(found.distilled.gaussians, x) < 0.9 * error(found.control.gaussians, x)
 
 
-def test_validation_photos_keep_bad_views_out(scene: PosedPhotos, base: Gaussians) -> None:
+def test_validation_photos_reject_distillation_from_bad_views(
+    scene: PosedPhotos, base: Gaussians
+) -> None:
     found = continued(scene, base, targets(noise_at))
     assert found.choice.selected == "control"
     assert found.choice.distilled_psnr_db[0] < found.choice.control_psnr_db[0]
 
 
-def test_without_validation_photos_the_distilled_is_selected(
+def test_without_validation_photos_the_distilled_splat_is_selected(
     scene: PosedPhotos, base: Gaussians
 ) -> None:
     found = continued(scene, base, targets(noise_at), validation=())
@@ -174,19 +176,19 @@ def test_progress_reaches_the_end(scene: PosedPhotos, base: Gaussians, which: st
     assert shares == sorted(shares)
 
 
-def test_without_refined_views_it_is_the_control_once_more(
+def test_without_refined_views_the_distilled_splat_equals_the_control(
     scene: PosedPhotos, base: Gaussians
 ) -> None:
     found = continued(scene, base, [])
     assert equal(found.control.gaussians, found.distilled.gaussians)
 
 
-def test_both_take_as_many_steps(found: Both) -> None:
+def test_control_and_distillation_take_equally_many_steps(found: Both) -> None:
     assert found.control.curve.iteration[-1] == found.distilled.curve.iteration[-1] == 100
 
 
 @pytest.mark.parametrize("blend", [False, True])
-def test_pixels_without_trust_lend_nothing(
+def test_refined_pixels_of_weight_0_do_not_affect_distillation(
     scene: PosedPhotos, base: Gaussians, blend: bool
 ) -> None:
     config = CONFIG.model_copy(update={"confidence_blend": blend})
@@ -195,20 +197,24 @@ def test_pixels_without_trust_lend_nothing(
     assert equal(one.distilled.gaussians, other.distilled.gaussians)
 
 
-def test_with_probability_0_both_are_the_same(scene: PosedPhotos, base: Gaussians) -> None:
+def test_with_probability_0_the_distilled_splat_equals_the_control(
+    scene: PosedPhotos, base: Gaussians
+) -> None:
     found = continued(scene, base, targets(), CONFIG.model_copy(update={"probability": 0.0}))
     assert equal(found.control.gaussians, found.distilled.gaussians)
     assert found.choice.selected == "distilled"  # no worse
 
 
 @pytest.mark.parametrize(("photos", "expected"), [(1, 0.5), (6, 0.5), (12, 0.25), (60, 0.05)])
-def test_the_more_photos_the_fewer_refined_views(photos: int, expected: float) -> None:
+def test_the_probability_of_refined_views_falls_with_the_number_of_photos(
+    photos: int, expected: float
+) -> None:
     assert (
         DistilConfig(probability=0.5, max_training_photos=6).probability_beside(photos) == expected
     )
 
 
-def test_beside_twice_the_few_photos_refined_views_are_taken_half_as_often(
+def test_twice_max_training_photos_halve_the_use_of_refined_views(
     scene: PosedPhotos, base: Gaussians
 ) -> None:
     assert len(TRAINING) == 2
@@ -224,7 +230,7 @@ def test_beside_twice_the_few_photos_refined_views_are_taken_half_as_often(
     assert equal(half.distilled.gaussians, often.distilled.gaussians)
 
 
-def test_gaussians_multiply_only_if_the_config_says_so(
+def test_gaussians_are_densified_only_if_configured(
     scene: PosedPhotos, base: Gaussians, found: Both
 ) -> None:
     assert len(found.control.gaussians) == len(found.distilled.gaussians) == len(base)
@@ -235,7 +241,7 @@ def test_gaussians_multiply_only_if_the_config_says_so(
 
 
 @pytest.mark.parametrize("known", [False, True])
-def test_fog_before_the_photos_does_not_stay(
+def test_floaters_before_the_near_depths_are_removed(
     scene: PosedPhotos, base: Gaussians, known: bool
 ) -> None:
     training = photos_of(scene, TRAINING)
@@ -277,7 +283,7 @@ def test_validation_scores_are_psnr_of_the_used_pixels(scene: PosedPhotos, base:
     assert found == pytest.approx(-10 * np.log10(squared.mean()), abs=1e-3)
 
 
-def test_the_store_gives_back_the_splat_and_the_choice(tmp_path: Path, found: Both) -> None:
+def test_the_distilled_splat_and_the_choice_are_stored(tmp_path: Path, found: Both) -> None:
     attributes = attributes_of(
         found.distilled, found.choice, refined_views=len(PLACES), validation=["4.png"]
     )
@@ -298,7 +304,7 @@ def test_the_store_gives_back_the_splat_and_the_choice(tmp_path: Path, found: Bo
 
 @pytest.mark.parametrize("which", ["control", "distilled"])
 @pytest.mark.parametrize("iteration", [30, 100])
-def test_either_continuation_goes_on_after_a_break_to_the_same_bits(
+def test_a_resumed_continuation_ends_with_the_same_bits(
     tmp_path: Path, scene: PosedPhotos, base: Gaussians, found: Both, which: str, iteration: int
 ) -> None:
     class CutOffError(Exception):

@@ -162,7 +162,7 @@ def evaluated(
     return attributes | score_against_reference(photos, sparse, fitted), out.arrays
 
 
-def test_views_are_scored_as_the_formula_says(store: Store) -> None:
+def test_view_psnr_matches_the_closed_form(store: Store) -> None:
     attributes, _ = evaluated(store)
     rows = {row["view"]: row for row in attributes["views"]}
     assert {name: row["split"] for name, row in rows.items()} == {
@@ -176,14 +176,14 @@ def test_views_are_scored_as_the_formula_says(store: Store) -> None:
     assert rows["a.jpg"]["psnr_db"] > 45
 
 
-def test_a_photo_that_the_splat_may_know_is_scored_under_a_name_of_its_own(store: Store) -> None:
+def test_photos_seen_by_the_starting_splat_are_scored_as_not_fitted(store: Store) -> None:
     attributes, kept = evaluated(store, held_out="", not_fitted="b.jpg")
     assert not kept  # pictures are those of held-out photos
     rows = {row["view"]: row["split"] for row in attributes["views"]}
     assert rows == {"a.jpg": "train", "b.jpg": "not_fitted", "c.jpg": "validation"}
 
 
-def test_held_out_photos_are_kept_with_their_renders(store: Store) -> None:
+def test_held_out_photos_are_stored_with_their_renders(store: Store) -> None:
     attributes, kept = evaluated(store)
     assert attributes["rendered"] == ["b.jpg"]
     assert set(kept) == {"photo_0000", "splat_0000"}
@@ -208,7 +208,7 @@ def test_depth_is_compared_in_metres_at_the_maps_resolution(store: Store) -> Non
     assert row["depth_share_within_5_percent"] == 0.0
 
 
-def test_without_references_there_are_views_alone(store: Store) -> None:
+def test_without_references_only_views_are_scored(store: Store) -> None:
     attributes, _ = evaluated(store, with_reference=False)
     assert len(attributes["views"]) == 3
     assert attributes["poses"] == []

@@ -1,4 +1,4 @@
-"""Films, read back with another part of the library that wrote them."""
+"""Films, decoded with an independent part of the library that encoded them."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +19,7 @@ def frames(count: int, height: int, width: int) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
-def test_a_film_has_the_frames_it_was_given(tmp_path: Path, suffix: str) -> None:
+def test_a_film_contains_the_given_frames(tmp_path: Path, suffix: str) -> None:
     given = frames(12, 49, 66)
     write_film(tmp_path / f"film{suffix}", given, frames_per_second=24)
     with av.open(str(tmp_path / f"film{suffix}")) as container:
@@ -31,7 +31,7 @@ def test_a_film_has_the_frames_it_was_given(tmp_path: Path, suffix: str) -> None
         assert np.abs(one.astype(int) - other[:48]).mean() < 4
 
 
-def test_a_film_that_breaks_off_leaves_nothing(tmp_path: Path) -> None:
+def test_an_aborted_film_leaves_no_file(tmp_path: Path) -> None:
     def breaking() -> Iterator[np.ndarray]:
         yield from frames(3, 32, 32)
         raise RuntimeError("broken")
@@ -41,12 +41,12 @@ def test_a_film_that_breaks_off_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_is_none_is_said_to_be(tmp_path: Path) -> None:
+def test_a_parent_that_is_not_a_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(MachineError, match=r"film\.mp4' could not be written"):
         write_film(tmp_path / "file" / "film.mp4", frames(1, 32, 32))
 
 
-def test_an_unknown_kind_of_file_is_refused(tmp_path: Path) -> None:
+def test_an_unknown_file_extension_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"does not end in one of \.mp4"):
         write_film(tmp_path / "film.gif", frames(1, 32, 32))

@@ -63,7 +63,7 @@ def test_parallel_cameras_have_no_focus() -> None:
         focus_point(on_a_line(3))
 
 
-def test_an_ellipse_needs_cameras_around_something() -> None:
+def test_an_ellipse_needs_cameras_with_a_common_focus() -> None:
     heights = np.array([-1.0, 0.0, 1.0])
     above_each_other = np.stack([np.zeros(3), heights, np.full(3, -2.0)], axis=1)
     tilts = np.arctan2(heights, 2.0)[:, None] * np.array([1.0, 0, 0])
@@ -91,7 +91,7 @@ def test_a_view_faces_its_direction_upright() -> None:
     np.testing.assert_allclose(found, np.eye(3), atol=1e-12)
 
 
-def test_the_kind_of_capture_is_told_by_geometry() -> None:
+def test_the_kind_of_capture_is_inferred_from_camera_geometry() -> None:
     assert capture_kind(on_a_ring(8)) == "around"
     assert capture_kind(cameras_at(grid())) == "forward"
     assert capture_kind(looking_outwards()) == "through"
@@ -99,7 +99,7 @@ def test_the_kind_of_capture_is_told_by_geometry() -> None:
     assert capture_kind(cameras_at(on_a_line(4).centres, back_and_forth)) == "through"
 
 
-def test_the_path_follows_the_kind() -> None:
+def test_the_path_type_follows_the_kind_of_capture() -> None:
     ring = on_a_ring(8)
     around = along(ring, 12, focus_depth=2.0)
     np.testing.assert_array_equal(around.centres, ellipse(ring, 12).centres)

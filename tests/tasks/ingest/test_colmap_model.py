@@ -77,7 +77,7 @@ def read(folder: Path) -> list[GivenCamera]:
 
 
 @pytest.mark.parametrize("text", [False, True])
-def test_poses_sizes_and_names_are_those_that_pycolmap_wrote(tmp_path: Path, text: bool) -> None:
+def test_poses_sizes_and_names_match_those_written_by_pycolmap(tmp_path: Path, text: bool) -> None:
     names = ("a.png", "two words.png", "sub/ü.png")
     write_model(tmp_path, names, text=text)
 
@@ -92,7 +92,9 @@ def test_poses_sizes_and_names_are_those_that_pycolmap_wrote(tmp_path: Path, tex
 
 @pytest.mark.parametrize("text", [False, True])
 @pytest.mark.parametrize("model", [name for name, _ in MODELS.values()])
-def test_every_lens_sees_what_pycolmap_sees(tmp_path: Path, model: str, text: bool) -> None:
+def test_every_camera_model_projects_as_pycolmap_does(
+    tmp_path: Path, model: str, text: bool
+) -> None:
     params = parameters_of(model)
     write_model(tmp_path, model=model, params=params, text=text)
 
@@ -113,7 +115,7 @@ def test_every_lens_sees_what_pycolmap_sees(tmp_path: Path, model: str, text: bo
     x=st.floats(0.1, 4.0),
     y=st.floats(0.1, 4.0),
 )
-def test_a_scaled_lens_sees_the_scaled_pixels(model: str, x: float, y: float) -> None:
+def test_a_scaled_camera_model_projects_to_scaled_pixels(model: str, x: float, y: float) -> None:
     params = parameters_of(model)
     lens = lens_of_model(model, tuple(params)).scaled(x, y)
     original = pycolmap.Camera(model=model, width=64, height=48, params=params)
@@ -124,7 +126,7 @@ def test_a_scaled_lens_sees_the_scaled_pixels(model: str, x: float, y: float) ->
     )
 
 
-def test_a_lens_without_distortion_is_a_pinhole() -> None:
+def test_a_camera_model_without_distortion_is_a_pinhole() -> None:
     lens = lens_of_model("SIMPLE_RADIAL", (70.0, 31.0, 25.0, 0.0))
     assert (lens.model, lens.params) == ("PINHOLE", (70.0, 70.0, 31.0, 25.0))
 
@@ -155,7 +157,7 @@ def test_a_model_gives_the_reference_cameras(modelled: Path) -> None:
     np.testing.assert_allclose(photos.lenses()[0].params, [70, 70, 31, 25, 0.05, -0.01, 0, 0])
 
 
-def test_reducing_photos_scales_their_lenses(modelled: Path) -> None:
+def test_reducing_photos_scales_their_intrinsics(modelled: Path) -> None:
     for name in ("a.png", "b.png", "c.png", "d.png"):
         with Image.open(modelled / "images" / name) as image:
             image.resize((256, 192)).save(modelled / "images" / name)
@@ -168,14 +170,14 @@ def test_reducing_photos_scales_their_lenses(modelled: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["sparse", "colmap/sparse/0"])
-def test_models_are_found_where_tools_put_them(modelled: Path, place: str) -> None:
+def test_models_are_found_in_the_usual_subfolders(modelled: Path, place: str) -> None:
     shutil.move(modelled / "sparse/0", modelled / "elsewhere")
     (modelled / "sparse").rmdir()
     shutil.move(modelled / "elsewhere", modelled / place)
     assert find_files(modelled).reference_kind == "colmap"
 
 
-def test_photos_in_subfolders_are_called_by_their_path(modelled: Path, textured: Textured) -> None:
+def test_photos_in_subfolders_are_named_by_their_path(modelled: Path, textured: Textured) -> None:
     for index, side in enumerate(("left", "right")):
         (modelled / "images" / side).mkdir()
         picture = Image.fromarray(textured(64, 48, 20 + index))
@@ -188,7 +190,7 @@ def test_photos_in_subfolders_are_called_by_their_path(modelled: Path, textured:
     assert cameras.names == ("a.png", "left__1.png", "right__1.png")
 
 
-def test_photos_of_a_model_stay_as_they_are_stored(modelled: Path) -> None:
+def test_photos_of_a_model_are_not_rotated_by_exif(modelled: Path) -> None:
     """COLMAP does not look at EXIF orientation, so its cameras are those of the stored pixels."""
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -200,7 +202,9 @@ def test_photos_of_a_model_stay_as_they_are_stored(modelled: Path) -> None:
     np.testing.assert_array_equal(photos.pixels(0), bitmap.to_array())
 
 
-def test_the_first_of_several_references_counts_and_the_others_are_told(modelled: Path) -> None:
+def test_the_first_of_several_references_is_used_and_the_others_are_reported(
+    modelled: Path,
+) -> None:
     frame = {"file_path": "images/a.png", "transform_matrix": np.eye(4).tolist()}
     (modelled / "transforms.json").write_text(
         json.dumps({"camera_angle_x": 1.0, "frames": [frame]})
@@ -240,7 +244,7 @@ def test_truncated_models_are_refused(
 @pytest.mark.parametrize("name", ["cameras.bin", "images.bin", "cameras.txt", "images.txt"])
 @settings(max_examples=40)
 @given(place=st.floats(0.0, 0.999), junk=st.binary(min_size=1, max_size=8))
-def test_a_damaged_model_is_refused_or_gives_finite_cameras(
+def test_a_damaged_model_is_refused_or_has_finite_cameras(
     tmp_path_factory: pytest.TempPathFactory, name: str, place: float, junk: bytes
 ) -> None:
     folder = tmp_path_factory.mktemp("model")
@@ -268,7 +272,7 @@ def test_a_damaged_model_is_refused_or_gives_finite_cameras(
         ("1 PINHOLE 64 48 70 70 32 24", "1 0 0 0 0 0 0 0 1 a.png\n", r"is no rotation"),
     ],
 )
-def test_wrong_models_are_refused(
+def test_invalid_models_are_refused(
     tmp_path: Path, cameras: str, images: str, complaint: str
 ) -> None:
     (tmp_path / "cameras.txt").write_text(f"# cameras\n{cameras}\n")
@@ -277,7 +281,7 @@ def test_wrong_models_are_refused(
         read(tmp_path)
 
 
-def test_a_model_that_names_files_outside_is_refused(modelled: Path) -> None:
+def test_a_model_that_names_files_outside_the_scene_is_refused(modelled: Path) -> None:
     write_model(modelled / "sparse/0", ("a.png", "../b.png", "c.png"))
     with pytest.raises(InputError, match=r"names '../b.png', which is not a path below"):
         find_files(modelled)

@@ -1,4 +1,4 @@
-"""Which files of a scene are refused because a link leads them out of it."""
+"""Refusal of scene files whose links lead out of the scene."""
 
 from pathlib import Path
 
@@ -62,7 +62,7 @@ def test_links_out_of_a_scene_are_refused_unless_they_are_allowed(
     files_inside(scene, (elsewhere,))
 
 
-def test_cameras_behind_a_link_are_not_even_read(scene: Path) -> None:
+def test_cameras_behind_a_link_out_of_the_scene_are_not_read(scene: Path) -> None:
     linked_cameras(scene)
     with pytest.raises(InputError, match=r"links out of it, the first 'transforms\.json'"):
         files_inside(scene, ())
@@ -70,26 +70,26 @@ def test_cameras_behind_a_link_are_not_even_read(scene: Path) -> None:
         files_inside(scene, (scene.parent / "elsewhere",))
 
 
-def test_links_within_a_scene_and_a_scene_that_is_a_link_are_fine(scene: Path) -> None:
+def test_links_within_a_scene_and_a_linked_scene_folder_are_accepted(scene: Path) -> None:
     (scene / "images" / "b.png").symlink_to("a.png")
     (scene.parent / "link").symlink_to(scene)
     files_inside(scene, ())
     files_inside(scene.parent / "link", ())
 
 
-def test_links_that_go_in_circles_are_left_to_be_refused_one_by_one(scene: Path) -> None:
+def test_cyclic_links_are_left_to_the_per_photo_refusal(scene: Path) -> None:
     (scene / "images" / "loop.png").symlink_to("loop.png")
     files_inside(scene, ())
 
 
-def test_a_video_that_is_named_itself_is_read_wherever_it_leads(scene: Path) -> None:
+def test_a_video_named_as_the_scene_is_read_wherever_its_link_leads(scene: Path) -> None:
     (scene.parent / "walk.mp4").write_bytes(b"")
     (scene / "walk.mp4").symlink_to(scene.parent / "walk.mp4")
     files_inside(scene / "walk.mp4", ())
 
 
 @given(st.lists(st.sampled_from(["..", ".", "a", "b", "store", "store2"]), max_size=6))
-def test_inside_is_what_the_parts_of_a_path_say(parts: list[str]) -> None:
+def test_containment_is_decided_by_path_components(parts: list[str]) -> None:
     walked: list[str] = ["top", "store"]
     for part in parts:
         if part == "..":

@@ -47,14 +47,14 @@ def refusal(path: Path, config: IngestConfig | None = None) -> str:
     return str(caught.value)
 
 
-def test_a_decompression_bomb_is_refused_by_its_header(tmp_path: Path) -> None:
+def test_a_decompression_bomb_is_refused_from_its_header(tmp_path: Path) -> None:
     path = tmp_path / "bomb.png"
     path.write_bytes(png_header(30_000, 30_000))
     # Decoding would have ended in "truncated", for only one row is there.
     assert refusal(path).startswith("bomb.png is too large: its header says 30000x30000, 900 mega")
 
 
-def test_the_limit_is_that_of_the_config(tmp_path: Path, textured: Textured) -> None:
+def test_the_pixel_limit_comes_from_the_config(tmp_path: Path, textured: Textured) -> None:
     Image.fromarray(textured(100, 50)).save(tmp_path / "a.png")
     config = IngestConfig(max_pixels=5000)
     assert read_photo(tmp_path / "a.png", "a.png", config).size == (100, 50)
@@ -62,7 +62,7 @@ def test_the_limit_is_that_of_the_config(tmp_path: Path, textured: Textured) -> 
     assert "is too large: its header says 100x51" in refusal(tmp_path / "b.png", config)
 
 
-def test_the_limit_of_pillow_is_left_as_it_was(tmp_path: Path, textured: Textured) -> None:
+def test_the_pixel_limit_of_pillow_is_unchanged(tmp_path: Path, textured: Textured) -> None:
     before = Image.MAX_IMAGE_PIXELS
     Image.fromarray(textured(64, 48)).save(tmp_path / "a.png")
     read_photo(tmp_path / "a.png", "a.png", IngestConfig())
@@ -84,7 +84,9 @@ def test_a_truncated_photo_is_refused(
     assert "is truncated or broken: " in refusal(path)
 
 
-def test_a_truncated_jpeg_says_what_was_there(tmp_path: Path, textured: Textured) -> None:
+def test_a_truncated_jpeg_error_states_how_much_was_read(
+    tmp_path: Path, textured: Textured
+) -> None:
     path = tmp_path / "photo.jpg"
     Image.fromarray(textured(256, 192)).save(path)
     path.write_bytes(path.read_bytes()[:2000])
@@ -96,7 +98,7 @@ DAMAGE = st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(1, 25
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
 @given(damage=DAMAGE, kept=st.floats(0.01, 1))
-def test_damaged_bytes_give_a_photo_or_its_refusal_and_nothing_else(
+def test_damaged_bytes_either_decode_or_are_refused(
     tmp_path_factory: pytest.TempPathFactory,
     suffix: str,
     damage: list[tuple[float, int]],
@@ -114,7 +116,7 @@ def test_damaged_bytes_give_a_photo_or_its_refusal_and_nothing_else(
         assert max(photo.size) <= IngestConfig().max_size
 
 
-def test_text_named_jpg_is_refused_with_its_beginning(tmp_path: Path) -> None:
+def test_text_named_jpg_is_refused_and_its_first_bytes_are_quoted(tmp_path: Path) -> None:
     path = tmp_path / "notes.jpg"
     path.write_text("Hello, I am no photo.")
     assert "is not an image: no JPEG, PNG, WebP or TIFF begins with the bytes b'Hello, I am '" in (
@@ -123,7 +125,7 @@ def test_text_named_jpg_is_refused_with_its_beginning(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["GIF", "BMP", "PPM", "EPS"])
-def test_formats_that_are_not_asked_for_are_never_decoded(
+def test_formats_outside_the_allowed_list_are_never_decoded(
     tmp_path: Path, textured: Textured, kind: str
 ) -> None:
     path = tmp_path / "photo.jpg"
@@ -131,7 +133,9 @@ def test_formats_that_are_not_asked_for_are_never_decoded(
     assert "is not an image" in refusal(path)
 
 
-def test_the_content_counts_and_not_the_ending(tmp_path: Path, textured: Textured) -> None:
+def test_the_format_is_detected_from_content_and_not_from_the_extension(
+    tmp_path: Path, textured: Textured
+) -> None:
     path = tmp_path / "photo.jpg"
     Image.fromarray(textured(64, 48)).save(path, format="PNG")
     np.testing.assert_array_equal(
@@ -140,7 +144,7 @@ def test_the_content_counts_and_not_the_ending(tmp_path: Path, textured: Texture
 
 
 @pytest.mark.parametrize(("width", "height"), [(0, 0), (0, 40), (1, 1), (1, 4000), (40, 15)])
-def test_photos_of_almost_no_pixels_are_refused(tmp_path: Path, width: int, height: int) -> None:
+def test_tiny_photos_are_refused(tmp_path: Path, width: int, height: int) -> None:
     path = tmp_path / "tiny.png"
     if width:
         Image.new("RGB", (width, height), "white").save(path)
@@ -184,7 +188,7 @@ def test_a_file_without_permission_is_refused(
 
 
 @pytest.mark.parametrize("code", [errno.EIO, errno.ESTALE, errno.ENOMEM, errno.EMFILE])
-def test_a_fault_of_the_machine_is_no_fault_of_the_photo(tmp_path: Path, code: int) -> None:
+def test_a_machine_error_is_not_reported_as_a_bad_photo(tmp_path: Path, code: int) -> None:
     (tmp_path / "a.jpg").write_bytes(b"something")
     with (
         pytest.raises(MachineError, match="could not be read now"),
@@ -193,7 +197,7 @@ def test_a_fault_of_the_machine_is_no_fault_of_the_photo(tmp_path: Path, code: i
         raise OSError(code, os.strerror(code))
 
 
-def test_memory_that_runs_out_in_a_decoder_is_not_blamed_on_the_photo(
+def test_out_of_memory_in_a_decoder_is_not_reported_as_a_bad_photo(
     tmp_path: Path, textured: Textured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def exhausted(*_: object) -> None:
@@ -205,7 +209,7 @@ def test_memory_that_runs_out_in_a_decoder_is_not_blamed_on_the_photo(
         pass
 
 
-def test_the_error_of_a_photo_survives_pickling() -> None:
+def test_a_photo_error_survives_pickling() -> None:
     error = pickle.loads(pickle.dumps(PhotoError("a b.jpg", "is black: entirely")))
     assert isinstance(error, InputError)
     assert (error.name, error.reason) == ("a b.jpg", "is black: entirely")

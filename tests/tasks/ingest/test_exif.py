@@ -72,7 +72,7 @@ def corners(width: int = 48, height: int = 32) -> np.ndarray:
         ("jpg", {"quality": 100, "subsampling": 0}),
     ],
 )
-def test_every_orientation_is_turned_upright_once(
+def test_every_exif_orientation_is_applied_once(
     tmp_path: Path, orientation: int, suffix: str, options: dict[str, Any]
 ) -> None:
     exif = Image.Exif()
@@ -86,7 +86,7 @@ def test_every_orientation_is_turned_upright_once(
     np.testing.assert_allclose(photo.pixels.astype(int), corners(), atol=3)
 
 
-def test_orientation_and_reduction_together(tmp_path: Path) -> None:
+def test_orientation_and_reduction_are_applied_together(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[Base.Orientation] = 6
     path = tmp_path / "photo.png"
@@ -179,14 +179,14 @@ def test_focal_length_and_sensor_resolution_give_pixels(
         },
     ],
 )
-def test_absent_and_implausible_focal_lengths_are_ignored(
+def test_missing_and_implausible_focal_lengths_are_ignored(
     tmp_path: Path, textured: Textured, shot: dict[int, Any]
 ) -> None:
     exif = tags(tmp_path / "a.jpg", textured(500, 200), shot=shot)
     assert focal_px(exif, (500, 200)) is None
 
 
-def test_an_implausible_equivalent_leaves_the_sensor_to_decide() -> None:
+def test_an_implausible_35_mm_equivalent_falls_back_to_the_sensor_resolution() -> None:
     exif = Exif(focal_35mm=9000.0, focal_mm=24.0, sensor_edge_mm=36.0)
     assert focal_px(exif, (300, 200)) == pytest.approx(200.0)
 
@@ -249,14 +249,14 @@ NORTH_EAST: dict[int, Any] = {
         },
     ],
 )
-def test_a_position_that_makes_no_sense_is_ignored(
+def test_an_invalid_gps_position_is_ignored(
     tmp_path: Path, textured: Textured, change: dict[int, Any]
 ) -> None:
     exif = tags(tmp_path / "a.jpg", textured(32, 32), position=NORTH_EAST | change)
     assert exif.gps is None
 
 
-def test_cameras_are_told_apart_by_model_setting_and_upright_size(
+def test_cameras_are_distinguished_by_model_setting_and_upright_size(
     tmp_path: Path, textured: Textured
 ) -> None:
     main = {Base.Make: "Maker ", Base.Model: "One\0"}
@@ -270,7 +270,7 @@ def test_cameras_are_told_apart_by_model_setting_and_upright_size(
 @pytest.mark.parametrize(
     "exif", [b"Exif\0\0", b"Exif\0\0garbage", b"Exif\0\0II*\0\xff\xff\xff\xff"]
 )
-def test_a_photo_with_broken_exif_is_a_photo_without(
+def test_a_photo_with_broken_exif_is_read_as_without_exif(
     tmp_path: Path, textured: Textured, exif: bytes
 ) -> None:
     Image.fromarray(textured(64, 48)).save(tmp_path / "a.jpg", exif=exif)
@@ -279,7 +279,7 @@ def test_a_photo_with_broken_exif_is_a_photo_without(
 
 
 @given(cut=st.integers(0, 400), flip=st.integers(0, 399), bit=st.integers(0, 7))
-def test_damaged_exif_never_costs_the_photo(
+def test_damaged_exif_never_rejects_the_photo(
     tmp_path_factory: pytest.TempPathFactory, cut: int, flip: int, bit: int
 ) -> None:
     exif = Image.Exif()
@@ -306,7 +306,7 @@ print(json.dumps([[c.has_prior_focal_length, c.params[0]] for c in cameras]))
 
 
 @pytest.mark.parametrize("name", ["sceaux", "brighton_drone", "monstree", "banana", "fountain_p11"])
-def test_focal_lengths_are_those_of_colmap(name: str) -> None:
+def test_focal_lengths_match_colmap(name: str) -> None:
     paths = sorted((scene_folder(name) / "images").iterdir())
     photos = [read_photo(path, path.name, IngestConfig()) for path in (paths[0], paths[-1])]
 

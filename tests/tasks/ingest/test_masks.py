@@ -34,7 +34,7 @@ def test_masks_belong_to_photos_by_name_or_by_stem(scene: Path) -> None:
 
 
 @pytest.mark.parametrize("level", [1, 128, 255])
-def test_whatever_is_not_black_is_used(scene: Path, level: int) -> None:
+def test_every_mask_value_except_black_means_used(scene: Path, level: int) -> None:
     save_mask(scene, "a.png", level=level)
     np.testing.assert_array_equal(ingested(scene)[0].mask("a.png"), USED)
 
@@ -56,7 +56,7 @@ def test_transparent_pixels_of_a_mask_are_not_used(scene: Path) -> None:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_mask_is_turned_with_its_photo(scene: Path, orientation: int) -> None:
+def test_a_mask_is_rotated_with_its_photo(scene: Path, orientation: int) -> None:
     """The photo is its own mask: what is bright in it is used, however it is turned."""
     bright = np.zeros((48, 64), dtype=bool)
     bright[:10, :30] = True
@@ -69,9 +69,7 @@ def test_a_mask_is_turned_with_its_photo(scene: Path, orientation: int) -> None:
     np.testing.assert_array_equal(photos.mask("a.png"), photos.pixels(0)[..., 0] > 128)
 
 
-def test_of_a_reduced_mask_only_pixels_that_are_used_wholly_remain(
-    scene: Path, textured: Textured
-) -> None:
+def test_a_reduced_mask_keeps_only_fully_used_pixels(scene: Path, textured: Textured) -> None:
     Image.fromarray(textured(128, 96, 9)).save(scene / "a.png")
     used = np.zeros((96, 128), dtype=bool)
     used[10:61, 21:90] = True
@@ -102,7 +100,7 @@ def test_a_photo_with_a_broken_or_an_empty_mask_is_refused(scene: Path) -> None:
     assert reasons["b.png"].startswith("has a bad mask: masks/b.png is truncated or broken")
 
 
-def test_masks_of_no_photo_or_of_two_are_refused(scene: Path) -> None:
+def test_masks_that_match_no_photo_or_two_photos_are_refused(scene: Path) -> None:
     save_mask(scene, "z.png")
     with pytest.raises(InputError, match=r"none of the 1 masks in masks/ \('z.png', ...\)"):
         find_files(scene)
@@ -112,7 +110,7 @@ def test_masks_of_no_photo_or_of_two_are_refused(scene: Path) -> None:
         find_files(scene)
 
 
-def test_masks_count_in_the_digest(scene: Path) -> None:
+def test_the_digest_covers_masks(scene: Path) -> None:
     plain = digest_source(scene).digest
     save_mask(scene, "a.png")
     masked = digest_source(scene).digest

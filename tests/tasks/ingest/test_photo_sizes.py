@@ -9,7 +9,7 @@ edge = st.integers(1, 20_000)
 
 
 @given(st.lists(st.tuples(edge, edge), min_size=1, max_size=5), st.integers(1, 20_000))
-def test_fitted_sizes_keep_the_limit_and_the_aspect(
+def test_reduced_sizes_keep_the_limit_and_the_aspect_ratio(
     sizes: list[tuple[int, int]], longest_edge: int
 ) -> None:
     found = fitted_sizes(np.array(sizes, dtype=np.int64), longest_edge)
@@ -24,7 +24,7 @@ def test_fitted_sizes_keep_the_limit_and_the_aspect(
             assert abs(new - old * shrink) <= 0.5 or (new == 1 and old * shrink < 1)
 
 
-def test_sizes_by_hand() -> None:
+def test_reduced_sizes_match_values_computed_by_hand() -> None:
     sizes = np.array([[4000, 3000], [3000, 4000], [640, 360], [10_000, 3]], dtype=np.int64)
     expected = [[640, 480], [480, 640], [640, 360], [640, 1]]
     assert fitted_sizes(sizes, 640).tolist() == expected
@@ -35,7 +35,7 @@ def test_sizes_by_hand() -> None:
     shape=st.tuples(st.integers(1, 40), st.integers(1, 40)),
     size=st.tuples(st.integers(1, 40), st.integers(1, 40)),
 )
-def test_a_photo_of_one_colour_keeps_it(
+def test_reducing_a_uniform_photo_keeps_its_colour(
     colour: tuple[int, ...], shape: tuple[int, int], size: tuple[int, int]
 ) -> None:
     found = resized(np.full((*shape, 3), colour, np.uint8), size)
@@ -44,13 +44,13 @@ def test_a_photo_of_one_colour_keeps_it(
 
 
 @pytest.mark.parametrize("size", [(30, 20), (17, 23), (90, 60)])
-def test_the_mean_is_kept(size: tuple[int, int]) -> None:
+def test_reducing_a_photo_keeps_its_mean(size: tuple[int, int]) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
     found = resized(noise, size)
     np.testing.assert_allclose(found.mean((0, 1)), noise.mean((0, 1)), atol=1.5)
 
 
-def test_fine_stripes_turn_grey_and_not_into_coarse_ones() -> None:
+def test_fine_stripes_are_averaged_and_not_aliased() -> None:
     """Stripes of one pixel cannot be shown at a third of the size; without a filter they alias."""
     stripes = np.zeros((60, 60, 3), np.uint8)
     stripes[:, ::2] = 255
@@ -58,7 +58,7 @@ def test_fine_stripes_turn_grey_and_not_into_coarse_ones() -> None:
     np.testing.assert_allclose(found[:, 2:-2], 127.5, atol=12)
 
 
-def test_an_edge_stays_where_it_is() -> None:
+def test_reducing_a_photo_keeps_edges_in_place() -> None:
     """Corners stay corners: no shift by half a pixel, which would spoil the intrinsics."""
     halves = np.zeros((8, 100, 3), np.uint8)
     halves[:, 50:] = 255
@@ -68,12 +68,12 @@ def test_an_edge_stays_where_it_is() -> None:
     np.testing.assert_allclose(found + found[:, ::-1].astype(float), 255, atol=1)
 
 
-def test_the_same_size_is_the_same_photo() -> None:
+def test_resampling_to_the_same_size_returns_the_photo() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
     np.testing.assert_array_equal(resized(noise, (7, 5)), noise)
 
 
-def test_a_view_of_a_larger_photo_is_resampled_alike_and_can_be_written_to() -> None:
+def test_a_crop_view_of_a_larger_photo_is_resampled_equally_and_is_writable() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
     view = noise[::2, 5:25]
     found = resized(view, (10, 10))

@@ -56,7 +56,7 @@ def full_scene(scene: Path, textured: Textured) -> Path:
     return scene
 
 
-def test_photos_come_back_as_they_went_in(full_scene: Path, textured: Textured) -> None:
+def test_stored_photos_are_read_back_unchanged(full_scene: Path, textured: Textured) -> None:
     photos, stored = ingested(full_scene, IngestConfig(max_size=100))
 
     assert photos.names == ("a.png", "c.png", "d.png", "e.png")
@@ -83,14 +83,14 @@ def test_photos_come_back_as_they_went_in(full_scene: Path, textured: Textured) 
     }
 
 
-def test_depth_comes_back_in_metres(full_scene: Path) -> None:
+def test_depth_is_read_back_in_metres(full_scene: Path) -> None:
     photos, _ = ingested(full_scene)
     assert photos.depth_names == ("d.png",)
     expected = np.arange(32 * 24).reshape(24, 32) / 1000.0
     np.testing.assert_allclose(photos.depth_m("d.png"), expected, rtol=1e-6)
 
 
-def test_reference_cameras_are_those_of_the_photos_kept(full_scene: Path) -> None:
+def test_reference_cameras_match_the_accepted_photos(full_scene: Path) -> None:
     photos, _ = ingested(full_scene, IngestConfig(max_size=100))
     cameras = photos.reference()
     assert cameras is not None
@@ -102,14 +102,16 @@ def test_reference_cameras_are_those_of_the_photos_kept(full_scene: Path) -> Non
     np.testing.assert_allclose(cameras.centres, [[-2, 1, -ord("a")], [-2, 1, -ord("e")]])
 
 
-def test_a_scene_without_sidecars_has_none(scene: Path) -> None:
+def test_a_scene_without_sidecars_has_no_cameras_and_no_depth(scene: Path) -> None:
     photos, stored = ingested(scene)
     assert photos.reference() is None
     assert photos.depth_names == ()
     assert set(stored.arrays) == {f"photo_{index:04d}" for index in range(4)}
 
 
-def test_the_store_gives_back_what_it_was_given(full_scene: Path, tmp_path: Path) -> None:
+def test_the_photos_artefact_is_read_back_from_the_store_unchanged(
+    full_scene: Path, tmp_path: Path
+) -> None:
     expected, _ = ingested(full_scene)
 
     with Store(root=str(tmp_path / "store")).writer("attic", "photos") as out:
@@ -126,7 +128,7 @@ def test_the_store_gives_back_what_it_was_given(full_scene: Path, tmp_path: Path
     np.testing.assert_array_equal(cameras.camera_from_world, expected_cameras.camera_from_world)
 
 
-def test_wrong_cameras_are_told_before_any_photo_is_decoded(full_scene: Path) -> None:
+def test_wrong_cameras_are_refused_before_any_photo_is_decoded(full_scene: Path) -> None:
     (full_scene / "cameras_gt.json").write_text("[{}]")
     out = InMemory()
     with pytest.raises(InputError, match=r"cameras_gt.json: entry 0, width: field required"):
@@ -134,13 +136,13 @@ def test_wrong_cameras_are_told_before_any_photo_is_decoded(full_scene: Path) ->
     assert not out.arrays
 
 
-def test_cameras_of_another_shape_are_refused(full_scene: Path) -> None:
+def test_cameras_of_another_aspect_ratio_are_refused(full_scene: Path) -> None:
     (full_scene / "cameras_gt.json").write_text(json.dumps([camera_of("a.png", 640, 400)]))
     with pytest.raises(InputError, match=r"'a.png' \(entry 0\) is for 640x400 pixels"):
         ingested(full_scene)
 
 
-def test_real_cameras_are_those_of_the_file() -> None:
+def test_real_cameras_match_the_file() -> None:
     folder = scene_folder("fountain_p11")
     photos, _ = ingested(folder, IngestConfig(max_size=480))
     cameras = photos.reference()
@@ -177,7 +179,7 @@ def test_real_depth_agrees_with_the_real_cameras() -> None:
     assert np.median(np.abs(predicted[known] / measured[known] - 1.0)) < 0.05
 
 
-def test_real_focal_lengths_and_positions() -> None:
+def test_real_focal_lengths_and_positions_are_read_from_exif() -> None:
     sceaux, _ = ingested(scene_folder("sceaux"))
     # Calibrated: 908.1 px at this size. EXIF rounds to whole millimetres, here 35.
     assert [info.focal_px for info in sceaux.infos] == [pytest.approx(908.1, rel=0.03)] * 11

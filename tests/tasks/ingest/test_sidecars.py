@@ -43,7 +43,7 @@ def written(folder: Path, content: object) -> Path:
     return path
 
 
-def test_cameras_are_read_as_they_were_written(tmp_path: Path) -> None:
+def test_cameras_are_read_back_unchanged(tmp_path: Path) -> None:
     cameras = read_cameras(written(tmp_path, entries()), NAMES)
 
     assert list(cameras) == ["a.jpg", "b.jpg", "c.jpg"]
@@ -70,9 +70,7 @@ def test_rotations_written_with_few_digits_become_orthonormal(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("size", [(300, 200), (150, 101), (600, 400)])
-def test_a_reduced_photo_keeps_what_its_lens_sees_where(
-    tmp_path: Path, size: tuple[int, int]
-) -> None:
+def test_a_reduced_photo_keeps_its_projection(tmp_path: Path, size: tuple[int, int]) -> None:
     camera = read_cameras(written(tmp_path, entries()), NAMES)["c.jpg"]
     lens = lens_of_photo(camera, "c.jpg", (600, 400), size)
     whole = np.array([[502.0, 0.0, 301.5], [0.0, 510.0, 199.0], [0.0, 0.0, 1.0]])
@@ -131,26 +129,26 @@ def without(index: int, field: str) -> list[Entry]:
         ),
     ],
 )
-def test_wrong_files_are_refused_by_entry_and_field(
+def test_invalid_camera_files_are_refused_by_entry_and_field(
     tmp_path: Path, content: object, complaint: str
 ) -> None:
     with pytest.raises(InputError, match=complaint):
         read_cameras(written(tmp_path, content), NAMES)
 
 
-def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+def test_camera_files_that_are_not_text_are_refused(tmp_path: Path) -> None:
     (tmp_path / "cameras_gt.json").write_bytes(b"[\xff\xfe\x00")
     with pytest.raises(InputError, match=r"cameras_gt.json: invalid json"):
         read_cameras(tmp_path / "cameras_gt.json", NAMES)
 
 
-def test_a_folder_or_a_dangling_link_in_place_of_the_file_is_refused(tmp_path: Path) -> None:
+def test_a_folder_or_dangling_link_in_place_of_a_camera_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "cameras_gt.json").symlink_to("nowhere")
     with pytest.raises(InputError, match=r"cameras_gt.json cannot be read: No such file"):
         read_cameras(tmp_path / "cameras_gt.json", NAMES)
 
 
-def test_a_camera_of_another_shape_is_refused(tmp_path: Path) -> None:
+def test_a_camera_of_another_aspect_ratio_is_refused(tmp_path: Path) -> None:
     camera = read_cameras(written(tmp_path, entries()), NAMES)["b.jpg"]
     with pytest.raises(
         InputError, match=r"'b.jpg' \(entry 1\) is for 600x400 pixels and the photo has 400x600"
@@ -182,7 +180,7 @@ def test_entries_of_a_video_name_their_frame_by_its_index(tmp_path: Path) -> Non
         ({"frame": -1}, r"entry 0, frame: input should be greater than or equal to 0"),
     ],
 )
-def test_entries_that_mean_no_frame_are_refused(
+def test_entries_that_name_no_frame_are_refused(
     tmp_path: Path, fields: dict[str, object], complaint: str
 ) -> None:
     with pytest.raises(InputError, match=complaint):
@@ -195,7 +193,7 @@ def test_depth_maps_are_found_by_stem(tmp_path: Path) -> None:
     assert depth_by_photo([], NAMES) == {}
 
 
-def test_depth_maps_of_no_photo_or_of_two_are_refused(tmp_path: Path) -> None:
+def test_depth_maps_that_match_no_photo_or_two_photos_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none of the 1 maps in depth/ \('frame1.png', ...\)"):
         depth_by_photo([tmp_path / "frame1.png"], NAMES)
     with pytest.raises(InputError, match=r"depth/a.png could belong to 'a.jpg' and to 'a.png'"):
@@ -205,7 +203,7 @@ def test_depth_maps_of_no_photo_or_of_two_are_refused(tmp_path: Path) -> None:
 MILLIMETRES = np.random.default_rng(0).integers(0, 65_536, (24, 36), dtype=np.uint16)
 
 
-def test_depth_keeps_its_levels_and_its_resolution(tmp_path: Path) -> None:
+def test_depth_maps_keep_their_values_and_resolution(tmp_path: Path) -> None:
     Image.fromarray(MILLIMETRES).save(tmp_path / "a.png")
     depth = read_depth(tmp_path / "a.png", (600, 400), 10_000)
     assert depth.dtype == np.uint16
@@ -213,13 +211,17 @@ def test_depth_keeps_its_levels_and_its_resolution(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("photo_size", [(600, 400), (599, 400), (37, 25), (3, 2)])
-def test_the_rounding_of_an_edge_is_forgiven(tmp_path: Path, photo_size: tuple[int, int]) -> None:
+def test_an_aspect_ratio_within_rounding_is_accepted(
+    tmp_path: Path, photo_size: tuple[int, int]
+) -> None:
     Image.fromarray(MILLIMETRES).save(tmp_path / "a.png")
     assert read_depth(tmp_path / "a.png", photo_size, 10_000).shape == (24, 36)
 
 
 @pytest.mark.parametrize("photo_size", [(400, 600), (640, 400), (600, 450)])
-def test_depth_of_another_shape_is_refused(tmp_path: Path, photo_size: tuple[int, int]) -> None:
+def test_depth_of_another_aspect_ratio_is_refused(
+    tmp_path: Path, photo_size: tuple[int, int]
+) -> None:
     Image.fromarray(MILLIMETRES).save(tmp_path / "a.png")
     with pytest.raises(InputError, match=r"depth/a.png does not fit: it has 36x24 pixels"):
         read_depth(tmp_path / "a.png", photo_size, 10_000)

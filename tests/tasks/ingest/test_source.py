@@ -30,7 +30,7 @@ def digest_of(contents: dict[str, bytes], subfolder: str = "") -> str:
 
 
 @given(PHOTOS)
-def test_equal_bytes_give_equal_digests_wherever_they_lie(photos: dict[str, bytes]) -> None:
+def test_equal_bytes_give_equal_digests_in_any_folder(photos: dict[str, bytes]) -> None:
     assert digest_of(photos) == digest_of(photos)
     assert digest_of(photos) == digest_of(photos, "images")
 
@@ -59,7 +59,7 @@ def test_a_rename_a_removal_and_a_swap_change_the_digest(
             assert before != digest_of({**photos, name: photos[other], other: photos[name]})
 
 
-def test_sidecars_count_and_other_files_do_not(scene: Path) -> None:
+def test_the_digest_covers_sidecars_and_no_other_files(scene: Path) -> None:
     plain = digest_source(scene).digest
     (scene / "README.md").write_text("notes")
     (scene / ".hidden.png").write_bytes(b"x")
@@ -83,7 +83,7 @@ def test_a_moved_folder_keeps_its_digest(scene: Path, tmp_path: Path) -> None:
     assert (after.digest, after.folder) == (before.digest, str(moved))
 
 
-def test_files_that_cannot_be_read_have_a_digest_too(scene: Path) -> None:
+def test_unreadable_files_have_a_digest_too(scene: Path) -> None:
     plain = digest_source(scene).digest
     (scene / "loop.jpg").symlink_to("loop.jpg")
     os.mkfifo(scene / "pipe.jpg")
@@ -92,7 +92,7 @@ def test_files_that_cannot_be_read_have_a_digest_too(scene: Path) -> None:
     assert digest_source(scene).digest == digest_source(scene).digest
 
 
-def test_files_that_change_after_they_were_digested_are_noticed(scene: Path) -> None:
+def test_files_that_change_after_the_digest_are_detected(scene: Path) -> None:
     before = digest_source(scene)
     check_unchanged(before)
     content = (scene / "a.png").read_bytes()
@@ -116,7 +116,7 @@ def test_only_photos_are_found_sorted_by_name(tmp_path: Path) -> None:
     assert [path.name for path in find_photos(tmp_path)] == photos
 
 
-def test_the_images_folder_comes_first_and_an_empty_one_does_not_count(tmp_path: Path) -> None:
+def test_the_images_folder_takes_precedence_unless_it_is_empty(tmp_path: Path) -> None:
     fill(tmp_path, {"preview.jpg": b"x"})
     (tmp_path / "images").mkdir()
     assert find_photos(tmp_path) == (tmp_path / "preview.jpg",)
@@ -124,12 +124,14 @@ def test_the_images_folder_comes_first_and_an_empty_one_does_not_count(tmp_path:
     assert find_photos(tmp_path) == (tmp_path / "images/1.jpg",)
 
 
-def test_a_raw_file_beside_its_jpeg_is_overlooked_and_one_alone_is_not(tmp_path: Path) -> None:
+def test_a_raw_file_beside_its_jpeg_is_skipped_and_a_raw_file_alone_is_found(
+    tmp_path: Path,
+) -> None:
     fill(tmp_path, {"1.jpg": b"x", "1.CR2": b"x", "2.heic": b"x"})
     assert [path.name for path in find_photos(tmp_path)] == ["1.jpg", "2.heic"]
 
 
-def test_links_that_go_in_circles_end(scene: Path) -> None:
+def test_cyclic_links_terminate(scene: Path) -> None:
     (scene / "images").symlink_to(scene)  # a folder of itself
     (scene / "depth").symlink_to("depth")
     found = find_files(scene)
@@ -151,9 +153,7 @@ def test_a_missing_folder_and_a_file_are_refused(tmp_path: Path) -> None:
         find_photos(tmp_path / "a.jpg")
 
 
-def test_a_folder_that_may_not_be_listed_is_refused(
-    scene: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unlistable_folder_is_refused(scene: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scene.parent.chmod(0o755)
     monkeypatch.chdir(scene.parent)
     scene.chmod(0o111)

@@ -82,14 +82,14 @@ def test_nerfstudio_lenses_are_read_with_their_overrides(tmp_path: Path) -> None
         ({"is_fisheye": True}, "OPENCV_FISHEYE", (0.05, -0.01, 0, 0)),
     ],
 )
-def test_camera_models(
+def test_camera_models_of_transforms_are_read(
     tmp_path: Path, fields: dict[str, Any], model: str, params: tuple[float, ...]
 ) -> None:
     lens = read_transforms([written(tmp_path, {**NERFSTUDIO, **fields})])[0].lens
     assert (lens.model, lens.params) == (model, (70.0, 71.0, 31.0, 25.0, *params))
 
 
-def test_a_scene_with_transforms_has_their_cameras(in_images: Path) -> None:
+def test_cameras_of_transforms_become_the_cameras_of_the_scene(in_images: Path) -> None:
     written(in_images, NERFSTUDIO)
     photos, _ = ingested(in_images)
     assert photos.reference_kind == "transforms"
@@ -101,7 +101,7 @@ def test_a_scene_with_transforms_has_their_cameras(in_images: Path) -> None:
     np.testing.assert_allclose(cameras.intrinsics[0], [[70, 0, 31], [0, 71, 25], [0, 0, 1]])
 
 
-def test_named_photos_that_are_not_there_are_told(in_images: Path) -> None:
+def test_missing_photos_named_in_transforms_are_reported(in_images: Path) -> None:
     frames = [*NERFSTUDIO["frames"], {"file_path": "images/z.png", "transform_matrix": TURNED}]
     written(in_images, {**NERFSTUDIO, "frames": frames})
     photos, _ = ingested(in_images)
@@ -112,7 +112,7 @@ def test_named_photos_that_are_not_there_are_told(in_images: Path) -> None:
     )
 
 
-def test_a_mask_path_is_followed_and_digested(in_images: Path) -> None:
+def test_masks_named_in_transforms_are_read_and_digested(in_images: Path) -> None:
     mask = np.zeros((48, 64), dtype=np.uint8)
     mask[:, 20:] = 255
     (in_images / "m").mkdir()
@@ -150,7 +150,7 @@ def blender(tmp_path: Path, textured: Textured) -> Path:
     return folder
 
 
-def test_blender_scenes_are_read_whole(blender: Path) -> None:
+def test_blender_scenes_are_read_with_all_their_photos(blender: Path) -> None:
     photos, _ = ingested(blender)
     assert photos.names == ("test__r_0.png", "train__r_0.png", "train__r_1.png")
     cameras = photos.reference()
@@ -162,7 +162,7 @@ def test_blender_scenes_are_read_whole(blender: Path) -> None:
     assert photos.mask_names == ()
 
 
-def test_the_background_and_the_mask_of_transparent_photos_can_be_chosen(blender: Path) -> None:
+def test_background_and_mask_of_transparent_photos_are_configurable(blender: Path) -> None:
     photos, _ = ingested(blender, IngestConfig(background="black", alpha_as_mask=True))
     assert photos.pixels(0)[0, 0].tolist() == [0, 0, 0]
     with Image.open(blender / "train/r_0.png") as image:
@@ -202,7 +202,7 @@ def frame(**fields: object) -> dict[str, Any]:
         ),
     ],
 )
-def test_wrong_files_are_refused(in_images: Path, content: object, complaint: str) -> None:
+def test_invalid_transforms_are_refused(in_images: Path, content: object, complaint: str) -> None:
     written(in_images, content)
     with pytest.raises(InputError, match=complaint):
         find_files(in_images)

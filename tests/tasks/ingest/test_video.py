@@ -75,7 +75,9 @@ def config(**video: object) -> IngestConfig:
         ("walk.m4v", "libx264"),
     ],
 )
-def test_the_frames_of_a_short_video_are_its_photos(tmp_path: Path, name: str, codec: str) -> None:
+def test_every_frame_of_a_short_video_becomes_a_photo(
+    tmp_path: Path, name: str, codec: str
+) -> None:
     frames = pictures(8)
     write_video(tmp_path / name, frames, codec=codec)
 
@@ -91,14 +93,14 @@ def test_the_frames_of_a_short_video_are_its_photos(tmp_path: Path, name: str, c
         np.testing.assert_allclose(*means, atol=2)
 
 
-def test_of_each_interval_the_sharpest_frame_is_taken(tmp_path: Path) -> None:
+def test_the_sharpest_frame_of_each_interval_is_selected(tmp_path: Path) -> None:
     sharp = [2, 5, 13, 19]
     video = write_video(tmp_path / "walk.mp4", pictures(20, sharp))
     photos, _ = ingested(video, config(frames=4))
     assert photos.names == tuple(f"walk_{index:06d}.png" for index in sharp)
 
 
-def test_intervals_are_of_time_and_not_of_frames(tmp_path: Path) -> None:
+def test_intervals_are_measured_in_time_and_not_in_frames(tmp_path: Path) -> None:
     """Ten frames in the first second, then one each second: a second gives one photo."""
     times_ms = [*range(0, 1000, 100), 1000, 2000, 3000, 4000]
     video = write_video(tmp_path / "walk.mkv", pictures(14, [7]), times_ms=times_ms)
@@ -107,9 +109,7 @@ def test_intervals_are_of_time_and_not_of_frames(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("degrees", "turns"), [(90, 1), (-90, 3), (180, 2)])
-def test_frames_are_turned_as_the_display_matrix_says(
-    tmp_path: Path, degrees: int, turns: int
-) -> None:
+def test_frames_are_rotated_by_the_display_matrix(tmp_path: Path, degrees: int, turns: int) -> None:
     plain = write_video(tmp_path / "walk.mp4", pictures(3))
     upright, _ = ingested(plain)
     rotated = write_video(tmp_path / "turned.mp4", pictures(3), rotation=degrees)
@@ -149,7 +149,7 @@ COLOURS = np.array([[220, 30, 40], [30, 200, 50], [20, 40, 210], [90, 90, 90]], 
         ((320, 240), "ITU709", True),
     ],
 )
-def test_colours_are_those_that_were_filmed(
+def test_frame_colours_match_the_encoded_colours(
     tmp_path: Path, size: tuple[int, int], matrix: str, tagged: bool
 ) -> None:
     """By the file's matrix where it names one, else by the one that goes with its size."""
@@ -174,7 +174,7 @@ def test_colours_are_those_that_were_filmed(
     np.testing.assert_allclose(middles.astype(int), COLOURS.astype(int), atol=4)
 
 
-def test_pixels_become_square(tmp_path: Path) -> None:
+def test_anamorphic_frames_are_resampled_to_square_pixels(tmp_path: Path) -> None:
     video = write_video(tmp_path / "walk.mp4", pictures(3), aspect=Fraction(4, 3))
     photos, _ = ingested(video)
     assert photos.infos[0].size == (128, 64)
@@ -204,7 +204,7 @@ def test_several_videos_share_the_frames_by_their_length(tmp_path: Path) -> None
     assert {info.camera for info in photos.infos} == {"video|a short|96x64", "video|long|96x64"}
 
 
-def test_intervals_divide_the_whole_time() -> None:
+def test_intervals_cover_the_whole_duration() -> None:
     videos = [
         Video(path=Path(f"{s}.mp4"), start_s=0.0, duration_s=s, pixel_aspect=1.0)
         for s in (30.0, 10.0, 0.1)
@@ -215,13 +215,13 @@ def test_intervals_divide_the_whole_time() -> None:
     assert intervals_s(videos, VideoConfig(every_s=0.5)) == [0.5] * 3
 
 
-def test_photos_win_over_videos(scene: Path) -> None:
+def test_photos_take_precedence_over_videos(scene: Path) -> None:
     write_video(scene / "walk.mp4", pictures(3))
     files = find_files(scene)
     assert (files.kind, files.videos) == ("photos", ())
 
 
-def test_a_video_counts_in_the_digest(tmp_path: Path) -> None:
+def test_the_digest_covers_a_video(tmp_path: Path) -> None:
     (tmp_path / "scene").mkdir()
     video = write_video(tmp_path / "scene/walk.mp4", pictures(3))
     before = digest_source(tmp_path / "scene").digest
@@ -242,7 +242,7 @@ def test_truncated_videos_are_refused(tmp_path: Path, name: str, share: float) -
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"#EXTM3U\n#EXTINF:1,\n/etc/hostname\n"])
-def test_what_is_no_video_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_no_video_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "walk.mp4").write_bytes(content)
     with pytest.raises(InputError, match=r"the video walk.mp4 (is empty|cannot be decoded)"):
         ingested(tmp_path)
@@ -276,7 +276,7 @@ def camera_of(frame: int) -> dict[str, object]:
     }
 
 
-def test_with_posed_exactly_the_frames_with_cameras_are_taken(tmp_path: Path) -> None:
+def test_posed_selects_exactly_the_frames_with_cameras(tmp_path: Path) -> None:
     write_video(tmp_path / "walk.mp4", pictures(12))
     cameras = [camera_of(frame) for frame in (9, 1, 4, 50)]
     (tmp_path / "cameras_gt.json").write_text(json.dumps(cameras))
@@ -292,7 +292,7 @@ def test_with_posed_exactly_the_frames_with_cameras_are_taken(tmp_path: Path) ->
     assert photos.reference_kind == "cameras_gt"
 
 
-def test_without_posed_the_cameras_of_the_frames_taken_remain(tmp_path: Path) -> None:
+def test_without_posed_the_cameras_of_the_selected_frames_remain(tmp_path: Path) -> None:
     write_video(tmp_path / "walk.mp4", pictures(12, [1, 4, 9]))
     cameras = [camera_of(frame) for frame in (1, 3, 9)]
     (tmp_path / "cameras_gt.json").write_text(json.dumps(cameras))
@@ -303,7 +303,7 @@ def test_without_posed_the_cameras_of_the_frames_taken_remain(tmp_path: Path) ->
     assert cameras_read.names == ("walk_000001.png", "walk_000009.png")
 
 
-def test_transforms_name_the_frames_that_are_taken(tmp_path: Path) -> None:
+def test_transforms_with_posed_select_the_named_frames(tmp_path: Path) -> None:
     write_video(tmp_path / "walk.mp4", pictures(12))
     frames = [
         {"file_path": f"walk_{index:06d}.png", "transform_matrix": np.eye(4).tolist()}
@@ -343,7 +343,7 @@ def test_a_real_video_gives_its_frames_spread_over_time() -> None:
     assert [int(name[6:12]) // 4 for name in photos.names] == list(range(20))
 
 
-def test_a_real_video_with_known_poses(tmp_path: Path) -> None:
+def test_posed_frames_of_a_real_video_match_its_photos_and_cameras(tmp_path: Path) -> None:
     """hololens_a: its photos are frames of its video, which starts with the photo 00063."""
     folder = scene_folder("hololens_a")
     (tmp_path / "video.mp4").symlink_to((folder / "video.mp4").resolve())

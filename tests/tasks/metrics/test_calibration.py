@@ -13,7 +13,7 @@ VALUES = arrays(np.float64, 30, elements=st.integers(0, 12).map(float))
 
 
 @given(confidence=VALUES, error=VALUES)
-def test_spearman_is_scipys(confidence: np.ndarray, error: np.ndarray) -> None:
+def test_spearman_matches_scipy(confidence: np.ndarray, error: np.ndarray) -> None:
     found = spearman(confidence.reshape(5, 6), error.reshape(5, 6))
     if np.ptp(confidence) == 0 or np.ptp(error) == 0:
         assert np.isnan(found)
@@ -21,7 +21,7 @@ def test_spearman_is_scipys(confidence: np.ndarray, error: np.ndarray) -> None:
         assert found == pytest.approx(spearmanr(-confidence, error).statistic, abs=1e-12)
 
 
-def test_the_area_by_hand() -> None:
+def test_the_sparsification_area_matches_a_value_computed_by_hand() -> None:
     error = np.array([1.0, 2.0, 6.0])
     # Remaining means: by error 3, 1.5, 1; by this confidence 3, 3.5, 1; at random 3, 3, 3.
     found = ause_over_random(np.array([0.9, 0.1, 0.5]), error)
@@ -30,7 +30,9 @@ def test_the_area_by_hand() -> None:
 
 
 @given(error=VALUES)
-def test_the_limits_of_the_area(error: np.ndarray) -> None:
+def test_the_sparsification_area_is_0_for_perfect_and_1_for_constant_confidence(
+    error: np.ndarray,
+) -> None:
     if np.ptp(error) == 0:
         assert np.isnan(ause_over_random(-error, error))
         return
@@ -40,7 +42,7 @@ def test_the_limits_of_the_area(error: np.ndarray) -> None:
 
 
 @given(confidence=VALUES, error=VALUES, seed=st.integers(0, 99))
-def test_the_order_of_the_pixels_does_not_matter(
+def test_calibration_does_not_depend_on_pixel_order(
     confidence: np.ndarray, error: np.ndarray, seed: int
 ) -> None:
     order = np.random.default_rng(seed).permutation(30)
@@ -49,7 +51,7 @@ def test_the_order_of_the_pixels_does_not_matter(
     )
 
 
-def test_noise_says_nothing() -> None:
+def test_random_confidence_has_no_correlation_with_the_error() -> None:
     generator = np.random.default_rng(0)
     confidence, error = generator.random((2, 20_000)).astype(np.float32)
     assert ause_over_random(confidence, error) == pytest.approx(1, abs=0.05)

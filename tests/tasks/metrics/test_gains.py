@@ -30,7 +30,7 @@ def test_views_are_paired_by_name_and_training_views_left_out() -> None:
     assert share_worse(gains) == 0.5
 
 
-def test_single_values_have_the_bootstrap_interval_of_their_mean() -> None:
+def test_clusters_of_one_value_have_the_bootstrap_interval_of_the_mean() -> None:
     values = np.random.default_rng(0).exponential(2, 30)
     found = clustered_interval([[value] for value in values])
     expected = stats.bootstrap(
@@ -40,7 +40,7 @@ def test_single_values_have_the_bootstrap_interval_of_their_mean() -> None:
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high), rel=0.02)
 
 
-def test_spread_between_and_within_clusters_adds_up() -> None:
+def test_variance_between_and_within_clusters_adds_up() -> None:
     random = np.random.default_rng(0)
     between, within, clusters, members = 1.0, 3.0, 200, 6
     values = random.normal(0, between, (clusters, 1)) + random.normal(
@@ -53,11 +53,11 @@ def test_spread_between_and_within_clusters_adds_up() -> None:
     assert found.high - found.low == pytest.approx(expected, rel=0.05)
 
 
-def test_clusters_count_alike_whatever_their_size() -> None:
+def test_clusters_have_equal_weight_whatever_their_size() -> None:
     assert clustered_interval([[1.0], [3.0] * 99]).mean == 2.0
 
 
 @pytest.mark.parametrize("nothing", [[], [[1.0], []]])
-def test_no_values_have_no_mean(nothing: list[list[float]]) -> None:
+def test_an_empty_sample_has_no_mean(nothing: list[list[float]]) -> None:
     with pytest.raises(ValueError, match="no mean"):
         clustered_interval(nothing)

@@ -29,7 +29,7 @@ def test_equal_images_have_no_error() -> None:
 
 @given(seed=st.integers(0, 10_000), height=st.integers(11, 40), width=st.integers(11, 40))
 @settings(max_examples=30)
-def test_agrees_with_scikit_image(seed: int, height: int, width: int) -> None:
+def test_ssim_agrees_with_scikit_image(seed: int, height: int, width: int) -> None:
     rendered, photo = pair(seed, height, width)
     expected = structural_similarity(
         rendered.astype(np.float64),
@@ -49,7 +49,7 @@ def test_an_image_smaller_than_the_window_has_no_ssim() -> None:
     assert np.isnan(ssim(*pair(0, height=10, width=50)))
 
 
-def test_only_pixels_to_use_count() -> None:
+def test_only_unmasked_pixels_are_scored() -> None:
     rng = np.random.default_rng(3)
     photo = rng.random((40, 50, 3))
     rendered = np.clip(photo + 0.1 * rng.standard_normal(photo.shape), 0, 1)

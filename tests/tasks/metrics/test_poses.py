@@ -19,7 +19,7 @@ def test_equal_poses_have_no_error() -> None:
     assert errors.centre_error.max() < 1e-12
 
 
-def test_one_wrong_camera_shows_its_own_errors() -> None:
+def test_one_wrong_camera_has_only_its_own_errors() -> None:
     centres, turns = CENTRES.copy(), TURNS.copy()
     centres[7] += [0.0, 0.03, 0.04]
     turns[7] = turns[7] @ Rotation.from_rotvec([0.0, np.radians(2.0), 0.0]).as_matrix()
@@ -83,7 +83,7 @@ def test_auc_counts_missing_cameras_as_wrong() -> None:
     assert found == pytest.approx((0.5, 0.5, 0.5), abs=1e-6)
 
 
-def test_the_summary_counts_and_averages() -> None:
+def test_the_summary_has_counts_and_means() -> None:
     reference = cameras_at(CENTRES, TURNS)
     model = reference.select(range(10))
 

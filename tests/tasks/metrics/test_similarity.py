@@ -22,7 +22,7 @@ def angle_deg(a: np.ndarray, b: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("centres", [CORNERS, LINE, LINE[:2]], ids=["space", "line", "two"])
-def test_recovers_a_chosen_similarity(centres: np.ndarray) -> None:
+def test_a_chosen_similarity_is_recovered(centres: np.ndarray) -> None:
     turns = random_turns(len(centres))
     translation = np.array([100.0, -4.0, 7.0])
     reference = cameras_at(2.5 * centres @ TURN.T + translation, TURN @ turns)
@@ -34,7 +34,7 @@ def test_recovers_a_chosen_similarity(centres: np.ndarray) -> None:
     np.testing.assert_allclose(found.translation, translation, atol=1e-10)
 
 
-def test_apply_moves_points_and_cameras_alike() -> None:
+def test_points_and_cameras_are_transformed_consistently() -> None:
     turns = random_turns(4)
     reference = cameras_at(2.5 * CORNERS @ TURN.T + [1.0, -4.0, 7.0], TURN @ turns)
     model = cameras_at(CORNERS, turns)
@@ -46,7 +46,7 @@ def test_apply_moves_points_and_cameras_alike() -> None:
     )
 
 
-def test_a_straight_path_leaves_the_turn_about_it_to_the_rotations() -> None:
+def test_the_roll_about_a_straight_path_comes_from_the_rotations() -> None:
     rng = np.random.default_rng(1)
     turns = random_turns(9)
     shaken = Rotation.from_rotvec(np.radians(0.3) * rng.standard_normal((9, 3))).as_matrix()
@@ -58,7 +58,7 @@ def test_a_straight_path_leaves_the_turn_about_it_to_the_rotations() -> None:
     assert angle_deg(found.rotation, TURN) < 0.5
 
 
-def test_exact_centres_are_not_spoiled_by_an_error_that_all_rotations_share() -> None:
+def test_exact_centres_survive_an_error_shared_by_all_rotations() -> None:
     """A principal point off by some pixels turns every camera by the same in its own frame."""
     rng = np.random.default_rng(2)
     centres = rng.uniform(-1, 1, (11, 3))
@@ -80,7 +80,7 @@ def test_a_mirrored_model_is_not_mirrored_back() -> None:
 
 @pytest.mark.parametrize("count", [2, 4, 12])
 @pytest.mark.parametrize("noise", [1e-4, 1e-2])
-def test_noise_moves_the_answer_by_about_as_much(count: int, noise: float) -> None:
+def test_noise_moves_the_estimate_by_a_similar_amount(count: int, noise: float) -> None:
     """Noise of one size in radians and in shares of the radius; few chances put it on a line."""
     turned, stretched = [], []
     for seed in range(60):

@@ -27,7 +27,7 @@ def test_gradient_noise_is_smooth_across_cells() -> None:
         assert (left[0] - left[1]) / step == pytest.approx((right[1] - right[0]) / step, abs=1e-3)
 
 
-def test_waves_finer_than_two_pixels_are_gone_and_broad_ones_are_whole() -> None:
+def test_waves_finer_than_two_pixels_vanish_and_broad_waves_are_unchanged() -> None:
     assert visible(2.0, 1.0) == 0.0
     assert visible(4.0, 1.0) == 1.0
     assert fractal(0.37, 1.21, 0.4, 5, 5, 0.51) == 0.0
@@ -54,7 +54,7 @@ def test_averaging_a_fine_texture_over_a_pixel_agrees_with_the_faded_texture() -
     assert np.corrcoef(faded, averaged)[0, 1] > 0.88
 
 
-def test_cells_finds_the_nearest_two_points() -> None:
+def test_cell_noise_finds_the_nearest_two_points() -> None:
     def points(seed: int) -> np.ndarray:
         found = []
         for i in range(-4, 8):

@@ -1,4 +1,4 @@
-"""Patterns seen from near and from far."""
+"""Procedural patterns at near and far distances."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def seen(pattern: Pattern, width_m: float, points: int) -> Float64[np.ndarray, "
 
 
 @pytest.mark.parametrize("pattern", list(Pattern))
-def test_reflectance_is_near_what_surfaces_can_reflect(pattern: Pattern) -> None:
+def test_reflectance_is_physically_plausible(pattern: Pattern) -> None:
     near = seen(pattern, 0.002, 80)
     assert np.isfinite(near).all()
     assert near.min() > -0.05
@@ -41,7 +41,7 @@ def test_reflectance_is_near_what_surfaces_can_reflect(pattern: Pattern) -> None
         Pattern.PRINT,
     ],
 )
-def test_from_far_a_pattern_is_about_its_mean_and_smoother(pattern: Pattern) -> None:
+def test_a_distant_pattern_is_near_its_mean_and_smoother(pattern: Pattern) -> None:
     near, far = seen(pattern, 0.002, 160), seen(pattern, 0.4, 40)
     np.testing.assert_allclose(far.mean((0, 1)), near.mean((0, 1)), rtol=0.25, atol=0.03)
     rough_near = np.abs(np.diff(near, axis=1)).mean()

@@ -31,13 +31,13 @@ def light(level: Float64[np.ndarray, "*any"] | float) -> Float64[np.ndarray, "*a
     return np.asarray(((np.asarray(level) / 255.0 + 0.055) / 1.055) ** 2.4)
 
 
-def test_no_effects_leave_every_level_as_it_is() -> None:
+def test_zero_effects_leave_every_pixel_value_unchanged() -> None:
     ramp = np.arange(256, dtype=np.uint8).repeat(3).reshape(16, 16, 3)
     np.testing.assert_array_equal(exposed(ramp, NONE), ramp)
 
 
 @given(steps=st.floats(-1.0, 1.0), level=st.integers(60, 180))
-def test_a_step_of_exposure_doubles_the_light(steps: float, level: int) -> None:
+def test_one_stop_of_exposure_doubles_the_light(steps: float, level: int) -> None:
     found = exposed(even(level), dataclasses.replace(NONE, exposure_ev=steps))
     expected = np.clip(float(light(level)) * 2.0**steps, 0.0, 1.0)
     assert abs(1.055 * expected ** (1 / 2.4) - 0.055 - found[0, 0, 0] / 255.0) < 0.51 / 255.0
@@ -62,7 +62,7 @@ def test_a_blurred_edge_is_the_error_function() -> None:
     np.testing.assert_allclose(light(found[4, :, 1].astype(float)), expected, atol=0.006)
 
 
-def test_noise_has_the_variance_of_photons_and_of_the_sensor() -> None:
+def test_noise_has_the_variance_of_shot_and_read_noise() -> None:
     noisy = dataclasses.replace(NONE, shot_noise=2e-3, read_noise=0.01)
     for level in (90, 180):
         found = light(exposed(even(level, 200), noisy).astype(float))
@@ -71,14 +71,14 @@ def test_noise_has_the_variance_of_photons_and_of_the_sensor() -> None:
         assert found.var() == pytest.approx(expected, rel=0.03)
 
 
-def test_noise_differs_by_its_seed_alone() -> None:
+def test_noise_is_determined_by_its_seed() -> None:
     noisy = dataclasses.replace(NONE, read_noise=0.02)
     np.testing.assert_array_equal(exposed(even(99), noisy), exposed(even(99), noisy))
     other = exposed(even(99), dataclasses.replace(noisy, noise_seed=1))
     assert (other != exposed(even(99), noisy)).any()
 
 
-def test_drawn_effects_are_small_and_belong_to_their_seed() -> None:
+def test_random_effects_are_small_and_determined_by_their_seed() -> None:
     for seed in range(50):
         effects = draw_effects(seed, 20)
         assert effects == draw_effects(seed, 20)

@@ -1,4 +1,4 @@
-"""Scenes of many seeds: what every one of them promises."""
+"""Properties of every random scene, over many seeds."""
 
 import hashlib
 import os
@@ -105,7 +105,7 @@ def outside(scene: ProceduralScene) -> bool:
 
 @settings(max_examples=6)
 @given(seed=st.integers(0, 10**6))
-def test_every_camera_stands_free_and_sees_what_is_near(seed: int) -> None:
+def test_every_camera_has_clearance_and_nearby_surfaces_in_view(seed: int) -> None:
     scene = small(seed, 96)
     cameras = scene.cameras
     assert 12 <= len(cameras) <= 24
@@ -124,7 +124,7 @@ def test_every_camera_stands_free_and_sees_what_is_near(seed: int) -> None:
 
 @settings(max_examples=4)
 @given(seed=st.integers(0, 10**6))
-def test_photos_are_neither_dark_nor_burnt_out(seed: int) -> None:
+def test_photos_are_neither_dark_nor_overexposed(seed: int) -> None:
     scene = small(seed, 96)
     ready = prepare(scene, strata=3)
     photos = [

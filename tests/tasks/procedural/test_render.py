@@ -97,7 +97,7 @@ def displayed(radiance: float) -> float:
     return 255.0 * (radiance / math.sqrt(1 + radiance**2)) ** (1.2 / 2.2)
 
 
-def test_brightness_follows_lambert() -> None:
+def test_brightness_follows_lamberts_cosine_law() -> None:
     ground = solid(Shape.BOX, (0.0, 0.0, -1.0), (50.0, 50.0, 1.0))
     cameras = one_camera((0.0, -2.0, 3.0), (0.0, 0.0, 0.0))
     grey = linear_rgb("#808080")[0]
@@ -108,7 +108,7 @@ def test_brightness_follows_lambert() -> None:
         assert np.abs(rgb - displayed(grey * 1.4 * math.sin(tilt))).max() <= 1.0
 
 
-def test_a_shadow_lies_where_the_sun_throws_it() -> None:
+def test_a_shadow_lies_along_the_sun_direction() -> None:
     """A pole's shadow under a sun 45 degrees high, as long as the pole is tall."""
     ground = solid(Shape.BOX, (0.0, 0.0, -1.0), (50.0, 50.0, 1.0))
     pole = solid(Shape.BOX, (0.0, 0.0, 1.0), (0.2, 0.2, 1.0))
@@ -127,7 +127,7 @@ def test_a_shadow_lies_where_the_sun_throws_it() -> None:
     assert all(seen(x, y) > 0.9 * lit for x, y in ((2.6, 0.0), (1.2, 0.5), (1.2, -0.5)))
 
 
-def test_an_open_face_gathers_the_whole_sky() -> None:
+def test_an_unoccluded_face_receives_the_whole_sky() -> None:
     """The furnace test: under an even sky, a level face sends back just the sky's radiance."""
     solids = pack([solid(Shape.BOX, (0.0, 0.0, 0.0), (1.0, 1.0, 0.2))])
     lightmap = bake(solids, light(sky=0.7), texel_m=np.array([0.5]), bounces=1, strata=4, seed=0)
@@ -135,7 +135,7 @@ def test_an_open_face_gathers_the_whole_sky() -> None:
     np.testing.assert_allclose(lightmap.texels[start : start + nu * nv], 0.7, rtol=1e-6)
 
 
-def test_light_beside_a_wall_follows_its_form_factor() -> None:
+def test_sky_light_beside_a_wall_follows_the_form_factor() -> None:
     """A long wall hides (1 - cos a) / 2 of the cosine-weighted sky, a being its elevation."""
     black = dataclasses.replace(GREY, colours=("#000000", "#000000", "#000000"))
     solids = pack(
@@ -156,7 +156,7 @@ def test_light_beside_a_wall_follows_its_form_factor() -> None:
     np.testing.assert_allclose(rows.mean(0)[inner], expected[inner], atol=0.01)
 
 
-def test_a_picture_is_the_same_on_any_number_of_threads() -> None:
+def test_a_render_is_the_same_on_any_number_of_threads() -> None:
     rug = solid(Shape.BOX, (0.0, 0.0, -1.0), (50.0, 50.0, 1.0))
     ball = solid(Shape.BALL, (0.0, 0.0, 0.7), (0.7, 0.7, 0.7))
     cameras = one_camera((0.0, -4.0, 2.0), (0.0, 0.0, 0.5))

@@ -1,4 +1,4 @@
-"""The three scenes as a structure-from-motion run will meet them."""
+"""The three procedural scenes as input of structure from motion."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -89,7 +89,7 @@ def test_neighbouring_photos_overlap(small: Small) -> None:
     assert min(overlaps) > 0.55
 
 
-def test_photos_to_train_on_overlap_where_they_are_to_show_nearly_all() -> None:
+def test_sparse_training_photos_overlap_where_they_should_cover_the_scene() -> None:
     small = small_of(facade())
     order = FEW_PHOTOS["facade"]
     overlaps = [seen_again(small, order[k], order[k + 1]) for k in range(0, len(order) - 1, 2)]
@@ -107,7 +107,7 @@ def test_nearly_every_block_has_texture(small: Small) -> None:
     assert np.mean(np.concatenate(blocks) > 2.0) > 0.93
 
 
-def test_little_is_black_burnt_out_or_sky(small: Small) -> None:
+def test_few_pixels_are_black_overexposed_or_sky(small: Small) -> None:
     for i in (2, 13, 20):
         rgb, depth = small.photo(i)
         assert 60 < rgb.mean() < 170

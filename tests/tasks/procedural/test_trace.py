@@ -36,7 +36,7 @@ def test_a_line_through_the_middle_crosses_a_unit_shape_at_its_radius(shape: Sha
 
 
 @pytest.mark.parametrize("shape", list(Shape))
-def test_parallel_lines_outside_miss(shape: Shape) -> None:
+def test_parallel_lines_outside_a_shape_miss_it(shape: Shape) -> None:
     for axis in range(3):
         origin, direction = np.full(3, 1.01), np.zeros(3)
         direction[axis] = 1.0
@@ -44,7 +44,7 @@ def test_parallel_lines_outside_miss(shape: Shape) -> None:
         assert enter > leave
 
 
-def test_a_chord_of_the_ball_has_pythagoras_length() -> None:
+def test_a_chord_of_a_sphere_has_the_length_by_pythagoras() -> None:
     enter, leave = span(Shape.BALL, -7.0, 0.6, 0.0, 1.0, 0.0, 0.0)
     assert leave - enter == pytest.approx(2 * 0.8, rel=1e-14)
 
@@ -82,7 +82,7 @@ def test_the_nearest_hit_agrees_with_brute_force() -> None:
     assert hits > 300
 
 
-def test_a_hit_beyond_reach_is_no_hit() -> None:
+def test_a_hit_beyond_the_maximum_distance_is_no_hit() -> None:
     solids = pack([solid(Shape.BOX, (5.0, 0.0, 0.0), (1.0, 1.0, 1.0))])
     assert first_hit(solids, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 3.9, False)[1] == -1
     assert first_hit(solids, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 4.1, False)[1] == 0
@@ -95,7 +95,7 @@ def test_a_hit_beyond_reach_is_no_hit() -> None:
     a=st.floats(-0.999, 0.999),
     b=st.floats(-0.999, 0.999),
 )
-def test_charts_undo_each_other(shape: Shape, face: int, a: float, b: float) -> None:
+def test_chart_and_its_inverse_cancel(shape: Shape, face: int, a: float, b: float) -> None:
     if shape == Shape.CYLINDER and face >= 4 and np.hypot(a, b) > 0.999:
         return  # a corner of the square around the lid, which no surface point has
     x, y, z = surface_at(shape, face, a, b)

@@ -19,14 +19,14 @@ def one_camera() -> Cameras:
     )
 
 
-def test_a_ray_reaches_the_ball_or_nothing() -> None:
+def test_a_ray_either_hits_the_sphere_or_misses_everything() -> None:
     solids = pack([solid(Shape.BALL, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))])
     origins = np.array([[0.0, -5.0, 0.0], [0.6, -5.0, 0.0], [1.1, -5.0, 0.0]])
     directions = np.tile([0.0, 2.0, 0.0], (3, 1))
     np.testing.assert_allclose(cast(solids, origins, directions), [2.0, 2.1, np.inf])
 
 
-def test_sampled_depth_of_a_wall_is_even_and_its_points_lie_on_it() -> None:
+def test_sampled_depth_of_a_wall_is_constant_and_its_points_lie_on_the_wall() -> None:
     solids = pack([solid(Shape.BOX, (0.0, 1.0, 0.0), (1.0, 1.0, 9.0))])
     cameras = one_camera()
     depth, rays = sampled_depth(solids, cameras, 0, columns=6, rows=4)
@@ -40,7 +40,7 @@ def test_sampled_depth_of_a_wall_is_even_and_its_points_lie_on_it() -> None:
     assert points[0, 2] > points[-1, 2]  # the first row is the upper one
 
 
-def test_points_are_seen_unless_hidden_outside_or_behind() -> None:
+def test_points_are_visible_unless_occluded_outside_the_frame_or_behind() -> None:
     wall = solid(Shape.BOX, (0.0, 1.0, 0.0), (50.0, 1.0, 50.0))
     screen = solid(Shape.BOX, (-1.0, -2.0, 0.0), (0.4, 0.1, 0.4))
     points = np.array(
@@ -56,7 +56,7 @@ def test_points_are_seen_unless_hidden_outside_or_behind() -> None:
     np.testing.assert_array_equal(found, [True, False, False, False, False])
 
 
-def test_clearance_grows_every_shape() -> None:
+def test_clearance_enlarges_every_shape() -> None:
     solids = pack(
         [
             solid(Shape.BOX, (0.0, 0.0, 0.0), (1.0, 2.0, 3.0)),

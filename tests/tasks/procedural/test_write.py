@@ -1,4 +1,4 @@
-"""Scene folders: what is read back, and what a kill leaves."""
+"""Scene folders: sidecars read back, and the state after a kill."""
 
 import dataclasses
 import json
@@ -31,7 +31,7 @@ def ignore(done: int, total: int) -> None:
     pass
 
 
-def test_sidecars_read_back(tiny: ProceduralScene, tmp_path: Path) -> None:
+def test_sidecars_are_read_back_unchanged(tiny: ProceduralScene, tmp_path: Path) -> None:
     folder = tmp_path / "a facade"
     write_scene(tiny, folder, ignore)
 
@@ -54,13 +54,13 @@ def test_sidecars_read_back(tiny: ProceduralScene, tmp_path: Path) -> None:
         np.testing.assert_allclose(millimetres / 1000.0, exact_depth, atol=0.00051)
 
 
-def test_progress_counts_every_photo(tiny: ProceduralScene, tmp_path: Path) -> None:
+def test_progress_is_reported_for_every_photo(tiny: ProceduralScene, tmp_path: Path) -> None:
     calls: list[tuple[int, int]] = []
     write_scene(tiny, tmp_path / "s", lambda done, total: calls.append((done, total)))
     assert calls == [(0, 3), (1, 3), (2, 3), (3, 3)]
 
 
-def test_a_killed_write_leaves_no_scene_and_is_redone(
+def test_a_killed_write_leaves_no_scene_and_can_be_repeated(
     tiny: ProceduralScene, tmp_path: Path
 ) -> None:
     folder = tmp_path / "s"
@@ -95,7 +95,7 @@ def test_a_scene_of_another_version_is_replaced(tiny: ProceduralScene, tmp_path:
     assert (folder / "images" / "0000.jpg").read_bytes() != b"old"
 
 
-def test_a_folder_of_somebody_else_is_refused(tiny: ProceduralScene, tmp_path: Path) -> None:
+def test_a_folder_with_foreign_files_is_refused(tiny: ProceduralScene, tmp_path: Path) -> None:
     (tmp_path / "holiday.jpg").write_bytes(b"mine")
     with pytest.raises(InputError, match="holds 1 entries"):
         write_scene(tiny, tmp_path, ignore)

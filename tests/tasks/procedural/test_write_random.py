@@ -34,7 +34,7 @@ def ignore(name: str, done: int, total: int) -> None:
     pass
 
 
-def test_a_dataset_of_given_poses_appears(tmp_path: Path) -> None:
+def test_a_dataset_with_given_poses_is_written(tmp_path: Path) -> None:
     folders = write_random_scenes(tmp_path / "d", [7, 3], long_side=24, progress=ignore)
 
     assert [f.name for f in folders] == ["random_000007", "random_000003"]
@@ -50,7 +50,7 @@ def test_a_dataset_of_given_poses_appears(tmp_path: Path) -> None:
             assert (folder / "depth" / record["image"]).with_suffix(".png").is_file()
 
 
-def test_finished_scenes_are_kept_and_a_killed_one_is_redone(
+def test_finished_scenes_are_kept_and_interrupted_scenes_are_rendered_again(
     tmp_path: Path, drawn: list[int]
 ) -> None:
     def die(name: str, done: int, total: int) -> None:
@@ -74,7 +74,7 @@ def test_finished_scenes_are_kept_and_a_killed_one_is_redone(
     ]
 
 
-def test_other_sizes_or_effects_are_another_scene(tmp_path: Path, drawn: list[int]) -> None:
+def test_another_size_or_other_effects_make_another_scene(tmp_path: Path, drawn: list[int]) -> None:
     write_random_scenes(tmp_path, [1], progress=ignore)
     write_random_scenes(tmp_path, [1], long_side=24, progress=ignore)
     write_random_scenes(tmp_path, [1], long_side=24, effects=True, progress=ignore)
@@ -82,7 +82,7 @@ def test_other_sizes_or_effects_are_another_scene(tmp_path: Path, drawn: list[in
     assert drawn == [1, 1, 1]
 
 
-def test_effects_change_the_photos_and_nothing_else(tmp_path: Path) -> None:
+def test_effects_change_only_the_photos(tmp_path: Path) -> None:
     (clean,) = write_random_scenes(tmp_path / "a", [1], progress=ignore)
     (worn,) = write_random_scenes(tmp_path / "b", [1], effects=True, progress=ignore)
 
@@ -101,13 +101,13 @@ def test_effects_change_the_photos_and_nothing_else(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("seeds", [[1, 1], [-1]])
-def test_seeds_that_name_no_scene_each_are_refused(tmp_path: Path, seeds: list[int]) -> None:
+def test_duplicate_or_invalid_seeds_are_refused(tmp_path: Path, seeds: list[int]) -> None:
     with pytest.raises(InputError, match="give every seed once"):
         write_random_scenes(tmp_path, seeds, progress=ignore)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
+def test_a_folder_with_foreign_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "random_000001").mkdir()
     (tmp_path / "random_000001" / "holiday.jpg").write_bytes(b"mine")
     with pytest.raises(InputError, match="holds 1 entries"):

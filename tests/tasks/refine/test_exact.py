@@ -1,4 +1,4 @@
-"""However it is worked out, a repair is what its formulas say, to single precision."""
+"""Refinement on every code path against float64 references, to single precision."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -64,7 +64,9 @@ def random_views(
 @pytest.mark.parametrize("way", [box_mean, box_mean_anywhere])
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("radius", [0, 1, 7, 16, 100])
-def test_means(way: Callable[..., torch.Tensor], channels: int, radius: int) -> None:
+def test_box_means_match_the_float64_reference(
+    way: Callable[..., torch.Tensor], channels: int, radius: int
+) -> None:
     images = noise(2, 61, 43, channels) - 0.5
 
     found = way(images, radius)
@@ -76,7 +78,9 @@ def test_means(way: Callable[..., torch.Tensor], channels: int, radius: int) -> 
 
 @pytest.mark.parametrize("anywhere", [False, True])
 @pytest.mark.parametrize("seed", range(4))
-def test_colours(monkeypatch: pytest.MonkeyPatch, anywhere: bool, seed: int) -> None:
+def test_colour_alignment_matches_the_float64_reference(
+    monkeypatch: pytest.MonkeyPatch, anywhere: bool, seed: int
+) -> None:
     views = random_views(seed, count=2)
     if anywhere:
         monkeypatch.setattr("tasks.refine.photos.colour._fit_on_cpu", fit_anywhere)
@@ -103,7 +107,9 @@ def test_colours(monkeypatch: pytest.MonkeyPatch, anywhere: bool, seed: int) -> 
 
 @pytest.mark.parametrize("way", [fuse, fuse_anywhere])
 @pytest.mark.parametrize("photos", [1, 2, 5])
-def test_fused_photos(way: Callable[..., torch.Tensor], photos: int) -> None:
+def test_fused_photos_match_the_float64_reference(
+    way: Callable[..., torch.Tensor], photos: int
+) -> None:
     views = random_views(7, count=2, photos=photos, height=35)
     change = ColourChange(
         gain=0.8 + 0.4 * noise(2, photos, 3, seed=1), offset=0.2 * noise(2, photos, 3, seed=2) - 0.1
@@ -128,7 +134,9 @@ def test_fused_photos(way: Callable[..., torch.Tensor], photos: int) -> None:
     width=st.integers(1, 70),
     radius=st.integers(0, 40),
 )
-def test_the_repair_by_photos(seed: int, photos: int, height: int, width: int, radius: int) -> None:
+def test_reproject_matches_the_float64_reference(
+    seed: int, photos: int, height: int, width: int, radius: int
+) -> None:
     views = random_views(seed, count=2, photos=photos, height=height, width=width)
     config = Reproject(detail_radius=radius)
 
@@ -140,7 +148,7 @@ def test_the_repair_by_photos(seed: int, photos: int, height: int, width: int, r
         np.testing.assert_allclose(found.weight[index], expected.weight, atol=1e-6)
 
 
-def test_the_difference_from_the_photos() -> None:
+def test_disagreement_with_the_photos_matches_the_float64_reference() -> None:
     views = random_views(3, count=2)
     config = Reproject()
 
@@ -154,7 +162,7 @@ def test_the_difference_from_the_photos() -> None:
 
 
 @pytest.mark.parametrize("photos", [2, 3, 5])
-def test_the_pictures_that_the_network_sees(photos: int) -> None:
+def test_network_input_pictures_match_the_float64_reference(photos: int) -> None:
     views = random_views(5, photos=photos)
 
     found = features_of(views, NetworkConfig(photos=3)).pictures[0].permute(0, 2, 3, 1)
@@ -182,7 +190,9 @@ def a_network() -> ResidualNetwork:
 
 @pytest.mark.parametrize("size", [(32, 48), (37, 53), (1, 1), (7, 90)])
 @pytest.mark.parametrize("gradients", [False, True])
-def test_what_the_network_says(size: tuple[int, int], gradients: bool) -> None:
+def test_network_outputs_match_the_float64_reference(
+    size: tuple[int, int], gradients: bool
+) -> None:
     views = random_views(11, count=2, height=size[0], width=size[1])
     network, features = a_network(), features_of(views, SMALL)
 
@@ -195,7 +205,7 @@ def test_what_the_network_says(size: tuple[int, int], gradients: bool) -> None:
         np.testing.assert_allclose(of_name, getattr(expected, name), rtol=1e-5, atol=5e-5)
 
 
-def test_the_repair_of_the_network() -> None:
+def test_residual_refinement_matches_the_float64_reference() -> None:
     views, network = random_views(13, count=2), a_network()
 
     found = refine(network, views)
@@ -225,7 +235,7 @@ def test_the_number_of_threads_changes_no_bit() -> None:
     np.testing.assert_array_equal(found[0].weight, found[1].weight)
 
 
-def test_photos_that_were_aligned_before_are_not_aligned_again() -> None:
+def test_given_aligned_photos_are_not_aligned_again() -> None:
     views, config = random_views(19), Reproject()
     photos = align_photos(views, config.detail_scale)
 
@@ -235,7 +245,7 @@ def test_photos_that_were_aligned_before_are_not_aligned_again() -> None:
     np.testing.assert_array_equal(found.image, reproject(views, config).image)
 
 
-def test_kernels_that_were_warmed_up_are_all_that_is_needed() -> None:
+def test_warm_up_compiles_every_kernel_signature_that_refinement_uses() -> None:
     kernels = [
         kernel
         for module in (tasks.refine.cpu.kernels, tasks.refine.cpu.folding)

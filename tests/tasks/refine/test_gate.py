@@ -1,4 +1,4 @@
-"""Repairs are taken as far as the photos speak for them."""
+"""The gate blends refined views by their agreement with the photos."""
 
 from dataclasses import replace
 
@@ -38,7 +38,7 @@ def all_of(views: ViewBatch, value: float) -> Refinement:
     )
 
 
-def test_disagreement_is_the_mean_difference_where_photos_see() -> None:
+def test_disagreement_is_the_mean_difference_where_photos_are_valid() -> None:
     valid = torch.ones(1, 3, HEIGHT, WIDTH)
     valid[:, 1:, :, :20] = 0  # one photo alone is no witness
     views = views_of(swept_valid=valid)
@@ -47,7 +47,7 @@ def test_disagreement_is_the_mean_difference_where_photos_see() -> None:
     assert apart(image, views) == pytest.approx(0.1, abs=1e-6)
 
 
-def test_pixels_about_which_photos_disagree_count_less() -> None:
+def test_pixels_where_photos_disagree_have_less_weight() -> None:
     cost = torch.zeros(1, HEIGHT, WIDTH)
     cost[:, :, 28:] = 0.05
     image = torch.full((1, HEIGHT, WIDTH, 3), 0.4)
@@ -71,7 +71,7 @@ def test_pixels_about_which_photos_disagree_count_less() -> None:
         (0.8, 0.0),
     ],
 )
-def test_a_repair_is_taken_as_far_as_it_fits_the_photos_better(value: float, taken: float) -> None:
+def test_the_blend_weight_follows_the_reduction_of_disagreement(value: float, taken: float) -> None:
     views = views_of()
 
     found = gated(views, all_of(views, value), GateConfig(least=0.1, full=0.5))
@@ -82,14 +82,14 @@ def test_a_repair_is_taken_as_far_as_it_fits_the_photos_better(value: float, tak
 
 
 @pytest.mark.parametrize("taken", [0.0, 1.0])
-def test_what_is_taken_not_at_all_or_in_full_is_not_rounded(taken: float) -> None:
+def test_a_blend_weight_of_0_or_1_is_exact(taken: float) -> None:
     views = views_of()
     refined = all_of(views, 0.5 if taken else 0.2)
     found = gated(views, refined, GateConfig())
     np.testing.assert_array_equal(found.image, refined.image if taken else views.render)
 
 
-def test_where_nothing_and_all_are_one_share_it_is_a_step() -> None:
+def test_equal_thresholds_make_the_gate_a_step() -> None:
     shares = shares_taken(
         torch.full((4,), 0.2),
         torch.tensor([0.19, 0.161, 0.159, 0.0]),
@@ -98,26 +98,26 @@ def test_where_nothing_and_all_are_one_share_it_is_a_step() -> None:
     assert shares.tolist() == [0, 0, 1, 1]
 
 
-def test_a_gate_that_asks_for_nothing_leaves_what_does_not_fit_better() -> None:
+def test_a_gate_with_zero_thresholds_rejects_views_without_improvement() -> None:
     before = torch.tensor([0.2, 0.2, 0.0])
     after = torch.tensor([0.2, 0.3, 0.0])
     shares = shares_taken(before, after, GateConfig(least=0, full=0))
     assert shares.tolist() == [0, 0, 0]
 
 
-def test_a_gate_that_takes_all_before_it_takes_anything_is_refused() -> None:
+def test_a_gate_with_full_below_least_is_refused() -> None:
     with pytest.raises(ValidationError, match=r"full \(0.1\) should be at least .* least \(0.3\)"):
         GateConfig(least=0.3, full=0.1)
 
 
-def test_a_view_that_no_photos_speak_for_is_left() -> None:
+def test_a_view_without_valid_photos_is_rejected() -> None:
     views = views_of(swept_valid=torch.zeros(1, 3, HEIGHT, WIDTH))
     found = gated(views, all_of(views, 0.5), GateConfig(least=0, full=0))
     assert found.rejected.tolist() == [True]
     np.testing.assert_array_equal(found.image, views.render)
 
 
-def test_each_view_of_a_batch_is_judged_by_itself() -> None:
+def test_each_view_of_a_batch_is_gated_independently() -> None:
     views = views_of(count=2)
     refined = all_of(views, 0.5)
     refined.image[0] = 0.0
@@ -129,7 +129,7 @@ def test_each_view_of_a_batch_is_judged_by_itself() -> None:
     np.testing.assert_array_equal(found.image[1], refined.image[1])
 
 
-def test_exposure_of_the_photos_is_no_contradiction() -> None:
+def test_an_exposure_difference_of_the_photos_is_no_disagreement() -> None:
     """They are brought to the colours of the render before they are asked."""
     views = a_batch(confidence=torch.ones(1, HEIGHT, WIDTH))
     truth = views.nearest

@@ -1,4 +1,4 @@
-"""Views through a refiner into the store and back."""
+"""Refinement of views, and the refined artefact in the store."""
 
 from dataclasses import replace
 from functools import partial
@@ -59,7 +59,7 @@ def darken(views: ViewBatch) -> Refinement:
     return Refinement(image=views.render / 2, weight=views.confidence)
 
 
-def test_a_batch_holds_each_field_of_its_views() -> None:
+def test_a_batch_stacks_each_field_of_its_views() -> None:
     views = [a_view(0, "a.png"), a_view(1, "b.png")]
 
     batch = batch_of(views, [PHOTOS[view.nearest] for view in views])
@@ -84,7 +84,7 @@ def test_a_batch_holds_each_field_of_its_views() -> None:
     np.testing.assert_allclose(batch.nearest[1], 200 / 255)
 
 
-def test_refined_views_come_back_as_they_were_made(tmp_path: Path) -> None:
+def test_refined_views_are_read_back_unchanged(tmp_path: Path) -> None:
     views = [a_view(0, "a.png"), a_view(1, "b.png", size=(16, 12))]
     said: list[float] = []
 
@@ -102,7 +102,7 @@ def test_refined_views_come_back_as_they_were_made(tmp_path: Path) -> None:
         np.testing.assert_allclose(found.weight(index), view.confidence, atol=0.5 / 255 + 1e-6)
 
 
-def test_views_that_a_gate_rejected_are_named(tmp_path: Path) -> None:
+def test_rejected_views_are_named_in_the_attributes(tmp_path: Path) -> None:
     def reject_the_second(views: ViewBatch) -> Refinement:
         rejected = bool(torch.equal(views.render, batch_of([second], [PHOTOS["b.png"]]).render))
         return replace(darken(views), rejected=torch.tensor([rejected]))
@@ -116,7 +116,7 @@ def test_views_that_a_gate_rejected_are_named(tmp_path: Path) -> None:
     assert RefinedViews(handle).rejected == ("view_1",)
 
 
-def test_a_batch_moves_as_a_whole() -> None:
+def test_all_tensors_of_a_batch_move_to_a_device() -> None:
     batch = batch_of([a_view(0, "a.png")], [PHOTOS["a.png"]])
 
     moved = batch.to(torch.device("meta"))
@@ -125,7 +125,7 @@ def test_a_batch_moves_as_a_whole() -> None:
     assert {getattr(moved, name).device.type for name in type(moved).__slots__} == {"meta"}
 
 
-def test_a_view_is_the_mean_of_its_repairs_as_each_splat_shows_it(tmp_path: Path) -> None:
+def test_a_refined_view_is_the_mean_over_the_ensemble(tmp_path: Path) -> None:
     # Two siblings show other pictures from there; one of them beside another photo.
     others = [replace(a_view(2, "a.png"), rgb=a_view(2, "a.png").rgb / 4), a_view(3, "b.png")]
     looked_from: list[Cameras] = []
@@ -151,7 +151,7 @@ def test_a_view_is_the_mean_of_its_repairs_as_each_splat_shows_it(tmp_path: Path
     assert looked_from == [view.camera] * 2
 
 
-def test_a_view_is_rejected_where_all_its_repairs_are() -> None:
+def test_a_view_is_rejected_if_all_ensemble_refinements_are_rejected() -> None:
     image = torch.zeros(2, 3, 4, 3)
     each = [torch.tensor(rejected) for rejected in ([True, True], [False, True])]
     parts = [Refinement(image=image, weight=image[..., 0], rejected=one) for one in each]

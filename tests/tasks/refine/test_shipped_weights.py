@@ -1,4 +1,4 @@
-"""The weights that ship: how large they are, and what they and their cards say of what they saw."""
+"""Packaged weights: their size, model cards and training data."""
 
 import re
 from hashlib import sha256
@@ -16,12 +16,12 @@ REAL_SCENES = {"hololens_a", "banana", "brighton_drone"}
 
 
 @FILES
-def test_weights_are_small(file: Path) -> None:
+def test_packaged_weights_are_small(file: Path) -> None:
     assert file.stat().st_size <= MOST_BYTES
 
 
 @FILES
-def test_a_card_is_of_these_very_weights(file: Path) -> None:
+def test_the_model_card_matches_the_weights_file(file: Path) -> None:
     content, card = file.read_bytes(), file.with_suffix(".md").read_text(encoding="utf-8")
     assert sha256(content).hexdigest() in card
     assert description_in(content)["licence"] == "Apache-2.0"
@@ -30,7 +30,7 @@ def test_a_card_is_of_these_very_weights(file: Path) -> None:
 
 
 @FILES
-def test_they_saw_only_what_may_be_shipped(file: Path) -> None:
+def test_packaged_weights_were_trained_only_on_permitted_scenes(file: Path) -> None:
     card = file.with_suffix(".md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (\w+) \| (training|validation) \|", card, re.MULTILINE)
     learnt_from = {name for name, use in rows if use == "training"}

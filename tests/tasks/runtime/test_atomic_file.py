@@ -1,4 +1,4 @@
-"""Files that somebody asked for: the new one, the old one, or a sentence."""
+"""Atomic file writes: the new content, the old content or an error."""
 
 import itertools
 from pathlib import Path
@@ -9,7 +9,7 @@ from tasks.errors import InputError, MachineError
 from tasks.runtime.atomic_file import atomic_file, check_file
 
 
-def test_a_file_that_is_broken_off_leaves_the_old_one(tmp_path: Path) -> None:
+def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path) -> None:
     file = tmp_path / "splat.ply"
     file.write_bytes(b"old")
 
@@ -30,7 +30,7 @@ def test_a_file_that_is_broken_off_leaves_the_old_one(tmp_path: Path) -> None:
     assert file.read_bytes() == b"new"
 
 
-def test_a_file_that_cannot_be_written_is_refused_before_and_after(tmp_path: Path) -> None:
+def test_an_unwritable_file_is_refused_before_and_after_writing(tmp_path: Path) -> None:
     check_file(tmp_path / "new" / "weights.safetensors")
     assert list((tmp_path / "new").iterdir()) == []
     (tmp_path / "file").touch()

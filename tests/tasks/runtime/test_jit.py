@@ -1,4 +1,4 @@
-"""Whether kernels are known to be compiled."""
+"""Detection of compiled kernels."""
 
 import importlib.util
 import os
@@ -29,7 +29,9 @@ def loaded(path: Path) -> ModuleType:
     return module
 
 
-def test_a_kernel_is_compiled_once_it_ran_here_or_before(tmp_path: Path) -> None:
+def test_a_kernel_counts_as_compiled_once_it_ran_in_this_or_an_earlier_process(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "kernel.py"
     path.write_text(KERNEL)
     first = loaded(path).add_one
@@ -40,7 +42,7 @@ def test_a_kernel_is_compiled_once_it_ran_here_or_before(tmp_path: Path) -> None
     assert is_compiled(loaded(path).add_one)
 
 
-def test_a_changed_source_is_not_compiled(tmp_path: Path) -> None:
+def test_a_kernel_with_changed_source_does_not_count_as_compiled(tmp_path: Path) -> None:
     path = tmp_path / "kernel.py"
     path.write_text(KERNEL)
     loaded(path).add_one(1)
@@ -49,7 +51,7 @@ def test_a_changed_source_is_not_compiled(tmp_path: Path) -> None:
     assert not is_compiled(loaded(path).add_one)
 
 
-def test_what_another_processor_compiled_is_not_compiled(tmp_path: Path) -> None:
+def test_a_kernel_compiled_for_another_cpu_does_not_count_as_compiled(tmp_path: Path) -> None:
     path = tmp_path / "kernel.py"
     path.write_text(KERNEL)
     program = f"import runpy; runpy.run_path({str(path)!r})['add_one'](1)"

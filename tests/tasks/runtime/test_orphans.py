@@ -1,4 +1,4 @@
-"""Processes whose parent or reader goes, seen from outside."""
+"""Processes whose parent or reader disappears, observed from outside."""
 
 import os
 import signal
@@ -47,21 +47,23 @@ def end_unread(body: str, after: str = "") -> int:
         return process.wait(timeout=20)
 
 
-def test_a_process_that_nobody_reads_is_told_to_end() -> None:
+def test_a_process_whose_output_pipe_has_no_reader_gets_sigterm() -> None:
     assert end_unread("time.sleep(60)") == -signal.SIGTERM
 
 
-def test_one_that_does_not_obey_is_killed() -> None:
+def test_a_readerless_process_that_ignores_sigterm_is_killed() -> None:
     deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
     assert end_unread(deaf) == -signal.SIGKILL
 
 
-def test_one_that_is_ending_already_is_left_a_while_to_do_so() -> None:
+def test_a_readerless_process_that_is_exiting_may_finish() -> None:
     assert end_unread("pass", after="time.sleep(0.3); sys.exit(3)") == 3
 
 
 @pytest.mark.parametrize("output", [subprocess.DEVNULL, None])
-def test_without_a_pipe_nothing_happens(output: int | None, tmp_path: Path) -> None:
+def test_a_process_whose_output_is_no_pipe_is_left_running(
+    output: int | None, tmp_path: Path
+) -> None:
     code = READERLESS.format(body="time.sleep(0.5)", after="")
     with (tmp_path / "output").open("w") as file:
         stream = file if output is None else output

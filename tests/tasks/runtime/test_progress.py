@@ -1,4 +1,4 @@
-"""What is said of a stage's progress, in a terminal and in a log."""
+"""Progress of a stage in a terminal and in a log, and its remaining time."""
 
 import os
 import pty
@@ -21,7 +21,7 @@ def test_a_log_gets_a_line_each_minute(
     assert capsys.readouterr().err == "train/attic: 40% step 60\ntrain/attic: 80% step 120\n"
 
 
-def test_a_terminal_gets_one_line_that_is_written_over(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_gets_one_line_that_is_overwritten(monkeypatch: pytest.MonkeyPatch) -> None:
     ours, theirs = pty.openpty()
     with os.fdopen(theirs, "w") as terminal:
         monkeypatch.setattr(sys, "stderr", terminal)
@@ -40,7 +40,7 @@ def test_a_terminal_gets_one_line_that_is_written_over(monkeypatch: pytest.Monke
     assert shown.count("\n") == 1
 
 
-def test_at_a_steady_pace_it_is_exact() -> None:
+def test_the_remaining_time_is_exact_at_a_steady_pace() -> None:
     left = TimeLeft()
     assert left.seconds(0.1, 1000.0) is None
     assert left.seconds(0.11, 1001.0) is None  # too early to say
@@ -49,13 +49,13 @@ def test_at_a_steady_pace_it_is_exact() -> None:
         assert found == pytest.approx(90 - second)
 
 
-def test_what_was_done_before_the_first_report_is_no_work() -> None:
+def test_progress_before_the_first_report_does_not_count_towards_the_pace() -> None:
     left = TimeLeft()
     left.seconds(0.9, 0.0)
     assert left.seconds(0.95, 100.0) == pytest.approx(100)
 
 
-def test_a_change_of_pace_is_known_after_half_a_minute() -> None:
+def test_the_remaining_time_follows_a_change_of_pace_within_half_a_minute() -> None:
     left = TimeLeft()
     for second in range(51):
         left.seconds(second / 100, float(second))
@@ -64,7 +64,7 @@ def test_a_change_of_pace_is_known_after_half_a_minute() -> None:
     assert found == pytest.approx(200 - 31, rel=0.05)
 
 
-def test_where_nothing_moves_nothing_is_said() -> None:
+def test_stalled_progress_gives_no_remaining_time() -> None:
     left = TimeLeft()
     assert [left.seconds(0.5, float(second)) for second in range(60)] == [None] * 60
 
@@ -81,5 +81,5 @@ def test_where_nothing_moves_nothing_is_said() -> None:
         (7500.0, "2 h 5 min"),
     ],
 )
-def test_it_is_said_as_people_say_it(seconds: float, words: str) -> None:
+def test_durations_are_formatted_in_readable_units(seconds: float, words: str) -> None:
     assert in_words(seconds) == words

@@ -66,14 +66,14 @@ def numbers(start: int) -> Generator[int, None, None]:
     yield from count(start)
 
 
-def test_all_batches_are_taken_and_what_is_worth_showing_is_shown() -> None:
+def test_all_batches_are_used_and_progress_is_reported() -> None:
     shown: list[tuple[float, str]] = []
     context = Context(progress=lambda *what: shown.append(what))
     assert run_training(Adding(), numbers, context) == 45
     assert shown == [(0.5, "sum 10"), (1.0, "sum 45")]
 
 
-def test_a_run_that_was_killed_resumes_at_its_next_batch(place: Checkpoint) -> None:
+def test_a_killed_run_resumes_at_its_next_batch(place: Checkpoint) -> None:
     kept = Always(place=place, seconds=0.0)
     with pytest.raises(KeyboardInterrupt):
         run_training(Adding(7, KeyboardInterrupt), numbers, Context(checkpoints=kept))
@@ -93,7 +93,7 @@ def test_a_run_that_was_killed_resumes_at_its_next_batch(place: Checkpoint) -> N
     assert shown == ["resumed at iteration 7", "sum 45, resumed at iteration 7"]
 
 
-def test_the_checkpoint_of_a_run_that_diverged_is_discarded(place: Checkpoint) -> None:
+def test_the_checkpoint_of_a_diverged_run_is_discarded(place: Checkpoint) -> None:
     kept = Always(place=place, seconds=0.0)
     with pytest.raises(DivergedError):
         run_training(Adding(7), numbers, Context(checkpoints=kept))

@@ -1,4 +1,4 @@
-"""How far matches are from fitting two poses, against the nearest ones that do."""
+"""Epipolar errors of matches, against the nearest exact matches."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def rays_of(points: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_two_views_of_one_point_fit(seed: int) -> None:
+def test_exact_matches_have_no_epipolar_error(seed: int) -> None:
     pose = random_pose(seed)
     points = np.random.default_rng(seed).uniform([-1, -1, 4], [1, 1, 8], (50, 3))
     moved = points @ pose[:3, :3].T + pose[:3, 3]
@@ -33,14 +33,14 @@ def test_two_views_of_one_point_fit(seed: int) -> None:
     )
 
 
-def test_between_rows_it_is_the_offset_shared_by_both_photos() -> None:
+def test_the_epipolar_error_between_rows_is_split_between_both_photos() -> None:
     first = np.array([[0.3, 0.1], [0.3, 0.1]])
     second = np.array([[-0.2, 0.1], [-0.2, 0.14]])
     found = epipolar_errors(first, second, SIDEWAYS)
     np.testing.assert_allclose(found, [0.0, 0.04 / np.sqrt(2)], atol=1e-15)
 
 
-def test_it_is_the_distance_to_the_nearest_match_that_fits() -> None:
+def test_the_epipolar_error_is_the_distance_to_the_nearest_exact_match() -> None:
     pose = random_pose(7)
     point = np.array([0.2, -0.3, 5.0])
     moved = pose[:3, :3] @ point + pose[:3, 3]
@@ -58,7 +58,7 @@ def test_it_is_the_distance_to_the_nearest_match_that_fits() -> None:
     assert found == pytest.approx(nearest, rel=0.01)
 
 
-def test_cameras_in_one_place_fit_every_match() -> None:
+def test_cameras_in_one_place_have_no_epipolar_error() -> None:
     rng = np.random.default_rng(0)
     found = epipolar_errors(rng.random((4, 2)), rng.random((4, 2)), np.eye(4))
     np.testing.assert_array_equal(found, np.zeros(4))

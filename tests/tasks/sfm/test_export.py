@@ -208,7 +208,7 @@ def test_pycolmap_reads_the_points_and_tracks_of_a_colmap_export(
     assert model["error_px"] == pytest.approx(0.5, abs=1e-4)
 
 
-def test_each_photo_of_a_colmap_export_names_the_points_it_sees(
+def test_each_photo_of_a_colmap_export_lists_its_visible_points(
     model: dict[str, Any], observations: Observations
 ) -> None:
     for photo, file in enumerate(FILES):
@@ -217,7 +217,7 @@ def test_each_photo_of_a_colmap_export_names_the_points_it_sees(
 
 
 @pytest.mark.parametrize("form", ["colmap", "transforms"])
-def test_photos_and_masks_are_lossless(
+def test_exported_photos_and_masks_are_lossless(
     form: str,
     request: pytest.FixtureRequest,
     photos: list[np.ndarray],
@@ -252,7 +252,7 @@ def read_ply(path: Path) -> tuple[np.ndarray, np.ndarray]:
     )
 
 
-def test_the_points_of_transforms_project_to_where_they_were_seen(
+def test_points_of_a_transforms_export_project_to_their_observations(
     transforms: Path, colours: np.ndarray, observations: Observations
 ) -> None:
     content = json.loads((transforms / "transforms.json").read_text(encoding="utf-8"))
@@ -275,7 +275,7 @@ def test_the_points_of_transforms_project_to_where_they_were_seen(
 
 
 @pytest.mark.parametrize("form", ["colmap", "transforms"])
-def test_our_ingest_reads_an_export_back_as_given_cameras(
+def test_ingest_reads_an_export_back_as_given_cameras(
     form: str,
     request: pytest.FixtureRequest,
     cameras: Cameras,
@@ -314,7 +314,7 @@ def write_empty(folder: Path, photos: list[np.ndarray], cameras: Cameras) -> Non
     )
 
 
-def test_an_export_without_points_is_one(
+def test_an_export_without_points_is_valid(
     tmp_path: Path, photos: list[np.ndarray], cameras: Cameras
 ) -> None:
     nothing = np.zeros(0, dtype=np.int32)
@@ -334,7 +334,7 @@ def test_an_export_without_points_is_one(
     assert len(read_ply(tmp_path / "transforms/sparse_pc.ply")[0]) == 0
 
 
-def test_a_folder_that_holds_something_is_left_alone(
+def test_a_folder_that_is_not_empty_is_refused(
     tmp_path: Path, photos: list[np.ndarray], cameras: Cameras
 ) -> None:
     (tmp_path / "mine.txt").write_text("mine")
@@ -362,7 +362,7 @@ class WhileWriting(list[np.ndarray]):
         return super().__getitem__(index)
 
 
-def test_an_export_that_is_broken_off_is_not_there(
+def test_an_interrupted_export_leaves_no_folder(
     tmp_path: Path, photos: list[np.ndarray], cameras: Cameras
 ) -> None:
     left: list[str] = []
@@ -379,7 +379,7 @@ def test_an_export_that_is_broken_off_is_not_there(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_appears_in_the_folder_meanwhile_is_kept(
+def test_files_created_in_the_folder_during_the_export_are_kept(
     tmp_path: Path, photos: list[np.ndarray], cameras: Cameras
 ) -> None:
     folder = tmp_path / "export"

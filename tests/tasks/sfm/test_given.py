@@ -79,7 +79,7 @@ def test_photos_without_a_given_pose_are_left_out(dino: Reconstruction) -> None:
     assert dino.model_sizes == (14,)
 
 
-def test_points_lie_on_the_figure_and_project_to_where_they_were_seen(
+def test_points_lie_on_the_surface_and_project_to_their_observations(
     dino: Reconstruction,
 ) -> None:
     assert len(dino.points) > 300
@@ -96,13 +96,13 @@ def test_points_lie_on_the_figure_and_project_to_where_they_were_seen(
     assert dino.reprojection_error_px == pytest.approx(mean_by_point.mean(), abs=0.01)
 
 
-def test_photos_without_distortion_are_not_touched(dino: Reconstruction) -> None:
+def test_photos_without_distortion_are_unchanged(dino: Reconstruction) -> None:
     sources = {photo.name: photo.pixels for photo in photos_of("dino_sparse")}
     for name, pixels in zip(dino.cameras.names, dino.photos, strict=True):
         np.testing.assert_array_equal(pixels, sources[name])
 
 
-def test_poses_with_other_axes_are_refused_with_the_numbers(tmp_path: Path) -> None:
+def test_poses_with_wrong_axes_are_refused_with_the_error_figures(tmp_path: Path) -> None:
     opengl = with_poses(
         posed_photos_of("dino_sparse", 8), lambda pose: np.diag([1.0, -1.0, -1.0, 1.0]) @ pose
     )
@@ -120,14 +120,14 @@ def test_poses_that_put_the_scene_behind_the_cameras_are_refused(tmp_path: Path)
         given(mirrored, tmp_path)
 
 
-def test_two_given_poses_are_too_few(tmp_path: Path) -> None:
+def test_two_given_poses_are_refused(tmp_path: Path) -> None:
     photos = list(posed_photos_of("dino_sparse", 5))
     without = [replace(photo, given=None) for photo in photos[2:]]
     with pytest.raises(InputError, match=r"2 of 5 photos have a given pose and at least 3"):
         given([*photos[:2], *without], tmp_path)
 
 
-def test_photos_of_nothing_in_common_are_refused(tmp_path: Path) -> None:
+def test_photos_without_matches_are_refused(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     photos = [
         replace(photo, pixels=rng.integers(0, 256, (60, 80, 3), dtype=np.uint8))
@@ -139,7 +139,7 @@ def test_photos_of_nothing_in_common_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("form", ["colmap", "transforms"])
-def test_an_exported_reconstruction_comes_back_with_the_same_cameras(
+def test_an_exported_reconstruction_is_read_back_with_the_same_cameras(
     dino: Reconstruction, form: str, tmp_path: Path
 ) -> None:
     folder, work_folder = tmp_path / "export", tmp_path / "work"
@@ -205,7 +205,7 @@ def test_points_agree_with_a_depth_sensor(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_poses_that_are_a_little_off_are_taken_and_those_far_off_are_refused(
+def test_slightly_wrong_poses_are_accepted_and_very_wrong_poses_are_refused(
     tmp_path: Path,
 ) -> None:
     def turned(angle_deg: float) -> Callable[[np.ndarray], np.ndarray]:

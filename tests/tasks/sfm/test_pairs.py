@@ -11,7 +11,7 @@ def test_few_photos_are_matched_exhaustively() -> None:
     assert found == list(combinations(range(7), 2))
 
 
-def test_many_photos_are_matched_to_near_ones_and_by_doublings() -> None:
+def test_many_photos_are_matched_to_neighbours_at_doubling_distances() -> None:
     found = pairs_to_match(40, SfmConfig(exhaustive_up_to=39, overlap=5))
 
     assert [j for i, j in found if i == 0] == [1, 2, 3, 4, 5, 8, 16, 32]

@@ -1,4 +1,4 @@
-"""Which of a scene's own cameras are taken as they are."""
+"""Selection of the given cameras that are used without estimation."""
 
 from typing import Any
 
@@ -68,18 +68,18 @@ def stored_photos(reference_kind: str | None) -> Photos:
         ("transforms", "given", "given"),
     ],
 )
-def test_ground_truth_is_for_comparison_and_models_are_taken(
+def test_ground_truth_cameras_are_only_compared_and_model_cameras_are_used(
     reference_kind: str | None, asked: Any, expected: str
 ) -> None:
     assert poses_of(stored_photos(reference_kind), SfmConfig(poses=asked)) == expected
 
 
-def test_asking_for_given_cameras_where_there_are_none_is_refused() -> None:
+def test_given_poses_without_cameras_are_refused() -> None:
     with pytest.raises(InputError, match="none of the 2 photos came with a camera"):
         poses_of(stored_photos(None), SfmConfig(poses="given"))
 
 
-def test_photos_bring_their_cameras_and_masks() -> None:
+def test_photos_are_loaded_with_their_cameras_and_masks() -> None:
     first, second = source_photos(stored_photos("colmap"))
 
     assert first.given is None

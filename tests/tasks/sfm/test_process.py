@@ -53,7 +53,7 @@ def is_running(pid: int) -> bool:
         return False
 
 
-def test_results_lie_in_the_work_folder_and_progress_is_forwarded(
+def test_results_are_written_to_the_work_folder_and_progress_is_forwarded(
     child: Child, tmp_path: Path
 ) -> None:
     module = child(
@@ -71,7 +71,7 @@ def test_results_lie_in_the_work_folder_and_progress_is_forwarded(
     assert seen == [(0.25, "a quarter"), (1.0, "ünïcode")]
 
 
-def test_whatever_native_code_prints_does_not_disturb_the_reports(
+def test_output_of_native_code_does_not_disturb_the_progress_reports(
     child: Child, tmp_path: Path
 ) -> None:
     module = child(
@@ -89,7 +89,7 @@ def test_whatever_native_code_prints_does_not_disturb_the_reports(
     assert seen == [0.5, 1.0]
 
 
-def test_an_error_raised_on_purpose_comes_back_as_it_was(child: Child, tmp_path: Path) -> None:
+def test_an_expected_error_is_reraised_unchanged(child: Child, tmp_path: Path) -> None:
     module = child("raise DegenerateGeometryError('2 of 9 photos “lie” on one line; add 1')")
 
     with pytest.raises(DegenerateGeometryError) as caught:
@@ -99,7 +99,7 @@ def test_an_error_raised_on_purpose_comes_back_as_it_was(child: Child, tmp_path:
     assert str(caught.value) == "2 of 9 photos “lie” on one line; add 1"
 
 
-def test_any_other_exception_is_a_fault_of_the_machine_and_is_quoted(
+def test_an_unexpected_exception_becomes_a_machine_error_that_quotes_it(
     child: Child, tmp_path: Path
 ) -> None:
     module = child("raise ValueError('the disk sang')")
@@ -113,7 +113,7 @@ def test_a_segfault_names_its_signal(child: Child, tmp_path: Path) -> None:
         run_child(module, tmp_path, threads=1, progress=no_progress)
 
 
-def test_a_killed_child_suggests_memory(child: Child, tmp_path: Path) -> None:
+def test_a_killed_child_is_reported_as_probably_out_of_memory(child: Child, tmp_path: Path) -> None:
     module = child("os.kill(os.getpid(), signal.SIGKILL)")
     with pytest.raises(MachineError, match=r"signal 9 \(SIGKILL\).*memory"):
         run_child(module, tmp_path, threads=1, progress=no_progress)
@@ -125,7 +125,7 @@ def test_a_missing_module_is_reported(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
-def test_leaving_by_an_exception_kills_the_child(child: Child, tmp_path: Path) -> None:
+def test_an_exception_in_the_parent_kills_the_child(child: Child, tmp_path: Path) -> None:
     module = child("report(0.0, str(os.getpid())); time.sleep(600)")
     pids: list[int] = []
 
@@ -179,9 +179,7 @@ def test_a_hanging_child_dies_with_its_parent(
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
-def test_an_orphan_notices_its_closed_input_without_the_kernels_help(
-    child: Child, tmp_path: Path
-) -> None:
+def test_an_orphan_exits_when_its_input_is_closed(child: Child, tmp_path: Path) -> None:
     child("(folder / 'pid').write_text(str(os.getpid())); time.sleep(600)")
     orphan = subprocess.Popen(
         [sys.executable, "-m", "a_child", str(tmp_path)],

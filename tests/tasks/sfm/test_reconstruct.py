@@ -50,7 +50,7 @@ def test_the_cameras_agree_with_the_survey(fountain: Reconstruction) -> None:
     np.testing.assert_allclose(fountain.cameras.intrinsics[:, 0, 0], focal, rtol=0.01)
 
 
-def test_photos_cameras_and_tracks_agree_with_each_other(fountain: Reconstruction) -> None:
+def test_photos_cameras_and_tracks_are_consistent(fountain: Reconstruction) -> None:
     assert len(fountain.photos) == len(fountain.cameras) == 11
     sizes = [(photo.shape[1], photo.shape[0]) for photo in fountain.photos]
     np.testing.assert_array_equal(sizes, fountain.cameras.sizes)
@@ -97,7 +97,7 @@ def test_portrait_and_landscape_photos_of_one_phone_are_two_cameras(tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_a_scene_that_falls_apart_is_joined_by_the_relaxed_attempt(tmp_path: Path) -> None:
+def test_a_scene_split_into_models_is_joined_by_the_relaxed_attempt(tmp_path: Path) -> None:
     found = reconstruct(photos_of("banana"), SfmConfig(), work_folder=tmp_path, context=TWO_THREADS)
     assert found.relaxed
     assert len(found.cameras) >= 13
@@ -123,7 +123,7 @@ def test_one_thread_gives_equal_bytes_twice(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_textureless_object_is_refused_with_the_numbers(tmp_path: Path) -> None:
+def test_a_textureless_object_is_refused_with_the_match_counts(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"3 of 16 photos .*groups found: 3.*at least 4"):
         # On one thread, since the groups that are found on several differ from time to time.
         reconstruct(
@@ -148,7 +148,7 @@ def noise_photos(count: int, contrast: float) -> list[SourcePhoto]:
     ]
 
 
-def test_two_photos_are_too_few(tmp_path: Path) -> None:
+def test_two_photos_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"2 photos were given .* at least 3"):
         reconstruct(noise_photos(2, 100), SfmConfig(), work_folder=tmp_path)
 

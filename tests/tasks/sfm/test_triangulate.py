@@ -50,7 +50,7 @@ def observe(cameras: Cameras, points: np.ndarray, seen_by: list[list[int]]) -> O
 
 @settings(max_examples=30)
 @given(seed=st.integers(0, 10_000))
-def test_exact_tracks_of_any_length_give_back_their_points(seed: int) -> None:
+def test_exact_tracks_of_any_length_recover_their_points(seed: int) -> None:
     rng = np.random.default_rng(seed)
     cameras = ring_of_cameras(6, seed)
     points = rng.uniform(-1, 1, (20, 3))
@@ -88,7 +88,7 @@ def test_noisy_tracks_are_refined_to_the_least_squares_point() -> None:
         np.testing.assert_allclose(found.points[index], best, atol=1e-6)
 
 
-def test_only_the_chosen_photos_lend_observations() -> None:
+def test_only_observations_in_the_chosen_photos_are_used() -> None:
     cameras = ring_of_cameras(5)
     points = np.array([[0.1, 0.2, 0.3], [0.4, -0.5, 0.6], [-0.7, 0.1, 0.2]])
     honest = observe(cameras, points, [[0, 1, 2, 3], [0, 4], [1, 2]])
@@ -178,7 +178,7 @@ def test_colours_are_bilinear_and_averaged_over_the_chosen_photos() -> None:
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
-def test_colours_at_the_border_are_those_of_the_border() -> None:
+def test_colours_at_the_border_are_clamped_to_the_border() -> None:
     image = np.array([[[10, 0, 0], [20, 0, 0]]], dtype=np.uint8)  # one row of two pixels
     observations = Observations(
         point_index=np.arange(3, dtype=np.int32),

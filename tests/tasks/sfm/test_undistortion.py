@@ -89,7 +89,7 @@ def test_observations_are_undistorted_with_the_photos(fountain: Reconstruction) 
     assert np.median(np.linalg.norm(image - seen.xy, axis=1)) < 0.3
 
 
-def test_photos_are_what_the_undistorted_cameras_see(
+def test_undistorted_photos_match_the_undistorted_cameras(
     fountain: Reconstruction, originals: list[SourcePhoto]
 ) -> None:
     for index, (photo, original) in enumerate(zip(fountain.photos, originals, strict=True)):
@@ -142,7 +142,7 @@ def test_features_on_masked_out_pixels_are_not_used(fountain: Reconstruction) ->
         assert (beyond_px == 0).mean() > 0.99
 
 
-def test_masks_come_back_from_the_store(fountain: Reconstruction, tmp_path: Path) -> None:
+def test_masks_are_read_back_from_the_store(fountain: Reconstruction, tmp_path: Path) -> None:
     handle = Store(root=str(tmp_path)).commit(
         "fountain", "sparse", arrays_of(fountain), attributes_of(fountain)
     )
@@ -156,7 +156,7 @@ def test_masks_come_back_from_the_store(fountain: Reconstruction, tmp_path: Path
 
 
 @pytest.mark.slow
-def test_masks_hold_for_estimated_poses_too(tmp_path: Path) -> None:
+def test_masks_are_applied_with_estimated_poses_too(tmp_path: Path) -> None:
     photos = [painted(masked(photo)) for photo in photos_of("fountain_p11", 5)]
 
     found = reconstruct(

@@ -1,4 +1,4 @@
-"""Which splats are fitted beside a scene's own."""
+"""Selection of the ensemble fitted beside the splat of a scene."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +16,7 @@ COUNTS = st.integers(0, 16)
     photos=st.integers(2, 40),
     seed=st.integers(0, 99),
 )
-def test_each_has_a_seed_of_its_own_where_photos_are_few(
+def test_ensemble_members_of_few_photos_have_distinct_seeds(
     count: int, few: int, photos: int, seed: int
 ) -> None:
     splat = SplatConfig(iterations=70, seed=seed)
@@ -25,7 +25,7 @@ def test_each_has_a_seed_of_its_own_where_photos_are_few(
     assert len({splat.seed, *(one.seed for one in found)}) == 1 + len(found)
 
 
-def test_the_first_starts_from_points_and_else_they_are_as_the_splat_is() -> None:
+def test_only_the_first_ensemble_member_differs_and_starts_from_points() -> None:
     splat = SplatConfig(iterations=70, init=DenseConfig(), sh_degree=1)
     found = ensemble_of(splat, EnsembleConfig(count=3), 4)
     assert [one.init for one in found] == [Points(), splat.init, splat.init]
@@ -33,6 +33,6 @@ def test_the_first_starts_from_points_and_else_they_are_as_the_splat_is() -> Non
     assert {one.model_copy(update=alike) for one in found} == {splat}
 
 
-def test_those_of_a_splat_from_points_start_from_points_too() -> None:
+def test_the_ensemble_of_a_splat_from_points_starts_from_points() -> None:
     splat = SplatConfig(init=Points())
     assert {one.init for one in ensemble_of(splat, EnsembleConfig(count=2), 4)} == {Points()}

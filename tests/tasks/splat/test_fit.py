@@ -69,14 +69,14 @@ def test_held_out_photos_are_predicted(scene: PosedPhotos, splat: Splat) -> None
     assert min(scores[name] for name in splat.held_out) > 25
 
 
-def test_depth_is_that_of_the_plane(scene: PosedPhotos, splat: Splat) -> None:
+def test_rendered_depth_matches_the_plane(scene: PosedPhotos, splat: Splat) -> None:
     seen = render(splat.fitted.gaussians, scene.cameras, 1, with_depth=True)
     assert seen.depth is not None
     middle = seen.depth[12:36, 16:48]
     assert float((middle - DISTANCE).abs().median()) < 0.05 * DISTANCE
 
 
-def test_held_out_and_validation_photos_lend_nothing_but_their_poses(
+def test_held_out_and_validation_photos_contribute_only_their_poses(
     scene: PosedPhotos, splat: Splat
 ) -> None:
     assert splat.validation == ("4.png",)
@@ -120,7 +120,7 @@ def hidden_columns(scene: PosedPhotos, value: int) -> PosedPhotos:
 
 
 @pytest.mark.parametrize("half_size_share", [0.0, 0.5])
-def test_what_a_mask_leaves_out_changes_nothing(scene: PosedPhotos, half_size_share: float) -> None:
+def test_masked_pixels_do_not_affect_the_fit(scene: PosedPhotos, half_size_share: float) -> None:
     config = CONFIG.model_copy(update={"iterations": 120, "half_size_share": half_size_share})
     first, second = (fit(hidden_columns(scene, value), SPLIT, config) for value in (0, 255))
     ours, theirs = first.fitted.gaussians, second.fitted.gaussians
@@ -141,7 +141,7 @@ def test_near_depths_are_stored_with_the_splat(tmp_path: Path, splat: Splat) -> 
     np.testing.assert_allclose(near_depths, np.full(len(splat.training), DISTANCE), rtol=1e-3)
 
 
-def test_opacities_and_scales_are_pulled_down(scene: PosedPhotos, splat: Splat) -> None:
+def test_regularisation_reduces_opacities_and_scales(scene: PosedPhotos, splat: Splat) -> None:
     pulled = fitted(scene, CONFIG.model_copy(update={"opacity_weight": 0.1})).fitted.gaussians
     narrowed = fitted(scene, CONFIG.model_copy(update={"scale_weight": 1.0})).fitted.gaussians
     plain = splat.fitted.gaussians
@@ -149,7 +149,7 @@ def test_opacities_and_scales_are_pulled_down(scene: PosedPhotos, splat: Splat) 
     assert narrowed.log_scales.exp().mean() < 0.9 * plain.log_scales.exp().mean()
 
 
-def test_equal_input_gives_equal_bits_and_leaves_torchs_generator_alone(
+def test_equal_input_gives_equal_bits_and_keeps_torchs_global_generator(
     scene: PosedPhotos, splat: Splat
 ) -> None:
     torch.manual_seed(11)
@@ -169,14 +169,14 @@ def test_another_seed_gives_another_splat(scene: PosedPhotos, splat: Splat) -> N
     assert not torch.equal(splat.fitted.gaussians.quats[first], other.fitted.gaussians.quats[first])
 
 
-def test_the_curve_ends_at_the_last_iteration_and_falls(splat: Splat) -> None:
+def test_the_loss_curve_ends_at_the_last_iteration_and_falls(splat: Splat) -> None:
     curve = splat.fitted.curve
     assert curve.iteration.tolist() == [50, 100, 150, 200, 250, 300]
     assert curve.gaussians[-1] == len(splat.fitted.gaussians.foreground)
     assert curve.loss[-1] < 0.5 * curve.loss[0]
 
 
-def test_held_out_photos_are_scored_on_the_way(scene: PosedPhotos, splat: Splat) -> None:
+def test_held_out_photos_are_scored_during_the_fit(scene: PosedPhotos, splat: Splat) -> None:
     scores = splat.fitted.curve.score
     known = psnr_by_name(scene, splat)
     expected = np.mean([known[name] for name in splat.held_out])
@@ -185,7 +185,7 @@ def test_held_out_photos_are_scored_on_the_way(scene: PosedPhotos, splat: Splat)
     assert not np.isnan(scores).any()  # the 6 points are fewer than 10 parts
 
 
-def test_ten_scores_are_enough(scene: PosedPhotos) -> None:
+def test_held_out_photos_are_scored_at_most_ten_times(scene: PosedPhotos) -> None:
     config = SplatConfig(iterations=550, max_size=16, sh_degree=0)
     split = TrainOn(photos=("0.png", "7.png"))
     found = fit(scene, split, config)
@@ -193,7 +193,7 @@ def test_ten_scores_are_enough(scene: PosedPhotos) -> None:
     assert scored.tolist() == list(range(100, 551, 50))
 
 
-def test_without_held_out_photos_nothing_is_scored(scene: PosedPhotos) -> None:
+def test_without_held_out_photos_no_score_is_computed(scene: PosedPhotos) -> None:
     split = TrainOn(photos=scene.cameras.names, validation=0)
     config = SplatConfig(iterations=50, max_size=16, sh_degree=0)
     found = fit(scene, split, config)
@@ -214,7 +214,7 @@ def test_progress_reaches_the_end(scene: PosedPhotos) -> None:
 
 
 @pytest.mark.gpu
-def test_cuda_predicts_held_out_photos_as_well(scene: PosedPhotos, splat: Splat) -> None:
+def test_held_out_photos_are_predicted_on_cuda(scene: PosedPhotos, splat: Splat) -> None:
     if not torch.cuda.is_available():
         pytest.skip("torch finds no CUDA device")
     other = fit(scene, SPLIT, CONFIG, context=Context(device="cuda"))

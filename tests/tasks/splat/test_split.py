@@ -13,17 +13,17 @@ def names(count: int) -> list[str]:
     return [f"{number:04d}.jpg" for number in range(count)]
 
 
-def test_every_eighth_by_hand() -> None:
+def test_every_eighth_photo_is_held_out() -> None:
     found = split_photos(names(11), EveryNth(validation=0))
     assert found.held_out == (0, 8)
     assert found.training == (1, 2, 3, 4, 5, 6, 7, 9, 10)
 
 
-def test_the_offset_moves_them() -> None:
+def test_the_offset_shifts_the_held_out_photos() -> None:
     assert split_photos(names(11), EveryNth(n=4, offset=3)).held_out == (3, 7)
 
 
-def test_an_offset_beyond_the_photos_holds_none_out() -> None:
+def test_an_offset_beyond_the_photos_holds_no_photo_out() -> None:
     found = split_photos(names(5), EveryNth(n=8, offset=5))
     assert found.held_out == ()
     assert found.training == (0, 1, 2, 3, 4)
@@ -46,7 +46,7 @@ def test_named_photos_without_a_pose_are_left_out() -> None:
     ("photos", "validation"),
     [(2, ()), (7, ()), (8, (4,)), (9, (4,)), (23, (11,)), (24, (6, 17)), (100, (25, 74))],
 )
-def test_validation_photos_come_with_the_photos_and_lie_among_them(
+def test_validation_photos_are_spread_evenly_and_their_number_grows(
     photos: int, validation: tuple[int, ...]
 ) -> None:
     assert split_photos(names(photos), EveryNth(offset=photos)).validation == validation
@@ -68,7 +68,7 @@ def test_validation_photos_are_taken_from_the_training_photos() -> None:
         validation=GUARD,
     ),
 )
-def test_each_photo_is_on_one_side(count: int, config: EveryNth | TrainOn) -> None:
+def test_each_photo_is_in_exactly_one_set(count: int, config: EveryNth | TrainOn) -> None:
     try:
         found = split_photos(names(count), config)
     except InputError:

@@ -1,4 +1,4 @@
-"""The views of a wall through the store, and which of them are made."""
+"""Novel views of a wall through the store, and their selection."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def stored(renderer: ViewRenderer, tmp_path_factory: pytest.TempPathFactory) -> 
         return out.commit(write_views(out, novel_views(renderer, CONFIG)))
 
 
-def test_views_come_back_as_they_were_made(renderer: ViewRenderer, stored: ArrayHandle) -> None:
+def test_stored_views_are_read_back_unchanged(renderer: ViewRenderer, stored: ArrayHandle) -> None:
     views = NovelViews(stored)
     assert len(views) == 8
     for index in (0, 7):
@@ -49,7 +49,7 @@ def test_views_come_back_as_they_were_made(renderer: ViewRenderer, stored: Array
             )
 
 
-def test_views_between_come_first_and_a_quarter_may_lie_beyond(stored: ArrayHandle) -> None:
+def test_interpolated_views_come_first_and_a_quarter_may_extrapolate(stored: ArrayHandle) -> None:
     cameras = NovelViews(stored).cameras
     assert [name[:7] for name in cameras.names] == ["between"] * 6 + ["beyond_"] * 2
     assert np.abs(cameras.centres[:6, 0]).max() < 1.5
@@ -64,12 +64,12 @@ def test_equal_inputs_give_an_equal_artefact(
     assert again.digest == stored.digest
 
 
-def test_no_view_is_beyond_that_fails_the_gate(renderer: ViewRenderer) -> None:
+def test_extrapolated_views_that_fail_the_gate_are_dropped(renderer: ViewRenderer) -> None:
     views = list(novel_views(renderer, ViewsConfig(count=8, gate=100.0)))
     assert all(view.camera.names[0].startswith("between") for view in views)
 
 
-def test_rounds_go_on_from_views_that_passed(renderer: ViewRenderer) -> None:
+def test_extrapolation_rounds_continue_from_views_that_passed(renderer: ViewRenderer) -> None:
     # Two ways, and a quarter of 24 views: three rounds.
     names = [
         view.camera.names[0]
@@ -78,7 +78,7 @@ def test_rounds_go_on_from_views_that_passed(renderer: ViewRenderer) -> None:
     assert names[18:] == [f"beyond_{way:04d}_{step}" for step in (1, 2, 3) for way in (0, 1)]
 
 
-def test_looking_beyond_can_be_left_out(renderer: ViewRenderer) -> None:
+def test_extrapolation_can_be_disabled(renderer: ViewRenderer) -> None:
     views = list(novel_views(renderer, ViewsConfig(count=5, beyond=False)))
     assert len(views) == 5
     assert all(view.camera.names[0].startswith("between") for view in views)

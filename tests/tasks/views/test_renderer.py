@@ -1,4 +1,4 @@
-"""Looking at a wall: everything that is said of a view is a formula."""
+"""Views of a textured wall, whose depth, warp and confidence are closed forms."""
 
 from dataclasses import replace
 
@@ -37,7 +37,7 @@ def test_sources_are_the_photos_beside_the_view_nearest_first(view: NovelView) -
     assert view.swept.warped.shape == (3, HEIGHT, WIDTH, 3)
 
 
-def test_fewer_sources_can_be_asked_for(renderer: ViewRenderer) -> None:
+def test_the_number_of_sources_follows_the_config(renderer: ViewRenderer) -> None:
     found = render_view(renderer, novel(0.9), ViewsConfig(sources=1))
     assert found.sources == ("2.jpg",)
 
@@ -51,12 +51,12 @@ def test_the_nearest_photo_is_warped_onto_the_wall(view: NovelView) -> None:
     np.testing.assert_allclose(view.warped[seen], truth[seen], atol=0.02)
 
 
-def test_a_view_is_trusted_that_photos_agree_with(view: NovelView) -> None:
+def test_a_view_that_agrees_with_photos_has_high_confidence(view: NovelView) -> None:
     # The splat's colours are off by 0.01 or so, and confidence by exp(-(0.01 + 0.01) / 0.05).
     assert view.confidence.mean() > 0.5
 
 
-def test_what_photos_contradict_is_not_trusted() -> None:
+def test_a_view_contradicted_by_photos_has_low_confidence() -> None:
     spoilt = photograph(training_cameras())
     for photo in spoilt:
         photo[:, :] = 255 - photo
@@ -65,7 +65,7 @@ def test_what_photos_contradict_is_not_trusted() -> None:
     assert found.confidence.mean() < 0.1
 
 
-def test_photos_warped_by_the_swept_depth_have_a_say(renderer: ViewRenderer) -> None:
+def test_photos_warped_by_the_swept_depth_affect_confidence(renderer: ViewRenderer) -> None:
     # Nobody but the third source is spoilt: neither the nearest nor the second photo, nor, as the
     # residuals are those of the unspoilt photos, the Gaussians.
     photos = renderer.stack.photos.copy()
@@ -77,7 +77,9 @@ def test_photos_warped_by_the_swept_depth_have_a_say(renderer: ViewRenderer) -> 
     assert after.confidence.mean() < before.confidence.mean() - 0.02
 
 
-def test_a_view_without_gaussians_is_not_trusted_and_has_a_depth(renderer: ViewRenderer) -> None:
+def test_a_view_without_gaussians_has_zero_confidence_and_a_positive_depth(
+    renderer: ViewRenderer,
+) -> None:
     away = cameras_at(np.array([[0.0, 0, 2 * DEPTH]]))
     found = render_view(renderer, away, ViewsConfig())
     assert found.alpha.max() == 0
@@ -85,7 +87,7 @@ def test_a_view_without_gaussians_is_not_trusted_and_has_a_depth(renderer: ViewR
     assert found.depth.min() > 0
 
 
-def test_the_backdrop_has_a_colour_but_is_not_trusted_to_be_there() -> None:
+def test_the_background_is_rendered_with_zero_alpha_and_confidence() -> None:
     behind = gaussians_of(
         np.array([[0.0, 0, 20 * DEPTH]]),
         np.array([[0.2, 0.4, 0.6]]),
@@ -107,7 +109,7 @@ def test_the_backdrop_has_a_colour_but_is_not_trusted_to_be_there() -> None:
     np.testing.assert_allclose(before_it.depth, DEPTH, rtol=1e-4)
 
 
-def test_masked_pixels_show_nothing_and_blame_nobody() -> None:
+def test_masked_pixels_are_neither_warped_nor_counted_in_residuals() -> None:
     photos = photograph(training_cameras())
     masks = [np.ones((HEIGHT, WIDTH), bool) for _ in photos]
     for photo, mask in zip(photos, masks, strict=True):
@@ -134,7 +136,7 @@ def test_photos_are_reduced_to_the_renders_size() -> None:
     )
 
 
-def test_photos_of_several_sizes_are_taken_as_they_are() -> None:
+def test_photos_of_several_sizes_are_warped_with_their_own_intrinsics() -> None:
     wide = training_cameras()
     turned = wide.sizes.copy()
     turned[1] = [HEIGHT, WIDTH]
@@ -157,6 +159,6 @@ def test_photos_of_several_sizes_are_taken_as_they_are() -> None:
     np.testing.assert_allclose(found.warped[inside], truth[inside], atol=0.02)
 
 
-def test_the_paint_is_not_plain() -> None:
+def test_the_test_texture_has_contrast() -> None:
     x, y = np.meshgrid(np.linspace(-2, 2, 20), np.linspace(-2, 2, 20))
     assert paint(x, y).std() > 0.15

@@ -1,4 +1,4 @@
-"""Residuals against the weights that the renders of single Gaussians show."""
+"""Residuals against the blending weights of single Gaussians."""
 
 from dataclasses import replace
 
@@ -60,7 +60,7 @@ def test_residuals_are_weighted_means_of_the_errors() -> None:
     assert found[7] == UNKNOWN  # no photo shows it
 
 
-def test_values_are_shown_as_grey() -> None:
+def test_values_rendered_as_colours_are_equal_in_all_channels() -> None:
     gaussians, cameras = some_gaussians(), two_cameras()
     values = torch.linspace(0, 1, 8)
     shown = render(replace(gaussians, sh=as_colours(values)), cameras, 0).rgb

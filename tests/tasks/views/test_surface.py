@@ -1,4 +1,4 @@
-"""Points before a plane, whose distances from it are formulas."""
+"""Surface gaps and errors of points before a plane, against closed forms."""
 
 import numpy as np
 from scipy.ndimage import map_coordinates
@@ -41,7 +41,7 @@ def test_the_gap_is_a_share_of_the_depth_in_the_photo_and_at_most_one() -> None:
     np.testing.assert_array_equal(far.gap, 1)
 
 
-def test_photos_that_do_not_see_a_point_say_nothing_of_it() -> None:
+def test_photos_where_a_point_is_not_visible_do_not_affect_its_gap_or_error() -> None:
     shift_px = 6
     cameras = cameras_at(
         np.array([[0.0, 0, 0], [shift_px * DEPTH / FOCAL, 0, 0], [0, 0, 2 * DEPTH]])
@@ -60,7 +60,7 @@ def test_photos_that_do_not_see_a_point_say_nothing_of_it() -> None:
     np.testing.assert_array_equal(found.error[~seen], 0)
 
 
-def test_photos_are_sampled_where_the_points_fall() -> None:
+def test_photos_are_sampled_at_the_projections_of_the_points() -> None:
     turn = Rotation.from_rotvec(np.array([[0, 0, 0], [0.05, -0.1, 0.2]]))
     cameras = cameras_at(np.array([[0.0, 0, 0], [0.1, -0.1, 0.3]]), turn)
     random = np.random.default_rng(1)

@@ -47,7 +47,7 @@ def test_a_turned_photo_is_sampled_where_the_points_fall() -> None:
     np.testing.assert_allclose(found[..., 0], expected, atol=2e-3)
 
 
-def test_points_behind_a_photos_surface_fade() -> None:
+def test_visibility_fades_for_points_behind_a_photos_surface() -> None:
     cameras = cameras_at(np.zeros((4, 3)))
     surfaces = np.stack([plane(DEPTH), plane(0.95 * DEPTH), plane(0.5 * DEPTH), plane(2 * DEPTH)])
     seen = see(plane(), cameras.select([0]), stack_of(cameras, surfaces), range(4))
@@ -56,7 +56,7 @@ def test_points_behind_a_photos_surface_fade() -> None:
     np.testing.assert_allclose(seen.score, expected, rtol=1e-3, atol=1e-5)  # the same ray
 
 
-def test_photos_from_another_side_count_less() -> None:
+def test_photos_from_another_side_have_less_weight() -> None:
     # All look at the point in the middle of the plane, from 0, 0.35 and 0.7 rad aside.
     angles = np.array([0.0, 0.35, 0.7])
     centres = DEPTH * np.stack([np.sin(angles), np.zeros(3), 1 - np.cos(angles)], axis=1)
@@ -69,7 +69,7 @@ def test_photos_from_another_side_count_less() -> None:
     np.testing.assert_allclose(seen.score, np.exp([-2, 0, -1]), rtol=1e-3)
 
 
-def test_what_lies_outside_or_behind_or_is_masked_is_not_seen() -> None:
+def test_points_outside_the_frame_behind_the_camera_or_masked_are_not_visible() -> None:
     centres = np.array([[0.0, 0, 0], [0, 0, 2 * DEPTH], [3.0, 0, 0], [0, 0, 0]])
     cameras = cameras_at(centres)
     stack = stack_of(cameras, np.stack([plane(9 * DEPTH)] * 4))

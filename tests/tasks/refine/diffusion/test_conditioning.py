@@ -1,4 +1,4 @@
-"""What ControlNets are shown of made-up views."""
+"""Conditioning images for ControlNets, from synthetic views."""
 
 import numpy as np
 import torch
@@ -8,7 +8,7 @@ from tasks.refine.diffusion.conditioning import pictures
 from tests.support.view_batches import HEIGHT, WIDTH, a_batch, noise
 
 
-def test_pictures_are_those_named_in_their_order() -> None:
+def test_conditioning_images_follow_the_configured_order() -> None:
     swept = noise(1, 2, HEIGHT, WIDTH, 3, seed=3)
     views = a_batch(photos=2, swept=swept)
 
@@ -20,7 +20,7 @@ def test_pictures_are_those_named_in_their_order() -> None:
     np.testing.assert_array_equal(again, best)
 
 
-def test_where_a_photo_shows_nothing_the_render_stands_in() -> None:
+def test_the_render_replaces_a_photo_where_it_is_not_valid() -> None:
     valid = torch.ones(1, 3, HEIGHT, WIDTH)
     valid[:, 0, :, : WIDTH // 2] = 0
     views = a_batch(swept_valid=valid)
@@ -34,7 +34,7 @@ def test_where_a_photo_shows_nothing_the_render_stands_in() -> None:
     )
 
 
-def test_depth_is_white_where_it_is_near_in_any_unit() -> None:
+def test_near_depth_is_white_whatever_the_unit() -> None:
     inverse = torch.linspace(0.1, 1, WIDTH).expand(1, HEIGHT, WIDTH)
     metres = a_batch(depth=1 / inverse)
     feet = a_batch(depth=3.28 / inverse)
@@ -47,12 +47,12 @@ def test_depth_is_white_where_it_is_near_in_any_unit() -> None:
     np.testing.assert_allclose(found, ramp.expand(1, 3, HEIGHT, WIDTH), atol=0.03)
 
 
-def test_one_depth_everywhere_is_finite() -> None:
+def test_constant_depth_gives_a_finite_image() -> None:
     (found,) = pictures(a_batch(), ["depth"])
     assert torch.isfinite(found).all()
 
 
-def test_what_was_drawn_is_taken_as_far_as_the_render_cannot_be_believed() -> None:
+def test_the_drawn_image_is_blended_in_by_one_minus_confidence() -> None:
     confidence = torch.zeros(1, HEIGHT, WIDTH)
     confidence[:, :10] = 1
     confidence[:, 10:20] = 0.25

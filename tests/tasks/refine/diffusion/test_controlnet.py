@@ -53,7 +53,7 @@ def refined(
     return refiner(views).image
 
 
-def test_one_step_is_one_look_of_the_networks_at_the_noised_render(models: Path) -> None:
+def test_one_step_denoises_the_noised_render_once(models: Path) -> None:
     from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
     from diffusers.models.controlnets.controlnet import ControlNetModel
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
@@ -88,7 +88,7 @@ def test_one_step_is_one_look_of_the_networks_at_the_noised_render(models: Path)
     assert float(found.std()) > 0.01
 
 
-def test_each_controlnet_is_shown_what_the_config_names(models: Path) -> None:
+def test_each_controlnet_gets_the_conditioning_named_in_the_config(models: Path) -> None:
     views = a_batch()
     other = noise(*views.swept.shape, seed=9)
     first, second = views.swept.clone(), views.swept.clone()
@@ -107,7 +107,7 @@ def test_each_controlnet_is_shown_what_the_config_names(models: Path) -> None:
     assert not changes(weights(models, "render", "depth"), first)
 
 
-def test_a_model_that_reads_is_told_the_prompt(models: Path, tmp_path: Path) -> None:
+def test_a_model_with_a_text_encoder_depends_on_the_prompt(models: Path, tmp_path: Path) -> None:
     base = write_stable_diffusion(tmp_path / "base", reads=True)
 
     def told(prompt: str, guidance: float = 1.0) -> torch.Tensor:
@@ -120,7 +120,7 @@ def test_a_model_that_reads_is_told_the_prompt(models: Path, tmp_path: Path) -> 
     np.testing.assert_allclose(told("", guidance=7.0), told(""), atol=1e-4)  # nothing to go to
 
 
-def test_what_the_render_shows_surely_stays(models: Path) -> None:
+def test_confident_render_pixels_are_kept(models: Path) -> None:
     confidence = torch.ones(1, HEIGHT, WIDTH)
     confidence[..., 30:] = 0
     views = a_batch(confidence=confidence)
@@ -135,7 +135,7 @@ def test_what_the_render_shows_surely_stays(models: Path) -> None:
 
 @pytest.mark.parametrize("steps", [1, 2, 5])
 @pytest.mark.parametrize("strength", [0.1, 0.3, 1.0])
-def test_as_many_steps_are_taken_as_were_asked_for(
+def test_the_number_of_steps_follows_the_config(
     models: Path, monkeypatch: pytest.MonkeyPatch, steps: int, strength: float
 ) -> None:
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
@@ -154,7 +154,7 @@ def test_as_many_steps_are_taken_as_were_asked_for(
     assert seen[0] / 1000 == pytest.approx(strength, abs=0.04)
 
 
-def test_sizes_that_no_network_takes_and_batches_of_tiles_are_no_trouble(models: Path) -> None:
+def test_odd_sizes_and_batches_of_tiles_are_refined(models: Path) -> None:
     odd = cropped(a_batch(count=2), 37, 51)
     tiles = TilesConfig(longest=64, overlap=8)
     small = TilesConfig.model_construct(longest=24, overlap=8)
@@ -164,7 +164,7 @@ def test_sizes_that_no_network_takes_and_batches_of_tiles_are_no_trouble(models:
     np.testing.assert_allclose(one, many, atol=1e-5)
 
 
-def test_the_licence_of_each_model_is_said_first(models: Path) -> None:
+def test_the_licence_of_each_model_is_reported_first(models: Path) -> None:
     said: list[str] = []
     config = ControlNet(weights=weights(models, "photo"))
     controlnet_refiner(config, context=Context(progress=lambda share, doing: said.append(doing)))
@@ -174,25 +174,25 @@ def test_the_licence_of_each_model_is_said_first(models: Path) -> None:
 
 @pytest.mark.parametrize("part", ["model", "controlnets"])
 @pytest.mark.parametrize("name", ["somebody/no-such-model", "./no/such/folder"])
-def test_a_model_out_of_reach_is_named_with_what_to_do(models: Path, part: str, name: str) -> None:
+def test_an_unavailable_model_is_refused_with_a_remedy(models: Path, part: str, name: str) -> None:
     given: Any = (name,) if part == "controlnets" else name
     with pytest.raises(InputError, match=f"'{name}'.*hf download {name}"):
         stable_diffusion(weights(models, "photo", **{part: given}))
 
 
-def test_a_controlnet_that_takes_no_pictures_is_refused(models: Path, tmp_path: Path) -> None:
+def test_a_controlnet_without_image_input_is_refused(models: Path, tmp_path: Path) -> None:
     odd = write_controlnet(tmp_path / "odd", channels=5)
     with pytest.raises(InputError, match="takes 5 channels"):
         stable_diffusion(weights(models, "photo", controlnets=(odd,)))
 
 
-def test_each_controlnet_needs_something_to_see(models: Path) -> None:
+def test_each_controlnet_needs_a_conditioning_image(models: Path) -> None:
     with pytest.raises(ValidationError, match="name one for each"):
         weights(models, "photo", sees=("photo", "depth"))
 
 
 @pytest.mark.parametrize("prediction", ["epsilon", "sample", "v_prediction"])
-def test_the_denoiser_predicts_what_the_scheduler_reads_as_clean(
+def test_the_denoiser_predicts_the_clean_latents_of_the_scheduler(
     tmp_path: Path, prediction: str
 ) -> None:
     base = write_stable_diffusion(tmp_path / "base", prediction=prediction)

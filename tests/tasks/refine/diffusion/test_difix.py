@@ -59,7 +59,9 @@ def config_of(model: Path, **changes: object) -> Difix:
 
 
 @pytest.mark.parametrize("reference", [False, True])
-def test_it_is_called_as_its_authors_do_and_blended(model: Path, reference: bool) -> None:
+def test_difix_is_called_as_by_its_authors_and_blended_by_confidence(
+    model: Path, reference: bool
+) -> None:
     confidence = noise(2, HEIGHT, WIDTH, seed=1)
     render, nearest = (noise(2, HEIGHT, WIDTH, 3, seed=seed) for seed in (2, 3))
     views = a_batch(count=2, confidence=confidence, render=render, nearest=nearest)
@@ -73,13 +75,13 @@ def test_it_is_called_as_its_authors_do_and_blended(model: Path, reference: bool
     np.testing.assert_allclose(found.weight, 1 - confidence)
 
 
-def test_its_code_is_not_run_unless_that_is_wished(model: Path) -> None:
+def test_difix_code_is_not_run_without_trust_remote_code(model: Path) -> None:
     (model / "pipeline.py").write_text("raise SystemExit('was run')")
     with pytest.raises(InputError, match=r"trust_remote_code is false.*nvidia"):
         difix_refiner(config_of(model, trust_remote_code=False))
 
 
-def test_its_licence_is_said_before_its_code_is_run(model: Path) -> None:
+def test_the_difix_licence_is_reported_before_its_code_is_run(model: Path) -> None:
     (model / "pipeline.py").write_text("raise OSError('was run')")
     said: list[str] = []
     context = Context(progress=lambda share, doing: said.append(doing))
@@ -88,6 +90,6 @@ def test_its_licence_is_said_before_its_code_is_run(model: Path) -> None:
     assert "nvidia" in said[0]
 
 
-def test_offline_it_says_how_to_get_it() -> None:
+def test_missing_difix_weights_are_refused_with_the_download_command() -> None:
     with pytest.raises(InputError, match="hf download nvidia/difix_ref"):
         difix_refiner(Difix(trust_remote_code=True))

@@ -1,4 +1,4 @@
-"""The small model: what its file keeps, and what it draws before it has learnt anything."""
+"""The small diffusion model: its file, and its output before training."""
 
 import math
 from dataclasses import replace
@@ -62,7 +62,7 @@ def refined(file: Path, views: ViewBatch, *, steps: int = 1, **options: Any) -> 
     return refiner_for(config, weights=find_weights(folder, config))(views)
 
 
-def test_the_file_keeps_shape_and_weights_in_half_precision(file: Path) -> None:
+def test_the_model_file_keeps_shape_and_weights_in_half_precision(file: Path) -> None:
     kept, made = read_small(file), disturbed(new_small(SHAPE, seed=1))
     assert kept.shape == SHAPE
     for part in ("unet", "controlnet"):
@@ -83,7 +83,7 @@ def test_weights_depend_on_the_seed_alone() -> None:
     assert all(torch.equal(value, other[name]) for name, value in one.items())
 
 
-def test_untrained_it_gives_back_what_it_starts_from(tmp_path: Path) -> None:
+def test_an_untrained_model_returns_its_scaled_start_image(tmp_path: Path) -> None:
     file = tmp_path / "new.safetensors"
     file.write_bytes(small_checkpoint(new_small(SHAPE, seed=1), data="none"))
     views = a_batch(count=2, confidence=torch.zeros(2, HEIGHT, WIDTH))
@@ -96,12 +96,12 @@ def test_untrained_it_gives_back_what_it_starts_from(tmp_path: Path) -> None:
     np.testing.assert_allclose(found.image, 0.5 + kept * (start - 0.5), atol=1e-5)
 
 
-def test_the_one_that_ships_may_have_eight_megabytes() -> None:
+def test_the_default_model_fits_in_eight_megabytes() -> None:
     assert len(small_checkpoint(new_small(SmallShape(), seed=0), data="0" * 64)) < 8e6
 
 
 @torch.no_grad()
-def test_several_steps_are_those_of_the_scheduler_from_a_noisy_start(file: Path) -> None:
+def test_several_steps_match_the_scheduler_from_a_noisy_start(file: Path) -> None:
     views = a_batch(confidence=torch.zeros(1, HEIGHT, WIDTH))
     found = refined(file, views, steps=3).image[0]
 
@@ -137,14 +137,14 @@ def test_several_steps_are_those_of_the_scheduler_from_a_noisy_start(file: Path)
     np.testing.assert_allclose(found, wanted, atol=1e-4)
 
 
-def test_noise_is_that_of_the_tile_whatever_comes_with_it(file: Path) -> None:
+def test_the_noise_of_a_tile_does_not_depend_on_its_batch(file: Path) -> None:
     views = a_batch(count=3)
     assert not torch.equal(refined(file, views, steps=2).image, refined(file, views).image)
     one_by_one, joint = (refined(file, views, steps=2, batch=batch).image for batch in (1, 3))
     np.testing.assert_allclose(one_by_one, joint, atol=1e-4)
 
 
-def test_it_sees_every_feature(file: Path) -> None:
+def test_every_feature_affects_the_model_output(file: Path) -> None:
     views = a_batch()
     features = features_of(views, SHAPE.features)
     assert conditioning_of(features).shape[1] == conditioning_channels(SHAPE)
@@ -157,7 +157,7 @@ def test_it_sees_every_feature(file: Path) -> None:
         assert not torch.equal(model.draw(start, [other], [0]), drawn)
 
 
-def test_tiles_hardly_differ_from_the_whole(file: Path) -> None:
+def test_tiled_refinement_hardly_differs_from_the_whole_view(file: Path) -> None:
     views = a_batch()
     whole = refined(file, views).image
     tiles = TilesConfig.model_construct(longest=48, overlap=16)
@@ -165,12 +165,12 @@ def test_tiles_hardly_differ_from_the_whole(file: Path) -> None:
     assert float((parts - whole).abs().mean()) < 0.2 * float((whole - views.render).abs().mean())
 
 
-def test_without_weights_there_is_no_refiner() -> None:
+def test_a_refiner_without_weights_is_refused() -> None:
     with pytest.raises(InputError, match="untrained it repairs nothing"):
         refiner_for(RefineConfig(refiner=ControlNet()))
 
 
-def test_the_denoiser_goes_to_pixels_and_back(file: Path) -> None:
+def test_the_denoiser_encodes_and_decodes_without_loss(file: Path) -> None:
     views = [a_batch(), cropped(a_batch(), 33, 47)]  # which no network takes
     images = [one.swept[0, 0] for one in views]
     denoise = denoiser_of(small_model(file), views)
@@ -197,7 +197,7 @@ class KnowsVelocity(torch.nn.Module):
 
 
 @pytest.mark.parametrize("timestep", [19, 500, 999])
-def test_a_known_velocity_gives_the_clean_latents_behind_any_noise(
+def test_the_true_velocity_gives_the_clean_latents_at_any_noise_level(
     file: Path, timestep: int
 ) -> None:
     views = a_batch()
@@ -215,7 +215,7 @@ def test_a_known_velocity_gives_the_clean_latents_behind_any_noise(
     np.testing.assert_allclose(found, clean, atol=1e-4)
 
 
-def test_each_view_is_denoised_by_what_is_seen_of_itself(file: Path) -> None:
+def test_each_view_is_denoised_from_its_own_conditioning(file: Path) -> None:
     model = small_model(file)
     views = [a_batch(), cropped(a_batch(swept=noise(1, 3, HEIGHT, WIDTH, 3, seed=4)), 32, 48)]
     denoise = denoiser_of(model, views)
@@ -225,7 +225,7 @@ def test_each_view_is_denoised_by_what_is_seen_of_itself(file: Path) -> None:
         np.testing.assert_allclose(found, alone, atol=1e-6)
 
 
-def test_what_is_no_such_file_is_named(tmp_path: Path, file: Path) -> None:
+def test_files_that_are_no_small_model_are_refused_by_name(tmp_path: Path, file: Path) -> None:
     with pytest.raises(InputError, match=r"absent\.safetensors' cannot be read"):
         read_small(tmp_path / "absent.safetensors")
     other = tmp_path / "other.safetensors"
@@ -239,7 +239,7 @@ def test_what_is_no_such_file_is_named(tmp_path: Path, file: Path) -> None:
         read_small(file, digest="0" * 64)
 
 
-def test_weights_that_do_not_fit_or_are_not_finite_are_refused(tmp_path: Path) -> None:
+def test_weights_of_another_shape_or_not_finite_are_refused(tmp_path: Path) -> None:
     small = new_small(SHAPE, seed=1)
     wider = replace(small, shape=SHAPE.model_copy(update={"widths": (16, 16)}))
     other = tmp_path / "other.safetensors"

@@ -1,4 +1,4 @@
-"""The small model learns, and what was trained is what the refiner draws."""
+"""Training of the small diffusion model, and refinement with the result."""
 
 import math
 from pathlib import Path
@@ -62,7 +62,7 @@ def folder(trained: Trained[SmallNetwork], tmp_path_factory: pytest.TempPathFact
     return found
 
 
-def test_it_learns_a_pair_and_its_file_draws_the_same(
+def test_training_fits_one_pair_and_the_saved_model_scores_the_same(
     trained: Trained[SmallNetwork], folder: Path
 ) -> None:
     scored, _ = trained.scores
@@ -77,7 +77,9 @@ def refined(folder: Path) -> Tensor:
     return refiner_for(config, weights=find_weights(folder, config))(PAIR.views).image[0]
 
 
-def test_it_learns_to_take_off_noise_of_any_level(trained: Trained[SmallNetwork]) -> None:
+def test_training_reduces_the_denoising_loss_over_all_noise_levels(
+    trained: Trained[SmallNetwork],
+) -> None:
     """Little in a few steps of a tiny network, but of every level."""
     config = CONFIG.model_copy(update={"repair_share": 0.0})
     untrained = SmallNetwork(new_small(CONFIG.shape, seed=CONFIG.seed))
@@ -92,7 +94,7 @@ def test_it_learns_to_take_off_noise_of_any_level(trained: Trained[SmallNetwork]
     assert loss(trained.network) < 0.95 * loss(untrained)
 
 
-def test_from_noise_alone_it_draws_the_view_better_than_untrained(folder: Path) -> None:
+def test_a_view_sampled_from_noise_is_better_after_training(folder: Path) -> None:
     """As views are drawn together, but for the scene between them."""
 
     def drawn(file: Path) -> Tensor:
@@ -126,7 +128,7 @@ def a_crop_batch(pairs: HandmadePairs | None = None) -> Batch:
     return read_round(pairs or pairs_of(4), CONFIG, 0)[0]
 
 
-def test_crops_are_repaired_or_have_as_much_noise_as_any_step() -> None:
+def test_training_crops_start_from_the_refined_render_or_from_any_noise_level() -> None:
     batch = a_crop_batch()
     oracle = Oracle(batch)
     for step in range(100):
@@ -152,14 +154,14 @@ def test_crops_are_repaired_or_have_as_much_noise_as_any_step() -> None:
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
-def test_only_what_is_repaired_is_seen_through_the_render(share: float) -> None:
+def test_only_refinement_crops_are_blended_with_the_render(share: float) -> None:
     config = CONFIG.model_copy(update={"repair_share": share})
     batch = a_crop_batch()
     loss = float(denoising_loss(Oracle(batch), batch, 0, config))
     assert (loss < 1e-4) == (share == 0)
 
 
-def test_before_it_has_learnt_no_noise_counts_more_than_another() -> None:
+def test_every_noise_level_has_equal_loss_before_training() -> None:
     """A velocity of 0 leaves all errors that were there, and they count as 1."""
     config = CONFIG.model_copy(update={"repair_share": 0.0, "detail_weight": 0.0})
     network = SmallNetwork(new_small(config.shape, seed=0))
@@ -168,7 +170,7 @@ def test_before_it_has_learnt_no_noise_counts_more_than_another() -> None:
         assert loss.item() == pytest.approx(1, abs=1e-4)
 
 
-def test_it_predicts_what_the_scheduler_reads_as_clean() -> None:
+def test_the_network_predicts_the_clean_latents_of_the_scheduler() -> None:
     torch.manual_seed(3)
     network = SmallNetwork(new_small(CONFIG.shape, seed=0))
     for value in network.parameters():
@@ -217,7 +219,7 @@ class CutOff(StoredCheckpoints):
         raise CutOffError
 
 
-def test_a_training_that_was_cut_off_gives_the_same_bits(tmp_path: Path) -> None:
+def test_a_resumed_training_gives_the_same_bits(tmp_path: Path) -> None:
     config = CONFIG.model_copy(update={"length": Steps(count=3)})
     nothing = HandmadePairs(pairs=[], scenes=[])
     place = Checkpoint(store=Store(root=str(tmp_path)), key="training")

@@ -23,7 +23,7 @@ def noise(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 @given(length=st.integers(1, 400), tiling=tilings)
-def test_tiles_cover_the_axis_and_share_what_was_asked(length: int, tiling: Tiling) -> None:
+def test_tiles_cover_the_axis_with_the_configured_overlap(length: int, tiling: Tiling) -> None:
     found = spans(length, tiling)
     assert found[0].start == 0
     ends = [span.start + span.size for span in found]
@@ -36,7 +36,7 @@ def test_tiles_cover_the_axis_and_share_what_was_asked(length: int, tiling: Tili
 
 
 @given(length=st.integers(1, 400), tiling=tilings)
-def test_weights_add_up_to_1_and_are_0_outside_of_their_tile(length: int, tiling: Tiling) -> None:
+def test_tile_weights_sum_to_1_and_are_0_outside_their_tile(length: int, tiling: Tiling) -> None:
     found = windows(length, tiling)
     np.testing.assert_allclose(found.sum(0), 1, atol=1e-6)
     assert (found >= 0).all()
@@ -45,7 +45,7 @@ def test_weights_add_up_to_1_and_are_0_outside_of_their_tile(length: int, tiling
         assert not weight[span.start + span.size :].any()
 
 
-def test_weights_fade_without_steps() -> None:
+def test_tile_weights_fade_smoothly() -> None:
     found = windows(300, Tiling(longest=128, overlap=32))
     slope = np.pi / 2 / 32  # of sin^2 at its steepest
     assert len(found) == 3
@@ -54,16 +54,14 @@ def test_weights_fade_without_steps() -> None:
 
 @settings(max_examples=30)
 @given(height=st.integers(1, 130), width=st.integers(1, 130), tiling=tilings)
-def test_tiles_left_as_they_are_give_the_image_back(
-    height: int, width: int, tiling: Tiling
-) -> None:
+def test_unchanged_tiles_reassemble_the_image(height: int, width: int, tiling: Tiling) -> None:
     image = noise(2, 5, height, width)
     found = tiled(lambda tiles, _: tiles, image, tiling)
     np.testing.assert_allclose(found, image, atol=1e-6)
 
 
 @pytest.mark.parametrize("batch", [1, 4, 100])
-def test_what_looks_only_about_a_pixel_gives_what_it_gives_of_the_whole(batch: int) -> None:
+def test_a_local_filter_on_tiles_matches_the_filter_on_the_whole_image(batch: int) -> None:
     def blurred(images: torch.Tensor) -> torch.Tensor:
         return avg_pool2d(images[:, :3], 5, stride=1, padding=2)
 
@@ -79,7 +77,7 @@ def test_what_looks_only_about_a_pixel_gives_what_it_gives_of_the_whole(batch: i
     np.testing.assert_allclose(found[..., alone, alone], whole[..., alone, alone], atol=1e-6)
 
 
-def test_each_tile_has_a_number_whatever_the_batch() -> None:
+def test_tile_numbers_do_not_depend_on_the_batch_size() -> None:
     image = noise(2, 1, 100, 140)
 
     def run(batch: int) -> tuple[torch.Tensor, list[int]]:

@@ -1,4 +1,4 @@
-"""Colours are aligned where they can be, and left where they cannot."""
+"""Colour alignment of photos, where it applies and where it does not."""
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from tasks.refine.photos.colour import (
 from tests.support.view_batches import noise
 
 
-def test_a_small_change_of_exposure_is_undone_but_for_the_prior() -> None:
+def test_a_small_exposure_change_is_corrected_up_to_the_prior() -> None:
     target = 0.2 + 0.6 * noise(1, 60, 80, 3)
     gain, offset = torch.tensor([1.1, 0.95, 1.05]), torch.tensor([0.02, -0.03, 0.01])
     photo = (target - offset) / gain
@@ -24,7 +24,7 @@ def test_a_small_change_of_exposure_is_undone_but_for_the_prior() -> None:
     assert (found - target).abs().mean() < 0.35 * before
 
 
-def test_it_is_ridge_regression_where_residuals_are_small() -> None:
+def test_colour_alignment_is_ridge_regression_for_small_residuals() -> None:
     photo = 0.3 + 0.4 * noise(40, 50, 3)
     target = photo + 1e-4 * noise(40, 50, 3, seed=1)  # too small for the robust weights to act
     weight = torch.ones(40, 50)
@@ -40,7 +40,7 @@ def test_it_is_ridge_regression_where_residuals_are_small() -> None:
     np.testing.assert_allclose(found[:, :, 1].numpy(), expected, atol=2e-6)
 
 
-def test_pixels_that_show_something_else_do_not_count() -> None:
+def test_outlier_pixels_do_not_affect_colour_alignment() -> None:
     target = 0.3 + 0.4 * noise(40, 50, 3)
     photo = target.clone()
     photo[:8] = 1.0  # a fifth of it is another surface
@@ -53,7 +53,7 @@ def test_pixels_that_show_something_else_do_not_count() -> None:
     assert (found[8:, :, 0] - target[8:, :, 0]).abs().mean() < 0.5 * misled
 
 
-def test_nothing_changes_without_weight() -> None:
+def test_zero_weights_leave_colours_unchanged() -> None:
     photo, target = noise(40, 50, 3), noise(40, 50, 3, seed=1)
 
     found = align_colours(photo, target, torch.zeros(40, 50))
@@ -61,7 +61,7 @@ def test_nothing_changes_without_weight() -> None:
     np.testing.assert_allclose(found, photo, atol=1e-5)
 
 
-def test_changes_are_bounded() -> None:
+def test_colour_changes_are_bounded() -> None:
     photo, target = 0.1 * noise(2, 40, 50, 3), torch.ones(2, 40, 50, 3)
 
     found = align_colours(photo, target, torch.ones(2, 40, 50))
@@ -69,7 +69,7 @@ def test_changes_are_bounded() -> None:
     assert found.max() <= 0.1 * MAX_GAIN + MAX_OFFSET + 1e-6
 
 
-def test_each_image_of_a_batch_is_aligned_by_itself() -> None:
+def test_each_image_of_a_batch_is_aligned_independently() -> None:
     photo, target = noise(2, 3, 20, 30, 3), noise(2, 3, 20, 30, 3, seed=1)
     weight = noise(2, 3, 20, 30, seed=2)
 

@@ -1,4 +1,4 @@
-"""What the network is told of a view."""
+"""Input features of the network."""
 
 from dataclasses import replace
 
@@ -33,7 +33,7 @@ def noisy(seed: int = 0, photos: int = 3) -> ViewBatch:
     )
 
 
-def test_render_and_its_classical_repair_come_first() -> None:
+def test_the_first_features_are_the_render_and_the_reproject_image() -> None:
     views, config = noisy(), NetworkConfig()
 
     found = features_of(views, config).pictures.permute(0, 1, 3, 4, 2)
@@ -42,7 +42,7 @@ def test_render_and_its_classical_repair_come_first() -> None:
     np.testing.assert_array_equal(found[:, 1], reproject(views, config.reproject).image)
 
 
-def test_photos_in_the_right_colours_are_shown_as_they_are_where_they_are_valid() -> None:
+def test_photos_are_unchanged_where_valid_and_without_colour_alignment() -> None:
     views = a_batch(confidence=torch.zeros(SHAPE))  # nothing to align colours to
 
     found = features_of(views, NetworkConfig()).pictures.permute(0, 1, 3, 4, 2)
@@ -51,7 +51,7 @@ def test_photos_in_the_right_colours_are_shown_as_they_are_where_they_are_valid(
         np.testing.assert_allclose(found[:, photo], views.nearest, atol=1e-6)
 
 
-def test_photos_that_do_not_show_a_pixel_are_the_render_there() -> None:
+def test_photos_are_replaced_by_the_render_where_not_valid() -> None:
     views = noisy()
 
     found = features_of(views, NetworkConfig())
@@ -64,7 +64,7 @@ def test_photos_that_do_not_show_a_pixel_are_the_render_there() -> None:
 
 
 @pytest.mark.parametrize("photos", [1, 2, 5])
-def test_there_are_as_many_photos_as_the_network_knows(photos: int) -> None:
+def test_missing_photos_are_filled_with_the_render(photos: int) -> None:
     views = noisy(photos=photos)
 
     found = features_of(views, NetworkConfig(photos=3))
@@ -76,7 +76,7 @@ def test_there_are_as_many_photos_as_the_network_knows(photos: int) -> None:
     np.testing.assert_array_equal(found.valid[0, 1 + photos :], 0)
 
 
-def test_the_size_of_the_world_does_not_matter() -> None:
+def test_features_do_not_depend_on_the_scale_of_the_world() -> None:
     views = noisy()
     larger = replace(views, depth=64 * views.depth, swept_depth=64 * views.swept_depth)
 
@@ -87,7 +87,7 @@ def test_the_size_of_the_world_does_not_matter() -> None:
 
 @settings(max_examples=10)
 @given(seed=st.integers(0, 10_000), photos=st.integers(1, 4))
-def test_all_of_it_is_bounded(seed: int, photos: int) -> None:
+def test_all_features_are_bounded(seed: int, photos: int) -> None:
     found = features_of(noisy(seed, photos), NetworkConfig())
 
     assert found.pictures.min() >= 0

@@ -1,4 +1,4 @@
-"""What is painted over a render, and where."""
+"""Reprojection of photos onto a render, and its blend weights."""
 
 from dataclasses import replace
 
@@ -27,7 +27,7 @@ def unchanged(*batch: int) -> ColourChange:
     return ColourChange(gain=torch.ones(*batch, 3), offset=torch.zeros(*batch, 3))
 
 
-def test_photos_that_agree_replace_a_render_that_is_wrong_in_them() -> None:
+def test_agreeing_photos_replace_a_wrong_render() -> None:
     views = a_batch(confidence=everywhere(0.0))
 
     found = reproject(views, Reproject(colour_error=1e-6))
@@ -36,7 +36,7 @@ def test_photos_that_agree_replace_a_render_that_is_wrong_in_them() -> None:
     np.testing.assert_allclose(found.weight, 1.0)
 
 
-def test_where_fewer_than_two_photos_see_a_pixel_the_render_stays() -> None:
+def test_pixels_valid_in_fewer_than_two_photos_keep_the_render() -> None:
     valid = torch.ones(1, 3, HEIGHT, WIDTH)
     valid[:, 1:, :, :20] = 0  # the best one alone
     valid[:, :, :, :10] = 0  # none
@@ -49,7 +49,7 @@ def test_where_fewer_than_two_photos_see_a_pixel_the_render_stays() -> None:
     assert (found.image - views.render)[:, :, 20:].abs().mean() > 0.05
 
 
-def test_photos_that_disagree_leave_the_render() -> None:
+def test_disagreeing_photos_keep_the_render() -> None:
     views = a_batch(swept_cost=everywhere(0.9))
 
     found = reproject(views, Reproject(colour_scale=0.08))
@@ -58,7 +58,7 @@ def test_photos_that_disagree_leave_the_render() -> None:
     np.testing.assert_allclose(found.weight, 0, atol=1e-4)
 
 
-def test_colour_and_detail_are_blended_by_their_own_trust() -> None:
+def test_colour_and_detail_are_blended_with_separate_weights() -> None:
     cost, gap, error, seen, radius = 0.05, 0.1, 0.02, 0.6, 3
     views = a_batch(
         swept_cost=everywhere(cost),
@@ -88,7 +88,7 @@ def test_colour_and_detail_are_blended_by_their_own_trust() -> None:
     np.testing.assert_allclose(found.weight, 0.8 * np.exp(-cost / 0.2 - gap / 0.3), rtol=1e-5)
 
 
-def test_a_splat_without_error_in_the_photos_is_left_alone() -> None:
+def test_a_splat_without_error_in_the_photos_is_not_changed() -> None:
     views = a_batch(surface_error=everywhere(0.0))
 
     found = reproject(views, Reproject())
@@ -96,7 +96,7 @@ def test_a_splat_without_error_in_the_photos_is_left_alone() -> None:
     np.testing.assert_array_equal(found.image, views.render)
 
 
-def test_detail_is_taken_in_full_at_most() -> None:
+def test_the_detail_weight_is_at_most_1() -> None:
     huge, enough = (
         reproject(a_batch(surface_error=everywhere(e)), Reproject(colour_error=1e-9))
         for e in (1.0, 0.04)
@@ -105,7 +105,7 @@ def test_detail_is_taken_in_full_at_most() -> None:
     np.testing.assert_allclose(huge.image, enough.image, atol=1e-6)
 
 
-def test_points_off_the_splats_surface_lend_colour_alone() -> None:
+def test_points_off_the_splat_surface_contribute_only_colour() -> None:
     views = a_batch(surface_gap=everywhere(1.0), confidence=everywhere(0.0))
 
     found = reproject(views, Reproject(gap_scale=0.02, colour_error=1e-9, detail_radius=4))
@@ -114,7 +114,7 @@ def test_points_off_the_splats_surface_lend_colour_alone() -> None:
     np.testing.assert_allclose(found.image, views.render + colour, atol=1e-5)
 
 
-def test_half_is_taken_where_the_nearest_photo_does_not_show_the_pixel() -> None:
+def test_the_weight_is_half_where_the_nearest_photo_is_not_valid() -> None:
     unsure = a_batch(surface_error=everywhere(0.02), confidence=everywhere(0.0))
     hidden, shown = (
         reproject(replace(unsure, warped_valid=everywhere(v)), Reproject()) for v in (0.0, 1.0)
@@ -123,7 +123,7 @@ def test_half_is_taken_where_the_nearest_photo_does_not_show_the_pixel() -> None
     np.testing.assert_allclose(2 * (hidden.image - 0.5), shown.image - 0.5, atol=1e-5)
 
 
-def test_the_best_photo_counts_most_and_an_outlier_hardly() -> None:
+def test_the_best_photo_has_most_weight_and_an_outlier_hardly_any() -> None:
     photos = torch.full((1, 3, 9, 9, 3), 0.4)
     photos[:, 1] = 0.42
     photos[:, 2] = 0.95
@@ -135,7 +135,7 @@ def test_the_best_photo_counts_most_and_an_outlier_hardly() -> None:
     assert fused.max() < 0.43
 
 
-def test_fusing_equal_photos_gives_that_photo() -> None:
+def test_fusing_equal_photos_returns_the_photo() -> None:
     photo = noise(2, 1, 12, 17, 3)
     valid = torch.ones(2, 4, 12, 17)
     valid[:, 2, 3:6] = 0
@@ -145,7 +145,7 @@ def test_fusing_equal_photos_gives_that_photo() -> None:
     np.testing.assert_allclose(fused, photo[:, 0], atol=1e-6)
 
 
-def test_views_do_not_change_each_other() -> None:
+def test_views_of_a_batch_are_independent() -> None:
     views = a_batch(count=2, swept_cost=0.1 * noise(2, HEIGHT, WIDTH, seed=3))
 
     joint = reproject(views, Reproject())
@@ -180,7 +180,7 @@ def test_images_and_weights_stay_in_range(seed: int, photos: int) -> None:
 
 
 @pytest.mark.parametrize("radius", [0, 1, 5, 30])
-def test_box_mean_is_the_mean_of_what_lies_within(radius: int) -> None:
+def test_box_mean_averages_only_pixels_within_the_image(radius: int) -> None:
     image = noise(1, 11, 13, 2)
 
     found = box_mean(image, radius)
@@ -191,7 +191,7 @@ def test_box_mean_is_the_mean_of_what_lies_within(radius: int) -> None:
         np.testing.assert_allclose(found[0, row, column], about.mean((0, 1)), atol=1e-6)
 
 
-def test_the_refiner_of_a_config_is_the_one_it_names() -> None:
+def test_the_configured_kind_selects_the_refiner() -> None:
     views = a_batch()
     config = RefineConfig(refiner=Reproject(colour_scale=0.02))
 
@@ -202,7 +202,7 @@ def test_the_refiner_of_a_config_is_the_one_it_names() -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_cuda_gives_what_the_cpu_gives() -> None:
+def test_cuda_and_cpu_refinements_agree() -> None:
     views = a_batch(count=2, swept_cost=0.1 * noise(2, HEIGHT, WIDTH, seed=3))
     config = RefineConfig(refiner=Reproject())
 

@@ -1,4 +1,4 @@
-"""Weights in a file and back, and files that hold none."""
+"""Weights written to a file and read back, and invalid files."""
 
 import json
 import pickle
@@ -56,7 +56,7 @@ def described_as(content: bytes, **changes: object) -> bytes:
     return with_header(content, {**header(content), "__metadata__": {"unseen": entry}})
 
 
-def test_a_network_comes_back_with_its_shape_and_weights(file: Path) -> None:
+def test_a_network_is_read_back_with_its_shape_and_weights(file: Path) -> None:
     network = a_network()
 
     found = read_checkpoint(file)
@@ -67,7 +67,7 @@ def test_a_network_comes_back_with_its_shape_and_weights(file: Path) -> None:
         assert torch.equal(one, other)
 
 
-def test_the_file_says_what_it_is_and_what_it_learnt_from(file: Path) -> None:
+def test_the_file_holds_its_format_and_the_digest_of_its_training_data(file: Path) -> None:
     content = file.read_bytes()
     found = described(content)
     assert found["format"] == "unseen residual refiner"
@@ -80,7 +80,7 @@ def test_equal_networks_make_equal_files() -> None:
     assert checkpoint_of(a_network(), data="abc") == checkpoint_of(a_network(), data="abc")
 
 
-def test_a_file_cut_off_anywhere_is_refused(file: Path) -> None:
+def test_a_file_truncated_anywhere_is_refused(file: Path) -> None:
     content = file.read_bytes()
     for length in (0, 5, 20, len(content) // 2, len(content) - 1):
         file.write_bytes(content[:length])
@@ -93,7 +93,7 @@ class Trap:
         return (pytest.fail, ("a pickle was run",))
 
 
-def test_a_pickle_is_refused_and_not_run(file: Path) -> None:
+def test_a_pickle_is_refused_and_not_executed(file: Path) -> None:
     file.write_bytes(pickle.dumps(Trap()))
     with pytest.raises(InputError, match="is not a whole safetensors file"):
         read_checkpoint(file)
@@ -110,7 +110,7 @@ def test_a_pickle_is_refused_and_not_run(file: Path) -> None:
         ({"network": {"widths": [4, 8], "photos": 2}}, r"is \[6, 6, 3, 3\] of torch.float32"),
     ],
 )
-def test_weights_of_something_else_are_refused(
+def test_weights_of_another_network_are_refused(
     file: Path, changes: dict[str, object], sentence: str
 ) -> None:
     file.write_bytes(described_as(file.read_bytes(), **changes))
@@ -127,7 +127,7 @@ def test_a_file_without_metadata_is_refused(file: Path) -> None:
         read_checkpoint(file)
 
 
-def test_values_that_are_not_finite_are_refused(file: Path) -> None:
+def test_non_finite_weights_are_refused(file: Path) -> None:
     network = a_network()
     with torch.no_grad():
         network.stem.bias[1] = torch.nan
@@ -136,7 +136,7 @@ def test_values_that_are_not_finite_are_refused(file: Path) -> None:
         read_checkpoint(file)
 
 
-def test_a_file_that_changed_since_it_was_named_is_refused(file: Path) -> None:
+def test_a_file_that_changed_since_its_digest_is_refused(file: Path) -> None:
     digest = sha256(file.read_bytes()).hexdigest()
     read_checkpoint(file, digest=digest)
     file.write_bytes(file.read_bytes() + b" ")
@@ -144,12 +144,12 @@ def test_a_file_that_changed_since_it_was_named_is_refused(file: Path) -> None:
         read_checkpoint(file, digest=digest)
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
+def test_a_missing_file_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.safetensors' cannot be read \(No such file"):
         read_checkpoint(tmp_path / "none.safetensors")
 
 
-def test_the_refiner_of_a_config_repairs_with_those_weights(file: Path) -> None:
+def test_the_configured_refiner_uses_the_weights_of_the_file(file: Path) -> None:
     views = a_batch()
     config = RefineConfig(refiner=Residual(gate=None, tile_edge=64))
     weights = Source(folder=str(file), digest=sha256(file.read_bytes()).hexdigest())
@@ -161,6 +161,6 @@ def test_the_refiner_of_a_config_repairs_with_those_weights(file: Path) -> None:
     np.testing.assert_allclose(found.weight, expected.weight, atol=1e-5)
 
 
-def test_the_refiner_of_a_config_without_weights_is_refused() -> None:
+def test_a_residual_refiner_without_weights_is_refused() -> None:
     with pytest.raises(InputError, match="'residual' was asked for without weights"):
         refiner_for(RefineConfig(refiner=Residual()))

@@ -1,4 +1,4 @@
-"""What is made small: against numpy, and its gradients against finite differences."""
+"""Loss terms of the residual network, against numpy and finite differences."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def loss_of(
     )
 
 
-def test_squared_errors_count_relative_to_those_before() -> None:
+def test_squared_errors_are_relative_to_the_initial_errors() -> None:
     expected = [
         (((one - target) * use) ** 2).mean() / before
         for one, target, use, before in zip(
@@ -51,7 +51,7 @@ def test_squared_errors_count_relative_to_those_before() -> None:
     np.testing.assert_allclose(loss_of(IMAGE), np.mean(expected))
 
 
-def test_to_first_order_it_falls_like_the_mean_of_log_errors() -> None:
+def test_the_loss_falls_like_the_mean_log_error_to_first_order() -> None:
     """With what is there before as the start, over whole views."""
     start = TRUTH.target + 0.1 * double(2, 3, 5, 6, seed=6)
     before = (start - TRUTH.target).square().mean((1, 2, 3))
@@ -65,7 +65,7 @@ def test_to_first_order_it_falls_like_the_mean_of_log_errors() -> None:
     assert float(fell) == pytest.approx(float(mean_log(start) - mean_log(start + step)), rel=1e-3)
 
 
-def test_an_image_off_by_a_constant_has_the_right_details() -> None:
+def test_a_constant_offset_adds_no_detail_loss() -> None:
     truth = Truth(target=TRUTH.target, counts=torch.ones(2, 5, 6).double(), before=TRUTH.before)
     off = TRUTH.target + 0.1
     detailed = loss_of(off, truth=truth, detail_weight=3.0)
@@ -73,21 +73,21 @@ def test_an_image_off_by_a_constant_has_the_right_details() -> None:
 
 
 @pytest.mark.parametrize("weights", [{}, {"detail_weight": 0.7}])
-def test_its_gradient_by_the_image_is_that_of_finite_differences(
+def test_the_loss_gradient_by_the_image_matches_finite_differences(
     weights: dict[str, float],
 ) -> None:
     image = IMAGE.clone().requires_grad_()
     assert torch.autograd.gradcheck(lambda one: loss_of(one, **weights), (image,))
 
 
-def test_its_gradient_by_predicted_errors_is_that_of_finite_differences() -> None:
+def test_the_loss_gradient_by_predicted_errors_matches_finite_differences() -> None:
     log_errors = (LOG_ERRORS + 2).requires_grad_()
     assert torch.autograd.gradcheck(
         lambda one: loss_of(IMAGE, one, error_weight=0.7), (log_errors,)
     )
 
 
-def test_the_image_learns_nothing_by_predicted_errors() -> None:
+def test_the_error_term_gives_the_image_no_gradient() -> None:
     image = IMAGE.clone().requires_grad_()
     gradients = []
     for weight in (0.0, 5.0):
@@ -96,7 +96,7 @@ def test_the_image_learns_nothing_by_predicted_errors() -> None:
     np.testing.assert_array_equal(*gradients)
 
 
-def test_the_best_prediction_is_the_logarithm_of_the_error() -> None:
+def test_the_error_term_is_minimal_at_the_log_of_the_error() -> None:
     errors = torch.stack([(one - TRUTH.target).abs().mean(1) for one in (IMAGE, RENDER)], 1)
     best = (errors + LEAST_PIXEL_ERROR).log().requires_grad_()
 
@@ -105,12 +105,12 @@ def test_the_best_prediction_is_the_logarithm_of_the_error() -> None:
     np.testing.assert_allclose(gradient, 0, atol=1e-12)
 
 
-def test_pixels_that_do_not_count_change_nothing() -> None:
+def test_uncounted_pixels_do_not_affect_the_loss() -> None:
     other = torch.where(TRUTH.counts[:, None] == 0, 1 - IMAGE, IMAGE)
     both = {"detail_weight": 0.5, "error_weight": 0.5}
     assert float(loss_of(other, **both)) == pytest.approx(float(loss_of(IMAGE, **both)), rel=1e-12)
 
 
-def test_nearly_perfect_views_do_not_outweigh_the_others() -> None:
+def test_a_zero_initial_error_gives_a_finite_loss() -> None:
     tiny = Truth(target=TRUTH.target, counts=TRUTH.counts, before=0 * TRUTH.before)
     assert torch.isfinite(loss_of(IMAGE, truth=tiny, detail_weight=1.0))

@@ -1,4 +1,4 @@
-"""The network before it has learnt, on any size, in tiles."""
+"""The residual network before training, on any size, in tiles."""
 
 from dataclasses import replace
 
@@ -36,7 +36,7 @@ def a_network(config: NetworkConfig = SMALL) -> ResidualNetwork:
 
 
 @pytest.mark.parametrize("size", [(48, 64), (33, 47), (7, 5), (1, 1)])
-def test_an_untrained_network_gives_what_reproject_gives(size: tuple[int, int]) -> None:
+def test_an_untrained_network_predicts_the_reproject_image(size: tuple[int, int]) -> None:
     features = some_features(*size)
 
     found = ResidualNetwork(SMALL)(features)
@@ -63,7 +63,7 @@ def with_errors(log_error: float, render_log_error: float) -> ResidualNetwork:
     return network
 
 
-def test_a_repair_is_taken_in_full_where_its_error_is_clearly_smaller() -> None:
+def test_refinement_is_full_where_its_predicted_error_is_clearly_smaller() -> None:
     views = a_batch()
 
     found = refine(with_errors(-3.5, -3.0), views)
@@ -72,7 +72,7 @@ def test_a_repair_is_taken_in_full_where_its_error_is_clearly_smaller() -> None:
     np.testing.assert_array_equal(found.weight, 1)
 
 
-def test_half_of_a_repair_is_taken_where_its_error_is_hardly_smaller() -> None:
+def test_refinement_is_half_where_its_predicted_error_is_hardly_smaller() -> None:
     views = a_batch()
 
     found = refine(with_errors(-3.025, -3.0), views)
@@ -81,7 +81,7 @@ def test_half_of_a_repair_is_taken_where_its_error_is_hardly_smaller() -> None:
     np.testing.assert_allclose(found.image, (views.render + full) / 2, atol=1e-4)
 
 
-def test_a_repair_that_expects_a_larger_error_is_left() -> None:
+def test_refinement_with_a_larger_predicted_error_is_rejected() -> None:
     views = a_batch()
 
     found = refine(with_errors(-2.0, -3.0), views)
@@ -90,7 +90,7 @@ def test_a_repair_that_expects_a_larger_error_is_left() -> None:
     np.testing.assert_array_equal(found.weight, 0)
 
 
-def test_no_pixel_depends_on_one_out_of_reach() -> None:
+def test_no_pixel_depends_on_pixels_beyond_the_receptive_field() -> None:
     network = a_network()
     first, last = 11 * network.stride, 11 * network.stride + 5
     features = some_features(200, 200)
@@ -110,7 +110,7 @@ def test_no_pixel_depends_on_one_out_of_reach() -> None:
 
 
 @pytest.mark.parametrize("edge", [8, 64, 100, 1000])
-def test_tiles_give_what_the_whole_gives(edge: int) -> None:
+def test_tiled_refinement_equals_the_whole_view(edge: int) -> None:
     network, features = a_network(), some_features(203, 117)
 
     with torch.inference_mode():
@@ -121,7 +121,7 @@ def test_tiles_give_what_the_whole_gives(edge: int) -> None:
         np.testing.assert_allclose(getattr(found, name), getattr(expected, name), atol=2e-5)
 
 
-def test_a_crop_at_a_multiple_of_the_stride_gives_what_the_whole_gives_out_of_reach() -> None:
+def test_a_stride_aligned_crop_equals_the_whole_away_from_its_border() -> None:
     network, features = a_network(), some_features(208, 216)
     cut = 2 * network.stride
 
@@ -135,7 +135,7 @@ def test_a_crop_at_a_multiple_of_the_stride_gives_what_the_whole_gives_out_of_re
     )
 
 
-def test_views_of_a_batch_do_not_change_each_other() -> None:
+def test_views_of_a_batch_are_independent() -> None:
     network, views = a_network(), a_batch(count=2, swept_cost=0.1 * noise(2, 40, 56, seed=3))
 
     joint = refine(network, views)
@@ -155,7 +155,7 @@ def test_images_and_weights_stay_in_range() -> None:
         assert values.max() <= 1
 
 
-def test_it_is_small_enough_to_ship_and_cheap_enough_for_two_cores() -> None:
+def test_the_default_network_is_small_and_cheap_on_two_cores() -> None:
     with torch.device("meta"):
         network = ResidualNetwork(NetworkConfig())
         features = features_of_nothing(640, 960)
@@ -176,7 +176,7 @@ def features_of_nothing(height: int, width: int) -> Features:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_half_precision_on_cuda_is_near_what_the_cpu_gives() -> None:
+def test_half_precision_on_cuda_is_close_to_the_cpu() -> None:
     network, views = a_network(), a_batch(count=2)
 
     on_cpu = refine(network, views)
@@ -185,7 +185,7 @@ def test_half_precision_on_cuda_is_near_what_the_cpu_gives() -> None:
     np.testing.assert_allclose(on_cuda.image.cpu(), on_cpu.image, atol=0.02)
 
 
-def test_features_of_views_fit_the_network() -> None:
+def test_view_features_match_the_network_input() -> None:
     views = a_batch(count=2)
     found = a_network()(features_of(views, SMALL))
     assert found.image.shape == (2, 3, 40, 56)

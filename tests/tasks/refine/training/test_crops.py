@@ -1,4 +1,4 @@
-"""Which crops training sees, and that what belongs together is varied alike."""
+"""Selection and augmentation of training crops."""
 
 from collections import Counter
 from dataclasses import replace
@@ -39,7 +39,7 @@ def tensors_of(batch: Batch) -> list[torch.Tensor]:
     ]
 
 
-def test_a_step_is_the_same_wherever_training_started() -> None:
+def test_a_step_has_the_same_crops_wherever_training_started() -> None:
     pairs = pairs_of(3)
 
     whole = list(islice(batches(pairs, CONFIG), 8))
@@ -51,7 +51,7 @@ def test_a_step_is_the_same_wherever_training_started() -> None:
                 assert torch.equal(one, other)
 
 
-def test_steps_and_seeds_differ() -> None:
+def test_different_steps_and_seeds_give_different_crops() -> None:
     pairs = pairs_of(3)
     first, second = islice(batches(pairs, CONFIG), 2)
     (other,) = islice(batches(pairs, CONFIG.model_copy(update={"seed": 1})), 1)
@@ -59,7 +59,7 @@ def test_steps_and_seeds_differ() -> None:
     assert not torch.equal(first.truth.target, other.truth.target)
 
 
-def test_every_pair_has_its_turn_before_any_has_its_next() -> None:
+def test_every_pair_is_used_once_before_any_is_used_again() -> None:
     made = pairs_of(5)
     pairs = Watched(pairs=made.pairs, scenes=made.scenes)
     pairs.read.clear()
@@ -71,7 +71,7 @@ def test_every_pair_has_its_turn_before_any_has_its_next() -> None:
         assert Counter(pairs.read[5 * lap : 5 * lap + 5]) == Counter(range(5))
 
 
-def test_what_shows_the_same_shows_the_same_in_every_crop() -> None:
+def test_augmentation_changes_pictures_and_target_alike() -> None:
     truth = noise(1, HEIGHT, WIDTH, 3)
     views = a_batch(
         render=truth,
@@ -89,7 +89,7 @@ def test_what_shows_the_same_shows_the_same_in_every_crop() -> None:
         assert batch.truth.target.max() <= 1
 
 
-def test_maps_pictures_and_counts_are_cut_from_the_same_place() -> None:
+def test_maps_pictures_and_counts_are_cropped_at_the_same_place() -> None:
     """A pattern that stands in all of them is found again at the same pixels."""
     pattern = noise(HEIGHT, WIDTH).round()
     pair = a_pair(confidence=pattern[None], warped_valid=pattern[None])
@@ -104,7 +104,7 @@ def test_maps_pictures_and_counts_are_cut_from_the_same_place() -> None:
         assert low.amax(0).lt(high.amin(0)).any()
 
 
-def test_views_smaller_than_a_crop_go_on_where_nothing_counts() -> None:
+def test_views_smaller_than_a_crop_are_padded_with_uncounted_pixels() -> None:
     config = CONFIG.model_copy(update={"crop": 48})
 
     for batch in read_round(pairs_of(2), config, 0):
@@ -112,7 +112,7 @@ def test_views_smaller_than_a_crop_go_on_where_nothing_counts() -> None:
         assert batch.truth.counts.sum((1, 2)).tolist() == [40 * 48, 40 * 48]
 
 
-def test_the_error_before_is_that_of_the_classical_repair_over_the_whole_view() -> None:
+def test_the_initial_error_is_that_of_reproject_over_the_whole_view() -> None:
     pair = a_pair()
     still = replace(pair, views=replace(pair.views, swept_valid=0 * pair.views.swept_valid))
 
@@ -123,7 +123,7 @@ def test_the_error_before_is_that_of_the_classical_repair_over_the_whole_view() 
     assert 0.4 * expected < float(batch.truth.before[0]) <= expected
 
 
-def test_an_error_of_reading_is_raised_by_the_step_that_needs_it() -> None:
+def test_a_read_error_is_raised_by_the_step_that_needs_the_pair() -> None:
     class Broken(HandmadePairs):
         def __getitem__(self, index: int) -> Pair:
             raise OSError("no such disk")

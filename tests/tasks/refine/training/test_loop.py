@@ -1,4 +1,4 @@
-"""Training learns, ends, and goes on from where it was cut off."""
+"""Training of a refiner: improvement, end, and resume."""
 
 import math
 import time
@@ -32,7 +32,7 @@ NOTHING = HandmadePairs(pairs=[], scenes=[])
 
 
 @pytest.mark.parametrize("precision", ["single", "bfloat16"])
-def test_it_learns_one_pair_beyond_what_reproject_makes_of_it(
+def test_training_on_one_pair_exceeds_the_gain_of_reproject(
     precision: Literal["single", "bfloat16"],
 ) -> None:
     pair = HandmadePairs(
@@ -69,7 +69,7 @@ def reproject_gain_db(pair: Pair) -> float:
     return 10 * math.log10(next(errors) / next(errors))
 
 
-def test_fewer_bits_give_other_weights() -> None:
+def test_bfloat16_training_gives_a_similar_loss_and_other_weights() -> None:
     pairs = pairs_of(3)
     few = SHORT.model_copy(update={"precision": "bfloat16"})
     one, other = (train_network(residual_recipe(config), pairs, NOTHING) for config in (SHORT, few))
@@ -109,9 +109,7 @@ def whole() -> Trained:
 
 
 @pytest.mark.parametrize("step", [1, 6, 21])
-def test_a_training_that_was_cut_off_gives_the_same_bits(
-    tmp_path: Path, whole: Trained, step: int
-) -> None:
+def test_a_resumed_training_gives_the_same_bits(tmp_path: Path, whole: Trained, step: int) -> None:
     place = Checkpoint(store=Store(root=str(tmp_path)), key="training")
     cut = CutOff(place=place, seconds=0.0)
     cut.cut_after = step
@@ -135,7 +133,7 @@ def test_a_training_that_was_cut_off_gives_the_same_bits(
     assert_same(again, whole)
 
 
-def test_it_is_reproducible_and_another_seed_is_another_training(whole: Trained) -> None:
+def test_training_is_reproducible_and_depends_on_the_seed(whole: Trained) -> None:
     assert_same(train_network(residual_recipe(SHORT), pairs_of(3), pairs_of(2)), whole)
     other = train_network(
         residual_recipe(SHORT.model_copy(update={"seed": 1})), pairs_of(3), NOTHING
@@ -143,7 +141,7 @@ def test_it_is_reproducible_and_another_seed_is_another_training(whole: Trained)
     assert not torch.equal(other.network.stem.weight, whole.network.stem.weight)
 
 
-def test_it_is_scored_as_often_as_asked_and_at_its_end(whole: Trained) -> None:
+def test_validation_runs_as_often_as_configured_and_at_the_end(whole: Trained) -> None:
     assert [(one.step, one.scene, one.views) for one in whole.scores] == [
         (step, scene, views)
         for step in (5, 10, 15, 20, 25)
@@ -152,7 +150,7 @@ def test_it_is_scored_as_often_as_asked_and_at_its_end(whole: Trained) -> None:
     assert whole.curve[-1].step == 25
 
 
-def test_minutes_end_it() -> None:
+def test_a_limit_in_minutes_ends_the_training() -> None:
     config = SHORT.model_copy(update={"length": Minutes(minutes=0.01)})
 
     started = time.monotonic()
@@ -163,12 +161,12 @@ def test_minutes_end_it() -> None:
     assert trained.scores == ()
 
 
-def test_without_pairs_there_is_nothing_to_learn_from() -> None:
+def test_training_without_pairs_is_refused() -> None:
     with pytest.raises(InputError, match="there are 0 pairs"):
         train_network(residual_recipe(SHORT), NOTHING, NOTHING)
 
 
-def test_a_loss_that_is_not_finite_ends_it_and_its_checkpoint(tmp_path: Path) -> None:
+def test_a_non_finite_loss_ends_the_training_and_discards_its_checkpoint(tmp_path: Path) -> None:
     pair = a_pair()
     pair.target[5:9] = math.nan
     place = Checkpoint(store=Store(root=str(tmp_path)), key="training")
@@ -181,7 +179,7 @@ def test_a_loss_that_is_not_finite_ends_it_and_its_checkpoint(tmp_path: Path) ->
     assert place.load() is None
 
 
-def test_the_rate_rises_and_falls() -> None:
+def test_the_learning_rate_warms_up_and_decays() -> None:
     assert schedule(0.0, 0.1) == 0
     assert schedule(0.05, 0.1) == pytest.approx(0.5)
     assert schedule(0.1, 0.1) == pytest.approx(1)
@@ -192,7 +190,7 @@ def test_the_rate_rises_and_falls() -> None:
 
 
 @pytest.mark.parametrize(("count", "most"), [(0, 4), (3, 4), (4, 4), (100, 4), (7, 3)])
-def test_views_to_score_are_spread_over_all(count: int, most: int) -> None:
+def test_validation_views_are_spread_evenly(count: int, most: int) -> None:
     found = spread(count, most)
     assert len(found) == len(set(found)) == min(count, most)
     assert all(0 <= index < count for index in found)
@@ -200,7 +198,7 @@ def test_views_to_score_are_spread_over_all(count: int, most: int) -> None:
     assert not count or gaps.max() - gaps.min() <= 1
 
 
-def test_scenes_count_alike_and_views_that_lost_are_counted() -> None:
+def test_scenes_have_equal_weight_and_worsened_views_are_counted() -> None:
     def one(scene: str, gain: float) -> ViewScore:
         return ViewScore(scene=scene, render_db=20.0, refined_db=20 + gain)
 

@@ -1,4 +1,4 @@
-"""What a refiner's file says of itself, read by the library of the format."""
+"""Metadata of a refiner file, read with the safetensors library."""
 
 import json
 from pathlib import Path
@@ -29,7 +29,7 @@ def said_in(file: Path) -> dict[str, object]:
     suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None
 )
 @given(licence=st.text(), said=st.dictionaries(st.text(), st.text()))
-def test_the_licence_joins_what_was_said_and_the_weights_stay(
+def test_adding_a_licence_keeps_the_description_and_the_weights(
     tmp_path: Path, licence: str, said: dict[str, str]
 ) -> None:
     content = save(WEIGHTS, metadata={"unseen": json.dumps(said)})
@@ -45,12 +45,12 @@ def test_the_licence_joins_what_was_said_and_the_weights_stay(
     assert int.from_bytes(file.read_bytes()[:8], "little") % 8 == 0
 
 
-def test_another_licence_takes_the_place_of_one() -> None:
+def test_a_new_licence_replaces_the_old_one() -> None:
     content = save(WEIGHTS)
     assert licensed(licensed(content, "MIT"), "CC0-1.0") == licensed(content, "CC0-1.0")
 
 
-def test_both_refiners_are_read_with_licence_and_digest_of_their_data(tmp_path: Path) -> None:
+def test_files_of_both_refiners_hold_licence_and_data_digest(tmp_path: Path) -> None:
     shape = SmallShape(widths=(8, 16))
     for content, read in (
         (checkpoint_of(ResidualNetwork(NetworkConfig(widths=(4,))), data="abc"), read_checkpoint),
@@ -64,6 +64,6 @@ def test_both_refiners_are_read_with_licence_and_digest_of_their_data(tmp_path: 
 
 
 @pytest.mark.parametrize("content", [b"", b"weights", (2).to_bytes(8, "little") + b"[]"])
-def test_what_is_no_such_file_says_nothing(content: bytes) -> None:
+def test_a_file_that_is_no_refiner_has_no_description(content: bytes) -> None:
     with pytest.raises(ValueError, match=r"Expecting|no table"):
         description_in(content)

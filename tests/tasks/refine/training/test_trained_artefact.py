@@ -26,7 +26,7 @@ SCORES = st.builds(
     curve=st.lists(POINTS, max_size=5),
     scores=st.lists(SCORES, max_size=5),
 )
-def test_it_comes_back_as_it_was(
+def test_a_trained_refiner_is_read_back_unchanged(
     tmp_path: Path, content: bytes, curve: list[CurvePoint], scores: list[ValidationScore]
 ) -> None:
     learnt = TrainedRefiner(content=content, curve=tuple(curve), scores=tuple(scores))

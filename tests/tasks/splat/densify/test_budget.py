@@ -44,7 +44,7 @@ def fitted(
 
 
 @pytest.mark.parametrize("densify", KINDS, ids=lambda densify: densify.kind)
-def test_a_fit_stops_growing_at_its_limit_and_says_so(
+def test_a_fit_stops_growing_at_its_limit_and_reports_it(
     scene: PosedPhotos, densify: Default | Absgrad | Mcmc
 ) -> None:
     free, told_free = fitted(scene, densify=densify)
@@ -63,7 +63,9 @@ def test_a_fit_stops_growing_at_its_limit_and_says_so(
 @pytest.mark.gpu
 @pytest.mark.parametrize("thin", [False, True], ids=["whole", "packed and sparse"])
 @pytest.mark.parametrize("densify", KINDS, ids=lambda densify: densify.kind)
-def test_on_cuda_too(scene: PosedPhotos, densify: Default | Absgrad | Mcmc, thin: bool) -> None:
+def test_a_fit_on_cuda_stops_growing_at_its_limit(
+    scene: PosedPhotos, densify: Default | Absgrad | Mcmc, thin: bool
+) -> None:
     if not torch.cuda.is_available():
         pytest.skip("torch finds no CUDA device")
     steady, _ = fitted(scene, device="cuda", densify=Default(stop_share=0))
@@ -82,7 +84,7 @@ def test_on_cuda_too(scene: PosedPhotos, densify: Default | Absgrad | Mcmc, thin
     assert held.fitted.curve.loss[-1] < 1.1 * steady.fitted.curve.loss[-1]
 
 
-def test_the_largest_gradients_grow_where_room_is_short() -> None:
+def test_the_largest_gradients_grow_first_near_the_limit() -> None:
     params = random_parameters(100)
     optimisers = stepped(params)
     before = params["means"].detach().clone()
@@ -117,7 +119,9 @@ def test_the_largest_gradients_grow_where_room_is_short() -> None:
 
 
 @pytest.mark.parametrize("densify", KINDS[:2], ids=lambda densify: densify.kind)
-def test_packed_rows_grow_the_same_gaussians(densify: Default | Absgrad) -> None:
+def test_packed_rows_accumulate_the_same_gradients_as_dense_rows(
+    densify: Default | Absgrad,
+) -> None:
     generator = torch.Generator().manual_seed(1)
     radii = torch.randint(0, 3, (2, 50, 1), generator=generator).expand(2, 50, 2).int()
     gradients = torch.rand(2, 50, 2, generator=generator) * (radii > 0)
@@ -146,7 +150,7 @@ def test_packed_rows_grow_the_same_gaussians(densify: Default | Absgrad) -> None
     torch.testing.assert_close(dense["grad2d"], packed["grad2d"])
 
 
-def test_a_gaussian_takes_more_than_its_parameters_gradients_and_moments() -> None:
+def test_the_bytes_per_gaussian_exceed_parameters_gradients_and_moments() -> None:
     floats = np.array([14, 23, 38, 59])
     needed = np.array([bytes_per_gaussian(degree) for degree in range(4)])
     assert (needed > 4 * 4 * floats).all()
@@ -162,7 +166,7 @@ def test_the_limit_is_the_smaller_of_memory_and_count() -> None:
     assert most_gaussians(SplatConfig(memory_gib=1e-9)) == 1
 
 
-def test_starting_with_too_many_is_refused() -> None:
+def test_starting_with_more_gaussians_than_the_limit_is_refused() -> None:
     config = SplatConfig(max_gaussians=1000)
     check_room(1000, config)
     with pytest.raises(InputError, match=r"start from 1,001 Gaussians.*room for 1,000"):

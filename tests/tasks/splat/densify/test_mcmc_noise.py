@@ -22,7 +22,7 @@ def random_gaussians(count: int) -> dict[str, np.ndarray]:
     }
 
 
-def test_each_mean_moves_by_its_covariance_as_far_as_it_is_transparent() -> None:
+def test_noise_on_a_mean_scales_with_covariance_and_transparency() -> None:
     given = random_gaussians(300)
     moved = given["means"].copy()
     add_noise(**{**given, "means": moved}, size=np.float32(2.5))
@@ -38,7 +38,7 @@ def test_each_mean_moves_by_its_covariance_as_far_as_it_is_transparent() -> None
     np.testing.assert_allclose(moved, exact["means"] + steps, rtol=2e-5, atol=2e-6)
 
 
-def test_in_a_world_ten_times_as_large_means_move_ten_times_as_far() -> None:
+def test_noise_scales_with_the_size_of_the_world() -> None:
     moved = []
     for scale in (1.0, 10.0):
         params = random_parameters(50)
@@ -59,7 +59,7 @@ def test_in_a_world_ten_times_as_large_means_move_ten_times_as_far() -> None:
 
 
 @pytest.mark.gpu
-def test_gsplats_noise_is_as_large() -> None:
+def test_noise_is_as_large_as_in_gsplat() -> None:
     if not torch.cuda.is_available():
         pytest.skip("torch finds no CUDA device")
     from gsplat.strategy.ops import inject_noise_to_position

@@ -1,4 +1,4 @@
-"""Relocated Gaussians against the paper's sums in exact arithmetic, and against what they show."""
+"""Relocated Gaussians against the sums of the paper in exact arithmetic, and against renders."""
 
 from fractions import Fraction
 from math import comb, sqrt
@@ -29,7 +29,7 @@ def of_paper(opacity: float, copies: int) -> tuple[float, float]:
 
 
 @given(opacity=st.floats(2**-8, 1 - 2**-20, width=32), copies=st.integers(1, MOST_COPIES))
-def test_opacity_and_scales_are_those_of_equation_9(opacity: float, copies: int) -> None:
+def test_opacity_and_scales_match_equation_9(opacity: float, copies: int) -> None:
     expected_opacity, factor = of_paper(opacity, copies)
     scales = torch.tensor([[0.5, 1.0, 3.0]])
     opacities, narrowed = split_alike(torch.tensor([opacity]), scales, torch.tensor([copies]))
@@ -39,7 +39,9 @@ def test_opacity_and_scales_are_those_of_equation_9(opacity: float, copies: int)
 
 @pytest.mark.parametrize("opacity", [0.1, 0.7, 0.99])
 @pytest.mark.parametrize("copies", [1, 2, 7, 51])
-def test_copies_absorb_along_a_line_what_the_one_did(opacity: float, copies: int) -> None:
+def test_relocated_copies_absorb_as_much_light_along_a_line_as_the_original(
+    opacity: float, copies: int
+) -> None:
     new, scale = split_alike(
         torch.tensor([opacity]), torch.ones(1, 3), torch.tensor([copies], dtype=torch.int64)
     )
@@ -52,7 +54,7 @@ def test_copies_absorb_along_a_line_what_the_one_did(opacity: float, copies: int
     assert quad(absorbed, -20, 20)[0] == pytest.approx(opacity * np.sqrt(2 * np.pi), rel=1e-4)
 
 
-def test_more_copies_than_are_reckoned_with_count_as_the_most() -> None:
+def test_the_number_of_copies_is_capped() -> None:
     given_to = (torch.tensor([0.6]), torch.ones(1, 3))
     for one, other in zip(
         split_alike(*given_to, torch.tensor([1000])),
@@ -62,7 +64,7 @@ def test_more_copies_than_are_reckoned_with_count_as_the_most() -> None:
         assert torch.equal(one, other)
 
 
-def test_the_dead_move_to_the_living_and_nothing_else_changes() -> None:
+def test_dead_gaussians_move_to_living_ones_and_nothing_else_changes() -> None:
     params = random_parameters(200)
     with torch.no_grad():
         params["opacities"][::4] = -8.0
@@ -102,7 +104,7 @@ def test_the_dead_move_to_the_living_and_nothing_else_changes() -> None:
         assert torch.equal(forgotten, touched)
 
 
-def test_added_ones_stand_where_opacity_is() -> None:
+def test_added_gaussians_are_sampled_in_proportion_to_opacity() -> None:
     params = random_parameters(1000)
     with torch.no_grad():
         params["opacities"].fill_(-20.0)
@@ -128,7 +130,7 @@ def test_added_ones_stand_where_opacity_is() -> None:
         assert optimisers[name].param_groups[0]["params"] == [params[name]]
 
 
-def test_shared_opacities_stay_within_their_bounds() -> None:
+def test_relocated_opacities_stay_within_bounds() -> None:
     params = random_parameters(2)
     with torch.no_grad():
         params["opacities"].copy_(torch.tensor([-9.0, -4.0]))
@@ -136,7 +138,7 @@ def test_shared_opacities_stay_within_their_bounds() -> None:
     assert params["opacities"].sigmoid().tolist() == pytest.approx([0.015, 0.015], rel=1e-4)
 
 
-def test_where_nothing_lives_nothing_moves() -> None:
+def test_without_living_gaussians_nothing_is_relocated() -> None:
     params = random_parameters(5)
     before = {name: values.detach().clone() for name, values in params.items()}
     optimisers = stepped(params)
@@ -149,7 +151,7 @@ def test_where_nothing_lives_nothing_moves() -> None:
 
 
 @pytest.mark.gpu
-def test_gsplats_kernel_gives_the_same() -> None:
+def test_relocation_matches_the_kernel_of_gsplat() -> None:
     if not torch.cuda.is_available():
         pytest.skip("torch finds no CUDA device")
     from gsplat.relocation import compute_relocation

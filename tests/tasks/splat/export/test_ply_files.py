@@ -66,7 +66,7 @@ def as_gsplat_writes(gaussians: Gaussians, form: str = "ply") -> bytes:
     )
 
 
-def test_the_file_is_the_original_s_byte_for_byte(tmp_path: Path) -> None:
+def test_the_ply_file_matches_the_original_layout_byte_for_byte(tmp_path: Path) -> None:
     rows = [[100.0 * row + column for column in range(23)] for row in (1, 2)]
     tensor = torch.tensor(rows)
     # In the file all of red comes first; here a harmonic's three channels stand together.
@@ -86,7 +86,9 @@ def test_the_file_is_the_original_s_byte_for_byte(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("degree", [0, 1, 2, 3])
-def test_gsplat_writes_the_same_values_and_is_read_back(tmp_path: Path, degree: int) -> None:
+def test_the_ply_file_of_gsplat_has_the_same_values_and_is_read_back(
+    tmp_path: Path, degree: int
+) -> None:
     gaussians = random_splat(40, degree)
     theirs = as_gsplat_writes(gaussians)
     (tmp_path / "theirs.ply").write_bytes(theirs)
@@ -105,12 +107,12 @@ def test_gsplat_writes_the_same_values_and_is_read_back(tmp_path: Path, degree: 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(gaussians=splats())
-def test_any_splat_comes_back_bit_for_bit(tmp_path: Path, gaussians: Gaussians) -> None:
+def test_any_splat_is_read_back_bit_for_bit(tmp_path: Path, gaussians: Gaussians) -> None:
     write_ply(tmp_path / "splat.ply", gaussians)
     assert_equal(read_ply(tmp_path / "splat.ply"), gaussians)
 
 
-def test_properties_stand_in_any_order_among_others(tmp_path: Path) -> None:
+def test_ply_properties_are_read_in_any_order_among_others(tmp_path: Path) -> None:
     gaussians = random_splat(7, 1)
     values = np.concatenate(
         [
@@ -165,7 +167,9 @@ def written(folder: Path, gaussians: Gaussians | None = None) -> bytes:
         (b"float f_rest_8", b"float f_rest_9", r"\(f_rest_8\)"),
     ],
 )
-def test_what_is_no_splat_is_refused(tmp_path: Path, old: bytes, new: bytes, sentence: str) -> None:
+def test_a_ply_file_that_is_no_splat_is_refused(
+    tmp_path: Path, old: bytes, new: bytes, sentence: str
+) -> None:
     content = written(tmp_path)
     assert old in content
     (tmp_path / "splat.ply").write_bytes(content.replace(old, new, 1))
@@ -180,7 +184,7 @@ def test_a_compressed_splat_is_refused(tmp_path: Path) -> None:
         read_ply(tmp_path / "splat.ply")
 
 
-def test_a_file_cut_anywhere_is_refused(tmp_path: Path) -> None:
+def test_a_file_truncated_anywhere_is_refused(tmp_path: Path) -> None:
     content = written(tmp_path)
     for length in (*range(0, len(content), 37), len(content) - 1):
         (tmp_path / "splat.ply").write_bytes(content[:length])
@@ -206,7 +210,7 @@ def test_rotations_of_zero_are_refused(tmp_path: Path) -> None:
         read_ply(tmp_path / "whole.ply")
 
 
-def test_what_cannot_be_read_or_written_is_said(tmp_path: Path) -> None:
+def test_unreadable_and_unwritable_files_are_reported(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="could not be read"):
         read_ply(tmp_path / "missing.ply")
     with pytest.raises(InputError, match="could not be read"):
@@ -216,7 +220,7 @@ def test_what_cannot_be_read_or_written_is_said(tmp_path: Path) -> None:
         write_ply(tmp_path / "file" / "splat.ply", random_splat(5, 1))
 
 
-def test_a_splat_takes_the_place_of_an_old_file(tmp_path: Path) -> None:
+def test_an_existing_file_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "splat.ply").write_bytes(b"old")
     write_ply(tmp_path / "splat.ply", random_splat(5, 1))
     assert_equal(read_ply(tmp_path / "splat.ply"), random_splat(5, 1))

@@ -107,7 +107,9 @@ def assert_close(gaussians: Gaussians, found: Unpacked) -> None:
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(gaussians=splats(of_spz=True))
-def test_what_is_written_is_the_splat_to_half_a_step(tmp_path: Path, gaussians: Gaussians) -> None:
+def test_written_values_match_the_splat_to_half_a_quantisation_step(
+    tmp_path: Path, gaussians: Gaussians
+) -> None:
     write_spz(tmp_path / "splat.spz", gaussians)
     found = unpack(tmp_path / "splat.spz")
     assert_close(gaussians, found)
@@ -120,7 +122,7 @@ def test_what_is_written_is_the_splat_to_half_a_step(tmp_path: Path, gaussians: 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(gaussians=splats(of_spz=True))
-def test_what_is_read_is_what_was_written(tmp_path: Path, gaussians: Gaussians) -> None:
+def test_a_written_splat_is_read_back_as_quantised(tmp_path: Path, gaussians: Gaussians) -> None:
     write_spz(tmp_path / "splat.spz", gaussians)
     expected, found = unpack(tmp_path / "splat.spz"), read_spz(tmp_path / "splat.spz")
     np.testing.assert_allclose(found.means.numpy(), expected.means @ HALF_TURN, rtol=1e-6)
@@ -135,7 +137,7 @@ def test_what_is_read_is_what_was_written(tmp_path: Path, gaussians: Gaussians) 
     assert ((found.sh - gaussians.sh)[:, 1:].abs() <= 0.5 / 128).all()
 
 
-def test_colours_are_those_of_the_turned_world(tmp_path: Path) -> None:
+def test_harmonics_are_rotated_with_the_world_axes(tmp_path: Path) -> None:
     """gsplat's harmonics in the file's world, looked at from the turned direction."""
     gaussians = random_splat(200, 3)
     write_spz(tmp_path / "splat.spz", gaussians)
@@ -157,7 +159,7 @@ FOREIGN = b64decode(
 in @spz-loader/core 0.3.1), asked for x right, y down, z forward, reads the values below."""
 
 
-def test_the_file_of_another_program_is_read_as_the_format_s_own_reader_does(
+def test_a_file_of_another_program_is_read_as_by_the_reference_reader(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "splat.spz").write_bytes(FOREIGN)
@@ -208,7 +210,7 @@ def as_version_2(gaussians: Gaussians) -> bytes:
     return gzip.compress(content)
 
 
-def test_version_2_is_read(tmp_path: Path) -> None:
+def test_spz_version_2_is_read(tmp_path: Path) -> None:
     gaussians = random_splat(300, 0)
     (tmp_path / "splat.spz").write_bytes(as_version_2(gaussians))
     found = read_spz(tmp_path / "splat.spz")
@@ -223,7 +225,7 @@ def test_version_2_is_read(tmp_path: Path) -> None:
     assert turn.max() < 0.25
 
 
-def test_values_outside_of_the_ranges_come_back_at_their_ends(tmp_path: Path) -> None:
+def test_values_out_of_range_are_clamped(tmp_path: Path) -> None:
     gaussians = random_splat(2, 1)
     gaussians.log_scales[:] = torch.tensor([[-50.0], [50.0]])
     gaussians.logit_opacities[:] = torch.tensor([-200.0, 200.0])
@@ -239,7 +241,7 @@ def test_values_outside_of_the_ranges_come_back_at_their_ends(tmp_path: Path) ->
     )
 
 
-def test_views_of_a_splat_hardly_change(tmp_path: Path) -> None:
+def test_renders_hardly_change_by_quantisation(tmp_path: Path) -> None:
     """A painted plane of flat Gaussians, before and after."""
     x, y = torch.meshgrid(torch.linspace(-2, 2, 60), torch.linspace(-1.4, 1.4, 42), indexing="xy")
     gaussians = random_splat(x.numel(), 3)
@@ -255,7 +257,7 @@ def test_views_of_a_splat_hardly_change(tmp_path: Path) -> None:
         assert psnr_db > 40
 
 
-def test_equal_splats_give_equal_bytes_of_a_quarter_of_the_size(tmp_path: Path) -> None:
+def test_equal_splats_give_equal_bytes_at_a_quarter_of_the_size(tmp_path: Path) -> None:
     for name in ("a", "b"):
         write_spz(tmp_path / f"{name}.spz", random_splat(2000, 3))
     write_ply(tmp_path / "a.ply", random_splat(2000, 3))
@@ -275,7 +277,9 @@ def test_equal_splats_give_equal_bytes_of_a_quarter_of_the_size(tmp_path: Path) 
         (8, 6, "announces 6 Gaussians in 174 bytes and 145 follow"),
     ],
 )
-def test_other_files_are_refused(tmp_path: Path, at: int, value: int, sentence: str) -> None:
+def test_files_of_other_formats_are_refused(
+    tmp_path: Path, at: int, value: int, sentence: str
+) -> None:
     write_spz(tmp_path / "splat.spz", random_splat(5, 1))
     content = bytearray(gzip.decompress((tmp_path / "splat.spz").read_bytes()))
     content[at] = value
@@ -284,7 +288,7 @@ def test_other_files_are_refused(tmp_path: Path, at: int, value: int, sentence: 
         read_spz(tmp_path / "splat.spz")
 
 
-def test_a_file_cut_anywhere_is_refused(tmp_path: Path) -> None:
+def test_a_file_truncated_anywhere_is_refused(tmp_path: Path) -> None:
     write_spz(tmp_path / "whole.spz", random_splat(50, 1))
     content = (tmp_path / "whole.spz").read_bytes()
     for length in (*range(0, len(content), 61), len(content) - 1):
@@ -303,7 +307,7 @@ def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
         read_spz(tmp_path / "splat.spz")
 
 
-def test_what_is_not_compressed_or_not_there_is_refused(tmp_path: Path) -> None:
+def test_uncompressed_and_missing_files_are_refused(tmp_path: Path) -> None:
     write_ply(tmp_path / "splat.spz", random_splat(5, 1))
     with pytest.raises(InputError, match=r"could not be read .* compressed with gzip"):
         read_spz(tmp_path / "splat.spz")
@@ -321,7 +325,7 @@ def test_a_splat_too_large_for_the_format_is_refused(tmp_path: Path) -> None:
     assert read_spz(tmp_path / "splat.spz").means[2, 1] == 2.0**23 - 1
 
 
-def test_empty_parts_of_a_splat_are_no_trouble(tmp_path: Path) -> None:
+def test_empty_fields_of_a_splat_are_written_and_read(tmp_path: Path) -> None:
     write_spz(tmp_path / "splat.spz", random_splat(1, 0))
     found = read_spz(tmp_path / "splat.spz")
     assert [getattr(found, field).shape[0] for field in FIELDS] == [1] * 5

@@ -1,4 +1,4 @@
-"""The sphere behind the scene."""
+"""The background shell behind the scene."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def photos_of(colour: tuple[int, int, int]) -> SizedPhotos:
     return SizedPhotos(cameras=SCENE.cameras, photos=painted, weights=[None] * len(painted))
 
 
-def test_directions_are_evenly_spread() -> None:
+def test_background_directions_are_evenly_spread() -> None:
     directions = evenly_spread(COUNT)
     np.testing.assert_allclose(np.linalg.norm(directions, axis=1), 1)
     np.testing.assert_allclose(directions.mean(0), 0, atol=0.01)
@@ -30,7 +30,7 @@ def test_directions_are_evenly_spread() -> None:
     assert apart.max() < 1.2 * even
 
 
-def test_it_fills_every_view_with_the_colour_of_the_photos() -> None:
+def test_the_background_fills_every_view_with_the_colour_of_the_photos() -> None:
     found = background_shell(photos_of((200, 100, 50)), POINTS, sh_degree=1)
     for index in range(len(SCENE.cameras)):
         seen = render(found, SCENE.cameras, index)
@@ -39,14 +39,14 @@ def test_it_fills_every_view_with_the_colour_of_the_photos() -> None:
         torch.testing.assert_close(seen.rgb, expected.expand_as(seen.rgb), atol=0.01, rtol=0)
 
 
-def test_it_lies_far_behind_all_points() -> None:
+def test_the_background_lies_far_behind_all_points() -> None:
     found = background_shell(photos_of((9, 9, 9)), POINTS, sh_degree=0)
     middle = SCENE.cameras.centres.mean(0)
     nearest = np.linalg.norm(found.means.numpy() - middle, axis=1).min()
     assert nearest > 3 * np.linalg.norm(POINTS - middle, axis=1).max()
 
 
-def test_each_direction_has_the_colour_that_photos_show_there() -> None:
+def test_the_background_has_the_photo_colour_of_each_direction() -> None:
     photos = photos_of((255, 0, 0))
     for photo in photos.photos:
         photo[:, photo.shape[1] // 2 :] = (0, 0, 255)
@@ -64,7 +64,7 @@ def test_each_direction_has_the_colour_that_photos_show_there() -> None:
 
 
 @pytest.mark.parametrize("used", [0.0, 1.0])
-def test_masked_pixels_lend_no_colour(used: float) -> None:
+def test_masked_pixels_do_not_colour_the_background(used: float) -> None:
     photos = photos_of((255, 0, 0))
     half = photos.photos[0].shape[1] // 2
     weights = []

@@ -1,4 +1,4 @@
-"""Points lie on the surface once, wear its colours and are as wide as they are apart."""
+"""Dense points lie on the surface once, with its colours and spacing."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def points_on(plane: Plane, config: DenseConfig = CONFIG) -> DensePoints:
 
 
 @pytest.mark.parametrize("plane", [FACING, SLANTED], ids=["facing", "slanted"])
-def test_points_lie_on_the_plane(plane: Plane) -> None:
+def test_dense_points_lie_on_the_plane(plane: Plane) -> None:
     found = points_on(plane)
 
     np.testing.assert_allclose(found.points @ plane.normal, plane.offset, rtol=1e-5)
@@ -38,7 +38,7 @@ def test_a_surface_gets_one_layer_however_many_photos_show_it() -> None:
     assert len(covered) < 0.5 * len(CAMERAS) * cells
 
 
-def test_scales_are_the_edges_of_the_cells() -> None:
+def test_scales_match_the_grid_cell_edges() -> None:
     found = points_on(FACING)
 
     # Cameras are up to 0.1 nearer to the plane or farther from it than 3.
@@ -46,7 +46,7 @@ def test_scales_are_the_edges_of_the_cells() -> None:
     assert found.scales.max() <= 2 * 3.1 / FOCAL + 1e-6
 
 
-def test_colours_are_those_of_the_photos() -> None:
+def test_dense_point_colours_match_the_photos() -> None:
     plain = [np.full((HEIGHT, WIDTH, 3), [255, 51, 0], np.uint8)] * len(CAMERAS)
 
     found = dense_points(CAMERAS, plain, exact_maps(SLANTED), CONFIG)
@@ -66,7 +66,7 @@ def test_too_many_points_are_thinned_and_widened() -> None:
     assert counts.min() > 0.5 * counts.mean()
 
 
-def test_unknown_depths_make_no_points() -> None:
+def test_unknown_depths_give_no_points() -> None:
     nothing = [
         DepthMap(depth=np.zeros_like(one.depth), confidence=np.zeros_like(one.depth))
         for one in exact_maps(FACING)
@@ -78,11 +78,11 @@ def test_unknown_depths_make_no_points() -> None:
     assert found.points.shape == (0, 3)
 
 
-def test_no_points_may_be_asked_for() -> None:
+def test_a_limit_of_zero_points_gives_no_points() -> None:
     assert len(points_on(FACING, DenseConfig(max_points=0))) == 0
 
 
-def test_surfaces_behind_each_other_keep_their_own_points() -> None:
+def test_occluding_surfaces_keep_separate_points() -> None:
     maps = exact_maps(FACING)
     farther = [
         DepthMap(depth=one.depth * 1.5, confidence=one.confidence) if index == 1 else one

@@ -41,7 +41,7 @@ def shown(gaussians: Gaussians, cameras: Cameras) -> np.ndarray:
     return np.stack([render(gaussians, cameras, i).rgb.numpy() for i in range(len(cameras))])
 
 
-def test_a_step_from_an_exported_splat_shows_the_same_picture(
+def test_one_step_from_an_exported_splat_gives_the_same_render(
     scene: PosedPhotos, splat: Splat, tmp_path: Path
 ) -> None:
     write_ply(tmp_path / "splat.ply", splat.fitted.gaussians)
@@ -60,7 +60,9 @@ def test_a_step_from_an_exported_splat_shows_the_same_picture(
     assert again.initial_points == len(splat.fitted.gaussians)
 
 
-def test_fitting_on_from_it_begins_where_it_ended(scene: PosedPhotos, splat: Splat) -> None:
+def test_a_continued_fit_starts_at_the_loss_where_the_first_ended(
+    scene: PosedPhotos, splat: Splat
+) -> None:
     again = fit(
         scene,
         SPLIT,
@@ -73,7 +75,9 @@ def test_fitting_on_from_it_begins_where_it_ended(scene: PosedPhotos, splat: Spl
     assert not torch.equal(after.sh[:50, 1:], before.sh[:50, 1:])
 
 
-def test_photos_that_the_file_may_know_are_not_held_out(scene: PosedPhotos, splat: Splat) -> None:
+def test_photos_that_the_starting_splat_may_have_seen_are_not_held_out(
+    scene: PosedPhotos, splat: Splat
+) -> None:
     again = fit(
         scene,
         SPLIT,
@@ -89,7 +93,7 @@ def test_photos_that_the_file_may_know_are_not_held_out(scene: PosedPhotos, spla
     assert again.near_depths is attributes["begins"] is None  # no points are known
 
 
-def test_a_start_with_more_gaussians_than_there_may_be_is_refused(
+def test_a_starting_splat_above_the_gaussian_limit_is_refused(
     scene: PosedPhotos, splat: Splat
 ) -> None:
     config = CONFIG.model_copy(update={"max_gaussians": 100})
@@ -104,7 +108,7 @@ def test_a_start_with_more_gaussians_than_there_may_be_is_refused(
 
 @pytest.mark.parametrize("stored", [0, 1, 3])
 @pytest.mark.parametrize("wanted", [0, 2, 3])
-def test_harmonics_are_cut_or_filled_up_with_zeros(stored: int, wanted: int) -> None:
+def test_harmonics_are_truncated_or_padded_with_zeros(stored: int, wanted: int) -> None:
     generator = torch.Generator().manual_seed(4)
     count = (stored + 1) ** 2
     given = Gaussians(
@@ -123,7 +127,9 @@ def test_harmonics_are_cut_or_filled_up_with_zeros(stored: int, wanted: int) -> 
 
 
 @pytest.mark.parametrize("kind", ["link", "absolute", "parent"])
-def test_a_file_elsewhere_is_read_only_where_that_is_named(tmp_path: Path, kind: str) -> None:
+def test_a_file_outside_the_scene_is_read_only_within_allowed_roots(
+    tmp_path: Path, kind: str
+) -> None:
     scene, elsewhere = tmp_path / "scene", tmp_path / "elsewhere"
     scene.mkdir()
     elsewhere.mkdir()
@@ -141,7 +147,7 @@ def test_a_file_elsewhere_is_read_only_where_that_is_named(tmp_path: Path, kind:
     assert found.digest == sha256(b"ply").hexdigest()
 
 
-def test_the_key_of_a_stage_follows_the_content_and_not_the_place(
+def test_the_stage_key_depends_on_the_content_and_not_on_the_path(
     splat: Splat, tmp_path: Path
 ) -> None:
     keys = []
@@ -156,12 +162,12 @@ def test_the_key_of_a_stage_follows_the_content_and_not_the_place(
     assert keys[0] == keys[1] != keys[2]
 
 
-def test_starting_from_points_asks_for_no_file(tmp_path: Path) -> None:
+def test_starting_from_points_needs_no_file(tmp_path: Path) -> None:
     assert find_start(tmp_path, Points()) is None
     assert read_start(None, poses="estimated", sh_degree=1) is None
 
 
-def test_the_file_stands_beside_a_video(splat: Splat, tmp_path: Path) -> None:
+def test_the_file_is_found_beside_a_video(splat: Splat, tmp_path: Path) -> None:
     (tmp_path / "walk.mp4").touch()
     write_ply(tmp_path / "splat.ply", splat.fitted.gaussians)
     found = find_start(tmp_path / "walk.mp4", Ply())
@@ -169,7 +175,7 @@ def test_the_file_stands_beside_a_video(splat: Splat, tmp_path: Path) -> None:
     assert found.folder == str(tmp_path / "splat.ply")
 
 
-def test_a_missing_file_is_said_to_be(tmp_path: Path) -> None:
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"splat\.ply' cannot be read \(No such file"):
         find_start(tmp_path, Ply())
     (tmp_path / "folder.ply").mkdir()
@@ -177,14 +183,14 @@ def test_a_missing_file_is_said_to_be(tmp_path: Path) -> None:
         find_start(tmp_path, Ply(file="folder.ply"))
 
 
-def test_estimated_cameras_stand_in_another_frame(splat: Splat, tmp_path: Path) -> None:
+def test_a_starting_splat_with_estimated_cameras_is_refused(splat: Splat, tmp_path: Path) -> None:
     write_ply(tmp_path / "splat.ply", splat.fitted.gaussians)
     start = find_start(tmp_path, Ply())
     with pytest.raises(InputError, match=r"cameras of this scene were estimated.*splat\.ply"):
         read_start(start, poses="estimated", sh_degree=1)
 
 
-def test_what_is_no_splat_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_no_splat_is_refused(tmp_path: Path) -> None:
     (tmp_path / "splat.ply").write_bytes(b"ply\nformat ascii 1.0\nend_header\n")
     with pytest.raises(InputError, match="format 'ascii"):
         read_start(find_start(tmp_path, Ply()), poses="given", sh_degree=1)

@@ -1,4 +1,4 @@
-"""What a fit starts from, and that the background stays where it was put."""
+"""Initial Gaussians of a fit, with a fixed background."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def fitted(scene: PosedPhotos, config: SplatConfig) -> Splat:
     return fit(scene, EveryNth(n=4), config)
 
 
-def test_swept_points_join_the_triangulated_ones_on_the_surface(scene: PosedPhotos) -> None:
+def test_dense_points_join_the_triangulated_points_on_the_surface(scene: PosedPhotos) -> None:
     sparse = fitted(scene, STILL.model_copy(update={"init": Points(), "background": False}))
     dense = fitted(scene, STILL.model_copy(update={"background": False}))
     assert sparse.fitted.gaussians.num_background == dense.fitted.gaussians.num_background == 0
@@ -33,7 +33,7 @@ def test_swept_points_join_the_triangulated_ones_on_the_surface(scene: PosedPhot
     assert np.median(np.abs(swept)) < 0.01 * DISTANCE  # the plane lies at 0
 
 
-def test_swept_points_leave_room_to_grow(scene: PosedPhotos) -> None:
+def test_dense_points_leave_room_to_grow(scene: PosedPhotos) -> None:
     free = fitted(scene, STILL)
     sparse = fitted(scene, STILL.model_copy(update={"init": Points()}))
     room = 100
@@ -51,7 +51,7 @@ def test_swept_points_leave_room_to_grow(scene: PosedPhotos) -> None:
     [Default(gradient=1e-5, **OFTEN), Absgrad(gradient=1e-5, **OFTEN), Mcmc(**OFTEN)],
     ids=lambda densify: densify.kind,
 )
-def test_the_background_stays_as_it_was_while_the_others_move_and_grow(
+def test_the_background_is_fixed_while_other_gaussians_move_and_grow(
     scene: PosedPhotos, densify: Default | Absgrad | Mcmc
 ) -> None:
     first = fitted(scene, STILL)

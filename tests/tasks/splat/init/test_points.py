@@ -20,13 +20,13 @@ def initial(points: np.ndarray, colours: np.ndarray | None = None, *, seed: int 
 
 
 @pytest.mark.parametrize("spacing", [0.01, 1.0, 25.0])
-def test_on_a_grid_every_gaussian_is_as_wide_as_the_spacing(spacing: float) -> None:
+def test_gaussians_on_a_grid_are_as_wide_as_the_spacing(spacing: float) -> None:
     found = initial(grid(spacing))
     np.testing.assert_allclose(found.log_scales.exp().numpy(), spacing, rtol=1e-4)
     np.testing.assert_allclose(found.means.numpy(), grid(spacing), rtol=1e-6)
 
 
-def test_the_width_is_the_root_mean_square_distance_to_three_neighbours() -> None:
+def test_gaussian_widths_are_rms_distances_to_three_neighbours() -> None:
     points = np.random.default_rng(0).normal(size=(50, 3))
     between = np.linalg.norm(points[:, None] - points[None], axis=-1)
     expected = np.sqrt((np.sort(between, axis=1)[:, 1:4] ** 2).mean(1))
@@ -34,7 +34,7 @@ def test_the_width_is_the_root_mean_square_distance_to_three_neighbours() -> Non
     np.testing.assert_allclose(found, np.repeat(expected[:, None], 3, axis=1), rtol=1e-4)
 
 
-def test_colours_are_seen_the_same_from_everywhere() -> None:
+def test_initial_colours_do_not_depend_on_view_direction() -> None:
     colours = np.random.default_rng(0).uniform(0, 1, (64, 3))
     colours[:2] = [[0, 0, 0], [1, 1, 1]]
     found = initial(grid(1.0), colours)
@@ -44,7 +44,7 @@ def test_colours_are_seen_the_same_from_everywhere() -> None:
         np.testing.assert_allclose(seen.numpy(), colours, atol=1e-6)
 
 
-def test_shapes_types_and_opacity_are_those_of_a_splat() -> None:
+def test_initial_gaussians_have_the_expected_shapes_types_and_opacity() -> None:
     found = initial(grid(1.0))
     assert found.sh.shape == (64, 9, 3)
     assert found.sh_degree == 2
@@ -53,7 +53,7 @@ def test_shapes_types_and_opacity_are_those_of_a_splat() -> None:
     assert found.quats.norm(dim=1).min() > 1e-3
 
 
-def test_the_seed_decides_the_rotations() -> None:
+def test_the_seed_determines_the_rotations() -> None:
     first, again, other = (initial(grid(1.0), seed=seed).quats for seed in (3, 3, 4))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
@@ -81,7 +81,7 @@ def test_too_few_points_are_refused(count: int) -> None:
         initial(np.random.default_rng(0).normal(size=(count, 3)))
 
 
-def test_points_that_are_too_few_without_the_strays_are_refused() -> None:
+def test_too_few_points_after_removing_outliers_are_refused() -> None:
     points = np.concatenate([grid(1.0, 2), [[1e6, 0, 0], [0, 1e6, 0], [0, 0, 1e6]]])
     with pytest.raises(InputError, match="only 8 points"):
         initial(points)

@@ -40,7 +40,7 @@ def test_a_gaussian_is_drawn_from_one_standard_deviation_before_the_camera(
     assert bool((found.alpha > 0).any()) == drawn
 
 
-def test_the_cuda_wrapper_leaves_out_the_same() -> None:
+def test_the_cuda_wrapper_culls_the_same_gaussians() -> None:
     near = random_scene(2000, 64, 48, seed=3, size=3.0, shift_z=0.5)
     cameras = stacked(near.view, view(64, 48, turn_rad=-0.3))
     means, quats, scales, *_ = near.tensors(torch.float64)

@@ -41,7 +41,7 @@ SCENES = {
 
 
 @pytest.mark.parametrize("apart", [1, 4])
-def test_harmonics_kept_apart_render_and_learn_as_if_together(apart: int) -> None:
+def test_split_harmonics_give_the_same_render_and_gradients_as_joined(apart: int) -> None:
     scene = SCENES["many"]
     *others, sh = scene.tensors(torch.float32)
     joint = sh.clone().requires_grad_()
@@ -62,7 +62,7 @@ def test_harmonics_kept_apart_render_and_learn_as_if_together(apart: int) -> Non
 
 @pytest.mark.parametrize("antialiased", [False, True], ids=["classic", "antialiased"])
 @pytest.mark.parametrize("scene", SCENES.values(), ids=SCENES.keys())
-def test_renders_what_the_dense_reference_renders(scene: Scene, antialiased: bool) -> None:
+def test_the_render_matches_the_dense_reference(scene: Scene, antialiased: bool) -> None:
     expected = dense_reference.render(
         scene.tensors(torch.float64),
         scene.view,
@@ -83,7 +83,7 @@ def test_renders_what_the_dense_reference_renders(scene: Scene, antialiased: boo
 
 
 @pytest.mark.parametrize("scene", SCENES.values(), ids=SCENES.keys())
-def test_median_depth_is_that_of_the_dense_reference(scene: Scene) -> None:
+def test_median_depth_matches_the_dense_reference(scene: Scene) -> None:
     expected = dense_reference.render(scene.tensors(torch.float64), scene.view, sh_degree=3)
     inputs = scene.tensors(torch.float32, requires_grad=True)
     found = rasterise(
@@ -100,7 +100,7 @@ def test_median_depth_is_that_of_the_dense_reference(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("scene", SCENES.values(), ids=SCENES.keys())
-def test_summed_weights_are_those_of_the_dense_reference(scene: Scene) -> None:
+def test_summed_weights_match_the_dense_reference(scene: Scene) -> None:
     expected = dense_reference.render(scene.tensors(torch.float64), scene.view, sh_degree=3)
     inputs = scene.tensors(torch.float32, requires_grad=True)
     found = rasterise(splat_of(inputs), scene.view, RenderOptions(sh_degree=3, with_weights=True))
@@ -170,7 +170,7 @@ def test_antialiased_light_falls_with_the_square_of_the_distance(distance: float
     assert found.alpha.sum() == pytest.approx(light - beyond, rel=0.03)
 
 
-def test_requested_results_do_not_change_the_rest() -> None:
+def test_optional_outputs_do_not_change_the_other_outputs() -> None:
     scene = random_scene(500, 70, 50, seed=14)
     plain, whole = (
         rasterise(
@@ -190,7 +190,7 @@ def test_requested_results_do_not_change_the_rest() -> None:
 @pytest.mark.parametrize("absgrad", [False, True], ids=["plain", "absgrad"])
 @pytest.mark.parametrize("with_depth", [False, True], ids=["colour", "depth"])
 @pytest.mark.parametrize("scene", SCENES.values(), ids=SCENES.keys())
-def test_gradients_are_those_of_the_dense_reference(
+def test_gradients_match_the_dense_reference(
     scene: Scene, with_depth: bool, absgrad: bool, antialiased: bool
 ) -> None:
     generator = torch.Generator().manual_seed(9)
@@ -234,7 +234,7 @@ def test_gradients_are_those_of_the_dense_reference(
 @pytest.mark.parametrize("antialiased", [False, True], ids=["classic", "antialiased"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize("scene", SCENES.values(), ids=SCENES.keys())
-def test_pose_gradients_are_those_of_the_dense_reference(
+def test_pose_gradients_match_the_dense_reference(
     scene: Scene, dtype: torch.dtype, antialiased: bool
 ) -> None:
     height, width = scene.view.height, scene.view.width
@@ -317,7 +317,7 @@ def test_the_background_may_be_an_image() -> None:
 
 
 @pytest.mark.parametrize("size", [(), (30, 40)], ids=["colours", "pictures"])
-def test_several_cameras_give_what_each_gives_alone(size: tuple[int, ...]) -> None:
+def test_several_cameras_give_the_same_renders_as_each_alone(size: tuple[int, ...]) -> None:
     scene = random_scene(200, 40, 30, seed=16)
     views = [view(40, 30, turn_rad=turn) for turn in (0.2, -0.1, 0.4)]
     colours = torch.rand(3, *size, 3, generator=torch.Generator().manual_seed(2))
@@ -388,7 +388,7 @@ def test_the_reference_agrees_with_finite_differences(antialiased: bool) -> None
     assert difference == pytest.approx(slope, rel=1e-5)
 
 
-def test_one_gaussian_on_the_axis() -> None:
+def test_one_gaussian_on_the_axis_matches_the_closed_form() -> None:
     """Half opaque at its centre; the pixel next to it is one pixel off, of variance s^2 f^2/z^2."""
     found = rasterise(
         one_on_the_axis(2.0, scale=0.1, opacity=0.5),
@@ -465,7 +465,7 @@ def render_and_differentiate(scene: Scene) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("where", ["none at all", "behind the camera", "beside the view"])
-def test_nothing_in_view_gives_the_background_and_no_gradient(where: str) -> None:
+def test_an_empty_view_gives_the_background_and_no_gradient(where: str) -> None:
     scene = random_scene(0 if where == "none at all" else 50, 40, 30, seed=11)
     inputs = scene.tensors(torch.float32)
     inputs[0] += torch.tensor({"beside the view": [1e3, 0.0, 0.0]}.get(where, [0.0, 0.0, -50.0]))
@@ -510,7 +510,7 @@ def test_a_million_gaussians_off_screen_change_nothing() -> None:
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
 @pytest.mark.parametrize("name", NAMES)
-def test_what_is_not_finite_is_named(name: str, number: float) -> None:
+def test_non_finite_parameters_are_named(name: str, number: float) -> None:
     scene = random_scene(50, 40, 30, seed=12)
     everywhere_in_view = rasterise(scene.splat(), scene.view, RenderOptions(sh_degree=3))
     seen = int((everywhere_in_view.radii[0, :, 0] > 0).nonzero()[0])
@@ -520,7 +520,7 @@ def test_what_is_not_finite_is_named(name: str, number: float) -> None:
         rasterise(scene.splat(), scene.view, RenderOptions(sh_degree=3))
 
 
-def test_without_gradients_nothing_is_kept_for_them() -> None:
+def test_without_gradients_no_backward_state_is_kept() -> None:
     scene = random_scene(50, 40, 30, seed=13)
     plain = rasterise(scene.splat(), scene.view, RenderOptions(sh_degree=3))
     inputs = scene.tensors(torch.float32, requires_grad=True)
@@ -532,7 +532,7 @@ def test_without_gradients_nothing_is_kept_for_them() -> None:
     )
 
 
-def test_editing_the_image_in_place_does_not_pass_unnoticed() -> None:
+def test_editing_the_image_in_place_is_detected_by_autograd() -> None:
     scene = random_scene(50, 40, 30, seed=13)
     inputs = scene.tensors(torch.float32, requires_grad=True)
     rendering = rasterise(splat_of(inputs), scene.view, RenderOptions(sh_degree=3))

@@ -34,7 +34,7 @@ WIDTH, HEIGHT = 90, 70
 SCENE = random_scene(500, WIDTH, HEIGHT, seed=20)
 
 
-def test_projection_is_gsplats() -> None:
+def test_projection_matches_gsplat() -> None:
     means, quats, scales, _, sh = SCENE.tensors(torch.float32)
     axes = rotations(quats) * scales[:, None, :]
     radii, means2d, depths, conics, _ = _fully_fused_projection(
@@ -61,7 +61,7 @@ def test_projection_is_gsplats() -> None:
     np.testing.assert_allclose(projected[seen, CONIC_DET], xx * yy - xy**2, rtol=1e-3)
 
 
-def test_antialiasing_is_gsplats() -> None:
+def test_antialiasing_matches_gsplat() -> None:
     means, quats, scales, _, sh = SCENE.tensors(torch.float32)
     axes = rotations(quats) * scales[:, None, :]
     *_, compensations = _fully_fused_projection(
@@ -82,7 +82,7 @@ def test_antialiasing_is_gsplats() -> None:
 
 
 @pytest.mark.parametrize("degree", [0, 1, 2, 3])
-def test_colours_are_gsplats(degree: int) -> None:
+def test_colours_match_gsplat(degree: int) -> None:
     means, _, _, opacities, sh = SCENE.tensors(torch.float32)
     camera_from_world = torch.from_numpy(SCENE.view.camera_from_world).float()
     centre = -camera_from_world[:3, :3].T @ camera_from_world[:3, 3]
@@ -128,7 +128,7 @@ def projected_by_kernel(
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device")
 @pytest.mark.parametrize("antialiased", [False, True], ids=["classic", "antialiased"])
 @pytest.mark.parametrize("whole", [False, True], ids=["colour", "everything"])
-def test_the_cpu_renders_and_differentiates_as_cuda_does(whole: bool, antialiased: bool) -> None:
+def test_cpu_and_cuda_renders_and_gradients_agree(whole: bool, antialiased: bool) -> None:
     cameras = stacked(SCENE.view, view(WIDTH, HEIGHT, turn_rad=-0.1))
     upstream = torch.randn(2, HEIGHT, WIDTH, 3, generator=torch.Generator().manual_seed(1))
     results = []
@@ -184,7 +184,7 @@ def test_the_cpu_renders_and_differentiates_as_cuda_does(whole: bool, antialiase
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device")
-def test_packed_projections_give_the_same_pictures_and_gradients() -> None:
+def test_packed_projections_give_the_same_renders_and_gradients() -> None:
     cuda = torch.device("cuda")
     cameras = stacked(SCENE.view, view(WIDTH, HEIGHT, turn_rad=-0.1))
     results = []

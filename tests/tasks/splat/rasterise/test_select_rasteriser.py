@@ -8,7 +8,7 @@ from tasks.splat.rasterise.cpu import rasterise as cpu
 from tasks.splat.rasterise.select import rasteriser_for
 
 
-def test_the_cpu_gets_our_kernels() -> None:
+def test_the_cpu_device_selects_the_numba_kernels() -> None:
     assert rasteriser_for(torch.device("cpu")) is cpu.rasterise
 
 

@@ -8,7 +8,7 @@ from tasks.splat.train.adam import Adam
 OPTIONS = {"lr": 3e-3, "betas": (0.85, 0.99), "eps": 1e-15}
 
 
-def test_steps_are_those_of_torch() -> None:
+def test_adam_steps_match_torch() -> None:
     generator = torch.Generator().manual_seed(0)
     start = torch.randn(50, 16, 3, generator=generator)
     ours, theirs = start.clone().requires_grad_(), start.double().requires_grad_()
@@ -27,7 +27,7 @@ def test_steps_are_those_of_torch() -> None:
         assert (state[name] - expected[name]).norm() < 1e-6 * expected[name].norm()
 
 
-def test_a_parameter_without_gradient_stays() -> None:
+def test_a_parameter_without_gradient_is_not_updated() -> None:
     moved, still = (torch.ones(4, requires_grad=True) for _ in range(2))
     optimiser = Adam([{"params": moved, "lr": 0.1}, {"params": still}], lr=0.5)
     moved.grad = torch.ones(4)
@@ -37,7 +37,7 @@ def test_a_parameter_without_gradient_stays() -> None:
     assert not optimiser.state[still]
 
 
-def test_a_run_continued_from_its_state_is_the_run_uninterrupted() -> None:
+def test_a_run_resumed_from_its_state_equals_an_uninterrupted_run() -> None:
     grads = torch.randn(20, 7, generator=torch.Generator().manual_seed(1))
 
     def run(parameter: torch.Tensor, optimiser: Adam, rows: torch.Tensor) -> None:
@@ -59,7 +59,7 @@ def test_a_run_continued_from_its_state_is_the_run_uninterrupted() -> None:
     assert torch.equal(whole, second)
 
 
-def test_gradients_of_any_layout_and_empty_parameters_are_taken() -> None:
+def test_gradients_of_any_layout_and_empty_parameters_are_accepted() -> None:
     parameter = torch.zeros(3, 5, requires_grad=True)
     empty = torch.zeros(0, 3, requires_grad=True)
     parameter.grad = torch.arange(1.0, 16.0).reshape(5, 3).T
@@ -68,7 +68,7 @@ def test_gradients_of_any_layout_and_empty_parameters_are_taken() -> None:
     torch.testing.assert_close(parameter.detach(), torch.full((3, 5), -0.1))
 
 
-def test_gsplats_strategy_can_grow_and_prune_what_it_optimises() -> None:
+def test_the_strategies_of_gsplat_can_grow_and_prune_its_parameters() -> None:
     from gsplat.strategy.ops import duplicate, remove
 
     params = torch.nn.ParameterDict({"means": torch.nn.Parameter(torch.arange(6.0).reshape(3, 2))})

@@ -13,7 +13,7 @@ def image(height: int, width: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(height, width, 3, generator=torch.Generator().manual_seed(seed))
 
 
-def test_the_identity_gives_the_same_bits_back_and_their_gradient_too() -> None:
+def test_the_identity_map_keeps_values_and_gradients_bitwise() -> None:
     rgb, by_mapped = image(7, 11).requires_grad_(), image(7, 11, seed=1)
     mapped = affine_colours(rgb, torch.eye(3, 4))
     mapped.backward(by_mapped)
@@ -22,7 +22,9 @@ def test_the_identity_gives_the_same_bits_back_and_their_gradient_too() -> None:
 
 
 @given(height=st.integers(1, 9), width=st.integers(1, 9), seed=st.integers(0, 99))
-def test_values_and_gradients_are_those_of_the_formula(height: int, width: int, seed: int) -> None:
+def test_affine_colour_values_and_gradients_match_the_einsum_in_float64(
+    height: int, width: int, seed: int
+) -> None:
     generator = torch.Generator().manual_seed(seed)
     rgb, by_mapped = image(height, width, seed), image(height, width, seed + 1)
     matrix = torch.randn(3, 4, generator=generator)

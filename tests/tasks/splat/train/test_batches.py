@@ -40,7 +40,7 @@ def test_photos_come_equally_often(sizes: list[tuple[int, int]], most: int, seed
 
 
 @given(sizes=sizes, seed=st.integers(0, 9))
-def test_batches_of_one_are_the_order_of_photos(sizes: list[tuple[int, int]], seed: int) -> None:
+def test_batches_of_one_follow_the_photo_order(sizes: list[tuple[int, int]], seed: int) -> None:
     found = [photo for (photo,) in islice(batches(sizes, 1, seed), 30)]
     assert found == list(islice(photo_order(len(sizes), seed), 30))
 
@@ -54,7 +54,7 @@ def fitted(scene: PosedPhotos, config: SplatConfig, context: Context = Context()
     return fit(scene, EveryNth(n=4), config, context=context)
 
 
-def test_few_large_steps_do_what_many_small_ones_do(scene: PosedPhotos) -> None:
+def test_few_large_batches_match_many_small_ones(scene: PosedPhotos) -> None:
     small = fitted(scene, SplatConfig(iterations=240, sh_degree=1))
     large = fitted(scene, SplatConfig(iterations=80, sh_degree=1, batch=3))
     few = fitted(scene, SplatConfig(iterations=80, sh_degree=1))
@@ -65,7 +65,7 @@ def test_few_large_steps_do_what_many_small_ones_do(scene: PosedPhotos) -> None:
 @pytest.mark.parametrize(
     "options", [{"batch": 4}, {"batch": 2, "sparse": True}], ids=["batch", "sparse"]
 )
-def test_a_fit_that_was_cut_off_ends_with_the_same_bits(
+def test_a_resumed_batched_fit_ends_with_the_same_bits(
     scene: PosedPhotos, tmp_path: Path, options: dict[str, object]
 ) -> None:
     config = SplatConfig(iterations=60, sh_degree=1).model_copy(update=options)

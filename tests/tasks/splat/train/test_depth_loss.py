@@ -5,7 +5,7 @@ import torch
 from tasks.splat.train.depth_loss import depth_loss, depth_target
 
 
-def test_the_loss_is_the_mean_difference_of_inverse_depths_where_they_are_known() -> None:
+def test_the_depth_loss_is_the_mean_difference_of_known_inverse_depths() -> None:
     known = np.array([[2.0, 0.0], [4.0, 4.0]], np.float32)  # typically 4
     target = depth_target(known, (2, 2), "cpu")
     assert target is not None
@@ -21,7 +21,7 @@ def test_the_loss_is_the_mean_difference_of_inverse_depths_where_they_are_known(
     torch.testing.assert_close(depth.grad, expected)
 
 
-def test_a_smaller_view_takes_the_nearest_pixels() -> None:
+def test_a_smaller_view_samples_the_nearest_depth_pixels() -> None:
     depth = np.arange(1, 25, dtype=np.float32).reshape(4, 6)
     target = depth_target(depth, (3, 2), "cpu")
     assert target is not None
@@ -29,7 +29,7 @@ def test_a_smaller_view_takes_the_nearest_pixels() -> None:
     np.testing.assert_allclose(found, depth[1::2, 1::2], rtol=1e-6)
 
 
-def test_nothing_known_is_no_target_and_depth_zero_stays_finite() -> None:
+def test_unknown_depth_gives_no_target_and_zero_depth_stays_finite() -> None:
     assert depth_target(np.zeros((3, 3), np.float32), (3, 3), "cpu") is None
     target = depth_target(np.ones((2, 2), np.float32), (2, 2), "cpu")
     assert target is not None

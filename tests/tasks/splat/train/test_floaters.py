@@ -37,7 +37,7 @@ def gaussians_at(means: np.ndarray, num_background: int = 0) -> Gaussians:
     )
 
 
-def test_no_gaussian_is_wider_than_its_share_of_the_distance_to_the_nearest_camera() -> None:
+def test_gaussian_widths_are_limited_relative_to_the_nearest_camera_distance() -> None:
     generator = np.random.default_rng(0)
     means = generator.normal(0, 3, (500, 3)).astype(np.float32)
     centres = generator.normal(0, 2, (7, 3)).astype(np.float32)
@@ -52,7 +52,7 @@ def test_no_gaussian_is_wider_than_its_share_of_the_distance_to_the_nearest_came
     np.testing.assert_allclose(scales.exp().numpy(), expected, rtol=1e-4)
 
 
-def test_the_near_depth_is_that_of_the_fiftieth_of_the_points_in_frame() -> None:
+def test_the_near_depth_is_the_second_percentile_of_depths_in_frame() -> None:
     depths = np.arange(3.0, 104.0)  # 101 points: the second percentile is the third of them
     straight_ahead = np.stack([np.zeros(101), np.zeros(101), depths], axis=1)
     beside = np.array([[2.0, 0.0, 1.0], [0.0, 0.8, 1.0], [0.0, 0.0, -1.0]])  # and one behind
@@ -64,7 +64,7 @@ def test_the_near_depth_is_that_of_the_fiftieth_of_the_points_in_frame() -> None
     np.testing.assert_allclose(near_depths, [5.0, 3.5, 0.0])
 
 
-def test_what_no_photo_shows_before_the_scene_is_cleared() -> None:
+def test_gaussians_before_the_scene_and_outside_every_frame_are_removed() -> None:
     cameras, near_depths = ahead((0, 0, 0), (4, 0, 0)), np.array([10.0, 2.0])
     places = {
         "num_background": ((0, 2, 0), True),
@@ -87,7 +87,7 @@ def test_what_no_photo_shows_before_the_scene_is_cleared() -> None:
         )
 
 
-def test_nothing_is_cleared_where_nothing_is_known_or_asked() -> None:
+def test_without_near_depths_or_clearance_no_gaussian_is_removed() -> None:
     fog = gaussians_at(np.array([[0.0, 2.0, 1.0]]))
 
     assert cleared(fog, ahead((0, 0, 0)), None, 0.8) is fog
@@ -98,7 +98,9 @@ def test_nothing_is_cleared_where_nothing_is_known_or_asked() -> None:
 @given(
     seed=st.integers(0, 2**32 - 1), count=st.integers(1, 5), clearance=st.sampled_from([0.5, 0.9])
 )
-def test_each_is_cleared_by_itself(seed: int, count: int, clearance: float) -> None:
+def test_removal_of_each_gaussian_matches_the_per_gaussian_rule(
+    seed: int, count: int, clearance: float
+) -> None:
     generator = np.random.default_rng(seed)
     cameras = ahead(*map(tuple, generator.normal(0, 2, (count, 3))))
     near_depths = generator.uniform(0, 5, count)

@@ -45,7 +45,7 @@ def images(height: int, width: int) -> tuple[Tensor, Tensor]:
 
 @pytest.mark.parametrize("ssim_weight", [0.0, 0.2, 1.0])
 @pytest.mark.parametrize("size", [(1, 1), (3, 40), (11, 11), (37, 50)])
-def test_loss_and_gradient_are_those_of_float64(size: tuple[int, int], ssim_weight: float) -> None:
+def test_loss_and_gradient_match_float64(size: tuple[int, int], ssim_weight: float) -> None:
     rendered, photo = images(*size)
     exact = rendered.double().requires_grad_()
     expected = loss_in_float64(exact, photo.double(), ssim_weight)
@@ -70,7 +70,7 @@ def weights(height: int, width: int) -> Tensor:
 @pytest.mark.parametrize("by_kernels", [True, False])
 @pytest.mark.parametrize("ssim_weight", [0.0, 0.2, 1.0])
 @pytest.mark.parametrize("size", [(1, 1), (3, 40), (37, 50)])
-def test_weighted_loss_and_gradient_are_those_of_float64(
+def test_weighted_loss_and_gradient_match_float64(
     size: tuple[int, int], ssim_weight: float, by_kernels: bool
 ) -> None:
     rendered, photo = images(*size)
@@ -92,7 +92,7 @@ def test_weighted_loss_and_gradient_are_those_of_float64(
     assert (rendered.grad / 3 - exact.grad).norm() < 1e-5 * exact.grad.norm()
 
 
-def test_what_lies_under_weight_0_changes_nothing() -> None:
+def test_pixels_of_weight_0_do_not_affect_the_loss() -> None:
     rendered, photo = images(37, 50)
     weight = weights(37, 50)
     hidden = weight == 0
@@ -110,7 +110,7 @@ def test_what_lies_under_weight_0_changes_nothing() -> None:
     assert not gradients[0][hidden].any()
 
 
-def test_weights_of_1_change_nothing() -> None:
+def test_weights_of_1_do_not_change_the_loss() -> None:
     rendered, photo = images(37, 50)
     plain = photometric_loss(rendered, prepare_target(photo), ssim_weight=0.2)
     target = prepare_target(photo, torch.ones(37, 50))
@@ -120,7 +120,7 @@ def test_weights_of_1_change_nothing() -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (37, 50)])
-def test_the_route_for_other_devices_gives_the_same(size: tuple[int, int]) -> None:
+def test_the_torch_implementation_gives_the_same_loss(size: tuple[int, int]) -> None:
     rendered, photo = images(*size)
     exact = rendered.double().requires_grad_()
     expected = loss_in_float64(exact, photo.double(), 0.2)
@@ -134,7 +134,7 @@ def test_the_route_for_other_devices_gives_the_same(size: tuple[int, int]) -> No
     assert (rendered.grad - exact.grad).norm() < 1e-5 * exact.grad.norm()
 
 
-def test_ssim_away_from_the_border_is_skimages() -> None:
+def test_ssim_away_from_the_border_matches_scikit_image() -> None:
     """With zeros outside, borders differ; constant frames around the content do away with that."""
     rendered, photo = images(30, 34)
     framed = [torch.zeros(50, 54, 3) for _ in range(2)]
@@ -155,7 +155,7 @@ def test_ssim_away_from_the_border_is_skimages() -> None:
     assert found.item() == pytest.approx(np.mean(similarity), abs=1e-5)
 
 
-def test_equal_images_lose_nothing() -> None:
+def test_equal_images_have_zero_loss() -> None:
     _, photo = images(20, 30)
     rendered = photo.clone().requires_grad_()
     loss = photometric_loss(rendered, prepare_target(photo), ssim_weight=0.2)
@@ -164,7 +164,7 @@ def test_equal_images_lose_nothing() -> None:
     assert rendered.grad.abs().max() < 1e-6
 
 
-def test_a_rendering_that_is_a_view_of_another_layout_is_read_right() -> None:
+def test_a_render_that_is_a_strided_view_is_read_correctly() -> None:
     rendered, photo = images(20, 30)
     planes = rendered.permute(2, 0, 1).contiguous()
     target = prepare_target(photo.permute(2, 0, 1).contiguous().permute(1, 2, 0))
@@ -174,7 +174,7 @@ def test_a_rendering_that_is_a_view_of_another_layout_is_read_right() -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device")
-def test_cuda_gives_the_loss_of_the_cpu() -> None:
+def test_cuda_and_cpu_losses_agree() -> None:
     rendered, photo = images(37, 50)
     expected = photometric_loss(rendered, prepare_target(photo), ssim_weight=0.2)
     found = photometric_loss(rendered.cuda(), prepare_target(photo.cuda()), ssim_weight=0.2)

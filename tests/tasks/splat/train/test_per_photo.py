@@ -1,4 +1,4 @@
-"""What photos have of their own, on splats and scenes to which it was done on purpose."""
+"""Colour maps and pose corrections per photo, on splats and scenes with known perturbations."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -124,7 +124,7 @@ def corrected(
     )
 
 
-def test_known_maps_of_colours_are_recovered(known: Gaussians, around: Cameras) -> None:
+def test_known_colour_maps_are_recovered(known: Gaussians, around: Cameras) -> None:
     generator = np.random.default_rng(1)
     maps = IDENTITY + generator.normal(0, 0.04, (COUNT, 3, 4))
     maps -= maps.mean(0) - IDENTITY
@@ -150,7 +150,7 @@ def test_known_maps_of_colours_are_recovered(known: Gaussians, around: Cameras) 
     assert np.mean(after) < 0.25 * np.mean(before)
 
 
-def test_known_errors_of_poses_are_recovered(known: Gaussians, around: Cameras) -> None:
+def test_known_pose_errors_are_recovered(known: Gaussians, around: Cameras) -> None:
     arms = (around.centres - around.centres.mean(0)) / 2.0
     corrections = without_common(np.random.default_rng(2).normal(0, 0.01, (COUNT, 6)), arms)
     cameras = jittered(around, corrections, extent=2.0)
@@ -163,7 +163,7 @@ def test_known_errors_of_poses_are_recovered(known: Gaussians, around: Cameras) 
     assert np.sqrt(np.mean((found - corrections) ** 2)) < 0.25 * np.sqrt(np.mean(corrections**2))
 
 
-def test_an_image_that_is_no_photo_has_nothing_of_its_own(around: Cameras) -> None:
+def test_an_image_that_is_no_photo_has_no_colour_map_and_no_pose_delta(around: Cameras) -> None:
     terms = PerPhoto(settings(around, appearance="affine", pose_learning_rate=0.1), "cpu")
     pose, rgb = around.camera_from_world[0], torch.rand(4, 5, 3)
     assert terms.pose(pose, None) is pose
@@ -204,7 +204,7 @@ def held_out_psnr_db(scene: PosedPhotos, splat: Splat) -> float:
     return float(np.mean(psnr_db_on(splat.fitted.gaussians, seen)))
 
 
-def test_maps_of_colours_keep_the_photos_differences_from_the_splat(scene: PosedPhotos) -> None:
+def test_colour_maps_keep_exposure_differences_out_of_the_splat(scene: PosedPhotos) -> None:
     generator = np.random.default_rng(1)
     noise = [generator.normal(0, 0.08, (8, 3, 3)), generator.normal(0, 0.05, (8, 3, 1))]
     maps = IDENTITY + np.concatenate(noise, axis=2)
@@ -220,7 +220,7 @@ def test_maps_of_colours_keep_the_photos_differences_from_the_splat(scene: Posed
     assert with_maps > without + 3
 
 
-def test_corrected_poses_sharpen_the_splat_in_the_frame_of_the_others(scene: PosedPhotos) -> None:
+def test_pose_corrections_sharpen_the_splat_without_moving_the_world(scene: PosedPhotos) -> None:
     extent = 0.6
     centres = scene.cameras.centres[TRAINING]
     corrections = np.zeros((8, 6))
@@ -237,7 +237,7 @@ def test_corrected_poses_sharpen_the_splat_in_the_frame_of_the_others(scene: Pos
     assert with_moves > without + 2
 
 
-def test_the_first_iteration_keeps_the_bits(scene: PosedPhotos) -> None:
+def test_the_first_iteration_is_bitwise_equal_with_per_photo_terms(scene: PosedPhotos) -> None:
     plain, own = (
         fitted(scene, iterations=1, **options).fitted
         for options in ({}, {"appearance": "affine", "pose_learning_rate": 1e-3})
@@ -247,7 +247,7 @@ def test_the_first_iteration_keeps_the_bits(scene: PosedPhotos) -> None:
     np.testing.assert_array_equal(plain.curve.loss, own.curve.loss)
 
 
-def test_the_store_keeps_what_was_found(scene: PosedPhotos, tmp_path: Path) -> None:
+def test_per_photo_terms_are_stored(scene: PosedPhotos, tmp_path: Path) -> None:
     store = Store(root=str(tmp_path))
     own = fitted(scene, iterations=30, appearance="affine", pose_learning_rate=1e-3)
     plain = fitted(scene, iterations=1)

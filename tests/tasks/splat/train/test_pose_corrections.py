@@ -47,7 +47,7 @@ def test_a_camera_turns_about_its_centre_and_shifts_along_the_axes_of_the_world(
 
 
 @pytest.mark.parametrize("size", [0.0, 1e-6, 0.3])
-def test_gradients_are_those_of_finite_differences(size: float) -> None:
+def test_pose_gradients_match_finite_differences(size: float) -> None:
     start = size * torch.randn(6, generator=torch.Generator().manual_seed(2)).double()
     assert torch.autograd.gradcheck(
         lambda correction: corrected_pose(any_pose(), correction, EXTENT)[:3],
@@ -66,7 +66,7 @@ def arms_of(centres: np.ndarray) -> torch.Tensor:
     return torch.from_numpy((centres - centres.mean(0)) / EXTENT).float()
 
 
-def test_a_move_of_the_whole_world_is_taken_out() -> None:
+def test_a_common_similarity_of_all_cameras_is_removed() -> None:
     turns, centres = cameras()
     turn, shift, growth = np.array([2e-3, -1e-3, 3e-3]), np.array([1e-3, 4e-3, -2e-3]), 5e-3
     moved = (1 + growth) * Rotation.from_rotvec(turn).apply(centres) + EXTENT * shift
@@ -86,7 +86,7 @@ def test_a_move_of_the_whole_world_is_taken_out() -> None:
     assert np.abs(corrections).max() > 2e-3
 
 
-def test_what_is_left_has_nothing_in_common() -> None:
+def test_remaining_corrections_have_no_common_component() -> None:
     arms = arms_of(cameras()[1])
     generator = torch.Generator().manual_seed(4)
     left = without_common_move(torch.randn(9, 6, generator=generator), arms)
@@ -95,12 +95,12 @@ def test_what_is_left_has_nothing_in_common() -> None:
     torch.testing.assert_close(without_common_move(left, arms), left, rtol=0, atol=1e-6)
 
 
-def test_cameras_in_one_place_have_no_growth_in_common() -> None:
+def test_cameras_in_one_place_have_no_common_scaling() -> None:
     moves = torch.tensor([[0.0, 0, 0, 1, 0, 0], [0.0, 0, 0, -1, 0, 0]])
     assert torch.equal(without_common_move(moves, torch.zeros(2, 3)), moves)
 
 
-def test_sizes_are_degrees_and_extents() -> None:
+def test_correction_sizes_are_in_degrees_and_scene_extents() -> None:
     corrections = np.zeros((2, 6), dtype=np.float32)
     corrections[0] = [0, np.pi / 180, 0, 0.03, 0, -0.04]
     found = sizes_of(corrections)

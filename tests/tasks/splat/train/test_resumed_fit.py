@@ -1,4 +1,4 @@
-"""A fit that is cut off and goes on from the store ends with the same bits as one that is not."""
+"""A fit resumed from a stored checkpoint ends with the bits of an uninterrupted one."""
 
 from collections.abc import Callable
 from dataclasses import fields
@@ -96,14 +96,14 @@ def whole(fitted: Callable[..., Splat]) -> dict[SplatConfig, Splat]:
     return {config: fitted(config) for config in (GROWING, STEADY)}
 
 
-def test_the_fit_of_these_tests_grows(whole: dict[SplatConfig, Splat]) -> None:
+def test_only_the_growing_config_adds_gaussians(whole: dict[SplatConfig, Splat]) -> None:
     grown, steady = whole[GROWING].fitted.curve.gaussians, whole[STEADY].fitted.curve.gaussians
     assert grown[1] < grown[2]  # between the iterations 100 and 150
     assert len(set(steady.tolist())) == 1
 
 
 @pytest.mark.parametrize("iteration", [1, 55, 80, 100, 101, 102, 130, 160])
-def test_a_fit_that_was_cut_off_ends_with_the_same_bits(
+def test_a_resumed_fit_ends_with_the_same_bits(
     store: Store,
     fitted: Callable[..., Splat],
     whole: dict[SplatConfig, Splat],
@@ -126,7 +126,7 @@ def test_a_fit_that_was_cut_off_ends_with_the_same_bits(
     assert all(rest.note in doing for _, doing in told)
 
 
-def test_without_growing_too(
+def test_a_resumed_fit_without_growth_ends_with_the_same_bits(
     store: Store, fitted: Callable[..., Splat], whole: dict[SplatConfig, Splat]
 ) -> None:
     cut_off(lambda checkpoints: fitted(STEADY, checkpoints), place_in(store), 70)
@@ -142,7 +142,7 @@ def test_without_growing_too(
     ],
     ids=lambda densify: densify.kind,
 )
-def test_with_every_kind_of_densification_too(
+def test_a_resumed_fit_with_any_densification_ends_with_the_same_bits(
     store: Store, fitted: Callable[..., Splat], densify: Absgrad | Mcmc
 ) -> None:
     config = GROWING.model_copy(update={"densify": densify})
@@ -155,7 +155,7 @@ def test_with_every_kind_of_densification_too(
     assert_same(fitted(config, StoredCheckpoints(place=place, seconds=1000.0)), whole)
 
 
-def test_with_colours_and_poses_of_the_photos_own_too(
+def test_a_resumed_fit_with_per_photo_terms_ends_with_the_same_bits(
     store: Store, fitted: Callable[..., Splat]
 ) -> None:
     config = GROWING.model_copy(update={"appearance": "affine", "pose_learning_rate": 1e-3})
@@ -169,7 +169,7 @@ def test_with_colours_and_poses_of_the_photos_own_too(
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_that_the_limit_was_met_is_known_after_a_break(
+def test_a_resumed_fit_still_reports_that_it_reached_the_limit(
     store: Store, fitted: Callable[..., Splat]
 ) -> None:
     growing = Default(start=50, every=50, stop_share=0.8, gradient=1e-5)
@@ -180,7 +180,7 @@ def test_that_the_limit_was_met_is_known_after_a_break(
     assert again.fitted.at_limit
 
 
-def test_a_fit_may_be_cut_off_again_and_again(
+def test_a_fit_can_be_interrupted_and_resumed_repeatedly(
     store: Store, fitted: Callable[..., Splat], whole: dict[SplatConfig, Splat]
 ) -> None:
     place = place_in(store)
@@ -210,7 +210,7 @@ def flip(content: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("damaged", [flip, lambda content: content[:-100], lambda content: b""])
-def test_after_a_damaged_checkpoint_the_fit_starts_again_and_says_so(
+def test_after_a_damaged_checkpoint_the_fit_restarts_and_reports_it(
     store: Store,
     fitted: Callable[..., Splat],
     whole: dict[SplatConfig, Splat],
@@ -231,7 +231,7 @@ def test_after_a_damaged_checkpoint_the_fit_starts_again_and_says_so(
     assert "starts from its beginning" in told[-1][1]
 
 
-def test_nothing_goes_on_from_the_state_of_other_work(
+def test_a_fit_does_not_resume_from_the_checkpoint_of_another_key(
     store: Store, fitted: Callable[..., Splat], whole: dict[SplatConfig, Splat]
 ) -> None:
     cut_off(lambda checkpoints: fitted(STEADY, checkpoints), place_in(store, "splat-1"), 120)
@@ -240,7 +240,7 @@ def test_nothing_goes_on_from_the_state_of_other_work(
     assert other.note == ""
 
 
-def test_a_verified_file_of_another_making_is_passed_over(store: Store) -> None:
+def test_an_intact_checkpoint_of_another_format_is_ignored(store: Store) -> None:
     place = place_in(store)
     place.save(lambda file: torch.save({"iteration": 3}, file))
     kept = StoredCheckpoints(place=place, seconds=1.0)
@@ -250,7 +250,7 @@ def test_a_verified_file_of_another_making_is_passed_over(store: Store) -> None:
         read_state(b"hello", TrainState)
 
 
-def test_a_store_that_takes_no_checkpoint_does_not_end_the_fit(
+def test_a_failing_checkpoint_store_does_not_end_the_fit(
     tmp_path: Path, fitted: Callable[..., Splat], whole: dict[SplatConfig, Splat]
 ) -> None:
     (tmp_path / "file").touch()
@@ -267,7 +267,7 @@ def test_a_store_that_takes_no_checkpoint_does_not_end_the_fit(
         (160, InputError, "are not finite"),  # the rasteriser meets it before the curve does
     ],
 )
-def test_nothing_is_kept_of_a_fit_that_diverged(
+def test_a_diverged_fit_leaves_no_checkpoint(
     store: Store,
     scene: PosedPhotos,
     whole: dict[SplatConfig, Splat],
@@ -307,7 +307,7 @@ shapes = st.lists(st.integers(0, 4), max_size=3)
     loss=st.floats(),
     rate=st.floats(0, 1),
 )
-def test_a_state_comes_back_bit_by_bit(
+def test_a_training_state_is_read_back_bit_for_bit(
     tmp_path_factory: pytest.TempPathFactory,
     shapes: list[list[int]],
     seed: int,
@@ -343,7 +343,7 @@ def test_a_state_comes_back_bit_by_bit(
     assert bits(found) == bits(state)
 
 
-def test_a_full_disk_is_told_as_the_disk_tells_it() -> None:
+def test_a_full_disk_raises_the_error_of_the_operating_system() -> None:
     state = TrainState(
         iteration=1,
         parameters={"means": torch.zeros(1_000_000)},
@@ -374,7 +374,7 @@ def bits(value: object) -> object:
     return value.hex() if isinstance(value, float) else value
 
 
-def test_checkpoints_are_due_after_their_seconds_and_never_cost_over_a_hundredth(
+def test_checkpoints_are_due_after_their_interval_and_cost_at_most_1_percent(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 100.0
@@ -416,7 +416,7 @@ def test_checkpoints_are_due_after_their_seconds_and_never_cost_over_a_hundredth
     assert kept.due()
 
 
-def test_the_checkpoint_of_a_stage_is_kept_until_it_ends_well(store: Store) -> None:
+def test_the_checkpoint_of_a_stage_is_kept_until_the_stage_succeeds(store: Store) -> None:
     def names() -> list[str]:
         return [path.name for path in (Path(store.root) / "checkpoints").iterdir()]
 
@@ -434,7 +434,7 @@ def test_the_checkpoint_of_a_stage_is_kept_until_it_ends_well(store: Store) -> N
 
 
 @pytest.mark.parametrize(("seconds", "key"), [(0.0, "splat-1"), (30.0, None)])
-def test_nothing_is_kept_where_it_is_not_wanted_or_nothing_tells_the_work(
+def test_without_an_interval_or_a_key_no_checkpoints_are_kept(
     store: Store, seconds: float, key: str | None
 ) -> None:
     with checkpoints_in(store, key, seconds) as checkpoints:

@@ -1,4 +1,4 @@
-"""Iterations that move only the Gaussians that their photos show."""
+"""Sparse iterations update only visible Gaussians."""
 
 from collections.abc import Iterator
 
@@ -65,7 +65,7 @@ def taken(iterations: int, *, sparse: bool) -> Fitted:
     return train(one_on_each_side(), steps(), settings)
 
 
-def test_a_gaussian_that_no_photo_of_the_iteration_shows_keeps_still() -> None:
+def test_a_gaussian_not_visible_in_an_iteration_is_not_updated() -> None:
     first, later = (taken(iterations, sparse=True).gaussians for iterations in (1, 5))
     initial = one_on_each_side()
     for name in ("log_scales", "logit_opacities", "sh"):
@@ -76,18 +76,18 @@ def test_a_gaussian_that_no_photo_of_the_iteration_shows_keeps_still() -> None:
         assert not torch.equal(one[1], five[1])
 
 
-def test_otherwise_adams_moments_carry_it_on() -> None:
+def test_dense_adam_moments_keep_moving_an_invisible_gaussian() -> None:
     first, later = (taken(iterations, sparse=False).gaussians for iterations in (1, 5))
     assert not torch.equal(first.logit_opacities[0], later.logit_opacities[0])
 
 
-def test_the_first_step_is_that_of_a_whole_one() -> None:
+def test_the_first_sparse_step_equals_the_dense_step() -> None:
     whole, sparse = (taken(1, sparse=sparse).gaussians for sparse in (False, True))
     for name in ("means", "log_scales", "quats", "logit_opacities", "sh"):
         torch.testing.assert_close(getattr(whole, name), getattr(sparse, name))
 
 
-def test_held_out_photos_are_predicted_as_well() -> None:
+def test_sparse_training_predicts_held_out_photos() -> None:
     scene = photograph()
     scores = []
     for sparse in (False, True):

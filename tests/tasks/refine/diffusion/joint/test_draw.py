@@ -1,4 +1,4 @@
-"""Views drawn together by models of random weights, as diffusers draws each of them alone."""
+"""Joint sampling with models of random weights, against diffusers for each view alone."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -112,7 +112,7 @@ def drawn(
 
 
 @pytest.mark.parametrize("kind", ["small", "stable"])
-def test_without_a_fit_between_each_view_is_as_the_pipeline_of_diffusers_draws_it(
+def test_without_scene_fits_each_view_matches_the_diffusers_pipeline(
     kind: str, request: pytest.FixtureRequest
 ) -> None:
     model: Model = request.getfixturevalue(kind)
@@ -147,7 +147,7 @@ def test_without_a_fit_between_each_view_is_as_the_pipeline_of_diffusers_draws_i
         np.testing.assert_allclose(one.image[0], image, atol=1e-3)
 
 
-def test_what_is_drawn_is_what_the_scene_was_fitted_to_last(small: Model) -> None:
+def test_the_returned_views_are_those_of_the_last_scene_fit(small: Model) -> None:
     scene = Still(shows=[one.render[0] for one in views()])
     found = drawn(small, JointConfig(steps=STEPS), scene=scene)
     assert len(scene.fitted_to) == STEPS
@@ -155,7 +155,7 @@ def test_what_is_drawn_is_what_the_scene_was_fitted_to_last(small: Model) -> Non
         np.testing.assert_allclose(one.image[0], image, atol=1e-6)
 
 
-def test_what_the_scene_shows_stands_in_for_what_is_drawn(small: Model) -> None:
+def test_scene_renders_replace_the_denoised_views(small: Model) -> None:
     dark, bright = (
         drawn(
             small,
@@ -168,7 +168,7 @@ def test_what_the_scene_shows_stands_in_for_what_is_drawn(small: Model) -> None:
         assert float((other.image - one.image).mean()) > 0.1
 
 
-def test_the_render_stays_where_it_is_sure_and_weighs_nothing(small: Model) -> None:
+def test_confident_render_pixels_are_kept_with_zero_weight(small: Model) -> None:
     confidence = torch.zeros(1, HEIGHT, WIDTH)
     confidence[..., 30:] = 1
     view = a_batch(confidence=confidence)
@@ -179,7 +179,7 @@ def test_the_render_stays_where_it_is_sure_and_weighs_nothing(small: Model) -> N
     assert found.rejected is None
 
 
-def test_what_the_photos_contradict_is_rejected(small: Model) -> None:
+def test_views_contradicted_by_photos_are_rejected(small: Model) -> None:
     seen = views()
     # What a model that has learnt nothing makes of noise.
     for one, view in zip(drawn(small, seen=seen, gate=GateConfig()), seen, strict=True):
@@ -189,7 +189,7 @@ def test_what_the_photos_contradict_is_rejected(small: Model) -> None:
         assert not one.weight.any()
 
 
-def test_progress_and_licences_are_told(small: Model, stable: Model) -> None:
+def test_progress_and_licences_are_reported(small: Model, stable: Model) -> None:
     said: list[tuple[float, str]] = []
     drawn(small, context=Context(progress=lambda share, doing: said.append((share, doing))))
     assert [share for share, _ in said] == [0.25, 0.5, 0.75, 1.0]
@@ -198,6 +198,6 @@ def test_progress_and_licences_are_told(small: Model, stable: Model) -> None:
     assert ["licence" in doing for _, doing in said] == [True] * 3 + [False] * STEPS
 
 
-def test_without_weights_nothing_is_drawn(small: Model) -> None:
+def test_joint_sampling_without_weights_is_refused(small: Model) -> None:
     with pytest.raises(InputError, match="untrained it repairs nothing"):
         drawn(replace(small, weights=None))

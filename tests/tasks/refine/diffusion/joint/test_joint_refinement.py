@@ -72,7 +72,7 @@ def made(store: Store) -> tuple[ArrayHandle, ArrayHandle, ArrayHandle]:
     return sparse, splat, views
 
 
-def test_jointly_drawn_views_are_what_distillation_reads(
+def test_jointly_refined_views_are_stored_as_distillation_reads_them(
     tmp_path: Path, store: Store, made: tuple[ArrayHandle, ArrayHandle, ArrayHandle]
 ) -> None:
     sparse, splat, views = made

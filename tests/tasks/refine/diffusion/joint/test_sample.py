@@ -41,13 +41,13 @@ def agreement(fit_every: int) -> float:
     return agreed / SEEDS
 
 
-def test_views_that_may_be_of_two_scenes_agree_if_every_step_is_fitted() -> None:
+def test_ambiguous_views_agree_on_one_scene_if_every_step_is_fitted() -> None:
     # By chance alone, 4 views agree with 2 * 2 ** -4 = 0.125.
     assert agreement(fit_every=1) >= 0.75
     assert agreement(fit_every=STEPS) < 0.2
 
 
-def test_fitting_now_and_then_keeps_few_together() -> None:
+def test_occasional_fits_rarely_make_ambiguous_views_agree() -> None:
     assert agreement(fit_every=5) < 0.35
 
 
@@ -58,7 +58,9 @@ def contradicting(seed: int, scene: LinearScene, truth: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("fresh_noise", [0.0, 1.0])
-def test_gaussian_views_give_the_scene_that_a_fit_afterwards_gives(fresh_noise: float) -> None:
+def test_for_gaussian_views_fitting_every_step_equals_one_fit_afterwards(
+    fresh_noise: float,
+) -> None:
     truth = draws(5, NUMBERS, 3)
     scene = a_scene(5, truth)
     # Photos that show what no view shows: their fit is then a projection of the views, which
@@ -74,7 +76,7 @@ def test_gaussian_views_give_the_scene_that_a_fit_afterwards_gives(fresh_noise: 
     np.testing.assert_allclose(every_step, afterwards, atol=1e-9)
 
 
-def test_gaussian_views_gain_little_where_photos_see_what_they_see() -> None:
+def test_gaussian_views_covered_by_photos_gain_little_from_joint_sampling() -> None:
     errors: dict[int, list[float]] = {1: [], STEPS: []}
     for seed in range(30):
         truth = draws(seed, NUMBERS, 3)
@@ -88,7 +90,7 @@ def test_gaussian_views_gain_little_where_photos_see_what_they_see() -> None:
     assert every_step == pytest.approx(afterwards, rel=0.15)
 
 
-def test_the_views_drawn_last_are_those_the_scene_was_fitted_to() -> None:
+def test_the_final_scene_is_the_least_squares_fit_of_the_final_views() -> None:
     truth = draws(1, NUMBERS, 3)
     scene = a_scene(1, truth)
     views, numbers = drawn(contradicting(1, scene, truth), scene)
@@ -97,7 +99,7 @@ def test_the_views_drawn_last_are_those_the_scene_was_fitted_to() -> None:
     np.testing.assert_allclose(numbers, np.linalg.pinv(seen) @ values, atol=1e-9)
 
 
-def test_a_weak_beginning_keeps_to_what_the_scene_shows() -> None:
+def test_a_low_strength_keeps_the_mode_shown_by_the_scene() -> None:
     one, other = draws(0, NUMBERS, 3), draws(1, NUMBERS, 3)
     scene = replace(a_scene(0, one), numbers=other)
     modes = torch.stack([(scene.sees @ numbers)[:, None] for numbers in (one, other)], 1)
@@ -107,7 +109,7 @@ def test_a_weak_beginning_keeps_to_what_the_scene_shows() -> None:
         assert (views - modes[:, 1]).square().sum() < (views - modes[:, 0]).square().sum()
 
 
-def test_the_seed_is_all_that_chance_depends_on() -> None:
+def test_sampling_depends_on_the_seed_and_not_on_torchs_global_generator() -> None:
     truth = draws(2, NUMBERS, 3)
     scene = a_scene(2, truth)
     means = contradicting(2, scene, truth)

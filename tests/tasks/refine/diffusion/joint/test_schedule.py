@@ -17,7 +17,7 @@ def noise(*shape: int, seed: int) -> torch.Tensor:
 
 
 @given(signal=signals, gained=st.floats(0.05, 0.95))
-def test_with_fresh_noise_a_step_draws_from_the_posterior(signal: float, gained: float) -> None:
+def test_with_fresh_noise_a_step_samples_the_posterior(signal: float, gained: float) -> None:
     after = signal + gained * (1 - signal)
     level = Level(timestep=0, signal=signal, next_signal=after)
     clean, noisy = 0.3, -0.8
@@ -35,7 +35,7 @@ def test_with_fresh_noise_a_step_draws_from_the_posterior(signal: float, gained:
     assert step(1.0) - step(0.0) == pytest.approx(np.sqrt(variance), abs=1e-9)
 
 
-def test_the_last_step_leaves_the_clean_views() -> None:
+def test_the_last_step_returns_the_clean_views() -> None:
     level = Level(timestep=0, signal=0.7, next_signal=1.0)
     noisy, clean, fresh = (noise(2, 5, seed=seed) for seed in range(3))
     np.testing.assert_allclose(level.stepped(noisy, clean, fresh, 1.0), clean, atol=1e-12)
@@ -43,7 +43,7 @@ def test_the_last_step_leaves_the_clean_views() -> None:
 
 @pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("set_alpha_to_one", [False, True])
-def test_steps_are_those_of_diffusers(eta: float, set_alpha_to_one: bool) -> None:
+def test_steps_match_diffusers(eta: float, set_alpha_to_one: bool) -> None:
     from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
     scheduler = DDIMScheduler(
@@ -58,7 +58,7 @@ def test_steps_are_those_of_diffusers(eta: float, set_alpha_to_one: bool) -> Non
         np.testing.assert_allclose(found, wanted.prev_sample, atol=1e-5)
 
 
-def test_noised_views_are_those_of_diffusers() -> None:
+def test_noised_views_match_diffusers() -> None:
     from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
     scheduler = DDIMScheduler()

@@ -1,4 +1,4 @@
-"""A splat between views whose denoiser knows the painted plane."""
+"""A splat fitted between denoising steps, with a denoiser that returns the painted plane."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -86,13 +86,13 @@ def error(scene: SplatScene, wanted: Views) -> float:
     return float(np.mean([(one - other).abs().mean() for one, other in shown]))
 
 
-def test_it_is_what_sampling_asks_for(scene: SplatScene) -> None:
+def test_splat_scene_and_test_denoiser_satisfy_the_sampling_protocols(scene: SplatScene) -> None:
     assert isinstance(scene, Scene)
     assert isinstance(Knowing(truth()), Denoiser)
     assert [one.shape for one in scene.render()] == 3 * [(HEIGHT, WIDTH, 3)]
 
 
-def test_the_scene_comes_to_show_what_the_denoiser_is_sure_of(scene: SplatScene) -> None:
+def test_joint_sampling_moves_the_scene_towards_the_denoised_views(scene: SplatScene) -> None:
     told: list[float] = []
     found = sample_jointly(
         Knowing(truth()),
@@ -106,14 +106,14 @@ def test_the_scene_comes_to_show_what_the_denoiser_is_sure_of(scene: SplatScene)
     assert told == [0.25, 0.5, 0.75, 1.0]
 
 
-def test_photos_hold_against_images_of_something_else(scene: SplatScene) -> None:
+def test_a_low_view_weight_lets_photos_outweigh_wrong_views(scene: SplatScene) -> None:
     black = 3 * [torch.zeros(HEIGHT, WIDTH, 3)]
     strong, weak = scene.fitted(black), replace(scene, view_weight=1e-6).fitted(black)
     assert error(strong, truth()) > error(scene, truth())
     assert error(weak, truth()) < 1.1 * error(scene, truth())
 
 
-def test_a_fit_leaves_the_scene_that_it_was_asked_of_and_repeats_itself(scene: SplatScene) -> None:
+def test_a_fit_is_deterministic_and_leaves_the_original_scene_unchanged(scene: SplatScene) -> None:
     before = torch.stack(scene.render())
     one, other = scene.fitted(truth()), scene.fitted(truth())
     assert torch.equal(torch.stack(scene.render()), before)
@@ -122,7 +122,7 @@ def test_a_fit_leaves_the_scene_that_it_was_asked_of_and_repeats_itself(scene: S
     assert one.settings.seed != scene.settings.seed
 
 
-def test_places_of_several_sizes_are_fitted_and_shown_together(
+def test_views_of_several_sizes_are_fitted_and_rendered_jointly(
     base: tuple[Gaussians, SizedPhotos],
 ) -> None:
     places = cameras_at(PLACES)

@@ -1,4 +1,4 @@
-"""Which photos are drawn."""
+"""Selection of photo subsets for training pairs."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def rng(seed: int) -> np.random.Generator:
 
 
 @given(count=st.integers(4, 60), runs=st.floats(0, 1), seed=st.integers(0, 1000))
-def test_subsets_are_different_ascending_and_leave_a_photo_aside(
+def test_subsets_are_distinct_ascending_and_leave_a_photo_out(
     count: int, runs: float, seed: int
 ) -> None:
     config = PairsConfig(subsets=8, runs=runs)
@@ -31,24 +31,24 @@ def test_subsets_are_different_ascending_and_leave_a_photo_aside(
 
 
 @given(seed=st.integers(0, 1000))
-def test_runs_are_neighbours(seed: int) -> None:
+def test_run_subsets_are_consecutive_photos(seed: int) -> None:
     for subset in draw_subsets(20, PairsConfig(runs=1.0), rng(seed)):
         assert subset == tuple(range(subset[0], subset[0] + len(subset)))
 
 
 @given(seed=st.integers(0, 1000))
-def test_others_have_one_photo_in_each_part_of_the_scene(seed: int) -> None:
+def test_spread_subsets_have_one_photo_in_each_part_of_the_scene(seed: int) -> None:
     for subset in draw_subsets(36, PairsConfig(runs=0.0), rng(seed)):
         part = 36 // len(subset)
         assert [index // part for index in subset] == list(range(len(subset)))
 
 
-def test_every_size_has_its_turn() -> None:
+def test_every_subset_size_is_used() -> None:
     drawn = draw_subsets(30, PairsConfig(subsets=4, sizes=(3, 4, 6, 9)), rng(0))
     assert sorted(map(len, drawn)) == [3, 4, 6, 9]
 
 
-def test_the_seed_decides() -> None:
+def test_the_seed_determines_the_subsets() -> None:
     config = PairsConfig()
     assert draw_subsets(20, config, rng(5)) == draw_subsets(20, config, rng(5))
     assert draw_subsets(20, config, rng(5)) != draw_subsets(20, config, rng(6))

@@ -73,7 +73,7 @@ def plain_fit(
     return found.fitted.gaussians
 
 
-def test_every_splat_is_shown_at_withheld_photos(mined: Sequence[Mined]) -> None:
+def test_every_splat_is_rendered_at_withheld_photos(mined: Sequence[Mined]) -> None:
     assert [(one.iterations, one.noisy) for one in mined] == [
         *[(60, False)] * 3,
         *[(30, False)] * 3,
@@ -87,13 +87,13 @@ def test_every_splat_is_shown_at_withheld_photos(mined: Sequence[Mined]) -> None
         assert one.pair.views.swept.shape == (1, 3, HEIGHT, WIDTH, 3)
 
 
-def test_photos_are_dealt_in_turn(mined: Sequence[Mined]) -> None:
+def test_withheld_photos_are_assigned_in_turn(mined: Sequence[Mined]) -> None:
     dealt = [one.view for one in mined]
     assert len(set(dealt[:4])) == 4  # 8 photos, 4 of them withheld
     assert dealt[:4] == dealt[4:8]
 
 
-def test_the_target_is_the_photo(scene: PosedPhotos, mined: Sequence[Mined]) -> None:
+def test_the_target_of_a_pair_is_the_photo(scene: PosedPhotos, mined: Sequence[Mined]) -> None:
     for one in mined:
         photo = scene.photos[indices(scene, [one.view])[0]]
         np.testing.assert_allclose(one.pair.target.numpy(), photo / 255, atol=1e-6)
@@ -102,7 +102,7 @@ def test_the_target_is_the_photo(scene: PosedPhotos, mined: Sequence[Mined]) -> 
         np.testing.assert_allclose(one.pair.views.nearest[0].numpy(), shown / 255, atol=1e-6)
 
 
-def test_the_render_is_that_of_a_plain_fit_to_the_training_photos(
+def test_the_render_of_a_pair_is_that_of_a_plain_fit_to_the_training_photos(
     scene: PosedPhotos, mined: Sequence[Mined]
 ) -> None:
     splat = plain_fit(scene, mined[0].training)
@@ -120,7 +120,7 @@ def test_noise_makes_a_splat_worse(scene: PosedPhotos, mined: Sequence[Mined]) -
     assert error(mined[6:]) > 1.1 * error(mined[:3])
 
 
-def test_snapshots_are_the_states_of_one_plain_fit(
+def test_snapshots_are_states_of_one_plain_fit(
     scene: PosedPhotos, mined: Sequence[Mined], tmp_path: Path
 ) -> None:
     training = mined[0].training
@@ -139,7 +139,7 @@ def test_snapshots_are_the_states_of_one_plain_fit(
     assert torch.equal(front.sh[:, :1], half.parameters["sh0"])
 
 
-def test_withheld_photos_lend_nothing_but_their_poses(
+def test_withheld_photos_contribute_only_their_poses(
     scene: PosedPhotos, mined: Sequence[Mined]
 ) -> None:
     training = indices(scene, mined[0].training)
@@ -162,7 +162,7 @@ def test_withheld_photos_lend_nothing_but_their_poses(
         assert not torch.equal(ours.pair.target, other.pair.target)
 
 
-def test_equal_input_gives_equal_pairs_and_another_seed_others(
+def test_equal_input_gives_equal_pairs_and_another_seed_other_pairs(
     scene: PosedPhotos, mined: Sequence[Mined]
 ) -> None:
     config = CONFIG.model_copy(update={"noisy": 0, "shares": (1.0,)})
@@ -191,7 +191,7 @@ def turned_away(cameras: Cameras, index: int) -> Cameras:
     return replace(cameras, camera_from_world=poses)
 
 
-def test_photos_of_what_no_training_photo_shows_are_left_out(
+def test_photos_without_overlap_with_training_photos_are_left_out(
     scene: PosedPhotos, mined: Sequence[Mined]
 ) -> None:
     away = indices(scene, [mined[0].view])[0]
@@ -200,7 +200,7 @@ def test_photos_of_what_no_training_photo_shows_are_left_out(
     assert mined[0].view not in {one.view for one in found}
 
 
-def test_photos_that_show_nothing_together_are_refused(scene: PosedPhotos) -> None:
+def test_photos_without_common_content_are_refused(scene: PosedPhotos) -> None:
     none = Observations(
         point_index=np.zeros(0, np.int32),
         photo_index=np.zeros(0, np.int32),
@@ -210,7 +210,7 @@ def test_photos_that_show_nothing_together_are_refused(scene: PosedPhotos) -> No
         list(mine(replace(scene, observations=none), CONFIG))
 
 
-def test_progress_grows_to_the_end(scene: PosedPhotos) -> None:
+def test_progress_reaches_the_end(scene: PosedPhotos) -> None:
     shares: list[float] = []
     config = CONFIG.model_copy(update={"subsets": 2})
     list(mine(scene, config, context=Context(progress=lambda share, doing: shares.append(share))))

@@ -1,4 +1,4 @@
-"""Splats made worse."""
+"""Noise on splats for training pairs."""
 
 from dataclasses import replace
 
@@ -40,13 +40,13 @@ def full() -> np.random.Generator:
     return FullDice(np.random.PCG64(1))
 
 
-def test_without_noise_nothing_changes() -> None:
+def test_zero_noise_keeps_the_splat() -> None:
     splat = a_splat()
     found = perturbed(splat, NONE, full())
     assert all(torch.equal(getattr(found, name), getattr(splat, name)) for name in TENSORS)
 
 
-def test_noise_is_as_large_as_it_says_and_spares_the_background() -> None:
+def test_noise_has_the_configured_size_and_spares_the_background() -> None:
     splat = a_splat()
     config = NoiseConfig(shift=0.5, stretch=0.3, fade=1.0, dropped=0)
     found = perturbed(splat, config, full())
@@ -65,14 +65,14 @@ def test_noise_is_as_large_as_it_says_and_spares_the_background() -> None:
     assert torch.equal(moved.sh, front.sh)
 
 
-def test_a_share_is_left_out_but_not_of_the_background() -> None:
+def test_the_configured_share_of_foreground_gaussians_is_dropped() -> None:
     splat = a_splat()
     found = perturbed(splat, NONE.model_copy(update={"dropped": 0.3}), full())
     np.testing.assert_allclose(len(found.foreground) / len(splat.foreground), 0.7, atol=0.03)
     assert torch.equal(found.background.means, splat.background.means)
 
 
-def test_how_much_is_done_is_drawn_and_decided_by_the_seed() -> None:
+def test_the_noise_strength_is_random_and_determined_by_the_seed() -> None:
     splat = a_splat(num_background=0)
     config = NoiseConfig(stretch=0, fade=0, dropped=0)
 

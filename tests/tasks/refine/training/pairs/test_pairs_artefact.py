@@ -1,4 +1,4 @@
-"""Pairs through the store: how exact they come back, and from which scene."""
+"""Training pairs through the store: precision, and the scene of each pair."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -64,7 +64,7 @@ def stored(folder: Path, scene: str, *some: Mined) -> ArrayHandle:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=10)
 @given(seed=st.integers(0, 10**6), photos=st.integers(1, 8), unit=st.sampled_from([1e-4, 1.0, 1e5]))
-def test_a_pair_comes_back_within_its_bounds(
+def test_a_pair_is_read_back_within_quantisation_bounds(
     tmp_path: Path, seed: int, photos: int, unit: float
 ) -> None:
     made = views(seed, photos)
@@ -85,7 +85,7 @@ def test_a_pair_comes_back_within_its_bounds(
     assert bool((found.counts == 1).all())
 
 
-def test_nothing_and_everything_stay_so(tmp_path: Path) -> None:
+def test_zeros_and_ones_are_stored_exactly(tmp_path: Path) -> None:
     made = a_batch(
         alpha=torch.zeros(1, HEIGHT, WIDTH),
         swept_cost=torch.ones(1, HEIGHT, WIDTH),
@@ -96,7 +96,7 @@ def test_nothing_and_everything_stay_so(tmp_path: Path) -> None:
         assert torch.equal(getattr(found, name), getattr(made, name)), name
 
 
-def test_pairs_of_many_scenes_stand_in_a_row(tmp_path: Path) -> None:
+def test_pairs_of_several_scenes_are_concatenated(tmp_path: Path) -> None:
     hall = stored(tmp_path, "hall", *(mined(views(seed)) for seed in (0, 20)))
     attic = stored(tmp_path, "attic", *(mined(views(seed), target=3) for seed in (40, 60, 80)))
     pairs = StoredPairs([hall, attic])
@@ -132,7 +132,7 @@ def test_a_photo_is_stored_once_and_its_mask_with_it(tmp_path: Path) -> None:
     assert bool((pairs[0].counts == 1).all())
 
 
-def test_equal_pairs_have_an_equal_digest_and_the_attributes_tell_of_them(tmp_path: Path) -> None:
+def test_equal_pairs_have_equal_digests_and_attributes_describe_them(tmp_path: Path) -> None:
     one = stored(tmp_path / "a", "hall", mined(views(0)))
     assert one.digest == stored(tmp_path / "b", "hall", mined(views(0))).digest
     (row,) = one.attributes["pairs"]
