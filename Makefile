@@ -10,7 +10,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loads
 # The tests start hundreds of processes, and each would compile all our modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install demo test slow-test check clean
+.PHONY: install demo test slow-test check docs clean
 
 install: $(VENV)/.installed
 
@@ -38,6 +38,9 @@ check: $(VENV)/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(VENV)/.installed
+	$(BIN)/python -m docs.generate
 
 clean:
 	rm -rf $(VENV) unseen-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -116,7 +116,7 @@ class Settings(BaseSettings):
         if self.device == "cuda":
             raise InputError(
                 f"UNSEEN_DEVICE is cuda but torch {torch.__version__} finds no CUDA device; "
-                "install a CUDA build of torch (see README) or set UNSEEN_DEVICE to cpu"
+                "install a CUDA build of torch (see docs/sites.md) or set UNSEEN_DEVICE to cpu"
             )
         return "cpu"
 

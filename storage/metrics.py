@@ -17,114 +17,18 @@ from storage.errors import IntegrityError, StoreError
 from storage.files import get, names_in, put, remove
 from storage.names import object_name
 from storage.store import Store
+from storage.tables import COLUMNS, COMMON, TABLES
 
 SEPARATOR = ","
 """Of run and scene in a file's name: no name of an object holds one, so no two are confused."""
 READINGS = 5
 """How often a table is read that is compacted meanwhile."""
 
-_STRING, _INT, _FLOAT, _BOOL = pa.string(), pa.int64(), pa.float64(), pa.bool_()
-
-COLUMNS: Mapping[str, Mapping[str, pa.DataType]] = {
-    "scenes": {
-        "state": _STRING,  # completed, failed, crashed, cancelled; of a training also started
-        "error_type": _STRING,
-        "error_message": _STRING,
-        "photos": _INT,
-        "photos_rejected": _INT,
-        "rejected": _STRING,  # name and reason of each rejected photo
-        "registered_share": _FLOAT,
-        "reprojection_error_px": _FLOAT,
-        "training_photos": _INT,
-        "held_out_photos": _INT,
-        "gaussians": _INT,
-        "psnr_db": _FLOAT,  # of the splat; then of what the later stages made of the same views
-        "ssim": _FLOAT,
-        "ensemble_psnr_db": _FLOAT,  # of the mean render of the splat and its ensemble
-        "ensemble_ssim": _FLOAT,
-        "ensemble_share_worse": _FLOAT,  # than the splat
-        "control_psnr_db": _FLOAT,
-        "control_ssim": _FLOAT,
-        "control_share_worse": _FLOAT,  # than the splat
-        "refined_psnr_db": _FLOAT,
-        "refined_ssim": _FLOAT,
-        "refined_share_worse": _FLOAT,  # than the splat
-        "refined_views": _INT,
-        "refined_views_rejected": _INT,  # by the gate: given back as rendered
-        "distilled_psnr_db": _FLOAT,
-        "distilled_ssim": _FLOAT,
-        "distilled_share_worse": _FLOAT,  # than the control
-        "selected": _STRING,  # distilled, control
-        "confidence_spearman": _FLOAT,
-        "confidence_ause": _FLOAT,  # over that of a random order
-        "rotation_error_deg": _FLOAT,
-        "centre_error": _FLOAT,
-        "centre_error_relative": _FLOAT,
-        "pose_auc_5": _FLOAT,
-        "depth_error_relative": _FLOAT,
-        "seconds": _FLOAT,
-        "peak_memory_mib": _FLOAT,
-        "stages_cached": _INT,
-        "stages_computed": _INT,
-    },
-    "stages": {
-        "stage": _STRING,
-        "seconds": _FLOAT,
-        "peak_memory_mib": _FLOAT,
-        "cached": _BOOL,
-        "attempt": _INT,
-        "state": _STRING,
-        "digest": _STRING,
-        "uri": _STRING,
-    },
-    "views": {
-        "stage": _STRING,  # splat, ensemble, control, refine, distil
-        "view": _STRING,
-        "split": _STRING,  # train, validation, held_out, not_fitted
-        "psnr_db": _FLOAT,
-        "ssim": _FLOAT,
-    },
-    "gains": {
-        "view": _STRING,
-        "before": _STRING,  # stages, as in views
-        "after": _STRING,
-        "psnr_db": _FLOAT,
-        "ssim": _FLOAT,
-    },
-    "confidence": {
-        "view": _STRING,
-        "spearman": _FLOAT,  # of the confidence with the negative error
-        "ause_over_random": _FLOAT,
-    },
-    "training": {
-        "stage": _STRING,
-        "iteration": _INT,
-        "loss": _FLOAT,
-        "gaussians": _INT,
-        "held_out_psnr_db": _FLOAT,
-        "held_out_gain_db": _FLOAT,  # of a refiner over the renders, on other scenes
-    },
-    "poses": {
-        "view": _STRING,
-        "rotation_error_deg": _FLOAT,
-        "centre_error": _FLOAT,
-        "centre_error_relative": _FLOAT,
-    },
-    "geometry": {
-        "view": _STRING,
-        "split": _STRING,
-        "depth_error_relative": _FLOAT,
-        "depth_share_within_5_percent": _FLOAT,
-        "pixels": _INT,
-        "coverage": _FLOAT,
-    },
-}
-_COMMON = {"run": _STRING, "scene": _STRING, "written_at": pa.timestamp("us", tz="UTC")}
-
 
 def schema_of(table: str) -> pa.Schema:
     """The arrow schema of one table; every file of a table has the same."""
-    return pa.schema([pa.field(name, kind) for name, kind in {**_COMMON, **COLUMNS[table]}.items()])
+    columns = {**COMMON, **TABLES[table]}
+    return pa.schema([pa.field(name, column.type) for name, column in columns.items()])
 
 
 def write_rows(
@@ -136,7 +40,7 @@ def write_rows(
         ValueError: a row has a column that the table does not have.
         StoreError: the store is full or cannot be written.
     """
-    columns = COLUMNS[table]
+    columns = TABLES[table]
     now = datetime.now(UTC)
     records = []
     for row in rows:

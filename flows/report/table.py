@@ -11,9 +11,9 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from flows.runs.record import load_run
-from storage import metrics
 from storage.metrics import read_table
 from storage.store import Store
+from storage.tables import TABLES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +76,7 @@ def scene_rows(store: Store, run: str) -> pd.DataFrame:
 
 def figures_of(row: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Title and figure of each column of the report that a scene's row has."""
-    rows = _derived(pd.DataFrame([row]).reindex(columns=list(metrics.COLUMNS["scenes"])))
+    rows = _derived(pd.DataFrame([row]).reindex(columns=list(TABLES["scenes"])))
     (_, figures), *_ = rows.iterrows()
     return [(column.title, _cell(figures, column)) for column in shown_columns(rows)]
 

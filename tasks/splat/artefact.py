@@ -1,4 +1,11 @@
-"""Layout of a splat in the store, and its readers."""
+"""Layout of a splat in the store, and its readers.
+
+Arrays, for each Gaussian: ``means`` [n 3], ``quats`` [n 4], ``log_scales`` [n 3],
+``logit_opacities`` [n] and ``sh`` [n k 3] (float32); the training curve ``curve_iteration``,
+``curve_loss``, ``curve_gaussians`` and ``curve_held_out_psnr_db`` (NaN where not scored); and where
+they were fitted, terms of the training photos: ``photo_colours`` [t 3 4], ``photo_moves`` [t 6].
+The attributes name the training, validation and held-out photos.
+"""
 
 from collections.abc import Iterator
 from dataclasses import asdict

@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from storage import metrics
-from storage.metrics import COLUMNS, compact, read_scene, read_table, schema_of, write_rows
+from storage.metrics import compact, read_scene, read_table, schema_of, write_rows
 from storage.store import Store
+from storage.tables import COLUMNS
 
 Rows = list[dict[str, Any]]
 

@@ -1,4 +1,4 @@
-"""Committed content is read back by the store and by plain readers; equal content is stored once."""
+"""Committed content is read back by the store and by plain readers; equal content is kept once."""
 
 import json
 import multiprocessing

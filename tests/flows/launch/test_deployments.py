@@ -39,7 +39,7 @@ def site(
         create = ("work-pool", "create", "--type", "process", "--overwrite", pool)
         output_of(*PREFECT, *create, environment=site, cwd=ROOT)
     deploy = next(line for line in commands if " deploy " in line)
-    assert deploy in (ROOT / "README.md").read_text()
+    assert deploy in (ROOT / "docs" / "sites.md").read_text()
     output_of(*PREFECT, *deploy.split()[1:], environment=site, cwd=ROOT)
     yield site
     # With its workers: Prefect takes them for alive a while longer, and later runs would wait.

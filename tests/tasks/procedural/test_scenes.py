@@ -8,7 +8,7 @@ import pytest
 from jaxtyping import Float32, UInt8
 from scipy.ndimage import map_coordinates
 
-from flows.commands.demo import FEW_PHOTOS
+from flows.commands.demo import TRAINING_PHOTOS
 from tasks.cameras import Cameras
 from tasks.procedural.build import HEIGHT, PHOTO_COUNT, WIDTH, ProceduralScene
 from tasks.procedural.render import PreparedScene, prepare, render
@@ -91,7 +91,7 @@ def test_neighbouring_photos_overlap(small: Small) -> None:
 
 def test_sparse_training_photos_overlap_where_they_should_cover_the_scene() -> None:
     small = small_of(facade())
-    order = FEW_PHOTOS["facade"]
+    order = TRAINING_PHOTOS["facade"]
     overlaps = [seen_again(small, order[k], order[k + 1]) for k in range(0, len(order) - 1, 2)]
     assert min(overlaps) > 0.55
 
