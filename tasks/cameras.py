@@ -88,7 +88,7 @@ def joined(cameras: Sequence[Cameras]) -> Cameras:
     )
 
 
-def looking(
+def cameras_from_poses(
     names: tuple[str, ...],
     world_from_camera: Float64[np.ndarray, "n 3 3"],
     centres: Float64[np.ndarray, "n 3"],
@@ -120,7 +120,7 @@ class CameraModel:
         return np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
 
     def scaled(self, x: float, y: float) -> "CameraModel":
-        """The same lens for a photo resampled to ``x`` times its width and ``y`` its height."""
+        """The same model for a photo resampled to ``x`` times its width and ``y`` its height."""
         fx, fy, cx, cy = self.params[:4]
         return CameraModel(
             model=self.model, params=(x * fx, y * fy, x * cx, y * cy, *self.params[4:])

@@ -2,7 +2,8 @@
 
 A pixel p = (x, y, 1) of the view at depth z lies in photo j at ``z A_j p + b_j``, homogeneous
 pixels whose third coordinate is the depth there: ``A_j = K_j R_j K^-1`` and ``b_j = K_j t_j`` for
-the lens K of the view, the lens K_j and the pose (R_j, t_j) of photo j from the view's camera.
+the intrinsics K of the view, the intrinsics K_j and the pose (R_j, t_j) of photo j from the
+view's camera.
 """
 
 import numpy as np
@@ -15,9 +16,9 @@ def relative_maps(
     camera: Cameras, photos: Cameras
 ) -> tuple[Float32[np.ndarray, "k 3 3"], Float32[np.ndarray, "k 3"]]:
     """A and b of the module's formula."""
-    pose, lenses = _photo_from_view(camera, photos), photos.intrinsics
-    maps = lenses @ pose[:, :3, :3] @ np.linalg.inv(camera.intrinsics[0])
-    offsets = np.einsum("nij,nj->ni", lenses, pose[:, :3, 3])
+    pose, intrinsics = _photo_from_view(camera, photos), photos.intrinsics
+    maps = intrinsics @ pose[:, :3, :3] @ np.linalg.inv(camera.intrinsics[0])
+    offsets = np.einsum("nij,nj->ni", intrinsics, pose[:, :3, 3])
     return maps.astype(np.float32), offsets.astype(np.float32)
 
 

@@ -7,9 +7,9 @@ from jaxtyping import Float64
 from scipy.interpolate import CubicSpline
 from scipy.spatial.transform import Rotation, RotationSpline
 
-from tasks.cameras import Cameras, looking
+from tasks.cameras import Cameras, cameras_from_poses
 from tasks.errors import DegenerateGeometryError
-from tasks.views.novel_views import lens_at_size
+from tasks.views.novel_views import intrinsics_at_size
 
 Capture = Literal["around", "forward", "through"]
 """Photos taken around an object, of a scene in front, or on a walk."""
@@ -65,7 +65,7 @@ def capture_kind(cameras: Cameras) -> Capture:
 def spline(cameras: Cameras, frames: int) -> Cameras:
     """A smooth path through all cameras, in their order.
 
-    Centres, lenses and orientations are twice differentiable; each camera is passed at
+    Centres, intrinsics and orientations are twice differentiable; each camera is passed at
     equal intervals of time.
 
     Args:
@@ -73,13 +73,14 @@ def spline(cameras: Cameras, frames: int) -> Cameras:
     """
     knots = np.arange(len(cameras), dtype=np.float64)
     times = np.linspace(0, len(cameras) - 1, frames)
-    turns = Rotation.from_matrix(cameras.world_from_camera[:, :3, :3])
-    lenses = np.stack([lens_at_size(cameras, index, 0) for index in range(len(cameras))])
+    rotations = Rotation.from_matrix(cameras.world_from_camera[:, :3, :3])
+    same_size = (intrinsics_at_size(cameras, index, 0) for index in range(len(cameras)))
+    intrinsics = np.stack(list(same_size))
     return _path(
         cameras,
-        RotationSpline(knots, turns)(times).as_matrix(),
+        RotationSpline(knots, rotations)(times).as_matrix(),
         CubicSpline(knots, cameras.centres)(times),
-        CubicSpline(knots, lenses)(times),
+        CubicSpline(knots, intrinsics)(times),
     )
 
 
@@ -188,7 +189,7 @@ def _path(
 ) -> Cameras:
     """Frames of the size of the first camera."""
     frames = len(centres)
-    return looking(
+    return cameras_from_poses(
         tuple(f"frame_{number:05d}" for number in range(frames)),
         world_from_camera,
         centres,

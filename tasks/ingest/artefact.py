@@ -19,7 +19,7 @@ from tasks.cameras import CameraModel, Cameras
 from tasks.ingest.config import IngestConfig
 from tasks.ingest.exif import Gps
 from tasks.ingest.folder import Rejected
-from tasks.ingest.given import lens_of_photo
+from tasks.ingest.given import camera_model_of_photo
 from tasks.ingest.photos import Photo, PhotoFolder
 from tasks.ingest.sidecars import DEPTH_SCALE_M, read_depth
 from tasks.ingest.source import ReferenceKind, find_files
@@ -76,7 +76,9 @@ def write_photos(
             depth = read_depth(files.depth[photo.name], photo.source_size, config.max_pixels)
             out.add(f"depth_{index:04d}", depth, ("y", "x"))
     models = {
-        info.name: lens_of_photo(files.given[info.name], info.name, info.source_size, info.size)
+        info.name: camera_model_of_photo(
+            files.given[info.name], info.name, info.source_size, info.size
+        )
         for info in infos
         if info.name in files.given
     }
@@ -107,7 +109,7 @@ class Photos:
         self._stored = stored
         self._reference_names = tuple(attributes["reference_names"])
         self._depth_scale_m = float(attributes["depth_scale_m"])
-        self._lenses = tuple(
+        self._reference_models = tuple(
             CameraModel(model=fields["model"], params=tuple(fields["params"]))
             for fields in attributes["reference_lenses"]
         )
@@ -148,7 +150,7 @@ class Photos:
     def reference(self) -> Cameras | None:
         """The reference cameras of those photos that have one, for pixels as stored.
 
-        Their distortion is left out; :meth:`lenses` has it.
+        Their distortion is left out; :meth:`reference_models` has it.
         """
         if not self._reference_names:
             return None
@@ -160,9 +162,9 @@ class Photos:
             sizes=np.array(sizes, dtype=np.int64),
         )
 
-    def lenses(self) -> tuple[CameraModel, ...]:
-        """The lenses of the reference cameras, in their order, in pixels as stored."""
-        return self._lenses
+    def reference_models(self) -> tuple[CameraModel, ...]:
+        """Camera models of the reference cameras, in their order, in pixels as stored."""
+        return self._reference_models
 
 
 def _info(photo: Photo) -> PhotoInfo:

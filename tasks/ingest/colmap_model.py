@@ -43,7 +43,7 @@ MODELS = {
     16: ("EUCM", 6),
 }
 """Name and number of parameters of COLMAP's camera models by their id. Left out are those that are
-no lens (EQUIRECTANGULAR)."""
+no pixels of a plane (EQUIRECTANGULAR)."""
 
 PARAMETERS = dict(MODELS.values())
 
@@ -68,8 +68,8 @@ POINT_BYTES = 24
 """Of an observation: two coordinates and the id of its point."""
 
 
-def lens_of_model(model: str, params: tuple[float, ...]) -> CameraModel:
-    """A lens from any of COLMAP's camera models, with two focals and without needless zeros."""
+def camera_model(model: str, params: tuple[float, ...]) -> CameraModel:
+    """Any of COLMAP's camera models with two focals, and without trailing zero distortion."""
     if model in TWO_FOCALS:
         model, missing = TWO_FOCALS[model]
         params = (params[0], *params, *[0.0] * missing)
@@ -91,13 +91,13 @@ def read_model(cameras: Path, images: Path) -> list[GivenCamera]:
     """The registered images of a model, in the order of the file.
 
     Raises:
-        InputError: a file cannot be read, is damaged, or has a camera of a kind that is no lens.
+        InputError: a file cannot be read, is damaged, or has an unsupported camera model.
         MachineError: the machine failed to read it.
     """
     binary = cameras.suffix == ".bin"
-    lenses = dict(_checked(cameras, _binary_cameras if binary else _text_cameras))
+    models = dict(_checked(cameras, _binary_cameras if binary else _text_cameras))
     rows = _checked(images, _binary_images if binary else _text_images)
-    return [_given(images, row, lenses) for row in rows]
+    return [_given(images, row, models) for row in rows]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +109,7 @@ class _Image:
 
 
 _Camera = tuple[int, tuple[CameraModel, Size]]
-"""A camera's id, its lens and the size of its photos."""
+"""A camera's id, its model and the size of its photos."""
 
 _Row = TypeVar("_Row")
 
@@ -138,7 +138,7 @@ def _given(
             f"{path}: image '{image.name}' has camera {image.camera_id}, which is none of the "
             f"{len(cameras)} cameras of the model; export the model again"
         )
-    lens, size = cameras[image.camera_id]
+    model, size = cameras[image.camera_id]
     where = f"image '{image.name}' of {path.parent.name}/{path.name}"
     return GivenCamera(
         image=image.name,
@@ -146,7 +146,7 @@ def _given(
         camera_from_world=rigid(
             _rotation(image.quaternion_wxyz), np.array(image.translation), f"the pose of {where}"
         ),
-        lens=lens,
+        camera_model=model,
         size=size,
     )
 
@@ -176,13 +176,13 @@ def _camera(camera_id: int, model: str, width: int, height: int, numbers: list[f
             f"gives camera {camera_id} {len(numbers)} parameters, and {model} has "
             f"{PARAMETERS[model]}"
         )
-    lens = lens_of_model(model, tuple(numbers))
-    if not all(map(math.isfinite, numbers)) or min(*lens.params[:2], width, height) <= 0:
+    found = camera_model(model, tuple(numbers))
+    if not all(map(math.isfinite, numbers)) or min(*found.params[:2], width, height) <= 0:
         raise _FormatError(
             f"gives camera {camera_id} the size {width}x{height} and the parameters {numbers}, "
             "which no camera has"
         )
-    return camera_id, (lens, (width, height))
+    return camera_id, (found, (width, height))
 
 
 def _text_cameras(file: BufferedReader) -> Iterator[_Camera]:

@@ -19,7 +19,7 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldOfView:
-    """A pinhole lens that looks through the middle of its photo, whatever that one's size."""
+    """A pinhole camera with its principal point in the middle of a photo of any size."""
 
     x_rad: float
     """Angle between the photo's left and right edge, radians."""
@@ -39,15 +39,17 @@ class GivenCamera:
     """The place in the file, for messages."""
     camera_from_world: Float64[np.ndarray, "4 4"]
     """OpenCV axes, the file's own world."""
-    lens: CameraModel | FieldOfView
+    camera_model: CameraModel | FieldOfView
     size: Size | None
-    """Of the photo that ``lens`` is for; None where the file does not say it."""
+    """Of the photo that ``camera_model`` is for; None where the file does not say it."""
     mask: PurePosixPath | None = None
     """Of the photo, below the scene's folder."""
 
 
-def lens_of_photo(camera: GivenCamera, name: str, source_size: Size, size: Size) -> CameraModel:
-    """The lens of a photo in pixels of its stored size.
+def camera_model_of_photo(
+    camera: GivenCamera, name: str, source_size: Size, size: Size
+) -> CameraModel:
+    """Camera model of a photo in pixels of its stored size.
 
     A camera that was written for another size of the same shape is scaled: such folders hold
     reduced copies of the photos that the cameras were found with.
@@ -66,8 +68,10 @@ def lens_of_photo(camera: GivenCamera, name: str, source_size: Size, size: Size)
             f"pixels and the photo has {source_size[0]}x{source_size[1]}, another shape, so its "
             "intrinsics would be wrong; give the cameras of these photos"
         )
-    lens = camera.lens if isinstance(camera.lens, CameraModel) else camera.lens.at(given)
-    return lens.scaled(size[0] / given[0], size[1] / given[1])
+    model = camera.camera_model
+    if isinstance(model, FieldOfView):
+        model = model.at(given)
+    return model.scaled(size[0] / given[0], size[1] / given[1])
 
 
 def same_shape(one: Size, other: Size) -> bool:

@@ -107,7 +107,7 @@ def _given(path: Path, index: int, name: str, entry: _Entry) -> GivenCamera:
         camera_from_world=rigid(
             np.array(entry.R), np.array(entry.t), f"{path}: R of entry {index} ('{name}')"
         ),
-        lens=CameraModel(model="PINHOLE", params=(entry.fx, entry.fy, entry.cx, entry.cy)),
+        camera_model=CameraModel(model="PINHOLE", params=(entry.fx, entry.fy, entry.cx, entry.cy)),
         size=(entry.width, entry.height),
     )
 

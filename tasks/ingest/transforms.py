@@ -19,7 +19,7 @@ from pydantic import ValidationError as SchemaError
 
 from tasks.cameras import CameraModel
 from tasks.errors import InputError
-from tasks.ingest.colmap_model import lens_of_model
+from tasks.ingest.colmap_model import camera_model
 from tasks.ingest.decode import opened
 from tasks.ingest.given import FieldOfView, GivenCamera, Size, rigid
 
@@ -76,7 +76,7 @@ def read_transforms(paths: Sequence[Path]) -> list[GivenCamera]:
 
     Raises:
         InputError: a file cannot be read or parsed, a field is missing or of the wrong shape, a
-            rotation is none, or a lens is of a kind that is not read.
+            rotation is none, or a camera model is not supported.
         MachineError: the machine failed to read it.
     """
     return [camera for path in paths for camera in _cameras(path)]
@@ -101,13 +101,13 @@ def _camera(
         frame = _Frame.model_validate({**shared, **own})
     except SchemaError as error:
         raise InputError(_schema_message(path, f"frame {index}, ", error)) from error
-    lens = _lens(frame, where)
+    model = _camera_model(frame, where)
     size = _size(frame)
     return GivenCamera(
         image=frame.file_path.replace("\\", "/"),
         where=where,
         camera_from_world=_camera_from_world(frame, f"transform_matrix of {where}"),
-        lens=lens,
+        camera_model=model,
         size=size,
         mask=None if frame.mask_path is None else PurePosixPath(frame.mask_path.replace("\\", "/")),
     )
@@ -127,7 +127,7 @@ def _size(frame: _Frame) -> Size | None:
     return None if frame.w is None or frame.h is None else (round(frame.w), round(frame.h))
 
 
-def _lens(frame: _Frame, where: str) -> CameraModel | FieldOfView:
+def _camera_model(frame: _Frame, where: str) -> CameraModel | FieldOfView:
     fisheye = frame.is_fisheye or frame.camera_model in FISHEYE_MODELS
     if not fisheye and frame.camera_model not in {None, *PERSPECTIVE_MODELS}:
         raise InputError(
@@ -139,7 +139,7 @@ def _lens(frame: _Frame, where: str) -> CameraModel | FieldOfView:
         if frame.camera_angle_x is None or fisheye or any(distortion):
             raise InputError(
                 f"{where} has neither fl_x, w and h (pixels) nor camera_angle_x without "
-                "distortion, so its lens is unknown; add them"
+                "distortion, so its intrinsics are unknown; add them"
             )
         return FieldOfView(x_rad=frame.camera_angle_x)
     middle = (
@@ -159,8 +159,8 @@ def _lens(frame: _Frame, where: str) -> CameraModel | FieldOfView:
         )
     radial = (frame.k1, frame.k2, frame.p1, frame.p2)
     if frame.k3:
-        return lens_of_model("FULL_OPENCV", (*middle, *radial, frame.k3, 0.0, 0.0, 0.0))
-    return lens_of_model("OPENCV", (*middle, *radial))
+        return camera_model("FULL_OPENCV", (*middle, *radial, frame.k3, 0.0, 0.0, 0.0))
+    return camera_model("OPENCV", (*middle, *radial))
 
 
 def _schema_message(path: Path, frame: str, error: SchemaError) -> str:

@@ -129,11 +129,11 @@ def _relative(
     cameras: Cameras, first: np.ndarray, second: np.ndarray
 ) -> tuple[Float64[np.ndarray, "p 3 3"], Float64[np.ndarray, "p 3"]]:
     """Rotation ``second_from_first`` and the baseline in the axes of the first camera."""
-    turns = cameras.camera_from_world[:, :3, :3]
+    rotations = cameras.camera_from_world[:, :3, :3]
     baseline = cameras.centres[second] - cameras.centres[first]
     return (
-        turns[second] @ np.swapaxes(turns[first], 1, 2),
-        np.einsum("pij,pj->pi", turns[first], baseline),
+        rotations[second] @ np.swapaxes(rotations[first], 1, 2),
+        np.einsum("pij,pj->pi", rotations[first], baseline),
     )
 
 

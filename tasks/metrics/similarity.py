@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Float64
 
-from tasks.cameras import Cameras, looking
+from tasks.cameras import Cameras, cameras_from_poses
 from tasks.errors import DegenerateGeometryError
 
 ROTATION_NOISE = np.radians(0.5)
@@ -27,7 +27,7 @@ class Similarity:
 
     def apply_to_cameras(self, cameras: Cameras) -> Cameras:
         """The same cameras in world a; lengths in front of them grow by ``scale``."""
-        return looking(
+        return cameras_from_poses(
             cameras.names,
             self.rotation @ cameras.world_from_camera[:, :3, :3],
             self.apply(cameras.centres),
@@ -75,17 +75,17 @@ def align_cameras(reference: Cameras, model: Cameras, *, iterations: int = 10) -
     model_mean, model_radius = _mean_and_radius(model.centres, "model")
     reference_unit = (reference.centres - reference_mean) / reference_radius
     model_unit = (model.centres - model_mean) / model_radius
-    reference_turns = reference.world_from_camera[:, :3, :3]
-    model_turns = model.world_from_camera[:, :3, :3]
-    from_turns = np.einsum("nij,nkj->ik", reference_turns, model_turns) / count
+    reference_rotations = reference.world_from_camera[:, :3, :3]
+    model_rotations = model.world_from_camera[:, :3, :3]
+    from_rotations = np.einsum("nij,nkj->ik", reference_rotations, model_rotations) / count
     from_centres = reference_unit.T @ model_unit
     turn_noise, centre_noise = ROTATION_NOISE, CENTRE_NOISE
     for _ in range(iterations):
         rotation = _nearest_rotation(
-            from_turns / (2 * turn_noise**2) + from_centres / centre_noise**2
+            from_rotations / (2 * turn_noise**2) + from_centres / centre_noise**2
         )
         # |A - B|_F^2 of two rotations is 2 theta^2 for a small angle theta between them
-        turn_residual = reference_turns - rotation @ model_turns
+        turn_residual = reference_rotations - rotation @ model_rotations
         turn_noise = max(np.sqrt((turn_residual**2).sum((1, 2)).mean() / 2), ROTATION_NOISE)
         centre_residual = reference_unit - model_unit @ rotation.T
         centre_noise = max(np.sqrt((centre_residual**2).sum(1).mean()), CENTRE_NOISE)

@@ -44,9 +44,9 @@ def source_photos(photos: Photos) -> Iterator[SourcePhoto]:
     given: dict[str, GivenPose] = {}
     if (reference := photos.reference()) is not None:
         given = {
-            name: GivenPose(camera_from_world=pose, lens=lens)
-            for name, pose, lens in zip(
-                reference.names, reference.camera_from_world, photos.lenses(), strict=True
+            name: GivenPose(camera_from_world=pose, camera_model=model)
+            for name, pose, model in zip(
+                reference.names, reference.camera_from_world, photos.reference_models(), strict=True
             )
         }
     masked = set(photos.mask_names)

@@ -24,7 +24,7 @@ class SharedCamera:
     height: int
     focal_px: float | None
     """Known beforehand (from EXIF), or None."""
-    lens: CameraModel | None = None
+    camera_model: CameraModel | None = None
     """Known exactly, or None: to be estimated."""
 
 
@@ -39,7 +39,7 @@ class Request:
     camera_of_photo: tuple[int, ...]
     """Index into ``cameras`` of each photo."""
     camera_from_world: Float64[np.ndarray, "n 4 4"] | None = None
-    """Given poses, to be kept; every camera has its lens then. None: to be estimated."""
+    """Given poses, to be kept; every camera has its camera model then. None: to be estimated."""
 
     @property
     def photo_folder(self) -> Path:
@@ -103,11 +103,11 @@ class Request:
 
 
 def _camera_from_json(fields: dict[str, Any]) -> SharedCamera:
-    lens = fields["lens"]
-    if lens is None:
+    model = fields["camera_model"]
+    if model is None:
         return SharedCamera(**fields)
     return SharedCamera(
-        **{**fields, "lens": CameraModel(**{**lens, "params": tuple(lens["params"])})}
+        **{**fields, "camera_model": CameraModel(**{**model, "params": tuple(model["params"])})}
     )
 
 

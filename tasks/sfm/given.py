@@ -1,4 +1,4 @@
-"""Points for cameras that are given: the poses and lenses stay exactly as they are.
+"""Points for cameras that are given: poses and camera models stay exactly as they are.
 
 Runs in the child process, like :mod:`tasks.sfm.worker`.
 """
@@ -110,7 +110,7 @@ def _triangulate(request: Request) -> pycolmap.Reconstruction:
     # known (85 % instead of 88 % within 10 % of the depth maps of an office), and half of all.
     options.triangulation.ignore_two_view_tracks = False
     for limits in (options, options.mapper, options.triangulation):
-        # What an estimate may come to at most; a lens that is known may be longer.
+        # What an estimate may come to at most; a known focal length may be longer.
         limits.min_focal_length_ratio = 1e-6
         limits.max_focal_length_ratio = 1e6
         limits.max_extra_param = 1e6

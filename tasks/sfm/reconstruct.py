@@ -30,7 +30,7 @@ class GivenPose:
 
     camera_from_world: Float64[np.ndarray, "4 4"]
     """OpenCV axes; the world is kept as it is."""
-    lens: CameraModel
+    camera_model: CameraModel
     """Pixels of the photo it belongs to."""
 
 
@@ -92,8 +92,8 @@ def reconstruct(
     Args:
         photos: read one at a time; their order is the order in which neighbours are matched.
             Features on masked-out pixels are not used.
-        poses: where they are given, the photos' own poses and lenses are kept exactly and only
-            points are triangulated; photos without a given pose are left out.
+        poses: given poses and their camera models are kept exactly and only points are
+            triangulated; photos without a given pose are left out.
         work_folder: empty; the result's photos are read from it.
         context: its threads are used where ``config.threads`` is 0; one where both are unset.
 
@@ -156,12 +156,12 @@ def _write_request(
         if given and photo.given is None:
             left_out.append(photo.name)
             continue
-        lens = None
+        model = None
         if given and photo.given is not None:
-            lens = photo.given.lens
+            model = photo.given.camera_model
             poses.append(photo.given.camera_from_world)
         height, width = photo.pixels.shape[:2]
-        key = (photo.camera, width, height, lens)
+        key = (photo.camera, width, height, model)
         known = focals.setdefault(key, [])
         if photo.focal_px is not None:
             known.append(photo.focal_px)
@@ -184,9 +184,9 @@ def _write_request(
                 width=width,
                 height=height,
                 focal_px=float(np.median(known)) if known else None,
-                lens=lens,
+                camera_model=model,
             )
-            for (_, width, height, lens), known in focals.items()
+            for (_, width, height, model), known in focals.items()
         ),
         camera_of_photo=tuple(camera_of_photo),
         camera_from_world=np.stack(poses) if given else None,

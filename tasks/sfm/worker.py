@@ -68,13 +68,13 @@ def write_photo_list(request: Request) -> None:
 
 
 def _declared(camera: SharedCamera, camera_id: int, estimated_model: str) -> pycolmap.Camera:
-    if camera.lens is not None:
+    if camera.camera_model is not None:
         declared = pycolmap.Camera(
             camera_id=camera_id,
-            model=camera.lens.model,
+            model=camera.camera_model.model,
             width=camera.width,
             height=camera.height,
-            params=camera.lens.params,
+            params=camera.camera_model.params,
         )
         declared.has_prior_focal_length = True
         return declared

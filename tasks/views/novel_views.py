@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from scipy.spatial.transform import Rotation
 
-from tasks.cameras import Cameras, looking
+from tasks.cameras import Cameras, cameras_from_poses
 from tasks.runtime.context import Context
 from tasks.views.config import ViewsConfig
 from tasks.views.proximity import neighbour_spacing, pose_distances
@@ -65,7 +65,7 @@ def novel_views(
 def between(cameras: Cameras, steps: int) -> Cameras:
     """Poses on the way from each camera to its two nearest, each way once.
 
-    Positions and lenses are interpolated linearly, orientations along the shortest turn, at
+    Positions and intrinsics are interpolated linearly, orientations along the shortest turn, at
     ``1 / (steps + 1)``, ``2 / (steps + 1)``, ... of the way.
 
     Args:
@@ -74,27 +74,27 @@ def between(cameras: Cameras, steps: int) -> Cameras:
 
     Returns:
         Cameras ``between_0000``, ``between_0001``, ... way by way. Each has the size of the first
-        camera of its way, and its lens where the other's photo has another shape.
+        camera of its way, and its intrinsics where the other's photo has another shape.
 
     Source: Shoemake, SIGGRAPH 1985, for the turns.
     """
     pairs = links(cameras)
     turns = _turns(cameras)
     shares = np.arange(1, steps + 1) / (steps + 1)
-    orientations, centres, lenses, sizes = [], [], [], []
+    orientations, centres, intrinsics, sizes = [], [], [], []
     for one, other in pairs.tolist():
         turn = (turns[other] * turns[one].inv()).as_rotvec()
-        other_lens = lens_at_size(cameras, other, one)
+        other_intrinsics = intrinsics_at_size(cameras, other, one)
         for share in shares:
             orientations.append((Rotation.from_rotvec(share * turn) * turns[one]).as_matrix())
             centres.append((1 - share) * cameras.centres[one] + share * cameras.centres[other])
-            lenses.append((1 - share) * cameras.intrinsics[one] + share * other_lens)
+            intrinsics.append((1 - share) * cameras.intrinsics[one] + share * other_intrinsics)
             sizes.append(cameras.sizes[one])
-    return looking(
+    return cameras_from_poses(
         tuple(f"between_{number:04d}" for number in range(len(sizes))),
         np.array(orientations),
         np.array(centres),
-        np.array(lenses),
+        np.array(intrinsics),
         np.array(sizes),
     )
 
@@ -112,8 +112,8 @@ def beyond(cameras: Cameras, step: int = 1) -> Cameras:
         step: 1 for the poses next to the cameras; every step has the same ways in the same order.
 
     Returns:
-        Cameras ``beyond_0000_1``, ... with the way and the step in the name, and the lens and size
-        of the camera they are beyond; none where cameras close a ring or stand in one place.
+        Cameras ``beyond_0000_1``, ... with the way and the step in the name, and the intrinsics and
+        size of the camera they are beyond; none where cameras close a ring or stand in one place.
     """
     spacing = neighbour_spacing(cameras)
     turns, centres = _turns(cameras), cameras.centres
@@ -128,7 +128,7 @@ def beyond(cameras: Cameras, step: int = 1) -> Cameras:
         orientations.append((Rotation.from_rotvec(step * turn) * turns[end]).as_matrix())
         places.append(centres[end] + step * advance / length * way)
     passed = [end for _, end in ways]
-    return looking(
+    return cameras_from_poses(
         tuple(f"beyond_{number:04d}_{step}" for number in range(len(ways))),
         np.array(orientations).reshape(-1, 3, 3),
         np.array(places).reshape(-1, 3),
@@ -154,8 +154,8 @@ def links(cameras: Cameras) -> Int64[np.ndarray, "m 2"]:
     return np.unique(np.sort(pairs, axis=1), axis=0).astype(np.int64)
 
 
-def lens_at_size(cameras: Cameras, index: int, like: int) -> Float64[np.ndarray, "3 3"]:
-    """The lens of one camera for photos of another's size; the other's where the shapes differ."""
+def intrinsics_at_size(cameras: Cameras, index: int, like: int) -> Float64[np.ndarray, "3 3"]:
+    """Intrinsics of a camera at another's photo size; the other's own where the shapes differ."""
     ratio = cameras.sizes[like] / cameras.sizes[index]
     if abs(ratio[0] / ratio[1] - 1) > SAME_ASPECT:
         return cameras.intrinsics[like]

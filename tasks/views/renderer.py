@@ -23,7 +23,7 @@ from tasks.views.config import ViewsConfig
 from tasks.views.proximity import neighbour_spacing, pose_distances
 from tasks.views.residuals import as_colours, mean_residuals
 from tasks.views.surface import Surface, meet_surface
-from tasks.views.visibility import PhotoStack, see, warp
+from tasks.views.visibility import PhotoStack, visibility, warp
 
 CANDIDATES = 8
 """Photos that a view is compared with: the nearest ones. Others hardly ever see it better."""
@@ -136,7 +136,7 @@ def render_view(renderer: ViewRenderer, camera: Cameras, config: ViewsConfig) ->
     residual = render(renderer.residuals, camera, 0, device=renderer.device)
     distance = pose_distances(camera, stack.cameras, spacing=renderer.spacing)[0]
     candidates = np.argsort(distance, kind="stable")[:CANDIDATES].tolist()
-    seen = see(depth, camera, stack, candidates)
+    seen = visibility(depth, camera, stack, candidates)
     # Stable: photos that see equally much stay in the order of their distance.
     order = np.argsort(-seen.score, kind="stable")
     ranked = [candidates[place] for place in order]
@@ -172,7 +172,7 @@ def render_view(renderer: ViewRenderer, camera: Cameras, config: ViewsConfig) ->
         ),
         nearest=stack.cameras.names[ranked[0]],
         warped=nearest,
-        warped_valid=seen.visibility[order[0]],
+        warped_valid=seen.per_pixel[order[0]],
         sources=tuple(stack.cameras.names[index] for index in chosen),
         swept=swept,
         surface=meet_surface(swept.depth, camera, stack, chosen),

@@ -1,4 +1,4 @@
-"""What the training photos show of a view whose depth is known."""
+"""Visibility of a view's points in the training photos, and photos warped into it by its depth."""
 
 import math
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ DEPTH_TOLERANCE = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PhotoStack:
-    """Photos with what the splat makes of them, padded to one size."""
+    """Photos, and the splat's errors and depths in them, padded to one size."""
 
     cameras: Cameras
     photos: UInt8[np.ndarray, "n h w 3"]
@@ -34,22 +34,22 @@ class PhotoStack:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Seen:
-    """How candidate photos see a view."""
+class Visibility:
+    """Visibility of a view in candidate photos."""
 
     score: Float32[np.ndarray, " c"]
     """Mean over the view of ``v exp(-theta / 0.35)``, for each candidate."""
-    visibility: Float32[np.ndarray, "c h w"]
-    """v, in [0, 1]: how surely the candidate shows the pixel's point."""
+    per_pixel: Float32[np.ndarray, "c h w"]
+    """v, in [0, 1]: 1 where the candidate shows the pixel's point, less where it is occluded."""
 
 
-def see(
+def visibility(
     depth: Float32[np.ndarray, "h w"],
     camera: Cameras,
     stack: PhotoStack,
     candidates: Sequence[int],
-) -> Seen:
-    """Find which photos show what a view shows.
+) -> Visibility:
+    """Visibility of a view's points in photos, by the rendered depth of both.
 
     ``v = in frame * exp(-max(0, z - D) / (0.05 z))`` for a point at depth z in a photo whose
     rendered depth there is D; theta is the angle between the rays from both cameras to the point.
@@ -62,9 +62,9 @@ def see(
     height, width = depth.shape
     compared = stack.cameras.select(candidates)
     maps, offsets = relative_maps(camera, compared)
-    visibility = np.empty((len(candidates), height, width), np.float32)
+    per_pixel = np.empty((len(candidates), height, width), np.float32)
     row_scores = np.empty((height, len(candidates)), np.float32)
-    _see(
+    _visibility(
         depth,
         np.linalg.inv(camera.intrinsics[0]).astype(np.float32),
         maps,
@@ -74,11 +74,11 @@ def see(
         stack.cameras.sizes.astype(np.int32),
         stack.depths,
         stack.usable,
-        visibility,
+        per_pixel,
         row_scores,
     )
     score = row_scores.sum(0, dtype=np.float64) / (height * width)
-    return Seen(score=score.astype(np.float32), visibility=visibility)
+    return Visibility(score=score.astype(np.float32), per_pixel=per_pixel)
 
 
 def warp(
@@ -87,9 +87,9 @@ def warp(
     image: UInt8[np.ndarray, "H W c"],
     image_camera: Cameras,
 ) -> Float32[np.ndarray, "h w c"]:
-    """An image of another camera as the view would see it, in [0, 1].
+    """An image of another camera resampled at the view's pixels, in [0, 1].
 
-    Bilinear; where the image does not reach, its border is repeated.
+    Bilinear; outside the image its border is repeated.
 
     Args:
         depth: of the view along its optical axis, world units, positive.
@@ -105,7 +105,7 @@ def warp(
 
 
 @parallel_kernel
-def _see(
+def _visibility(
     depth: Float32[np.ndarray, "h w"],
     ray_from_pixel: Float32[np.ndarray, "3 3"],
     maps: Float32[np.ndarray, "c 3 3"],
@@ -115,7 +115,7 @@ def _see(
     sizes: Int32[np.ndarray, "n 2"],
     depths: Float32[np.ndarray, "n H W"],
     usable: Bool[np.ndarray, "n H W"],
-    visibility: Float32[np.ndarray, "c h w"],
+    per_pixel: Float32[np.ndarray, "c h w"],
     row_scores: Float32[np.ndarray, "h c"],
 ) -> None:
     height, width = depth.shape
@@ -132,7 +132,7 @@ def _see(
             for column in range(width):
                 x = float32(column) + float32(0.5)
                 z = depth[row, column]
-                visibility[c, row, column] = zero
+                per_pixel[c, row, column] = zero
                 far = z * (a[2, 0] * x + a[2, 1] * y + a[2, 2]) + b[2]
                 if far <= zero:
                     continue
@@ -144,7 +144,7 @@ def _see(
                     continue
                 surface = sample(depths[j], u, w, other_width, other_height)
                 v = math.exp(-max(zero, far - surface) * inverse_tolerance / far)
-                visibility[c, row, column] = v
+                per_pixel[c, row, column] = v
                 # The point from both cameras, along the axes of the view.
                 px = z * (ray_from_pixel[0, 0] * x + ray_from_pixel[0, 2])
                 py = z * (ray_from_pixel[1, 1] * y + ray_from_pixel[1, 2])
@@ -171,7 +171,7 @@ def _warp(
         for column in range(width):
             x = float32(column) + float32(0.5)
             z = depth[row, column]
-            # Behind the other camera nothing is meant; any finite place will do.
+            # Behind the other camera the result is arbitrary, but must be finite.
             far = max(z * (a[2, 0] * x + a[2, 1] * y + a[2, 2]) + b[2], float32(1e-6) * z)
             u = (z * (a[0, 0] * x + a[0, 1] * y + a[0, 2]) + b[0]) / far
             w = (z * (a[1, 0] * x + a[1, 1] * y + a[1, 2]) + b[1]) / far

@@ -15,11 +15,11 @@ def warm_up() -> None:
     """Look at one Gaussian from three places, or load the kernels from numba's cache."""
     camera_from_world = np.tile(np.eye(4), (3, 1, 1))
     camera_from_world[:, 0, 3] = [-0.1, 0.0, 0.1]
-    lens = np.array([[_SIZE, 0.0, _SIZE / 2], [0.0, _SIZE, _SIZE / 2], [0.0, 0.0, 1.0]])
+    intrinsics = np.array([[_SIZE, 0.0, _SIZE / 2], [0.0, _SIZE, _SIZE / 2], [0.0, 0.0, 1.0]])
     cameras = Cameras(
         names=("a", "b", "c"),
         camera_from_world=camera_from_world,
-        intrinsics=np.tile(lens, (3, 1, 1)),
+        intrinsics=np.tile(intrinsics, (3, 1, 1)),
         sizes=np.full((3, 2), _SIZE, dtype=np.int64),
     )
     one = Gaussians(

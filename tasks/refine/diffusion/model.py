@@ -10,7 +10,7 @@ from torch import Tensor
 from tasks.refine.refiner import ViewBatch
 from tasks.runtime.context import Device
 
-Seen = list[Float32[Tensor, "b _ h w"]]
+Conditions = list[Float32[Tensor, "b _ h w"]]
 """What each ControlNet is shown."""
 
 
@@ -21,12 +21,12 @@ class Model(Protocol):
     @property
     def pipeline(self) -> Any: ...
 
-    def show(self, views: ViewBatch) -> tuple[Float32[Tensor, "b 3 h w"], Seen]:
+    def show(self, views: ViewBatch) -> tuple[Float32[Tensor, "b 3 h w"], Conditions]:
         """What drawing starts from, and what is shown."""
         ...
 
     def draw(
-        self, start: Float32[Tensor, "t 3 h w"], seen: Seen, numbers: Sequence[int]
+        self, start: Float32[Tensor, "t 3 h w"], seen: Conditions, numbers: Sequence[int]
     ) -> Float32[Tensor, "t 3 h w"]:
         """Repaired images in [0, 1], of tiles with these numbers."""
         ...

@@ -19,7 +19,7 @@ from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 from tasks.errors import InputError
 from tasks.refine.diffusion.config import SmallModel
-from tasks.refine.diffusion.model import Model, Seen, ready, words
+from tasks.refine.diffusion.model import Conditions, Model, ready, words
 from tasks.refine.diffusion.training_config import SmallShape
 from tasks.refine.photos.features import MAPS, Features, features_of, picture_count
 from tasks.refine.refiner import ViewBatch
@@ -217,11 +217,11 @@ class _Small:
     shape: SmallShape
     config: SmallModel
 
-    def show(self, views: ViewBatch) -> tuple[Tensor, Seen]:
+    def show(self, views: ViewBatch) -> tuple[Tensor, Conditions]:
         features = features_of(views, self.shape.features)
         return features.pictures[:, START_PICTURE], [conditioning_of(features)]
 
-    def draw(self, start: Tensor, seen: Seen, numbers: Sequence[int]) -> Tensor:
+    def draw(self, start: Tensor, seen: Conditions, numbers: Sequence[int]) -> Tensor:
         nothing = words(self.pipeline, "", len(start))
         steps, of_all = min(self.config.steps, self.shape.steps_of_all), self.shape.steps_of_all
         found = self.pipeline(

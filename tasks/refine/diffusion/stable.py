@@ -11,7 +11,7 @@ from tasks.errors import InputError
 from tasks.refine.diffusion.conditioning import pictures
 from tasks.refine.diffusion.config import StableDiffusion
 from tasks.refine.diffusion.hub import licence_of, reaching
-from tasks.refine.diffusion.model import Model, Seen, ready, words
+from tasks.refine.diffusion.model import Conditions, Model, ready, words
 from tasks.refine.refiner import ViewBatch
 from tasks.runtime.context import Context
 
@@ -33,10 +33,10 @@ class _Stable:
     pipeline: Any
     config: StableDiffusion
 
-    def show(self, views: ViewBatch) -> tuple[Tensor, Seen]:
+    def show(self, views: ViewBatch) -> tuple[Tensor, Conditions]:
         return views.render.permute(0, 3, 1, 2), pictures(views, self.config.sees)
 
-    def draw(self, start: Tensor, seen: Seen, numbers: Sequence[int]) -> Tensor:
+    def draw(self, start: Tensor, seen: Conditions, numbers: Sequence[int]) -> Tensor:
         config = self.config
         # So many steps in all that those below the strength are as many as were asked for.
         steps = round(config.steps / config.strength)

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from tasks.refine.cpu import kernels
 from tasks.refine.cpu.arrays import run
-from tasks.refine.photos.box_filter import box_mean_anywhere
+from tasks.refine.photos.box_filter import box_mean_torch
 from tasks.refine.photos.colour import ColourChange, colour_change
 from tasks.refine.refiner import AlignedPhotos, ViewBatch
 
@@ -54,7 +54,7 @@ def fuse(
         change: of the colours of each photo, before.
     """
     if photos.device.type != "cpu":
-        return fuse_anywhere(photos, valid, change)
+        return fuse_torch(photos, valid, change)
     fused = photos.new_empty((len(photos), *photos.shape[2:]))
     run(
         kernels.fuse,
@@ -70,7 +70,7 @@ def fuse(
     return fused
 
 
-def fuse_anywhere(
+def fuse_torch(
     photos: Float32[Tensor, "b k h w 3"],
     valid: Float32[Tensor, "b k h w"],
     change: ColourChange,
@@ -81,7 +81,7 @@ def fuse_anywhere(
     weights = valid * (RANK_DECAY**ranks)[:, None, None]
     first = _weighted_mean(photos, weights)
     outlying = (photos - first[:, None]).abs().mean(-1)
-    outlying = box_mean_anywhere(outlying.flatten(0, 1)[..., None], OUTLIER_RADIUS)[..., 0]
+    outlying = box_mean_torch(outlying.flatten(0, 1)[..., None], OUTLIER_RADIUS)[..., 0]
     return _weighted_mean(photos, weights * torch.exp(-outlying.view_as(weights) / OUTLIER_SCALE))
 
 

@@ -11,7 +11,7 @@ from tasks.refine.cpu.arrays import run
 def box_mean(images: Float32[Tensor, "b h w c"], radius: int) -> Float32[Tensor, "b h w c"]:
     """Mean over the part within the image of the square ``radius`` px around each pixel."""
     if images.device.type != "cpu":
-        return box_mean_anywhere(images, radius)
+        return box_mean_torch(images, radius)
     means = images.new_empty(images.shape)
     run(kernels.box_mean, images.flatten(2), images.shape[3], radius, means.flatten(2))
     return means
@@ -22,9 +22,7 @@ def mean_map(values: Float32[Tensor, "b h w"], radius: int) -> Float32[Tensor, "
     return box_mean(values[..., None], radius)[..., 0]
 
 
-def box_mean_anywhere(
-    images: Float32[Tensor, "b h w c"], radius: int
-) -> Float32[Tensor, "b h w c"]:
+def box_mean_torch(images: Float32[Tensor, "b h w c"], radius: int) -> Float32[Tensor, "b h w c"]:
     """As :func:`box_mean`, on any device."""
     side = 2 * radius + 1
     planes = images.permute(0, 3, 1, 2)

@@ -67,7 +67,7 @@ def colour_change(
     source = photo[..., ::STRIDE, ::STRIDE, :]
     pixels = source.shape[-3] * source.shape[-2]
     prior = prior.expand(source.shape[:-1]).reshape(-1, pixels)
-    fit = _fit_on_cpu if photo.device.type == "cpu" else fit_anywhere
+    fit = _fit_on_cpu if photo.device.type == "cpu" else fit_torch
     gain, offset = fit(_planar(source), _planar(target[..., ::STRIDE, ::STRIDE, :]), prior)
     batch = photo.shape[:-3]
     return ColourChange(gain=gain.view(*batch, 3), offset=offset.view(*batch, 3))
@@ -102,7 +102,7 @@ def _fit_on_cpu(
     return gain, offset
 
 
-def fit_anywhere(
+def fit_torch(
     source: Float32[Tensor, "n 3 m"],
     wanted: Float32[Tensor, "n 3 m"],
     prior: Float32[Tensor, "n m"],

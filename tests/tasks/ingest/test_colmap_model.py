@@ -14,7 +14,7 @@ from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from tasks.errors import InputError
-from tasks.ingest.colmap_model import MODELS, find_model, lens_of_model, read_model
+from tasks.ingest.colmap_model import MODELS, camera_model, find_model, read_model
 from tasks.ingest.config import IngestConfig
 from tasks.ingest.given import GivenCamera
 from tasks.ingest.source import digest_source, find_files
@@ -98,7 +98,7 @@ def test_every_camera_model_projects_as_pycolmap_does(
     params = parameters_of(model)
     write_model(tmp_path, model=model, params=params, text=text)
 
-    lens = read(tmp_path)[0].lens
+    lens = read(tmp_path)[0].camera_model
 
     original = pycolmap.Camera(model=model, width=64, height=48, params=params)
     ours = pycolmap.Camera(model=lens.model, width=64, height=48, params=list(lens.params))
@@ -117,7 +117,7 @@ def test_every_camera_model_projects_as_pycolmap_does(
 )
 def test_a_scaled_camera_model_projects_to_scaled_pixels(model: str, x: float, y: float) -> None:
     params = parameters_of(model)
-    lens = lens_of_model(model, tuple(params)).scaled(x, y)
+    lens = camera_model(model, tuple(params)).scaled(x, y)
     original = pycolmap.Camera(model=model, width=64, height=48, params=params)
     scaled = pycolmap.Camera(model=lens.model, width=64, height=48, params=list(lens.params))
     directions = np.random.default_rng(0).uniform(-0.3, 0.3, (20, 3)) + AHEAD
@@ -127,7 +127,7 @@ def test_a_scaled_camera_model_projects_to_scaled_pixels(model: str, x: float, y
 
 
 def test_a_camera_model_without_distortion_is_a_pinhole() -> None:
-    lens = lens_of_model("SIMPLE_RADIAL", (70.0, 31.0, 25.0, 0.0))
+    lens = camera_model("SIMPLE_RADIAL", (70.0, 31.0, 25.0, 0.0))
     assert (lens.model, lens.params) == ("PINHOLE", (70.0, 70.0, 31.0, 25.0))
 
 
@@ -153,8 +153,10 @@ def test_a_model_gives_the_reference_cameras(modelled: Path) -> None:
     assert cameras is not None
     assert cameras.names == ("a.png", "b.png")
     np.testing.assert_allclose(cameras.camera_from_world[1, :3], POSES[1].matrix(), atol=1e-12)
-    assert [lens.model for lens in photos.lenses()] == ["OPENCV", "OPENCV"]
-    np.testing.assert_allclose(photos.lenses()[0].params, [70, 70, 31, 25, 0.05, -0.01, 0, 0])
+    assert [lens.model for lens in photos.reference_models()] == ["OPENCV", "OPENCV"]
+    np.testing.assert_allclose(
+        photos.reference_models()[0].params, [70, 70, 31, 25, 0.05, -0.01, 0, 0]
+    )
 
 
 def test_reducing_photos_scales_their_intrinsics(modelled: Path) -> None:
@@ -165,7 +167,7 @@ def test_reducing_photos_scales_their_intrinsics(modelled: Path) -> None:
     photos, _ = ingested(modelled, IngestConfig(max_size=128))
     assert photos.infos[0].size == (128, 96)
     np.testing.assert_allclose(
-        photos.lenses()[0].params, [17.5, 17.5, 7.75, 6.25, 0.05, -0.01, 0, 0]
+        photos.reference_models()[0].params, [17.5, 17.5, 7.75, 6.25, 0.05, -0.01, 0, 0]
     )
 
 

@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from tasks.cameras import CameraModel
 from tasks.errors import InputError
-from tasks.ingest.given import lens_of_photo
+from tasks.ingest.given import camera_model_of_photo
 from tasks.ingest.sidecars import depth_by_photo, read_cameras, read_depth
 
 NAMES = ["a.jpg", "b.jpg", "c.jpg"]
@@ -53,7 +53,7 @@ def test_cameras_are_read_back_unchanged(tmp_path: Path) -> None:
         np.testing.assert_allclose(camera.camera_from_world[:3, :3], rotation, atol=1e-12)
         np.testing.assert_array_equal(camera.camera_from_world[:3, 3], translation)
         assert camera.size == (600, 400)
-    assert cameras["c.jpg"].lens == CameraModel(
+    assert cameras["c.jpg"].camera_model == CameraModel(
         model="PINHOLE", params=(502.0, 510.0, 301.5, 199.0)
     )
 
@@ -72,7 +72,7 @@ def test_rotations_written_with_few_digits_become_orthonormal(tmp_path: Path) ->
 @pytest.mark.parametrize("size", [(300, 200), (150, 101), (600, 400)])
 def test_a_reduced_photo_keeps_its_projection(tmp_path: Path, size: tuple[int, int]) -> None:
     camera = read_cameras(written(tmp_path, entries()), NAMES)["c.jpg"]
-    lens = lens_of_photo(camera, "c.jpg", (600, 400), size)
+    lens = camera_model_of_photo(camera, "c.jpg", (600, 400), size)
     whole = np.array([[502.0, 0.0, 301.5], [0.0, 510.0, 199.0], [0.0, 0.0, 1.0]])
     point = np.array([0.3, -0.2, 2.0])
     share_of_the_whole = (whole @ point / 2.0)[:2] / (600, 400)
@@ -81,7 +81,7 @@ def test_a_reduced_photo_keeps_its_projection(tmp_path: Path, size: tuple[int, i
 
 def test_a_camera_made_for_larger_copies_of_the_photos_is_scaled(tmp_path: Path) -> None:
     camera = read_cameras(written(tmp_path, entries()), NAMES)["c.jpg"]
-    lens = lens_of_photo(camera, "c.jpg", (300, 200), (150, 100))
+    lens = camera_model_of_photo(camera, "c.jpg", (300, 200), (150, 100))
     assert lens.params == pytest.approx((125.5, 127.5, 75.375, 49.75))
 
 
@@ -153,7 +153,7 @@ def test_a_camera_of_another_aspect_ratio_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match=r"'b.jpg' \(entry 1\) is for 600x400 pixels and the photo has 400x600"
     ):
-        lens_of_photo(camera, "b.jpg", (400, 600), (400, 600))
+        camera_model_of_photo(camera, "b.jpg", (400, 600), (400, 600))
 
 
 VIDEOS = [Path("walk.mp4"), Path("run.mp4")]

@@ -63,9 +63,9 @@ def test_opengl_axes_become_opencv_axes(tmp_path: Path) -> None:
 
 def test_nerfstudio_lenses_are_read_with_their_overrides(tmp_path: Path) -> None:
     first, second = read_transforms([written(tmp_path, NERFSTUDIO)])
-    assert first.lens.model == second.lens.model == "OPENCV"
-    assert first.lens.params == (70.0, 71.0, 31.0, 25.0, 0.05, -0.01, 0.001, 0.002)
-    assert second.lens.params == (80.0, 71.0, 31.0, 25.0, 0.0, -0.01, 0.001, 0.002)
+    assert first.camera_model.model == second.camera_model.model == "OPENCV"
+    assert first.camera_model.params == (70.0, 71.0, 31.0, 25.0, 0.05, -0.01, 0.001, 0.002)
+    assert second.camera_model.params == (80.0, 71.0, 31.0, 25.0, 0.0, -0.01, 0.001, 0.002)
     assert first.size == (64, 48)
 
 
@@ -85,7 +85,7 @@ def test_nerfstudio_lenses_are_read_with_their_overrides(tmp_path: Path) -> None
 def test_camera_models_of_transforms_are_read(
     tmp_path: Path, fields: dict[str, Any], model: str, params: tuple[float, ...]
 ) -> None:
-    lens = read_transforms([written(tmp_path, {**NERFSTUDIO, **fields})])[0].lens
+    lens = read_transforms([written(tmp_path, {**NERFSTUDIO, **fields})])[0].camera_model
     assert (lens.model, lens.params) == (model, (70.0, 71.0, 31.0, 25.0, *params))
 
 

@@ -15,9 +15,9 @@ import tasks.refine.cpu.folding
 import tasks.refine.cpu.kernels
 from tasks.refine.config import GateConfig, Reproject
 from tasks.refine.gate import disagreement, gated
-from tasks.refine.photos.align import align_photos, fuse, fuse_anywhere
-from tasks.refine.photos.box_filter import box_mean, box_mean_anywhere
-from tasks.refine.photos.colour import ColourChange, colour_change, fit_anywhere
+from tasks.refine.photos.align import align_photos, fuse, fuse_torch
+from tasks.refine.photos.box_filter import box_mean, box_mean_torch
+from tasks.refine.photos.colour import ColourChange, colour_change, fit_torch
 from tasks.refine.photos.features import features_of
 from tasks.refine.photos.reproject import reproject
 from tasks.refine.refiner import ViewBatch
@@ -61,7 +61,7 @@ def random_views(
     )
 
 
-@pytest.mark.parametrize("way", [box_mean, box_mean_anywhere])
+@pytest.mark.parametrize("way", [box_mean, box_mean_torch])
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("radius", [0, 1, 7, 16, 100])
 def test_box_means_match_the_float64_reference(
@@ -83,7 +83,7 @@ def test_colour_alignment_matches_the_float64_reference(
 ) -> None:
     views = random_views(seed, count=2)
     if anywhere:
-        monkeypatch.setattr("tasks.refine.photos.colour._fit_on_cpu", fit_anywhere)
+        monkeypatch.setattr("tasks.refine.photos.colour._fit_on_cpu", fit_torch)
 
     found = colour_change(
         views.swept,
@@ -105,7 +105,7 @@ def test_colour_alignment_matches_the_float64_reference(
             np.testing.assert_allclose(found.offset[view, photo], offset, atol=1e-5)
 
 
-@pytest.mark.parametrize("way", [fuse, fuse_anywhere])
+@pytest.mark.parametrize("way", [fuse, fuse_torch])
 @pytest.mark.parametrize("photos", [1, 2, 5])
 def test_fused_photos_match_the_float64_reference(
     way: Callable[..., torch.Tensor], photos: int

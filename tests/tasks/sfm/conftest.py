@@ -55,7 +55,7 @@ def posed_photos_of(scene: str, limit: int | None = None) -> Iterator[SourcePhot
         index = reference.names.index(photo.name)
         given = GivenPose(
             camera_from_world=rigid(reference.camera_from_world[index]),
-            lens=pinhole(reference.intrinsics[index]),
+            camera_model=pinhole(reference.intrinsics[index]),
         )
         yield replace(photo, given=given)
 

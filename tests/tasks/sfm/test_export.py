@@ -294,8 +294,10 @@ def test_ingest_reads_an_export_back_as_given_cameras(
         np.testing.assert_allclose(
             given.camera_from_world, cameras.camera_from_world[index], rtol=1e-12, atol=1e-12
         )
-        assert given.lens.model == "PINHOLE"
-        np.testing.assert_allclose(given.lens.intrinsics, cameras.intrinsics[index], rtol=1e-15)
+        assert given.camera_model.model == "PINHOLE"
+        np.testing.assert_allclose(
+            given.camera_model.intrinsics, cameras.intrinsics[index], rtol=1e-15
+        )
         np.testing.assert_array_equal(found[file].pixels, photos[index])
         mask, expected = found[file].mask, masks[index]
         if expected is not None:

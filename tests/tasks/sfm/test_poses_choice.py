@@ -87,5 +87,5 @@ def test_photos_are_loaded_with_their_cameras_and_masks() -> None:
     assert second.mask is None
     assert second.given is not None
     np.testing.assert_array_equal(second.given.camera_from_world, POSE)
-    assert second.given.lens.model == "OPENCV"
-    assert second.given.lens.params == (1.0, 1.0, 0.0, 0.0, 0.1, 0.0, 0.0, 0.0)
+    assert second.given.camera_model.model == "OPENCV"
+    assert second.given.camera_model.params == (1.0, 1.0, 0.0, 0.0, 0.1, 0.0, 0.0, 0.0)

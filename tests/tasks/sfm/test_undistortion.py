@@ -25,7 +25,7 @@ MAGENTA = np.array([255, 0, 255], dtype=np.uint8)
 def distorted(photo: SourcePhoto, k1: float) -> SourcePhoto:
     """The photo as a lens with ``x_distorted = x (1 + k1 r^2)`` would have taken it."""
     assert photo.given is not None
-    fx, fy, cx, cy = photo.given.lens.params
+    fx, fy, cx, cy = photo.given.camera_model.params
     height, width = photo.pixels.shape[:2]
     y, x = np.mgrid[:height, :width] + 0.5
     target = np.stack([(x - cx) / fx, (y - cy) / fy])
@@ -37,8 +37,8 @@ def distorted(photo: SourcePhoto, k1: float) -> SourcePhoto:
         [map_coordinates(photo.pixels[..., c], where, order=1, mode="nearest") for c in range(3)],
         axis=-1,
     )
-    lens = CameraModel(model="OPENCV", params=(fx, fy, cx, cy, k1, 0.0, 0.0, 0.0))
-    return replace(photo, pixels=pixels, given=replace(photo.given, lens=lens))
+    model = CameraModel(model="OPENCV", params=(fx, fy, cx, cy, k1, 0.0, 0.0, 0.0))
+    return replace(photo, pixels=pixels, given=replace(photo.given, camera_model=model))
 
 
 def masked(photo: SourcePhoto) -> SourcePhoto:
@@ -97,7 +97,7 @@ def test_undistorted_photos_match_the_undistorted_cameras(
         np.testing.assert_array_equal(
             fountain.cameras.camera_from_world[index], original.given.camera_from_world
         )
-        fx, fy, cx, cy = original.given.lens.params
+        fx, fy, cx, cy = original.given.camera_model.params
         k = fountain.cameras.intrinsics[index]
         height, width = photo.shape[:2]
         y, x = np.mgrid[:height, :width] + 0.5

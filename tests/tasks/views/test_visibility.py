@@ -5,7 +5,7 @@ import pytest
 from scipy.ndimage import map_coordinates
 from scipy.spatial.transform import Rotation
 
-from tasks.views.visibility import see, warp
+from tasks.views.visibility import visibility, warp
 from tests.support.cameras_by_hand import FOCAL, HEIGHT, WIDTH, cameras_at
 from tests.support.stacks import stack_of
 
@@ -50,9 +50,9 @@ def test_a_turned_photo_is_sampled_where_the_points_fall() -> None:
 def test_visibility_fades_for_points_behind_a_photos_surface() -> None:
     cameras = cameras_at(np.zeros((4, 3)))
     surfaces = np.stack([plane(DEPTH), plane(0.95 * DEPTH), plane(0.5 * DEPTH), plane(2 * DEPTH)])
-    seen = see(plane(), cameras.select([0]), stack_of(cameras, surfaces), range(4))
+    seen = visibility(plane(), cameras.select([0]), stack_of(cameras, surfaces), range(4))
     expected = np.exp([0, -1, -10, 0])
-    np.testing.assert_allclose(seen.visibility[:, 20, 30], expected, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(seen.per_pixel[:, 20, 30], expected, rtol=1e-3, atol=1e-5)
     np.testing.assert_allclose(seen.score, expected, rtol=1e-3, atol=1e-5)  # the same ray
 
 
@@ -65,7 +65,7 @@ def test_photos_from_another_side_have_less_weight() -> None:
     one_pixel = cameras_at(np.zeros((1, 3)), size=(1, 1))
     depth = np.full((1, 1), DEPTH, np.float32)
     surfaces = np.full((3, 2 * HEIGHT + 1, 2 * WIDTH + 1), 2 * DEPTH)
-    seen = see(depth, one_pixel, stack_of(cameras, surfaces), [2, 0, 1])
+    seen = visibility(depth, one_pixel, stack_of(cameras, surfaces), [2, 0, 1])
     np.testing.assert_allclose(seen.score, np.exp([-2, 0, -1]), rtol=1e-3)
 
 
@@ -74,11 +74,11 @@ def test_points_outside_the_frame_behind_the_camera_or_masked_are_not_visible() 
     cameras = cameras_at(centres)
     stack = stack_of(cameras, np.stack([plane(9 * DEPTH)] * 4))
     stack.usable[3, :, :10] = False
-    seen = see(plane(), cameras.select([0]), stack, range(4))
-    assert seen.visibility[0].min() == 1
-    assert seen.visibility[1].max() == 0  # the plane is behind it
+    seen = visibility(plane(), cameras.select([0]), stack, range(4))
+    assert seen.per_pixel[0].min() == 1
+    assert seen.per_pixel[1].max() == 0  # the plane is behind it
     shift_px = int(3 * FOCAL / DEPTH)
-    assert seen.visibility[2, :, :shift_px].max() == 0
-    assert seen.visibility[2, :, shift_px:].min() == 1
-    assert seen.visibility[3, :, :10].max() == 0
+    assert seen.per_pixel[2, :, :shift_px].max() == 0
+    assert seen.per_pixel[2, :, shift_px:].min() == 1
+    assert seen.per_pixel[3, :, :10].max() == 0
     assert seen.score[3] == pytest.approx(50 / 60, rel=1e-3)

@@ -16,6 +16,7 @@ from tasks.refine.training.pairs.config import PairsConfig
 from tasks.refine.training.pairs.draw import draw_subsets
 from tasks.refine.training.pairs.noise import perturbed
 from tasks.refine.training.pairs.pair import Pair
+from tasks.runtime.checkpoints import NO_CHECKPOINTS
 from tasks.runtime.context import Context
 from tasks.splat.config import TrainOn
 from tasks.splat.fit import fit
@@ -23,7 +24,7 @@ from tasks.splat.render import render
 from tasks.splat.training_photos import PosedPhotos
 from tasks.views.config import ViewsConfig
 from tasks.views.renderer import ViewRenderer, prepare, render_view
-from tasks.views.visibility import see
+from tasks.views.visibility import visibility
 
 GLANCE = 120
 """Longest edge for estimating the share of a view that the training photos show, px."""
@@ -93,13 +94,16 @@ def mine(
 
 
 def _part(context: Context, number: int, count: int) -> Context:
-    """The context of the splat of that number, whose progress names it."""
+    """The context of one splat: its progress names it, and its fit has no checkpoint.
+
+    The stage's checkpoint would be one for the fits of all splats.
+    """
     part = context.part(number / count, (number + 1) / count)
 
     def progress(share: float, doing: str) -> None:
         part.progress(share, f"splat {number + 1} of {count}, {doing}")
 
-    return replace(part, progress=progress)
+    return replace(part, progress=progress, checkpoints=NO_CHECKPOINTS)
 
 
 def fitted_splats(
@@ -147,8 +151,8 @@ def seen_share(renderer: ViewRenderer, camera: Cameras) -> float:
     alpha, depth = shown.alpha.cpu().numpy(), shown.depth.cpu().numpy()
     somewhere = np.where(alpha > 0, depth, np.float32(1))  # of no weight where it is not the depth
     every = range(len(renderer.stack.cameras))
-    visibility = see(somewhere, small, renderer.stack, every).visibility.max(0)
-    return float((alpha * visibility).mean())
+    best = visibility(somewhere, small, renderer.stack, every).per_pixel.max(0)
+    return float((alpha * best).mean())
 
 
 def _shown(

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.cameras import Cameras, looking
+from tasks.cameras import Cameras, cameras_from_poses
 from tasks.gaussians import TENSORS, Gaussians
 from tasks.splat.train.floaters import camera_near_depths, cleared, limit_widths
 
@@ -15,7 +15,7 @@ def ahead(*centres: tuple[float, float, float]) -> Cameras:
     """Cameras that all look along +z."""
     count = len(centres)
     lens = np.array([[FOCAL, 0, WIDTH / 2], [0, FOCAL, HEIGHT / 2], [0, 0, 1.0]])
-    return looking(
+    return cameras_from_poses(
         tuple(f"{index}.png" for index in range(count)),
         np.tile(np.eye(3), (count, 1, 1)),
         np.array(centres, dtype=np.float64),

@@ -16,7 +16,7 @@ from tasks.gaussians import TENSORS, Gaussians
 from tasks.refine.refiner import ViewBatch
 from tasks.refine.training.pairs.config import PairsConfig
 from tasks.refine.training.pairs.mine import Mined, fitted_splats, mine
-from tasks.runtime.checkpoints import StoredCheckpoints
+from tasks.runtime.checkpoints import Checkpoints, State, StoredCheckpoints
 from tasks.runtime.context import Context
 from tasks.sfm.triangulate import Observations
 from tasks.splat.config import SplatConfig, TrainOn
@@ -216,3 +216,14 @@ def test_progress_reaches_the_end(scene: PosedPhotos) -> None:
     list(mine(scene, config, context=Context(progress=lambda share, doing: shares.append(share))))
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
+
+
+def test_fits_of_different_subsets_share_no_checkpoint(scene: PosedPhotos) -> None:
+    class Shared(Checkpoints):
+        def load(self, kind: type[State]) -> State | None:
+            raise AssertionError("a fit would resume from that of another subset")
+
+        def due(self) -> bool:
+            raise AssertionError("a fit would save over that of another subset")
+
+    assert next(iter(mine(scene, CONFIG, context=Context(checkpoints=Shared()))))
