@@ -1,4 +1,4 @@
-"""What repaired views are worth where photos are few, by refiner: before and after distillation.
+"""Gain of refined views with few photos, by refiner: before and after distillation.
 
     python benchmarks/refinement.py DATASET --store STORE [--arms reproject residual controlnet]
                                     [--scenes A B] [--photos 4 6] [--subsets 3]
@@ -10,10 +10,10 @@ each in three different ways; all other photos are held out. SfM runs once a sce
 its views once a subset, the refiner, distillation and the scores once an arm. An arm is a kind of
 ``refine.refiner``, with ``=WEIGHTS`` after it where it takes a file.
 
-Compared in pairs, photo by photo: the splat's render, the mean of what it and its siblings show
-(siblings), and the mean of their repairs (refined); the splat fitted on without refined views (the
-control) and with them (distilled), which is compared with the splat, too (overall), as the control
-may be worse than that. A scene's gain is the mean over its held-out photos and subsets;
+Compared in pairs, photo by photo: the splat's render, the mean render of it and its ensemble
+(ensemble), and the mean of their refinements (refined); the fit continued without refined views
+(the control) and with them (distilled), which is compared with the splat, too (overall), as the
+control may be worse than that. A scene's gain is the mean over its held-out photos and subsets;
 the mean and its 95 % interval are over scenes, by a bootstrap that draws scenes and, of each scene
 drawn, its subsets. Runs that a store holds already are recalled.
 """
@@ -223,8 +223,11 @@ def costs(store: Store, runs: Sequence[Run]) -> str:
 
 
 def draw_pictures(store: Store, runs: Sequence[Run], scores: pd.DataFrame, folder: Path) -> None:
-    """For every arm a sheet: of each scene the views whose repair lost most, was of median gain and
-    gained most, beside the photo, and what was made of them."""
+    """A sheet of pictures for every arm.
+
+    Of each scene: the views of lowest, median and highest gain by refinement, beside the photo and
+    the pictures of the other stages.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     name_of = {(run.arm, run.scene, run.subset): run.name for run in runs}
     for arm, of_arm in scores.groupby("arm"):

@@ -1,4 +1,4 @@
-"""What the repair of a novel view costs, by refiner and by part, on the CPU.
+"""Cost of refining a novel view, by refiner and by part, on the CPU.
 
     python benchmarks/refiners.py [--size 960 640] [--photos 3] [--threads 1 2] [--repeats 9]
                                   [--refiners reproject residual controlnet] [--json refiners.json]
@@ -9,7 +9,7 @@ all of them alike; figures are medians of milliseconds a view, after a view that
 at 960x640 on 2 cores: `residual` 1.5 s a view, `controlnet` 6 s.
 
 Parts are measured by themselves, each with what it needs ready; `rest` is what the whole takes
-beside them. Beside stands a floor: the bytes that the repair reads and gives, and that its
+beside them. Beside stands a floor: the bytes that the refinement reads and writes, and that its
 convolutions do, moved once at the bandwidth of a large copy, and the operations of the convolutions
 at the rate of a large matrix product, both measured here with as many threads, in the same turns.
 """
@@ -224,7 +224,7 @@ class Machine:
         return 2 * MATRIX**3 / 1e6 / product_ms
 
 
-def bytes_of_repair(views: ViewBatch) -> int:
+def bytes_of_refinement(views: ViewBatch) -> int:
     """All of a view read and an image and a weight written, once."""
     tensors = [getattr(views, field.name) for field in fields(views)]
     return sum(tensor.nbytes for tensor in (*tensors, views.render, views.alpha))
@@ -250,7 +250,7 @@ def measure(
                 with Convolutions().watched() as convolutions:
                     refiner(views)
                 total_ms = timed_ms(lambda refiner=refiner: refiner(views))
-                moved = bytes_of_repair(views) + convolutions.bytes
+                moved = bytes_of_refinement(views) + convolutions.bytes
                 own = sum(value for part, value in parts.items() if not part.startswith("of_it"))
                 sample = {
                     "view_ms": total_ms,

@@ -1,4 +1,4 @@
-"""What a novel view costs: render with confidence, plane sweep, and repair by reprojection.
+"""Cost of a novel view: render with confidence, plane sweep, and refinement by reprojection.
 
     python benchmarks/views.py [--sizes 480 640] [--gaussians 50000] [--photos 8] [--threads 1 2]
                                [--repeats 15] [--json views.json]

@@ -45,7 +45,7 @@ FEW_PHOTOS = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class DepthMap:
-    """How deep a photo is."""
+    """Depth map of a photo."""
 
     depth: Float32[np.ndarray, "h w"]
     """Along the optical axis, world units; 0 = unknown."""
@@ -68,7 +68,7 @@ def depth_maps(
         cameras: undistorted pinhole cameras, of the photos' sizes.
         photos: those that a splat may be fitted to, and no other.
         sparse: points triangulated from these photos alone.
-        masks: of the photos; False on pixels that are not to be used.
+        masks: of the photos; False on unusable pixels.
 
     Returns:
         A map of each photo's size, in their order; unknown everywhere where a photo shares fewer

@@ -1,4 +1,4 @@
-"""Which photos a photo is compared with, and between which depths, by its sparse points."""
+"""Neighbours of each photo and its range of depths, from its sparse points."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ BEST_ANGLE_DEG = 10.0
 NARROWER_DEG, WIDER_DEG = 5.0, 12.0
 """Standard deviations of what an angle below, and one above the best counts."""
 MIN_ANGLE_DEG = 1.0
-"""Photos taken closer together say nothing about a point's depth."""
+"""A smaller angle does not determine a point's depth."""
 MIN_SHARED = 8
 """Points that a photo must show for a range of depths, and share with a neighbour."""
 OUTLIERS = 0.01
@@ -36,7 +36,7 @@ class SparsePoints:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Neighbourhood:
-    """What a photo is swept with."""
+    """Photos and depths of a photo's plane sweep."""
 
     photos: tuple[int, ...]
     """Best first; empty where nothing can be compared."""

@@ -1,4 +1,4 @@
-"""Where around the rendered depth the photos agree.
+"""Plane sweep around the rendered depth for the depth at which the photos agree.
 
 In a novel view, depths around the rendered one are tried at every pixel, and the best photos warped
 at each; where they show the same, the surface is (Collins, CVPR 1996). The depths are spaced evenly
@@ -42,14 +42,14 @@ def plane_sweep(
     masks: Sequence[Bool[np.ndarray, "_ _"]] | None = None,
     device: Device = "cpu",
 ) -> Swept:
-    """Find the depths of a view at which its photos agree.
+    """The depths of a view at which its photos agree.
 
     Args:
         depth: the rendered depth of the view, positive, world units.
         camera: of the view, one.
         photos: in [0, 1], best first.
         sources: cameras of the photos, each of its photo's size.
-        masks: of the photos; False on pixels that are not to be used.
+        masks: of the photos; False on unusable pixels.
     """
     if device == "cuda":
         from tasks.depth.plane_sweep_torch import plane_sweep_torch  # late: only this path needs it

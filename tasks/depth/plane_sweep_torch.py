@@ -1,4 +1,4 @@
-"""The plane sweep in torch, for any device; :mod:`tasks.depth.plane_sweep` says what it does."""
+"""The plane sweep in torch, for any device; see :mod:`tasks.depth.plane_sweep`."""
 
 from collections.abc import Sequence
 

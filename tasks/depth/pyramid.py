@@ -1,4 +1,4 @@
-"""Photos as the sweep reads them, at sizes that double."""
+"""Image pyramids of photos, in the layout that the sweep reads."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Where the pixels of a view lie in photos.
+"""Reprojection of a view's pixels into photos.
 
 A pixel p = (x, y, 1) of the view at depth z lies in photo j at ``z A_j p + b_j``, homogeneous
 pixels whose third coordinate is the depth there: ``A_j = K_j R_j K^-1`` and ``b_j = K_j t_j`` for
@@ -31,7 +31,7 @@ def halved_maps(
 
 
 def relative_centres(camera: Cameras, photos: Cameras) -> Float32[np.ndarray, "k 3"]:
-    """Of the photos' cameras, in the view's camera."""
+    """Centres of the photos' cameras in the view's camera frame."""
     pose = _photo_from_view(camera, photos)
     return -np.einsum("nji,nj->ni", pose[:, :3, :3], pose[:, :3, 3]).astype(np.float32)
 

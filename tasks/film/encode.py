@@ -14,7 +14,7 @@ from tasks.runtime.atomic_file import atomic_file
 FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
 """FFmpeg's names of them."""
 QUALITY = "18"
-"""x264's constant rate factor: hardly to be told from the frames given."""
+"""x264's constant rate factor: visually lossless."""
 
 
 def write_film(

@@ -1,4 +1,4 @@
-"""How the photos of a scene lie in the store, and how later stages read them.
+"""Layout of a scene's photos in the store, and their reader.
 
 Arrays: ``photo_0000``, ``photo_0001``, ... (uint8, [h w 3]), each of its own size;
 ``depth_0007`` (uint16, [h w]) and ``mask_0007`` (bool, [h w]) for those of them that have a depth
@@ -28,7 +28,7 @@ from tasks.runtime.context import Context
 
 @runtime_checkable
 class Readable(Protocol):
-    """What is needed of a stored artefact: its arrays by name, and its attributes."""
+    """A stored artefact: arrays by name, and attributes."""
 
     def array(self, name: str) -> np.ndarray: ...
 
@@ -102,7 +102,7 @@ def write_photos(
 
 
 class Photos:
-    """A stored Photos artefact; pixels are read when asked for."""
+    """A stored Photos artefact; pixels are read on access."""
 
     def __init__(self, stored: Readable) -> None:
         attributes = stored.attributes
@@ -115,9 +115,9 @@ class Photos:
         )
         self.kind: Literal["photos", "video"] = attributes["kind"]
         self.reference_kind: ReferenceKind | None = attributes["reference_kind"]
-        """What gave the reference cameras, None where there are none."""
+        """Source of the reference cameras; None where there are none."""
         self.reference_ignored: tuple[str, ...] = tuple(attributes["reference_ignored"])
-        """What would have given cameras too."""
+        """Further sources of cameras, which were not used."""
         self.mask_names: tuple[str, ...] = tuple(attributes["mask_names"])
         self.infos = tuple(_info_from_json(fields) for fields in attributes["photos"])
         self.rejected = tuple(Rejected(**fields) for fields in attributes["rejected"])

@@ -1,7 +1,7 @@
 """Cameras and poses of a COLMAP model, binary or text; its points are not read.
 
 Read here and not by pycolmap: two plain lists are needed of it, a damaged file must become an
-InputError, and a model with millions of points need not be loaded to know where its cameras are.
+InputError, and a model with millions of points need not be loaded for its cameras.
 
 Source: COLMAP's documentation, "Output Format", and its ``scene/reconstruction_io``.
 """
@@ -205,7 +205,7 @@ def _text_images(file: BufferedReader) -> Iterator[_Image]:
 
 
 def _lines(file: BufferedReader) -> Iterator[str]:
-    """Lines that say something."""
+    """Lines without comments and blanks."""
     while line := file.readline():
         text = line.decode().strip()
         if text and not text.startswith("#"):

@@ -25,7 +25,7 @@ def files_inside(folder: Path, roots: Sequence[Path]) -> SceneFiles:
             :func:`tasks.ingest.source.find_files`.
     """
     _refuse_outside(folder, reference_files(folder), roots)
-    files = find_files(folder)  # reads what gives cameras, to know which photos it names
+    files = find_files(folder)  # reads the camera files for the photos that they name
     _refuse_outside(
         folder,
         [

@@ -100,7 +100,7 @@ def focal_px(exif: Exif, size: tuple[int, int]) -> float | None:
 def camera_name(exif: Exif, size: tuple[int, int]) -> str:
     """Equal for photos that may share intrinsics: one camera, one lens setting, one upright size.
 
-    ``make|model|lens|focal mm|35 mm equivalent|WxH``; what EXIF does not say is empty.
+    ``make|model|lens|focal mm|35 mm equivalent|WxH``; fields that EXIF lacks are empty.
     """
     focal, focal_35mm = (
         "" if value is None else f"{value:g}" for value in (exif.focal_mm, exif.focal_35mm)
@@ -109,7 +109,7 @@ def camera_name(exif: Exif, size: tuple[int, int]) -> str:
 
 
 def _sensor_edge_mm(shot: Mapping[int, Any], stored_size: tuple[int, int]) -> float | None:
-    """Pixels over pixels per millimetre, both of the photo as it was taken where the tags say so.
+    """Pixels over pixels per millimetre, both of the photo as taken, where the tags give them.
 
     Longest edges, so that it does not matter whether somebody turned the pixels.
     """

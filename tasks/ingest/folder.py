@@ -31,7 +31,7 @@ SCENE_FOLDERS = frozenset(
     {PHOTO_FOLDER, DEPTH_FOLDER, MASK_FOLDER, "sparse", "colmap", "train", "val", "test"}
     | {f"{PHOTO_FOLDER}_{factor}" for factor in (2, 4, 8)}
 )
-"""Folders that a scene may consist of; others in a folder say that it is a dataset."""
+"""Folders that a scene may consist of; any other folder makes it a dataset."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +106,7 @@ def is_video(path: Path) -> bool:
 
 
 def is_folder(path: Path) -> bool:
-    """False too where we may not look: reading it then gives the reason."""
+    """False also without permission to read: reading it then raises with the reason."""
     try:
         return path.is_dir()
     except OSError:
@@ -114,7 +114,7 @@ def is_folder(path: Path) -> bool:
 
 
 def is_there(path: Path) -> bool:
-    """True for links that lead nowhere, and where we may not look: reading gives the reason."""
+    """True for broken links and without permission: reading then raises with the reason."""
     try:
         path.lstat()
     except (FileNotFoundError, NotADirectoryError):

@@ -41,7 +41,7 @@ class GivenCamera:
     """OpenCV axes, the file's own world."""
     camera_model: CameraModel | FieldOfView
     size: Size | None
-    """Of the photo that ``camera_model`` is for; None where the file does not say it."""
+    """Of the photo that ``camera_model`` is for; None where the file does not give it."""
     mask: PurePosixPath | None = None
     """Of the photo, below the scene's folder."""
 

@@ -143,7 +143,7 @@ def photo_of_frame(frame: Frame, video: Path, config: IngestConfig, mask: Path |
 class PhotoFolder:
     """The usable photos of a scene, in the order of their names, one at a time.
 
-    Iterating decodes; at most one photo is held. Then ``rejected`` tells the files left out.
+    Iterating decodes; at most one photo is held. Then ``rejected`` lists the files left out.
     """
 
     def __init__(

@@ -59,7 +59,7 @@ def read_cameras(
     The file is a list of ``{image, width, height, fx, fy, cx, cy, R, t}``: pixels, OpenCV axes,
     ``x_cam = R @ x_world + t``, no distortion. Rotations are made exactly orthonormal.
 
-    Where the scene is a video, an entry says ``frame``, the index of its frame from 0 as decoded,
+    Where the scene is a video, an entry has ``frame``, the index of its frame from 0 as decoded,
     and ``video``, the name of the file, if there are several; or ``image``, the name that
     :func:`tasks.ingest.folder.frame_name` gives the frame. Entries may have both ``image`` and
     ``frame``, so that one file serves the photos and the video that they were taken from.

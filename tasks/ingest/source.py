@@ -4,7 +4,7 @@ A scene is a folder of photos, a folder with a video or several and no photos, o
 (which is then read alone, whatever stands beside it).
 
 Cameras may come with the photos. Of several files that give them the first of these counts, and
-the artefact says which were passed over:
+the artefact names those that were not used:
 
 1. ``cameras_gt.json`` (:mod:`tasks.ingest.sidecars`);
 2. a COLMAP model in ``sparse/0``, ``sparse`` or ``colmap/sparse/0`` (:mod:`.colmap_model`): first
@@ -83,8 +83,8 @@ class SceneFiles:
 
     @property
     def upright(self) -> bool:
-        """Whether photos are turned as EXIF says: COLMAP and the tools that write transforms files
-        do not, so what they say is about the pixels as stored."""
+        """Whether EXIF orientation is applied. COLMAP and the tools that write transforms files
+        ignore it, so their cameras are for the pixels as stored."""
         return self.reference_kind not in ("colmap", "transforms")
 
     @property
@@ -322,7 +322,7 @@ def _video_files(
     elif reference is not None:
         given = {_frame_named(camera, videos): camera for camera in _cameras(reference)}
     depth, masks = _depth_maps(folder), _masks(folder)
-    # Which frames are taken is known once the video is decoded: ask which the sidecars could mean.
+    # Frames are chosen when the video is decoded: take all that the sidecars could name.
     meant = {f"{path.stem}.png" for path in depth}
     meant |= {name.removesuffix(".png") + end for name in masks for end in ("", ".png")}
     names = sorted(name for name in meant if frame_of(name, videos)) or [frame_name(videos[0], 0)]

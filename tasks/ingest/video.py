@@ -1,10 +1,10 @@
-"""Frames of videos: the sharpest of each interval, or those that are asked for by their index.
+"""Frames of videos: the sharpest of each interval, or those given by index.
 
 A video's frames are called ``<stem>_<index>.png`` with six digits, so that the order of names is
 the order of time; the index counts from 0 the frames that come out of the decoder.
 
 To take frames with known poses, put the video into a folder of its own with a ``cameras_gt.json``
-whose entries say ``"frame": <index>`` (see :func:`tasks.ingest.sidecars.read_cameras`), or a
+whose entries have ``"frame": <index>`` (see :func:`tasks.ingest.sidecars.read_cameras`), or a
 ``transforms.json`` whose ``file_path`` are frame names, and set ``ingest.video.take`` to ``posed``.
 """
 
@@ -44,7 +44,7 @@ BOUNDARY_SHARE = 1e-6
 """Of an interval: a frame on a boundary belongs to the later one, however the division rounds."""
 
 HD_LINES = 720
-"""From here on, colours that say nothing of their matrix are BT.709, below BT.601."""
+"""Height from which colours without a stated matrix are BT.709; below, BT.601."""
 
 UNSPECIFIED = 2
 """Of a colour matrix, in H.273."""
@@ -52,7 +52,7 @@ UNSPECIFIED = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Video:
-    """A video, and what its packets say of it."""
+    """A video, with the times and sizes from its packets."""
 
     path: Path
     start_s: float
@@ -69,7 +69,7 @@ class Frame:
     index: int
     time_s: float
     picture: Image.Image
-    """RGB, reduced to the longest edge asked for."""
+    """RGB, downsampled to the requested longest edge."""
     source_size: tuple[int, int]
     """Width and height it has when shown at its full size, pixels."""
 
@@ -108,7 +108,7 @@ def read_video(path: Path) -> Video:
 
 
 def _announced_s(container: InputContainer, stream: VideoStream) -> float:
-    """How long the pictures last by the header; 0 where it does not say it."""
+    """Duration of the pictures by the header; 0 where it does not give it."""
     if stream.duration is not None and stream.time_base is not None:
         return float(stream.duration * stream.time_base)
     if container.duration is not None and len(container.streams) == 1:  # sound may last longer
@@ -231,7 +231,7 @@ def _sharpness(frame: VideoFrame) -> float:
 def _finished(
     video: Video, index: int, time_s: float, frame: VideoFrame, longest_edge: int
 ) -> Frame:
-    """Turned as the display matrix says, with square pixels, reduced."""
+    """Rotated by the display matrix, with square pixels, downsampled."""
     shown = (round(frame.width * video.pixel_aspect), frame.height)
     width, height = fitted_sizes(np.array([shown]), longest_edge)[0].tolist()
     picture = Image.fromarray(_rgb(frame)).resize((width, height), Image.Resampling.LANCZOS)

@@ -1,4 +1,4 @@
-"""Whether confidence tells where a view is wrong."""
+"""Calibration of confidence: whether it orders pixels by their error."""
 
 import numpy as np
 from jaxtyping import Float
@@ -27,8 +27,8 @@ def ause_over_random(
 
     A sparsification curve is the mean error that remains after the least confident share of the
     pixels is removed, for shares from 0 to 1; its error is its distance to the curve that removes
-    the largest errors first. 0 where confidence orders the errors, 1 where it says nothing, more
-    where it misleads; nan where all errors are equal.
+    the largest errors first. 0 where confidence orders the errors, 1 where it is uninformative,
+    more where it misleads; nan where all errors are equal.
 
     Equally confident pixels are removed in no order: each counts the mean error of them all.
 

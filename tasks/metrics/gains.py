@@ -1,4 +1,4 @@
-"""What a step gained: the same held-out photos before and after it, compared in pairs."""
+"""Gain of a stage: paired differences of scores on the same held-out photos."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ def paired_gains(rows: Iterable[Mapping[str, Any]], *, before: str, after: str) 
 
 
 def share_worse(gains: Sequence[Gain]) -> float:
-    """Share of the views whose PSNR fell."""
+    """Fraction of the views whose PSNR decreased."""
     return float(np.mean([gain.psnr_db < 0 for gain in gains]))
 
 

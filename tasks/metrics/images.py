@@ -1,4 +1,4 @@
-"""How near a rendered view is to the photo."""
+"""Similarity of a rendered view and its photo."""
 
 import numpy as np
 from jaxtyping import Bool, Float

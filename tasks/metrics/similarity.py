@@ -9,7 +9,7 @@ from tasks.cameras import Cameras, cameras_from_poses
 from tasks.errors import DegenerateGeometryError
 
 ROTATION_NOISE = np.radians(0.5)
-"""What the principal point alone is worth: 5 px at a focal length of 600."""
+"""Error that the principal point alone causes: 5 px at a focal length of 600 px."""
 CENTRE_NOISE = 1e-3
 """Share of the centres' root mean square distance from their mean."""
 
@@ -41,7 +41,7 @@ def align_cameras(reference: Cameras, model: Cameras, *, iterations: int = 10) -
 
     Centres alone leave the rotation about a straight path free. Rotations alone carry an error
     that the cameras share (a principal point off by some pixels turns them all), so the mean over
-    the cameras counts, not the sum: many cameras know no more of it than one. The rotation
+    the cameras counts, not the sum: many cameras determine it no better than one. The rotation
     minimises::
 
         mean_i |R_ref_i - R R_model_i|^2 / (4 s_r^2)  +  sum_i |c_ref_i - R c_model_i|^2 / (2 s_c^2)
@@ -50,7 +50,7 @@ def align_cameras(reference: Cameras, model: Cameras, *, iterations: int = 10) -
     distance. For given s_r and s_c that is one orthogonal Procrustes problem; both are the root
     mean square of what it leaves, angles in s_r, never below ``ROTATION_NOISE`` and
     ``CENTRE_NOISE``, and are found in turn. The scale is the ratio of the two sets' spreads: noise
-    does not shrink it, and the rotation has no say in it.
+    does not shrink it, and it does not depend on the rotation.
 
     Args:
         reference, model: the same cameras in the same order, 2 or more.

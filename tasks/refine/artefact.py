@@ -1,8 +1,8 @@
-"""Refined views as they lie in the store, and how later stages read them.
+"""Layout of refined views in the store, and their reader.
 
-Arrays, for each novel view in the order of the views they were made from: ``image_0000`` (uint8,
+Arrays, for each novel view in the order of the novel views: ``image_0000`` (uint8,
 [h w 3]) and ``weight_0000`` (uint8, [h w]); 255 stands for 1. The attributes name the views, and
-those that a gate rejected.
+those that the gate rejected.
 """
 
 from collections.abc import Iterable
@@ -44,7 +44,7 @@ def write_refined(
 
 
 class RefinedViews:
-    """Stored refined views; each is read when asked for."""
+    """Stored refined views; each is read on access."""
 
     def __init__(self, stored: ArrayHandle) -> None:
         self._stored = stored
@@ -59,5 +59,5 @@ class RefinedViews:
         return from_levels(self._stored.array(f"image_{index:04d}"))
 
     def weight(self, index: int) -> Float32[np.ndarray, "h w"]:
-        """How far each pixel may be trusted as a target, in [0, 1]."""
+        """Weight of each pixel as a target of an optimisation, in [0, 1]."""
         return from_levels(self._stored.array(f"weight_{index:04d}"))

@@ -1,4 +1,4 @@
-"""Repairs of single novel views: as one splat shows them, or as several do."""
+"""Refinement of single novel views, averaged over an ensemble of splats."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -14,33 +14,33 @@ from tasks.views.renderer import NovelView
 Photo = Callable[[str], UInt8[np.ndarray, "_ _ 3"]]
 """The photo of a name, of any size."""
 RenderView = Callable[[Cameras], NovelView]
-"""What a splat shows from a place, one camera."""
+"""Render of a splat with one camera."""
 ViewRefinement = Callable[[NovelView], Refinement]
-"""Of one view: a batch of one."""
+"""Refinement of one view, as a batch of one."""
 
 
 def refine_with(
     refiner: Refiner, photo: Photo, ensemble: Sequence[RenderView] = ()
 ) -> ViewRefinement:
-    """How a view is repaired.
+    """The refinement of a view.
 
-    Where the splat has siblings (:mod:`tasks.splat.ensemble`), the view is repaired as each of
-    them shows it, too, and the mean of all is taken: what is left of their errors differs.
+    With an ensemble (:mod:`tasks.splat.ensemble`), the view is refined as each of its splats
+    renders it, too, and the results are averaged: their remaining errors differ.
 
     Args:
-        photo: asked for the nearest photo of each view.
-        siblings: of the splat that the views are of.
+        photo: gives the nearest photo of each view by name.
+        ensemble: renderers of splats fitted to the same photos; may be empty.
     """
     alone = partial(_refined, refiner, photo)
 
     def by_all(view: NovelView) -> Refinement:
-        return mean_refinement([alone(view), *(alone(look(view.camera)) for look in ensemble)])
+        return mean_refinement([alone(view), *(alone(render(view.camera)) for render in ensemble)])
 
     return by_all if ensemble else alone
 
 
 def mean_refinement(parts: Sequence[Refinement]) -> Refinement:
-    """Mean image and weight of repairs of the same views; rejected is what all reject."""
+    """Mean image and weight of refinements of the same views; rejected where all reject."""
     rejected = [part.rejected for part in parts if part.rejected is not None]
     return Refinement(
         image=torch.stack([part.image for part in parts]).mean(0),

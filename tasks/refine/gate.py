@@ -1,7 +1,7 @@
-"""How much better than the render a repaired view fits the photos, and so how far it is taken.
+"""The gate: blend weights of refined views, by how much better than the render they fit the photos.
 
-Where at least two photos show a pixel and agree about it, they are a witness, if one that the
-refiner knew: a picture that they contradict more than they contradicted the render was made up.
+Where at least two photos show a pixel and agree about it, they are evidence, though the refiner had
+it too: a picture that disagrees with them more than the render does was made up.
 """
 
 import torch
@@ -15,18 +15,18 @@ from tasks.refine.photos.align import align_photos
 from tasks.refine.refiner import AlignedPhotos, Refinement, Refiner, ViewBatch
 
 DETAIL_SCALE = Reproject().detail_scale
-"""How agreement is told, and photos are brought to the colours of the render."""
+"""Scale of the photos' agreement, by which they are aligned with the colours of the render."""
 LEAST_DISAGREEMENT = 1e-9
 LEAST_RAMP = 1e-6
-"""Of the share between nothing and all; where both are one, it is a step."""
+"""Smallest range from weight 0 to weight 1; where both limits are equal, it is a step."""
 
 
 def disagreement(
     images: Float32[Tensor, "b h w 3"], photos: AlignedPhotos
 ) -> Float32[Tensor, " b"]:
-    """Mean absolute difference of images from the photos, where those see a pixel and agree.
+    """Mean absolute difference of images from the photos, where those show a pixel and agree.
 
-    Nothing where they nowhere do.
+    0 where they agree nowhere.
     """
     weight = photos.trust
     if images.is_cpu:
@@ -39,9 +39,9 @@ def disagreement(
 
 
 def gated(views: ViewBatch, refined: Refinement, config: GateConfig) -> Refinement:
-    """Take each repair as far as it brings its view nearer to the photos.
+    """Blend each refined view into its render by how much nearer to the photos it is.
 
-    Views that it does not, or that no photos speak for, are given back as rendered.
+    Views that are not nearer, or that the photos do not show, are returned as rendered.
     """
     photos = refined.photos
     if photos is None or photos.detail_scale != DETAIL_SCALE:
@@ -50,7 +50,7 @@ def gated(views: ViewBatch, refined: Refinement, config: GateConfig) -> Refineme
     taken = shares_taken(before, after, config)
     return Refinement(
         image=torch.lerp(views.render, refined.image, taken[:, None, None, None]),
-        # What is taken in part is as good a target as what is taken in full.
+        # A partly blended view is as good a target as a fully blended one.
         weight=torch.where(taken[:, None, None] > 0, refined.weight, 0.0),
         rejected=taken == 0,
     )
@@ -59,20 +59,20 @@ def gated(views: ViewBatch, refined: Refinement, config: GateConfig) -> Refineme
 def shares_taken(
     before: Float32[Tensor, " b"], after: Float32[Tensor, " b"], config: GateConfig
 ) -> Float32[Tensor, " b"]:
-    """How far each repair is taken: 0 not at all, 1 in full.
+    """Blend weight of each refined view, 0 to 1.
 
     Args:
-        before: how far renders are from the photos, not negative.
-        after: how far repairs are.
+        before: disagreement of the renders with the photos, not negative.
+        after: disagreement of the refined views.
     """
     fall = (before - after) / before.clamp_min(LEAST_DISAGREEMENT)
     ramp = (fall - config.least) / max(config.full - config.least, LEAST_RAMP)
-    # Nothing is taken of a repair that brings nothing, even where no least share is asked for.
+    # A view without improvement has weight 0, also where the least fraction is 0.
     return torch.where(fall > 0, ramp.clamp(0, 1), 0.0)
 
 
 class Gated:
-    """A refiner whose repairs are taken as far as the gate lets them."""
+    """A refiner whose views are blended by the gate."""
 
     def __init__(self, refiner: Refiner, config: GateConfig, device: torch.device) -> None:
         self._refiner, self._config, self._device = refiner, config, device

@@ -1,4 +1,4 @@
-"""What every refiner takes and gives."""
+"""Input and output of every refiner."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -22,23 +22,23 @@ class ViewBatch:
     """Rendered, along the optical axis, world units; positive."""
     alpha: Float32[torch.Tensor, "b h w"]
     confidence: Float32[torch.Tensor, "b h w"]
-    """How far the render may be believed, in [0, 1]."""
+    """Confidence of the render, in [0, 1]."""
     warped: Float32[torch.Tensor, "b h w 3"]
     """The nearest photo, warped into the view by the rendered depth."""
     warped_valid: Float32[torch.Tensor, "b h w"]
-    """How surely it shows the pixel's point, in [0, 1]."""
+    """Visibility of the pixel's point in it, in [0, 1]."""
     nearest: Float32[torch.Tensor, "b h w 3"]
     """The nearest photo itself, resampled to the size of the view."""
     swept_depth: Float32[torch.Tensor, "b h w"]
-    """Where the photos agree, world units."""
+    """Depth at which the photos agree, world units."""
     swept_cost: Float32[torch.Tensor, "b h w"]
-    """How far they disagree there: mean absolute difference; 1 where fewer than two see it."""
+    """Mean absolute difference of the photos there; 1 where fewer than two show the pixel."""
     swept: Float32[torch.Tensor, "b k h w 3"]
     """The photos, best first, warped by the swept depth."""
     swept_valid: Float32[torch.Tensor, "b k h w"]
     """1 where the photo shows the pixel, else 0."""
     surface_gap: Float32[torch.Tensor, "b h w"]
-    """Distance of the swept point from the splat's surface as the photos see it, as a share of the
+    """Distance of the swept point from the splat's surface in the photos, relative to the
     depth there; at most 1."""
     surface_error: Float32[torch.Tensor, "b h w"]
     """Mean absolute colour error of the splat there, in the photos."""
@@ -50,36 +50,36 @@ class ViewBatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class AlignedPhotos:
-    """What the swept photos of views say together, in the colours of the render."""
+    """The swept photos of views, fused in the colours of the render, and their agreement."""
 
     change: ColourChange
-    """That brings each photo, ``[b k]`` of them, to the render's colours."""
+    """Alignment of each photo, ``[b k]`` of them, with the render's colours."""
     fused: Float32[torch.Tensor, "b h w 3"]
-    """Their mean, better ones counting more; black where none sees the pixel."""
+    """Their mean, better ones with more weight; black where none shows the pixel."""
     agreed: Float32[torch.Tensor, "b h w"]
-    """1 where at least two see the pixel, so that they can agree, else 0."""
+    """1 where at least two show the pixel, else 0."""
     trust: Float32[torch.Tensor, "b h w"]
-    """How far they agree about the pixel, 0 to 1; 0 where fewer than two see it."""
+    """Their agreement about the pixel, 0 to 1; 0 where fewer than two show it."""
     detail_scale: float
-    """Disagreement at which that is 1 / e."""
+    """Disagreement at which ``trust`` is 1 / e."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Refinement:
-    """Repaired views, and how far they may be trusted as targets of an optimisation."""
+    """Refined views, and their weights as targets of an optimisation."""
 
     image: Float32[torch.Tensor, "b h w 3"]
     weight: Float32[torch.Tensor, "b h w"]
     """In [0, 1]."""
     rejected: Bool[torch.Tensor, " b"] | None = None
-    """Which views a gate gave back as rendered; None where there was no gate."""
+    """Views that the gate returned as rendered; None without a gate."""
     photos: AlignedPhotos | None = None
-    """Of the views, where the refiner aligned them: a gate then need not do so again."""
+    """Aligned photos of the views, if the refiner made them: the gate uses them again."""
 
 
 @runtime_checkable
 class Refiner(Protocol):
-    """Repairs views; the result lies on the device the refiner was made for."""
+    """Refines views; the result is on the device that the refiner was made for."""
 
     def __call__(self, views: ViewBatch) -> Refinement: ...
 
@@ -87,7 +87,7 @@ class Refiner(Protocol):
 def batch_of(
     views: Sequence[NovelView], nearest: Sequence[UInt8[np.ndarray, "_ _ 3"]]
 ) -> ViewBatch:
-    """Put views of one size and number of sources together, on the CPU.
+    """Stack views of one size and number of sources, on the CPU.
 
     Args:
         nearest: the photo that each view names as nearest, of any size.

@@ -1,4 +1,4 @@
-"""Which refiner a config asks for."""
+"""Construction of the refiner of a config."""
 
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -58,7 +58,7 @@ def joint_refiners(
         InputError: as :func:`refiner_for`.
         DivergedError: a fit of the scene diverged.
     """
-    # Late: seconds to import, for those who ask for it.
+    # Late: takes seconds to import, and only this refiner needs it.
     from tasks.refine.diffusion.blend import blended
     from tasks.refine.diffusion.joint.draw import draw_jointly
 
@@ -91,7 +91,7 @@ def _reproject_on(device: torch.device, config: Reproject, views: ViewBatch) -> 
 def _learned(
     config: Residual | ControlNet | Difix, weights: Source | None, context: Context
 ) -> Refiner:
-    # Late: seconds to import, for those who ask for it.
+    # Late: takes seconds to import, and only this refiner needs it.
     if isinstance(config, ControlNet):
         from tasks.refine.diffusion.controlnet import controlnet_refiner
 
@@ -104,14 +104,14 @@ def _learned(
 
 
 def _residual(config: Residual, weights: Source | None, context: Context) -> Refiner:
-    # Late: seconds to import, for those who ask for it.
+    # Late: takes seconds to import, and only this refiner needs it.
     from tasks.refine.residual.checkpoint import read_checkpoint
     from tasks.refine.residual.refine import refine
 
     if weights is None:
         raise InputError(
-            "the refiner 'residual' was asked for without weights, and untrained it repairs "
-            "nothing; find them by find_weights, or set refine.refiner.kind to 'reproject'"
+            "the refiner 'residual' has no weights, and refines nothing untrained; pass those of "
+            "find_weights, or set refine.refiner.kind to 'reproject'"
         )
     device = torch.device(context.device)
     network = read_checkpoint(Path(weights.folder), digest=weights.digest).to(device)

@@ -13,7 +13,7 @@ _SIZE = 24  # pixels
 
 
 def warm_up() -> None:
-    """Repair a grey view by a network of nothing, or load the kernels from numba's cache."""
+    """Refine a grey view by an untrained network, or load the kernels from numba's cache."""
     grey = torch.full((1, _SIZE, _SIZE, 3), 0.5)
     ones = torch.ones(1, _SIZE, _SIZE)
     views = ViewBatch(

@@ -15,7 +15,7 @@ SHIPPED_CONTROLNET = Path(__file__).parent / "diffusion" / "controlnet.safetenso
 
 
 def find_weights(folder: Path, config: RefineConfig, roots: Sequence[Path] = ()) -> Source | None:
-    """The weights that a refiner needs, by their content; None where it has learnt nothing.
+    """The weights of a refiner, by their content; None for one that is not trained.
 
     None too for models of others: they are known by their names alone, so a folder of one whose
     content changes should change its name.
@@ -37,7 +37,7 @@ def find_weights(folder: Path, config: RefineConfig, roots: Sequence[Path] = ())
         return None
     if named is None:
         advice = (
-            f"they do not ship with this version; name a file in {option}, or set "
+            f"they are not bundled with this version; name a file in {option}, or set "
             "refine.refiner.kind to 'reproject', which needs none"
         )
         return _read(selected, advice)

@@ -1,4 +1,4 @@
-"""How a reconstruction lies in the store, and how later stages read it.
+"""Layout of a reconstruction in the store, and its reader.
 
 Arrays: ``camera_from_world`` [n 4 4], ``intrinsics`` [n 3 3] and ``sizes`` [n 2] of the registered
 photos; ``points`` [m 3]; the observations ``point_index``, ``photo_index`` and ``xy``; the
@@ -24,10 +24,10 @@ from tasks.sfm.triangulate import Observations
 
 
 def poses_of(photos: Photos, config: SfmConfig) -> Poses:
-    """Whether the cameras that came with the photos are taken as they are.
+    """Whether poses are given with the photos or estimated, by the config.
 
     Raises:
-        InputError: the config asks for given cameras and none came with the photos.
+        InputError: the config requires given cameras and none came with the photos.
     """
     if config.poses == "given" and photos.reference_kind is None:
         raise InputError(
@@ -76,7 +76,7 @@ def arrays_of(found: Reconstruction) -> Iterator[NamedArray]:
 
 
 def attributes_of(found: Reconstruction) -> dict[str, Any]:
-    """What the arrays do not say, JSON-able."""
+    """Attributes beside the arrays, JSON-able."""
     return {
         "names": list(found.cameras.names),
         "masked": [index for index, mask in enumerate(found.masks) if mask is not None],
@@ -89,7 +89,7 @@ def attributes_of(found: Reconstruction) -> dict[str, Any]:
 
 
 class Sparse:
-    """A stored reconstruction; photos and masks are read when asked for."""
+    """A stored reconstruction; photos and masks are read on access."""
 
     def __init__(self, stored: ArrayHandle) -> None:
         masked = frozenset(stored.attributes["masked"])

@@ -65,7 +65,7 @@ class Request:
 
     @staticmethod
     def mask_name(photo_name: str) -> str:
-        """What COLMAP looks for."""
+        """Mask file name that COLMAP expects."""
         return f"{photo_name}.png"
 
     def undistorted_photo(self, index: int) -> Path:

@@ -1,4 +1,4 @@
-"""Which pairs of photos are matched."""
+"""Pairs of photos to match."""
 
 from tasks.sfm.config import SfmConfig
 

@@ -114,7 +114,7 @@ def _last_words(log: IO[bytes], limit: int = 400) -> str:
 
 
 def _cause_of_death(module: str, code: int, last_words: str) -> str:
-    said = f" (its last words: {last_words})" if last_words else ""
+    last = f" (its last words: {last_words})" if last_words else ""
     if code == -signal.SIGKILL:
         return (
             f"the process of {module} was killed by signal 9 (SIGKILL), probably because the "
@@ -123,10 +123,10 @@ def _cause_of_death(module: str, code: int, last_words: str) -> str:
     if code < 0:
         name = signal.Signals(-code).name
         return (
-            f"the process of {module} was ended by signal {-code} ({name}){said}; run the scene "
+            f"the process of {module} was ended by signal {-code} ({name}){last}; run the scene "
             "again, only this attempt is lost"
         )
     return (
-        f"the process of {module} ended with exit code {code}{said}; run the scene again, and "
+        f"the process of {module} ended with exit code {code}{last}; run the scene again, and "
         "report this if it comes back"
     )

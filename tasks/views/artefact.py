@@ -1,4 +1,4 @@
-"""The novel views of a scene as they lie in the store, and how later stages read them.
+"""Layout of a scene's novel views in the store, and their reader.
 
 Arrays, for view ``0000``, ``0001``, ...: ``rgb_`` and ``warped_`` (uint8, [h w 3]), ``alpha_``,
 ``confidence_`` and ``warped_valid_`` (uint8, [h w]), ``depth_`` (float32, [h w]), and of the plane
@@ -69,7 +69,7 @@ def _arrays_of(view: NovelView, number: int) -> Iterator[NamedArray]:
 
 
 class NovelViews:
-    """Stored novel views; each is read when asked for."""
+    """Stored novel views; each is read on access."""
 
     def __init__(self, stored: ArrayHandle) -> None:
         self._stored = stored
@@ -81,7 +81,7 @@ class NovelViews:
         return len(self.cameras)
 
     def view(self, index: int) -> NovelView:
-        """View ``index`` of ``cameras``, as near as the stored levels are."""
+        """View ``index`` of ``cameras``, as exact as the stored 8-bit values."""
         row = self._rows[index]
         return NovelView(
             camera=self.cameras.select([index]),

@@ -1,4 +1,4 @@
-"""How far a rendered pixel may be believed."""
+"""Confidence of rendered pixels, from their predicted error."""
 
 import numpy as np
 from jaxtyping import Float32
@@ -9,11 +9,11 @@ WINDOW = 5
 WEIGHTS = {"nearest": 0.2, "second": 0.15, "training": 0.1, "residual": 0.25, "swept": 0.3}
 """Exponents of the geometric mean."""
 FLOOR = 0.01
-"""Added to each of its terms: differences below are noise."""
+"""Added to each of its terms: smaller differences are noise."""
 ERROR_SCALE = 0.05
 """Predicted colour error at which confidence is 1 / e."""
 ENOUGH_ALPHA = 0.5
-"""Share of the light that the splat must stop; below it confidence falls to 0."""
+"""Alpha below which confidence decreases linearly to 0."""
 
 
 def predicted_error(
@@ -27,9 +27,9 @@ def predicted_error(
     """Mean absolute colour error to expect of a render, for images in [0, 1].
 
     The weighted geometric mean of five hints, each plus 0.01. The exponents were chosen on three
-    real scenes and checked on three others, with 4 to 9 training photos each. It is meant
-    for ordering pixels: its size is right to a fifth for splats of 800 iterations, while those that
-    overfit (2000 iterations to 4 to 6 photos) err up to twice as much as it says.
+    real scenes and checked on three others, with 4 to 9 training photos each. It serves to order
+    pixels: its absolute value is right to a fifth for splats of 800 iterations, and up to half the
+    true error of those that overfit (2000 iterations to 4 to 6 photos).
 
     Args:
         nearest: mean absolute colour difference of the render and the nearest photo, warped into
@@ -60,7 +60,7 @@ def confidence(
     """``min(1, 2 alpha) exp(-e / 0.05)`` for the predicted error e; in [0, 1].
 
     Args:
-        alpha: share of the light that the splat stops.
+        alpha: accumulated opacity of the splat.
         error: predicted, see :func:`predicted_error`.
     """
     shown = np.minimum(alpha / np.float32(ENOUGH_ALPHA), 1)

@@ -13,13 +13,13 @@ from tasks.views.proximity import neighbour_spacing, pose_distances
 from tasks.views.renderer import NovelView, ViewRenderer, render_view
 
 BEYOND_SHARE = 4
-"""One view of so many may be beyond the photos."""
+"""One view in so many may be beyond the photos."""
 LINKS = 2
 """Nearest cameras that each camera is linked to."""
 STEP_SHARE = 0.5
-"""Of the median spacing of the cameras: the most that one step goes beyond a camera."""
+"""Maximum length of a step beyond a camera, in units of the cameras' median spacing."""
 STEP_RAD = np.deg2rad(10)
-"""The most that one step turns."""
+"""Maximum rotation of a step."""
 SAME_ASPECT = 0.02
 """Relative difference of aspects up to which photos have one shape."""
 
@@ -27,10 +27,10 @@ SAME_ASPECT = 0.02
 def novel_views(
     renderer: ViewRenderer, config: ViewsConfig, *, context: Context = Context()
 ) -> Iterator[NovelView]:
-    """The views between the photos, then those beyond them that can be believed.
+    """The views between the photos, then those beyond them of sufficient confidence.
 
-    Ways beyond go on, a step a round, while their views pass the gate: the mean confidence of a
-    view must reach a share of the median of the views between.
+    Paths beyond continue by a step per round while their views are kept: the mean confidence of a
+    view must reach a fraction of the median over the views between.
     """
     cameras, rounds = renderer.stack.cameras, config.rounds if config.beyond else 0
     ways = len(beyond(cameras))
@@ -43,19 +43,19 @@ def novel_views(
         typical.append(float(view.confidence.mean()))
         context.progress((index + 1) / (config.count + 1), f"rendered {name}")
         yield view
-    gate = config.gate * float(np.median(typical))
+    least = config.gate * float(np.median(typical))
     made, going_on = 0, evenly(ways, reserved)
     for step in range(1, rounds + 1):
         outer = beyond(cameras, step)
         passed = []
         for way in going_on[: reserved - made]:
             view = render_view(renderer, outer.select([way]), config)
-            if float(view.confidence.mean()) < gate:
+            if float(view.confidence.mean()) < least:
                 continue
             made += 1
             passed.append(way)
             context.progress(
-                (len(inner) + made) / (config.count + 1), f"looked from {outer.names[way]}"
+                (len(inner) + made) / (config.count + 1), f"rendered {outer.names[way]}"
             )
             yield view
         going_on = passed
@@ -65,7 +65,7 @@ def novel_views(
 def between(cameras: Cameras, steps: int) -> Cameras:
     """Poses on the way from each camera to its two nearest, each way once.
 
-    Positions and intrinsics are interpolated linearly, orientations along the shortest turn, at
+    Positions and intrinsics are interpolated linearly, orientations along the shortest rotation, at
     ``1 / (steps + 1)``, ``2 / (steps + 1)``, ... of the way.
 
     Args:
@@ -76,17 +76,17 @@ def between(cameras: Cameras, steps: int) -> Cameras:
         Cameras ``between_0000``, ``between_0001``, ... way by way. Each has the size of the first
         camera of its way, and its intrinsics where the other's photo has another shape.
 
-    Source: Shoemake, SIGGRAPH 1985, for the turns.
+    Source: Shoemake, SIGGRAPH 1985, for the rotations.
     """
     pairs = links(cameras)
-    turns = _turns(cameras)
+    rotations = _rotations(cameras)
     shares = np.arange(1, steps + 1) / (steps + 1)
     orientations, centres, intrinsics, sizes = [], [], [], []
     for one, other in pairs.tolist():
-        turn = (turns[other] * turns[one].inv()).as_rotvec()
+        turn = (rotations[other] * rotations[one].inv()).as_rotvec()
         other_intrinsics = intrinsics_at_size(cameras, other, one)
         for share in shares:
-            orientations.append((Rotation.from_rotvec(share * turn) * turns[one]).as_matrix())
+            orientations.append((Rotation.from_rotvec(share * turn) * rotations[one]).as_matrix())
             centres.append((1 - share) * cameras.centres[one] + share * cameras.centres[other])
             intrinsics.append((1 - share) * cameras.intrinsics[one] + share * other_intrinsics)
             sizes.append(cameras.sizes[one])
@@ -116,16 +116,16 @@ def beyond(cameras: Cameras, step: int = 1) -> Cameras:
         size of the camera they are beyond; none where cameras close a ring or stand in one place.
     """
     spacing = neighbour_spacing(cameras)
-    turns, centres = _turns(cameras), cameras.centres
+    rotations, centres = _rotations(cameras), cameras.centres
     ways = _outward_ways(cameras)
     orientations, places = [], []
     for start, end in ways:
         way = centres[end] - centres[start]
         length = float(np.linalg.norm(way))
         advance = min(STEP_SHARE * spacing, length)
-        turn = (turns[end] * turns[start].inv()).as_rotvec() * (advance / length)
+        turn = (rotations[end] * rotations[start].inv()).as_rotvec() * (advance / length)
         turn *= min(1.0, STEP_RAD / max(float(np.linalg.norm(turn)), 1e-12))
-        orientations.append((Rotation.from_rotvec(step * turn) * turns[end]).as_matrix())
+        orientations.append((Rotation.from_rotvec(step * turn) * rotations[end]).as_matrix())
         places.append(centres[end] + step * advance / length * way)
     passed = [end for _, end in ways]
     return cameras_from_poses(
@@ -162,7 +162,7 @@ def intrinsics_at_size(cameras: Cameras, index: int, like: int) -> Float64[np.nd
     return cameras.select([index]).resized(cameras.sizes[[like]]).intrinsics[0]
 
 
-def _turns(cameras: Cameras) -> list[Rotation]:
+def _rotations(cameras: Cameras) -> list[Rotation]:
     """World-from-camera orientations."""
     return [Rotation.from_matrix(pose) for pose in cameras.world_from_camera[:, :3, :3]]
 

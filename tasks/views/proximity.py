@@ -1,4 +1,4 @@
-"""How far cameras are from each other."""
+"""Distances between cameras."""
 
 import numpy as np
 from jaxtyping import Float64

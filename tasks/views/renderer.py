@@ -1,4 +1,4 @@
-"""Looking at a splat from anywhere, knowing its training photos."""
+"""Renders of a splat at any pose, compared with its training photos."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -26,14 +26,14 @@ from tasks.views.surface import Surface, meet_surface
 from tasks.views.visibility import PhotoStack, visibility, warp
 
 CANDIDATES = 8
-"""Photos that a view is compared with: the nearest ones. Others hardly ever see it better."""
+"""Number of nearest photos that a view is compared with; others hardly ever show it better."""
 UNSEEN_WEIGHT = 1e-3
-"""Of a photo where it does not show the pixel: counts only where no photo does."""
+"""Weight of a photo that does not show the pixel: effective only where no photo does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class NovelView:
-    """What a splat shows from a place without a photo, and what the photos say of it."""
+    """A render at a pose without a photo, and its comparison with the photos."""
 
     camera: Cameras
     """One, of the size of the view."""
@@ -43,26 +43,26 @@ class NovelView:
     """Expected depth along the optical axis, world units; positive: where the view is empty
     (alpha 0) it is the median of the rest."""
     alpha: Float32[np.ndarray, "h w"]
-    """Share of the light that the scene stops, the backdrop aside."""
+    """Accumulated opacity of the scene without the background."""
     confidence: Float32[np.ndarray, "h w"]
     """In [0, 1]; see :mod:`tasks.views.confidence`."""
     nearest: str
-    """The photo that shows most of the view from nearly the same side."""
+    """The photo of largest visibility of the view from nearly the same side."""
     warped: Float32[np.ndarray, "h w 3"]
     """That photo, warped into the view by the rendered depth."""
     warped_valid: Float32[np.ndarray, "h w"]
-    """How surely it shows the pixel's point, in [0, 1]."""
+    """Visibility of the pixel's point in it, in [0, 1]."""
     sources: tuple[str, ...]
     """The best photos, ``nearest`` first."""
     swept: Swept
-    """What a plane sweep over ``sources`` found, in their order."""
+    """Plane sweep over ``sources``, in their order."""
     surface: Surface
-    """How the points at the swept depth lie to the splat as ``sources`` see it."""
+    """Distance of the points at the swept depth from the splat's surface in ``sources``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ViewRenderer:
-    """A splat with what is worked out once for all views; see :func:`prepare`."""
+    """A splat with what is computed once for all views; see :func:`prepare`."""
 
     gaussians: Gaussians
     """On the device where they are rendered."""
@@ -83,13 +83,13 @@ def prepare(
     masks: Iterable[Bool[np.ndarray, "_ _"] | None] | None = None,
     context: Context = Context(),
 ) -> ViewRenderer:
-    """Render the training photos once, and find how well each Gaussian fits them.
+    """Render the training poses once, and compute the residual of each Gaussian.
 
     Args:
         cameras: of the training photos, at least two.
         photos: the training photos, in the order of ``cameras``; taken one at a time.
-        longest_edge: of the photos as they are compared with views, pixels.
-        masks: of the photos; False on pixels that are not to be used.
+        longest_edge: of the photos when compared with views, px.
+        masks: of the photos; False on unusable pixels.
     """
     cameras = cameras.resized(fitted_sizes(cameras.sizes, longest_edge))
     device = context.device
@@ -126,10 +126,10 @@ def prepare(
 
 
 def render_view(renderer: ViewRenderer, camera: Cameras, config: ViewsConfig) -> NovelView:
-    """Look at the splat.
+    """Render the splat with one camera, and compare the view with the best photos.
 
     Args:
-        camera: one, of the size of the view.
+        camera: a single camera of the size of the view.
     """
     stack = renderer.stack
     rgb, depth, alpha = _render(renderer.gaussians, camera, 0, renderer.device)
@@ -137,7 +137,7 @@ def render_view(renderer: ViewRenderer, camera: Cameras, config: ViewsConfig) ->
     distance = pose_distances(camera, stack.cameras, spacing=renderer.spacing)[0]
     candidates = np.argsort(distance, kind="stable")[:CANDIDATES].tolist()
     seen = visibility(depth, camera, stack, candidates)
-    # Stable: photos that see equally much stay in the order of their distance.
+    # Stable: photos of equal score stay in the order of their distance.
     order = np.argsort(-seen.score, kind="stable")
     ranked = [candidates[place] for place in order]
     nearest, second = (
@@ -182,7 +182,7 @@ def render_view(renderer: ViewRenderer, camera: Cameras, config: ViewsConfig) ->
 def _render(
     gaussians: Gaussians, cameras: Cameras, index: int, device: Device
 ) -> tuple[Float32[np.ndarray, "h w 3"], Float32[np.ndarray, "h w"], Float32[np.ndarray, "h w"]]:
-    """Colour, and depth and alpha without the backdrop, which nobody saw to be there."""
+    """Colour, and depth and alpha without the background, whose depth is arbitrary."""
     rgb = render(gaussians, cameras, index, device=device).rgb
     scene = render(gaussians.foreground, cameras, index, with_depth=True, device=device)
     assert scene.depth is not None
@@ -198,9 +198,9 @@ def _render(
 
 
 def _mean_photo(swept: Swept) -> Float32[np.ndarray, "h w 3"]:
-    """Of the photos warped by the swept depth, each counting half as much as the one before.
+    """Mean of the photos warped by the swept depth, each with half the weight of the one before.
 
-    The nearest shows most nearly what the view does: halving orders errors better than equals.
+    The nearest is most like the view: halving orders errors better than equal weights.
     """
     shares = np.float32(0.5) ** np.arange(len(swept.warped), dtype=np.float32)
     weights = shares[:, None, None] * (swept.valid + np.float32(UNSEEN_WEIGHT))

@@ -1,4 +1,4 @@
-"""Compile the kernels of views once, so that set-up pays for it and no scene does."""
+"""Compilation of the kernels of views at set-up, so that no scene waits for it."""
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ _SIZE = 24  # pixels
 
 
 def warm_up() -> None:
-    """Look at one Gaussian from three places, or load the kernels from numba's cache."""
+    """Render one Gaussian at three poses, or load the kernels from numba's cache."""
     camera_from_world = np.tile(np.eye(4), (3, 1, 1))
     camera_from_world[:, 0, 3] = [-0.1, 0.0, 0.1]
     intrinsics = np.array([[_SIZE, 0.0, _SIZE / 2], [0.0, _SIZE, _SIZE / 2], [0.0, 0.0, 1.0]])

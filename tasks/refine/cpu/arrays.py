@@ -1,4 +1,4 @@
-"""How the kernels are called with tensors."""
+"""Calls of the kernels with tensors."""
 
 from collections.abc import Callable
 from threading import Lock

@@ -16,7 +16,7 @@ def fold(
     edge: int,
     planes: Float32[np.ndarray, "b H W C"],
 ) -> None:
-    """What the network is given, squares of ``edge`` px in the channels of one place.
+    """Fold squares of ``edge`` px of the network's inputs into the channels of one position.
 
     Beyond the image its border is repeated.
     """
@@ -64,7 +64,7 @@ def unfold(
     log_error: Float32[np.ndarray, "b h w"],
     render_log_error: Float32[np.ndarray, "b h w"],
 ) -> None:
-    """What the network says of each pixel: shares of the pictures, what is added, errors."""
+    """Unfold the network's outputs: weights of the pictures, residual, logarithms of errors."""
     views, count, height, width, _ = pictures.shape
     typical = float32(typical_log_error)
     lanes = edge * edge
@@ -72,21 +72,21 @@ def unfold(
         view, y = place // height, place % height
         row, down = y // edge, y % edge
         for x in range(width):
-            said = found[view, row, x // edge]
+            output = found[view, row, x // edge]
             lane = edge * down + x % edge
             start_red = pictures[view, 1, y, x, 0]
             start_green = pictures[view, 1, y, x, 1]
             start_blue = pictures[view, 1, y, x, 2]
             at = lane + (count - 1) * lanes
-            red = said[at]
-            green = said[at + lanes]
-            blue = said[at + 2 * lanes]
-            log_error[view, y, x] = typical + said[at + 3 * lanes]
-            render_log_error[view, y, x] = typical + said[at + 4 * lanes]
+            red = output[at]
+            green = output[at + lanes]
+            blue = output[at + 2 * lanes]
+            log_error[view, y, x] = typical + output[at + 3 * lanes]
+            render_log_error[view, y, x] = typical + output[at + 4 * lanes]
             at = lane
             for picture in range(count):
                 if picture != 1:
-                    share = said[at]
+                    share = output[at]
                     red += share * (pictures[view, picture, y, x, 0] - start_red)
                     green += share * (pictures[view, picture, y, x, 1] - start_green)
                     blue += share * (pictures[view, picture, y, x, 2] - start_blue)

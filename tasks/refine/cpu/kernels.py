@@ -1,4 +1,4 @@
-"""The CPU kernels of the repair by photos.
+"""The CPU kernels of refinement by photos.
 
 Images are read as they lie, channels last. A row, a strip of rows or an image is one thread's, and
 sums are taken in one order, so that results do not depend on how many threads there are.
@@ -38,7 +38,7 @@ def fit_colours(
         x, y, weights = source[image, channel], wanted[image, channel], prior[image]
         slope, shift = 1.0, 0.0
         for turn in range(rounds):
-            # The first round knows no residuals.
+            # There are no residuals before the first round.
             inverse = float32(1 / residual_scale) if turn > 0 else float32(0)
             slope_32, shift_32 = float32(slope), float32(shift)
             mass, sum_x, sum_y, sum_xx, sum_xy = 0.0, 0.0, 0.0, 0.0, 0.0
@@ -200,7 +200,7 @@ def box_mean(
     radius: int,
     means: Float32[np.ndarray, "n h wc"],
 ) -> None:
-    """Means over squares by running sums, in double precision: what was added goes again.
+    """Means over squares by running sums, in double precision: values enter and leave the sum.
 
     Args:
         channels: of a pixel; those of a row lie one behind the other.
@@ -214,7 +214,7 @@ def box_mean(
         image, first = place // strips, place % strips * strip
         end = min(first + strip, height)
         sums = np.zeros(extent, np.float64)
-        # Of all columns before one, so far beyond the borders that none need be told apart.
+        # Of all columns before one, so far beyond the borders that no cases are needed.
         before = np.zeros(extent + 2 * reach + channels, np.float64)
         inverse_columns = np.empty(extent, np.float64)
         for column in range(width):
@@ -271,7 +271,7 @@ def paint(
     detail_trust: Float32[np.ndarray, "b h w"],
     image: Float32[np.ndarray, "b h w 3"],
 ) -> None:
-    """The render with what is trusted of the colour and of the detail of a difference."""
+    """The render plus the weighted colour and detail of a difference."""
     views, height, width = agreed.shape
     zero, one = float32(0), float32(1)
     for place in prange(views * height):

@@ -1,4 +1,4 @@
-"""Pictures of a view that ControlNets made by others understand."""
+"""Conditioning images of a view for third-party ControlNets."""
 
 from collections.abc import Sequence
 
@@ -14,11 +14,11 @@ NEAR, FAR = 0.98, 0.02
 
 
 def pictures(views: ViewBatch, sees: Sequence[Sees]) -> list[Float32[Tensor, "b 3 h w"]]:
-    """A picture for each of ``sees``, in [0, 1].
+    """A conditioning image for each of ``sees``, in [0, 1].
 
-    A photo is warped to where the photos agree, and is the render where it does not show the pixel;
-    the best comes first, and the best again when there are no more. Depth is as depth estimators
-    give it: inverse, near is white.
+    Photos are warped by the swept depth, with the render where they do not show a pixel; the best
+    comes first, and again after the last. Depth is inverse, with near in white, as depth estimators
+    give it.
     """
     photos = torch.lerp(
         views.render[:, None].expand_as(views.swept), views.swept, views.swept_valid[..., None]

@@ -1,4 +1,4 @@
-"""Views repaired by diffusion, with ControlNets that see the photos warped into them."""
+"""Refinement by diffusion, with ControlNets conditioned on the photos warped into the view."""
 
 from pathlib import Path
 
@@ -22,17 +22,17 @@ from tasks.source import Source
 def controlnet_refiner(
     config: ControlNet, *, weights: Source | None = None, context: Context = Context()
 ) -> Refiner:
-    """The refiner of a model, read and ready to run; in half precision on CUDA.
+    """The refiner of a model, loaded; in half precision on CUDA.
 
-    It draws each view for itself, whatever ``config.together`` says; see
-    :func:`tasks.refine.diffusion.joint.draw.draw_together`.
+    It draws each view on its own and ignores ``config.joint``; see
+    :func:`tasks.refine.diffusion.joint.draw.draw_jointly`.
 
     Args:
         weights: of the small model, as :func:`tasks.refine.weights.find_weights` finds them.
         context: its progress shows third-party models and their licences before they are used.
 
     Raises:
-        InputError: a model cannot be read, or is none that can be used so.
+        InputError: a model cannot be read or is not supported.
     """
     model = model_of(config.weights, weights=weights, context=context)
     tiling = tiling_for(config.tiles, model.pipeline.vae_scale_factor, config.batch)
@@ -59,13 +59,12 @@ def model_of(
     weights: Source | None = None,
     context: Context = Context(),
 ) -> Model:
-    """The model, read and ready to draw; the arguments and errors of :func:`controlnet_refiner`."""
+    """The model, loaded; arguments and errors as in :func:`controlnet_refiner`."""
     if isinstance(config, StableDiffusion):
         return stable_diffusion(config, context=context)
     if weights is None:
         raise InputError(
-            "the small model of the refiner 'controlnet' was asked for without its weights, and "
-            "untrained it repairs nothing; find them by find_weights, or set refine.refiner.kind "
-            "to 'reproject'"
+            "the refiner 'controlnet' has no weights for its small model, which refines nothing "
+            "untrained; pass those of find_weights, or set refine.refiner.kind to 'reproject'"
         )
     return small_model(Path(weights.folder), config, digest=weights.digest, context=context)

@@ -1,4 +1,4 @@
-"""Views repaired by NVIDIA's Difix, or a model like it, through the pipeline that comes with it.
+"""Refinement by NVIDIA's Difix or a similar model, through the pipeline that comes with it.
 
 Source: Wu et al., Difix3D+: Improving 3D Reconstructions with Single-Step Diffusion Models, CVPR
 2025. Neither its weights nor its code are part of this project.
@@ -21,13 +21,13 @@ from tasks.runtime.threads import torch_threads
 
 
 def difix_refiner(config: Difix, *, context: Context = Context()) -> Refiner:
-    """The refiner of the model, read and ready to run; in half precision on CUDA.
+    """The refiner of the model, loaded; in half precision on CUDA.
 
     Args:
         context: its progress shows the model and its licence before it is used.
 
     Raises:
-        InputError: its code may not be run, or it cannot be read.
+        InputError: its code is not trusted, or the model cannot be read.
     """
     if not config.trust_remote_code:
         raise InputError(

@@ -1,4 +1,4 @@
-"""Models of others, from a folder or from the hub: where they are, and what their licence is."""
+"""Third-party models, from a folder or from the hub, and their licences."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ NO_LICENCE = "no licence named"
 
 @contextmanager
 def reaching(model: str) -> Iterator[None]:
-    """What fails inside is that a model cannot be read.
+    """Turn failures inside the block into an InputError that names the model.
 
     Args:
         model: folder or hub id.
@@ -31,7 +31,7 @@ def reaching(model: str) -> Iterator[None]:
 
 
 def licence_of(model: str) -> str:
-    """As the model card says, or that it says nothing.
+    """The licence in the model card, or :data:`NO_LICENCE`.
 
     Args:
         model: folder or hub id.

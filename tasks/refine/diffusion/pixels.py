@@ -1,6 +1,6 @@
-"""An autoencoder that is none: pixels as they are, those of a square as channels of one place.
+"""An identity autoencoder: pixels of a square become the channels of one position.
 
-Imports diffusers, which takes seconds: import it late.
+Importing diffusers takes seconds, so this module is imported late.
 """
 
 import torch
@@ -13,7 +13,7 @@ from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 
 class PixelAutoencoder(ModelMixin, ConfigMixin):
-    """In the place of a variational autoencoder in a pipeline; exact both ways.
+    """Replaces the variational autoencoder of a pipeline; exact in both directions.
 
     Args:
         factor: edge of the squares, px; a power of 2.
@@ -26,7 +26,7 @@ class PixelAutoencoder(ModelMixin, ConfigMixin):
         super().__init__()
         # Pipelines read from it how many pixels a latent spans.
         self.register_to_config(block_out_channels=(latent_channels,) * factor.bit_length())
-        self.register_buffer("place", torch.zeros(1), persistent=False)  # says device and type
+        self.register_buffer("place", torch.zeros(1), persistent=False)  # carries device and type
 
     def encode(self, images: Float[Tensor, "b 3 h w"]) -> AutoencoderTinyOutput:
         return AutoencoderTinyOutput(latents=pixel_unshuffle(images, self.config.factor))

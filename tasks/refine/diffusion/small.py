@@ -1,9 +1,9 @@
-"""A small diffusion model that sees all there is of a view, and the file it lies in.
+"""A small diffusion model conditioned on all inputs of a view, and its weights file.
 
-A UNet of diffusers on pixels, two by two, and a ControlNet that is shown the features of
-:mod:`tasks.refine.photos.features`. What it starts from is taken for a picture with a little
-noise on it, as Difix takes a render (Wu et al., CVPR 2025), and one step takes it off. More steps
-begin with noise of their own.
+A UNet of diffusers on squares of 2x2 pixels, and a ControlNet conditioned on the features of
+:mod:`tasks.refine.photos.features`. The initial image is treated as a slightly noisy picture, as
+Difix treats a render (Wu et al., CVPR 2025), and one step removes that noise. With more steps,
+noise is added first.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,13 +28,13 @@ from tasks.runtime.context import Context
 
 FORMAT = "unseen controlnet refiner"
 VERSION = 2
-"""Of what the networks are given and what their weights mean; others are refused."""
+"""Version of the networks' inputs and weights; files of others are rejected."""
 FACTOR = 2
-"""Edge of the squares of pixels that are one place of the UNet."""
+"""Edge of the squares of pixels that are one position of the UNet."""
 NOTHING = 8
-"""Width of the words that it is not told."""
+"""Width of the text embeddings, which are zeros."""
 START_PICTURE = 1
-"""Of the features: what it starts from is the repair without learning."""
+"""Index of the initial image among the features: the refinement by `reproject`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -62,12 +62,12 @@ def conditioning_channels(shape: SmallShape) -> int:
 
 
 def conditioning_of(features: Features) -> Float32[Tensor, "b c h w"]:
-    """All features, one above the other."""
+    """All features, concatenated along the channels."""
     return torch.cat([features.pictures.flatten(1, 2), features.valid, features.maps], 1)
 
 
 def to_latents(images: Float32[Tensor, "b 3 h w"]) -> Float32[Tensor, "b c lh lw"]:
-    """Images in [0, 1] as the UNet sees them."""
+    """Images in [0, 1] as inputs of the UNet."""
     return pixel_unshuffle(2 * images - 1, FACTOR)
 
 
@@ -76,7 +76,7 @@ def from_latents(latents: Float32[Tensor, "b c lh lw"]) -> Float32[Tensor, "b 3 
 
 
 def new_small(shape: SmallShape, seed: int) -> Small:
-    """Untrained; it gives back nearly what it starts from."""
+    """An untrained model; it returns nearly its initial image."""
     from diffusers.models.controlnets.controlnet import ControlNetModel
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
@@ -168,7 +168,7 @@ def read_small(path: Path, *, digest: str | None = None) -> Small:
     if broken := [n for n, value in small.tensors() if not bool(torch.isfinite(value).all())]:
         raise InputError(
             f"{len(broken)} tensors in '{path}' hold values that are not finite (the first: "
-            f"'{broken[0]}'), so it repairs nothing; name another file"
+            f"'{broken[0]}'), so it cannot refine; name another file"
         )
     return small
 
@@ -180,10 +180,10 @@ def small_model(
     digest: str | None = None,
     context: Context = Context(),
 ) -> Model:
-    """The model in a file, ready to draw; in half precision on CUDA.
+    """The model in a file, loaded; in half precision on CUDA.
 
     Args:
-        config: how it draws; its file is not looked at.
+        config: steps and seed; its file is ignored.
         digest: sha256 that the file must have; None for any.
 
     Raises:
@@ -239,7 +239,7 @@ class _Small:
         return found.images.float()
 
     def _noisy(self, start: Tensor, numbers: Sequence[int], steps: int) -> Tensor:
-        """What the first of so many steps is given."""
+        """Input of the first of ``steps`` steps."""
         clean = to_latents(start)
         if steps == 1:
             return clean

@@ -1,4 +1,4 @@
-"""Stable Diffusion with ControlNets made by others, from folders or from the hub."""
+"""Stable Diffusion with third-party ControlNets, from folders or from the hub."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ from tasks.runtime.context import Context
 
 
 def stable_diffusion(config: StableDiffusion, *, context: Context = Context()) -> Model:
-    """Read the models; in half precision on CUDA.
+    """Load the models; in half precision on CUDA.
 
     Args:
         context: its progress shows the models and their licences before they are used.
 
     Raises:
-        InputError: one cannot be read, or a ControlNet takes no pictures.
+        InputError: one cannot be read, or a ControlNet does not take RGB images.
     """
     return _Stable(pipeline=_pipeline(config, context), config=config)
 
@@ -38,7 +38,7 @@ class _Stable:
 
     def draw(self, start: Tensor, seen: Conditions, numbers: Sequence[int]) -> Tensor:
         config = self.config
-        # So many steps in all that those below the strength are as many as were asked for.
+        # So many steps in all that config.steps of them lie below the strength.
         steps = round(config.steps / config.strength)
         found = self.pipeline(
             prompt_embeds=words(self.pipeline, config.prompt, len(start)),

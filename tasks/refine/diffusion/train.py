@@ -41,7 +41,7 @@ class SmallNetwork(nn.Module):
         self.shape = small.shape
         self.unet, self.controlnet = small.unet, small.controlnet
         scheduler = scheduler_for(small.shape)
-        self.repair_timestep = int(scheduler.timesteps[-1])
+        self.last_timestep = int(scheduler.timesteps[-1])
         self.signals: Tensor
         """Cumulative products of the alphas, by timestep."""
         self.register_buffer("signals", scheduler.alphas_cumprod, persistent=False)
@@ -81,7 +81,7 @@ class SmallNetwork(nn.Module):
         self, start: Float32[Tensor, "b 3 h w"], seen: Float32[Tensor, "b m h w"]
     ) -> Float32[Tensor, "b 3 h w"]:
         """The refiner's single step."""
-        timesteps = torch.full((len(start),), self.repair_timestep, device=start.device)
+        timesteps = torch.full((len(start),), self.last_timestep, device=start.device)
         return from_latents(self(to_latents(start), seen, timesteps))
 
 
@@ -95,25 +95,25 @@ def denoising_loss(
     clean = to_latents(truth.target)
     drawn = random.integers(len(network.signals), size=count)
     noise = torch.from_numpy(random.standard_normal(clean.shape, np.float32)).to(device)
-    repairs = torch.from_numpy(random.random(count) < config.repair_share).to(device)
-    timesteps = torch.from_numpy(drawn).to(device).masked_fill(repairs, network.repair_timestep)
-    is_repair = repairs[:, None, None, None]
+    renders = torch.from_numpy(random.random(count) < config.repair_share).to(device)
+    timesteps = torch.from_numpy(drawn).to(device).masked_fill(renders, network.last_timestep)
+    is_render = renders[:, None, None, None]
     kept, share_of_noise = network.shares(timesteps)
     noised = kept * clean + share_of_noise * noise
-    noisy = torch.where(is_repair, to_latents(features.pictures[:, START_PICTURE]), noised)
+    noisy = torch.where(is_render, to_latents(features.pictures[:, START_PICTURE]), noised)
     found = from_latents(network(noisy, conditioning_of(features), timesteps))
     # A step among many must predict the whole image.
-    open_to_repair = (1 - features.maps[:, CONFIDENCE : CONFIDENCE + 1]) / 2
-    share = torch.where(is_repair, open_to_repair, 1.0)
+    uncertain = (1 - features.maps[:, CONFIDENCE : CONFIDENCE + 1]) / 2
+    share = torch.where(is_render, uncertain, 1.0)
     image = torch.lerp(features.pictures[:, 0], found, share)
     # Errors are relative to those before the step: for a noisy photo, those of zero velocity.
     # Relative to those of a crop to refine, strong noise would dominate the loss.
     off = (from_latents(kept * noised) - truth.target).square().mean((1, 2, 3))
-    before = torch.where(repairs, truth.before, off)
+    before = torch.where(renders, truth.before, off)
     return image_loss(image, replace(truth, before=before), detail_weight=config.detail_weight)
 
 
-def repair_by(network: SmallNetwork, views: ViewBatch) -> Refinement:
+def refine_views(network: SmallNetwork, views: ViewBatch) -> Refinement:
     """Whole views, as the refiner makes them."""
     features = features_of(views, network.shape.features)
     shown = torch.cat([features.pictures[:, START_PICTURE], conditioning_of(features)], 1)
@@ -139,7 +139,7 @@ def small_recipe(config: TrainControlNet) -> Recipe[SmallNetwork]:
     def loss(network: SmallNetwork, batch: Batch, step: int) -> Tensor:
         return denoising_loss(network, batch, step, config)
 
-    return Recipe(config=config, make=untrained, loss=loss, refine=repair_by)
+    return Recipe(config=config, make=untrained, loss=loss, refine=refine_views)
 
 
 def trained_checkpoint(network: SmallNetwork, data: str) -> bytes:

@@ -1,4 +1,4 @@
-"""The swept photos of a view, together: in the render's colours, and as one picture."""
+"""Swept photos of a view aligned with the render's colours, and fused into one picture."""
 
 import torch
 from jaxtyping import Float32
@@ -18,10 +18,10 @@ OUTLIER_RADIUS = 1
 
 
 def align_photos(views: ViewBatch, detail_scale: float) -> AlignedPhotos:
-    """Bring the swept photos to the render's colours, by the pixels where both may be believed.
+    """Align the swept photos with the render's colours, by the pixels where both are reliable.
 
     Args:
-        detail_scale: disagreement of the photos at which 1 / e of them is trusted.
+        detail_scale: disagreement of the photos at which their weight is 1 / e.
     """
     agreed = (views.swept_valid.sum(1) >= 2).float()
     trust = agreed * torch.exp(-views.swept_cost / detail_scale)
@@ -46,12 +46,12 @@ def fuse(
     valid: Float32[Tensor, "b k h w"],
     change: ColourChange,
 ) -> Float32[Tensor, "b h w 3"]:
-    """Mean of the photos that see a pixel; earlier ones count more, and outliers less.
+    """Weighted mean of the photos that show a pixel; more for earlier ones, less for outliers.
 
-    Black where none sees it.
+    Black where none shows it.
 
     Args:
-        change: of the colours of each photo, before.
+        change: applied to the colours of each photo before.
     """
     if photos.device.type != "cpu":
         return fuse_torch(photos, valid, change)

@@ -1,4 +1,4 @@
-"""Means about each pixel."""
+"""Box filter: means over the square around each pixel."""
 
 from jaxtyping import Float32
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""Colours of a warped photo brought to those of the render."""
+"""Alignment of a warped photo's colours with those of the render."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from tasks.refine.cpu.kernels import fit_colours
 
 ROUNDS = 3
 RESIDUAL_SCALE = 0.05
-"""Difference at which a pixel counts half: what is not the same surface is not to be fitted."""
+"""Difference at which a pixel counts half: another surface must not be fitted."""
 PRIOR_SHARE = 0.1
 """The unchanged photo counts like this share of the pixels: where few pixels can be believed, in
 the render or in the warp, they change little."""
@@ -19,7 +19,7 @@ PRIOR_VARIANCE = 0.05
 MAX_GAIN = 1.25
 MAX_OFFSET = 0.1
 STRIDE = 2
-"""Only every so many-th pixel of a row and of a column is fitted to; thousands are left."""
+"""Step between the pixels that are fitted to, along rows and columns; thousands remain."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -30,7 +30,7 @@ class ColourChange:
     offset: Float32[Tensor, "*b 3"]
 
     def apply(self, images: Float32[Tensor, "*b h w 3"]) -> Float32[Tensor, "*b h w 3"]:
-        """The images so changed, cut off at 0 and 1."""
+        """The changed images, clipped to [0, 1]."""
         gain, offset = self.gain[..., None, None, :], self.offset[..., None, None, :]
         return (gain * images + offset).clamp(0, 1)
 
@@ -40,7 +40,7 @@ def align_colours(
     target: Float32[Tensor, "*b h w 3"],
     weight: Float32[Tensor, "*b h w"],
 ) -> Float32[Tensor, "*b h w 3"]:
-    """The photo in the colours that bring it nearest to the target; see :func:`colour_change`."""
+    """The photo with its colours aligned with the target; see :func:`colour_change`."""
     return colour_change(photo, target, weight).apply(photo)
 
 
@@ -49,14 +49,14 @@ def colour_change(
     target: Float32[Tensor, "*b h w 3"],
     *weights: Tensor,
 ) -> ColourChange:
-    """The gain and offset of each channel that bring a photo nearest to the target.
+    """Gain and offset of each channel that align a photo with the target.
 
     Reweighted least squares with Cauchy weights and a prior for no change; the gain lies within
     1.25 of 1, the offset within 0.1 of 0.
 
     Args:
         photo: in [0, 1].
-        target: as the photo should look.
+        target: the image that the photo is aligned with.
         weights: of each pixel, 0 to 1, which are multiplied; ``[*b h w]``, or as broadcasts to it.
 
     Source: Holland and Welsch, Communications in Statistics 6(9), 1977, table 1 (Cauchy).

@@ -1,4 +1,4 @@
-"""What a network sees of a view: pictures of the same place, and how they came about.
+"""A network's inputs for a view: pictures of the same pixels, and maps of their reliability.
 
 Nothing depends on the scale of the world or of its errors: depths are taken relative to rendered
 ones, and costs, gaps and errors x as x / (x + s).
@@ -21,9 +21,9 @@ from tasks.refine.refiner import AlignedPhotos, ViewBatch
 
 MAPS = 8
 CONFIDENCE = 0
-"""Which of them it is."""
+"""Index of the confidence among the maps."""
 COST_SCALE = 0.05
-"""Where half of the range of a bounded value is reached."""
+"""Value at which a bounded value reaches half of its range."""
 GAP_SCALE = 0.1
 ERROR_SCALE = 0.03
 SHIFT_SCALE = 0.25
@@ -32,14 +32,14 @@ SHIFT_SCALE = 0.25
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Features:
-    """Of views, or of equal crops of them."""
+    """Features of views, or of equal crops of them."""
 
     pictures: Float32[Tensor, "b n 3 h w"]
-    """In [0, 1]: the render, what `reproject` makes of it, the nearest photo warped by the rendered
-    depth, and the swept photos, best first. Photos have the render's colours, and are the render
-    where they do not show the pixel."""
+    """In [0, 1]: the render, the refinement by `reproject`, the nearest photo warped by the
+    rendered depth, and the swept photos, best first. Photos are aligned with the render's colours,
+    and replaced by it where they do not show the pixel."""
     valid: Float32[Tensor, "b n-2 h w"]
-    """How surely each photo shows the pixel, in [0, 1]."""
+    """Visibility of the pixel in each photo, in [0, 1]."""
     maps: Float32[Tensor, "b m h w"]
     """In [-1, 1]: confidence, alpha, trust of `reproject`, bounded cost, gap and error, shift of
     the swept depth, nearness."""
@@ -58,12 +58,12 @@ def picture_count(config: FeaturesConfig) -> int:
 def features_of(
     views: ViewBatch, config: FeaturesConfig, photos: AlignedPhotos | None = None
 ) -> Features:
-    """Prepare whole views: colours are aligned, and depths compared, over all of their pixels.
+    """Features of whole views: colours are aligned, and depths compared, over all of their pixels.
 
-    Views of fewer photos than ``config.photos`` are filled up with invalid ones.
+    Views with fewer photos than ``config.photos`` are padded with invalid ones.
 
     Args:
-        photos: of the views, where they were aligned before, by the scale of ``config.reproject``.
+        photos: aligned photos of the views, by the scale of ``config.reproject``; None aligns them.
     """
     if photos is None:
         photos = align_photos(views, config.reproject.detail_scale)
@@ -109,8 +109,8 @@ def _show(
     valid: Float32[Tensor, "b k h w"],
     change: ColourChange,
 ) -> None:
-    """Put ``count`` photos, their colours changed, behind the ``first`` pictures: where they are
-    not valid, the render."""
+    """Write ``count`` photos with aligned colours after the ``first`` pictures; the render where
+    they are not valid."""
     if not pictures.is_cpu:
         render, shown = pictures[:, :1], change.apply(photos)[:, :count]
         pictures[:, first : first + count] = torch.lerp(render, shown, valid[:, :count, ..., None])

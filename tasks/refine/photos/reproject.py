@@ -1,25 +1,25 @@
-"""A repair without learning: what photos agree on is painted over the render.
+"""Refinement without a network: photos are blended into the render where they agree.
 
-The photos of a view come warped to the depth at which they agree best, with the disagreement c that
-is left. They are brought to the render's colours and fused, a better photo counting more, and the
-difference D of the fused photo and the render is added as far as it is trusted:
+The photos of a view are warped by the depth at which they agree best, with a remaining disagreement
+c. They are aligned with the render's colours and fused, better photos with more weight, and the
+difference D of the fused photo and the render is added by its reliability:
 
     image = render + low(t_colour) low(D) + t_detail (D - low(D)),
     t_colour = v exp(-c / s_colour) e / (e + e_colour),
     t_detail = min(1, v exp(-c / s_detail) exp(-g / s_gap) e / e_detail),
 
-low the mean over a square. What is trusted:
+low is the mean over a square. The weights depend on:
 
-- c: colours are right on a wrong surface near the true one, details are not, so that they need a
-  smaller disagreement to be believed.
-- g: how far the swept points lie from the splat's surface as the photos see it. Photos of smooth
-  walls agree at any depth; where that depth is no surface, their details are not of this place.
-- e: the error of the splat in the photos at these points. A splat that shows them well needs no
-  repair, and agreement that contradicts it is false.
-- v, from 1/2 to 1: how surely the nearest photo shows what the render shows. Where it does not, the
-  render has nothing to be compared with, and its depth is a poor start for the sweep.
+- c: colours are right on a wrong surface near the true one, details are not, so details need a
+  smaller disagreement.
+- g: distance of the swept points from the splat's surface in the photos. Photos of smooth walls
+  agree at any depth; where there is no surface at that depth, their details belong elsewhere.
+- e: error of the splat in the photos at these points. Where it is small, the render needs no
+  refinement, and photos that agree on something else are wrong.
+- v, from 1/2 to 1: visibility of the render's point in the nearest photo. Where it is low, there is
+  no photo to compare the render with, and its depth is a poor start for the sweep.
 
-Where fewer than two photos see a pixel, nothing says that its depth is right, and the render stays.
+Where fewer than two photos show a pixel, its depth is unconfirmed, and the render is kept.
 
 The form and its scales were fitted to the held-out photos of one of three draws of training photos
 from six scenes (4 to 9 photos, splats of 1000 iterations), each scene left out in turn, and gained
@@ -40,16 +40,16 @@ from tasks.refine.refiner import AlignedPhotos, Refinement, ViewBatch
 UNSEEN_SHARE = 0.5
 """Share of the difference that is added where the nearest photo does not show the pixel."""
 ERROR_RADIUS = 2
-"""Errors of single pixels are noise, px."""
+"""Radius over which the splat's error is averaged: that of single pixels is noise, px."""
 
 
 def reproject(
     views: ViewBatch, config: Reproject, photos: AlignedPhotos | None = None
 ) -> Refinement:
-    """Repair views from their photos; see the module.
+    """Refine views by their photos; see the module.
 
     Args:
-        photos: of the views, where they were aligned before, by the scale of ``config``.
+        photos: aligned photos of the views, by the scale of ``config``; None aligns them.
     """
     if photos is None:
         photos = align_photos(views, config.detail_scale)
@@ -63,7 +63,7 @@ def reproject(
     detail_trust = (placed * error / config.detail_error).clamp_max(1)
     return Refinement(
         image=_painted(views, photos, colour_trust, detail_trust, config.detail_radius),
-        # What was not repaired weighs nothing: it would hold a splat where it was rendered from,
+        # Unrefined pixels have no weight: they would hold a splat where it was rendered from,
         # while the photos alone still improve it.
         weight=placed,
         photos=photos,
@@ -77,7 +77,7 @@ def _painted(
     detail_trust: Tensor,
     radius: int,
 ) -> Tensor:
-    """The render with what is trusted of its difference from the photos, colour and detail."""
+    """The render plus the weighted colour and detail of its difference from the photos."""
     render, agreed = views.render, photos.agreed
     if not render.is_cpu:
         difference = agreed[..., None] * (photos.fused - render)

@@ -1,4 +1,4 @@
-"""A network in a file: safetensors, with its shape and what it learnt from beside the weights."""
+"""The file of a network: safetensors, with its shape and the digest of its training data."""
 
 import math
 from pathlib import Path
@@ -13,7 +13,7 @@ from tasks.refine.training.weights_file import read_weights_file, weights_file
 
 FORMAT = "unseen residual refiner"
 VERSION = 1
-"""Of what the network is given and what its weights mean; weights of another are refused."""
+"""Version of the network's inputs and weights; files of others are rejected."""
 
 
 def checkpoint_of(network: ResidualNetwork, data: str) -> bytes:
@@ -37,7 +37,7 @@ def checkpoint_of(network: ResidualNetwork, data: str) -> bytes:
 
 
 def read_checkpoint(path: Path, *, digest: str | None = None) -> ResidualNetwork:
-    """The network in a file, ready to repair views on the CPU.
+    """The network in a file, in evaluation mode on the CPU.
 
     Args:
         digest: sha256 that the file must have; None for any.
@@ -79,6 +79,6 @@ def _check(path: Path, weights: dict[str, torch.Tensor], expected: dict[str, tor
         if not bool(torch.isfinite(found).all()):
             raise InputError(
                 f"'{name}' in '{path}' has {int((~torch.isfinite(found)).sum())} of "
-                f"{math.prod(found.shape)} values that are not finite, so it repairs nothing; name "
+                f"{math.prod(found.shape)} values that are not finite, so it cannot refine; name "
                 "another file"
             )

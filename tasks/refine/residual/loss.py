@@ -1,4 +1,4 @@
-"""What the training of the residual network makes small, beside errors of its images."""
+"""Loss of the residual network: errors of its images and of its predicted errors."""
 
 import torch
 from jaxtyping import Float
@@ -8,7 +8,7 @@ from tasks.refine.residual.network import RefinedView
 from tasks.refine.training.loss import Truth, image_loss
 
 LEAST_PIXEL_ERROR = 0.003
-"""Added to each: less is noise."""
+"""Added to each error: smaller ones are noise."""
 
 
 def training_loss(
@@ -19,14 +19,16 @@ def training_loss(
     detail_weight: float,
     error_weight: float,
 ) -> Float[Tensor, ""]:
-    """That of the image, and the likelihood of predicted errors."""
+    """Loss of the image plus the negative log likelihood of the predicted errors."""
     predicted = _negative_log_likelihood(found.log_error, found.image, truth)
     predicted = predicted + _negative_log_likelihood(found.render_log_error, render, truth)
     return image_loss(found.image, truth, detail_weight=detail_weight) + error_weight * predicted
 
 
 def _negative_log_likelihood(log_error: Tensor, image: Tensor, truth: Truth) -> Tensor:
-    """Of errors under exponential ones of that mean, in which single large ones do not drown the
-    rest as their squares would; the image learns nothing by it."""
+    """Negative log likelihood of errors under an exponential distribution of the predicted mean.
+
+    Single large errors do not dominate it as their squares would; it has no gradient in the image.
+    """
     error = (image.detach() - truth.target).abs().mean(1) + LEAST_PIXEL_ERROR
     return (truth.counts * (log_error + error * torch.exp(-log_error))).mean()

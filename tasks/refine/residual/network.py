@@ -1,12 +1,12 @@
-"""The network: pictures of a place in, a better one out, with the errors to expect.
+"""The network: from pictures of the same pixels to a refined one and its predicted errors.
 
-A U-Net without normalisation layers, over 2x2 pixels folded into channels. For each pixel it says
-how far the picture that `reproject` gives goes toward each of the others, and what is to be added:
+A U-Net without normalisation layers, over 2x2 pixels folded into channels. For each pixel it
+predicts blend weights from the picture R of `reproject` toward each of the others, and a residual:
 
     image = R + sum_i a_i (P_i - R) + residual,
 
-and the logarithms of the mean absolute errors of that image and of the render. All of this begins
-as 0, so that an untrained network gives R.
+and the logarithms of the mean absolute errors of that image and of the render. All of this is 0
+initially, so an untrained network returns R.
 
 Source of the shape: Ronneberger et al., MICCAI 2015; of folding pixels: Shi et al., CVPR 2016; of
 errors as outputs: Kendall and Gal, NeurIPS 2017, sec. 2.2.
@@ -26,21 +26,21 @@ from tasks.refine.photos.features import MAPS, Features, picture_count
 from tasks.refine.residual.config import NetworkConfig
 
 FOLD = 2
-"""Edge of the square of pixels that become channels of one."""
+"""Edge of the square of pixels that become the channels of one position."""
 DIFFERENCE_SCALE = 4.0
-"""Differences of pictures are mostly small: so they are of the size of the other inputs."""
+"""Factor on differences of pictures, which are small, to the range of the other inputs."""
 TYPICAL_LOG_ERROR = -3.0
-"""What is predicted at first."""
+"""Initial prediction."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RefinedView:
-    """What the network makes of views."""
+    """Output of the network."""
 
     image: Float[Tensor, "b 3 h w"]
-    """Not bounded."""
+    """May leave [0, 1]."""
     log_error: Float[Tensor, "b h w"]
-    """Natural logarithm of the absolute error to expect of it, mean over channels."""
+    """Natural logarithm of its predicted absolute error, mean over channels."""
     render_log_error: Float[Tensor, "b h w"]
     """The same of the render."""
 
@@ -51,7 +51,7 @@ def _silence(convolution: nn.Conv2d) -> None:
 
 
 class _Block(nn.Module):
-    """Two convolutions whose result is added; nothing at first."""
+    """Two convolutions with a skip connection; the identity initially."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A network's repair of views, where it says that it makes them better."""
+"""Refinement by a network where it predicts an improvement."""
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from tasks.runtime.context import Context
 from tasks.runtime.threads import torch_threads
 
 SURE = 0.05
-"""Fall of the logarithm of the predicted error from which a repair is taken in full."""
+"""Decrease of the predicted log error from which the refined pixel is taken in full."""
 
 
 def refine(
@@ -23,14 +23,13 @@ def refine(
     tile_edge: int | None = None,
     context: Context = Context(),
 ) -> Refinement:
-    """Repair views where the network expects to be nearer to the truth than the render is.
+    """Refine views where the network predicts a smaller error than that of the render.
 
-    On CUDA the convolutions are taken in half precision.
+    Convolutions run in half precision on CUDA.
 
     Args:
         views: on the network's device.
-        tile_edge: of the squares that are taken one at a time, px, for less memory; the result
-            does not depend on it.
+        tile_edge: of the square tiles, px, for less memory; the result does not depend on it.
         context: its threads run the network's convolutions on the CPU.
     """
     with torch.inference_mode():
@@ -42,8 +41,8 @@ def refine(
         share = ((found.render_log_error - found.log_error) / SURE).clamp(0, 1)
         return Refinement(
             image=_taken(views.render, found.image.permute(0, 2, 3, 1), share),
-            # Nothing where nothing was repaired: that would hold a splat where it was rendered
-            # from. But what was counts as much as a photo's pixel, however little better it is.
+            # 0 where nothing was refined: such pixels would hold a splat where it was rendered
+            # from. Refined ones count as much as a photo's, however small the improvement.
             weight=share,
             photos=photos,
         )
@@ -58,7 +57,7 @@ def _taken(render: Tensor, image: Tensor, share: Tensor) -> Tensor:
 
 
 def tiled(network: ResidualNetwork, features: Features, edge: int) -> RefinedView:
-    """What the network gives for the whole, a square at a time with all that it depends on."""
+    """The network's output for whole views, tile by tile, each with the context it depends on."""
     height, width = features.maps.shape[-2:]
     step = max(1, edge // network.stride) * network.stride
     rows = [

@@ -1,4 +1,4 @@
-"""A diffusion model with ControlNets as it denoises the views of a scene together."""
+"""Joint denoising of a scene's views by a diffusion model with ControlNets."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -21,29 +21,29 @@ Latents = Float32[Tensor, "_ _ _"]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Shown:
-    """What a view is denoised with."""
+    """Size and conditioning of a view."""
 
     height: int
     width: int
     """Of the view, pixels."""
     seen: tuple[Float16[Tensor, "1 _ _ _"], ...]
-    """By each ControlNet; larger than the view where the model takes no such size."""
+    """Conditioning of each ControlNet; padded where the model does not take the view's size."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PipelineDenoiser:
-    """A :class:`tasks.refine.diffusion.joint.sample.Denoiser` of certain views.
+    """A :class:`tasks.refine.diffusion.joint.sample.Denoiser` of given views.
 
-    Views are worked on whole and one at a time, so that memory does not grow with their number.
+    Views are processed whole and one at a time, so that memory does not grow with their number.
     """
 
     pipeline: Any
     views: tuple[Shown, ...]
     words: Float[Tensor, "p t d"]
-    """Of one pass; of two where it is guided, the first without the prompt."""
+    """Text embeddings of one pass; of two with guidance, the first without the prompt."""
     guidance: float
     multiple: int
-    """Sizes that the model takes are multiples of it, pixels."""
+    """Factor of the image sizes that the model takes, pixels."""
     threads: int | None
 
     @torch.no_grad()
@@ -92,7 +92,7 @@ class PipelineDenoiser:
         return torch.lerp(found[0].float(), found[-1].float(), self.guidance)
 
     def _clean(self, noisy: Tensor, found: Tensor, timestep: int) -> Tensor:
-        """What a network that was trained to predict something says of the clean views."""
+        """The clean views that the network's prediction implies, by its prediction type."""
         scheduler = self.pipeline.scheduler
         signal = float(scheduler.alphas_cumprod[timestep])
         kept, noise = signal**0.5, (1 - signal) ** 0.5
@@ -125,21 +125,21 @@ def denoiser_of(
 ) -> PipelineDenoiser:
     """The model as a denoiser of ``views``, all at once and without tiles.
 
-    What it sees of them is kept in main memory and in half precision: it is several times as much
-    as the views themselves.
+    Their conditioning is kept in main memory in half precision: it is several times as large as
+    the views.
 
     Args:
-        views: of one each, on the device of the model; taken one at a time. Those of a size that
-            the model does not take are continued by their edge meanwhile.
-        guidance: of the prompt; 1 spares a second pass.
+        views: batches of one view on the device of the model; taken one at a time. Views of a
+            size that the model does not take are padded by their border.
+        guidance: scale of the prompt; 1 needs no second pass.
         context: its threads run the model on the CPU.
     """
     multiple = math.lcm(8, model.pipeline.vae_scale_factor)
-    told = (prompt,) if guidance == 1 else ("", prompt)
+    prompts = (prompt,) if guidance == 1 else ("", prompt)
     return PipelineDenoiser(
         pipeline=model.pipeline,
         views=tuple(_shown(model, one, multiple) for one in views),
-        words=torch.cat([words(model.pipeline, one, 1) for one in told]),
+        words=torch.cat([words(model.pipeline, one, 1) for one in prompts]),
         guidance=guidance,
         multiple=multiple,
         threads=context.threads,
@@ -154,6 +154,6 @@ def _shown(model: Model, views: ViewBatch, multiple: int) -> Shown:
 
 
 def _continued(images: Tensor, multiple: int) -> Tensor:
-    """By their edge, to a size that is a multiple."""
+    """Pad by the border to a size that is a multiple."""
     height, width = images.shape[-2:]
     return pad(images, (0, -width % multiple, 0, -height % multiple), mode="replicate")

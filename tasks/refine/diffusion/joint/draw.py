@@ -36,7 +36,7 @@ def draw_jointly(
         context: its progress shows third-party models and their licences before they are used.
 
     Raises:
-        InputError: a model cannot be read, or is none that can be used so.
+        InputError: a model cannot be read or is not supported.
         DivergedError: a fit of the scene diverged.
     """
     device = torch.device(context.device)

@@ -1,4 +1,4 @@
-"""The pairs of a scene as they lie in the store, and pairs of many scenes as they are read.
+"""Layout of a scene's pairs in the store, and a reader of the pairs of many scenes.
 
 Arrays, for pair ``0000``, ``0001``, ...: ``levels_`` (uint8, [channel h w]), of the channels in
 ``LEVELS`` and then, for each swept photo, its three colours, and ``depths_`` (float16, [2 h w]): of
@@ -9,9 +9,9 @@ the sizes in which pairs need them: ``photo_0000``, ... (uint8, [h w 3]), and ``
 255 stands for 1. The sweep's cost, and gap and error at its surface, are kept as their square
 roots, since small ones matter most; which swept photos show a pixel is a bit each.
 
-What is read is within half a level (0.002) of what was mined, roots within ``0.004 sqrt(x)``, and
-depths within 2^-11 of themselves (0.05 %: a twentieth of a pixel where a photo is 100 px off).
-Shares that are 0 or 1 stay so.
+Values read are within half a grey level (0.002) of those mined, roots within ``0.004 sqrt(x)``,
+and depths within 2^-11 of themselves (0.05 %: a twentieth of a pixel at a parallax of 100 px).
+Values of 0 and 1 are exact.
 """
 
 from bisect import bisect_right
@@ -107,12 +107,12 @@ class _PhotoWriter:
 
 
 def digest_of(handles: Sequence[ArrayHandle]) -> str:
-    """Of all pairs of these scenes, in any order of them."""
+    """Digest of all pairs of these scenes, independent of their order."""
     return sha256("\n".join(sorted(handle.digest for handle in handles)).encode()).hexdigest()
 
 
 class StoredPairs:
-    """Stored pairs of many scenes, in the order of the handles; each is read when asked for."""
+    """Stored pairs of many scenes, in the order of the handles; each is read on access."""
 
     def __init__(self, handles: Sequence[ArrayHandle]) -> None:
         self._handles = tuple(handles)

@@ -13,7 +13,7 @@ from tasks.refine.training.pairs.config import PairsConfig
 def draw_subsets(
     count: int, config: PairsConfig, rng: np.random.Generator
 ) -> Sequence[tuple[int, ...]]:
-    """Different subsets of ``count`` photos, ascending; fewer than asked for where photos are few.
+    """Different subsets of ``count`` photos, ascending; fewer where there are not enough photos.
 
     Raises:
         InputError: every size of ``config`` would take all photos of the scene.
@@ -25,8 +25,8 @@ def draw_subsets(
             "them to fit to and one more to compare with; add photos, leave the scene out, or set "
             "smaller 'pairs.sizes'"
         )
-    turns = islice(cycle(rng.permutation(sizes).tolist()), config.subsets)
-    drawn = [_drawn(count, size, config.runs, rng) for size in turns]
+    drawn_sizes = islice(cycle(rng.permutation(sizes).tolist()), config.subsets)
+    drawn = [_drawn(count, size, config.runs, rng) for size in drawn_sizes]
     return tuple(dict.fromkeys(drawn))
 
 

@@ -12,7 +12,7 @@ from tasks.refine.training.pairs.config import NoiseConfig
 def perturbed(splat: Gaussians, config: NoiseConfig, rng: np.random.Generator) -> Gaussians:
     """A splat whose Gaussians are moved, stretched and faded, and some left out.
 
-    How much of all that is done is drawn too, once, evenly from nothing to what ``config`` says.
+    The amount is drawn once for all of it, uniformly from 0 to that of ``config``.
     The background stays. Source of the idea: GaussianObject (Yang et al. 2024), 3D noise injection.
     """
     front = splat.foreground

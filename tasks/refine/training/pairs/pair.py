@@ -24,7 +24,7 @@ class Pair:
 
 @runtime_checkable
 class Pairs(Protocol):
-    """Pairs that lie somewhere, of one or many scenes; each is read when asked for."""
+    """Stored pairs of one or many scenes; each is read on access."""
 
     @property
     def scenes(self) -> Sequence[str]:

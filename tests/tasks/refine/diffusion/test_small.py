@@ -166,7 +166,7 @@ def test_tiled_refinement_hardly_differs_from_the_whole_view(file: Path) -> None
 
 
 def test_a_refiner_without_weights_is_refused() -> None:
-    with pytest.raises(InputError, match="untrained it repairs nothing"):
+    with pytest.raises(InputError, match="refines nothing untrained"):
         refiner_for(RefineConfig(refiner=ControlNet()))
 
 

@@ -162,5 +162,5 @@ def test_the_configured_refiner_uses_the_weights_of_the_file(file: Path) -> None
 
 
 def test_a_residual_refiner_without_weights_is_refused() -> None:
-    with pytest.raises(InputError, match="'residual' was asked for without weights"):
+    with pytest.raises(InputError, match="'residual' has no weights"):
         refiner_for(RefineConfig(refiner=Residual()))

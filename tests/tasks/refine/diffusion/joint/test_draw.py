@@ -199,5 +199,5 @@ def test_progress_and_licences_are_reported(small: Model, stable: Model) -> None
 
 
 def test_joint_sampling_without_weights_is_refused(small: Model) -> None:
-    with pytest.raises(InputError, match="untrained it repairs nothing"):
+    with pytest.raises(InputError, match="refines nothing untrained"):
         drawn(replace(small, weights=None))
