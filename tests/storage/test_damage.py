@@ -102,10 +102,10 @@ def test_a_manifest_edited_to_fit_damaged_objects_is_refused(handle: ArrayHandle
 
 def test_an_artefact_of_another_schema_is_refused_by_name(handle: ArrayHandle) -> None:
     path = Path(handle.uri) / "manifest.json"
-    content = path.read_bytes().replace(b'"schema": 1', b'"schema": 99')
+    content = path.read_bytes().replace(b'"schema": 2', b'"schema": 99')
     path.write_bytes(content)
     newer = ArrayHandle(uri=handle.uri, kind="k", digest=sha256(content).hexdigest())
-    with pytest.raises(IntegrityError, match="schema 99, this version of unseen reads 1"):
+    with pytest.raises(IntegrityError, match="schema 99, this version of unseen reads 2"):
         newer.array("ramp")
 
 
