@@ -25,7 +25,7 @@ import torch
 from tasks.cameras import Cameras
 from tasks.depth.plane_sweep import plane_sweep
 from tasks.gaussians import Gaussians
-from tasks.images import from_levels, levels
+from tasks.images import from_uint8, to_uint8
 from tasks.refine.config import RefineConfig, Reproject
 from tasks.refine.refiner import batch_of
 from tasks.refine.select import refiner_for
@@ -81,7 +81,7 @@ class Workload:
         self.view = cameras.select([photos])
         training = cameras.select(range(photos))
         self.photos = [
-            levels(render(splat, training, index).rgb.clamp(0, 1).numpy())
+            to_uint8(render(splat, training, index).rgb.clamp(0, 1).numpy())
             for index in range(photos)
         ]
         self.training = training
@@ -99,7 +99,7 @@ class Workload:
         marks.append(time.perf_counter())
         # Once more by itself, to tell it from what else an observation is.
         sources = self.training.indices_of(view.sources)
-        photos = [from_levels(self.photos[index]) for index in sources]
+        photos = [from_uint8(self.photos[index]) for index in sources]
         marks.append(time.perf_counter())
         plane_sweep(view.depth, self.view, photos, self.training.select(sources), config.sweep)
         marks.append(time.perf_counter())

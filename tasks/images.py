@@ -5,12 +5,12 @@ from jaxtyping import Bool, Float32, Int64, UInt8
 from PIL import Image
 
 
-def levels(values: Float32[np.ndarray, "*s"]) -> UInt8[np.ndarray, "*s"]:
-    """Of values in [0, 1]; 255 for 1."""
+def to_uint8(values: Float32[np.ndarray, "*s"]) -> UInt8[np.ndarray, "*s"]:
+    """Quantise values in [0, 1]; 255 stands for 1."""
     return np.round(255 * values).astype(np.uint8)
 
 
-def from_levels(stored: UInt8[np.ndarray, "*s"]) -> Float32[np.ndarray, "*s"]:
+def from_uint8(stored: UInt8[np.ndarray, "*s"]) -> Float32[np.ndarray, "*s"]:
     """Values in [0, 1]; 1 for 255."""
     return stored / np.float32(255)
 

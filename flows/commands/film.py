@@ -13,7 +13,7 @@ from tasks.cameras import Cameras
 from tasks.film.encode import write_film
 from tasks.film.paths import along, ellipse, spiral, spline
 from tasks.gaussians import Gaussians
-from tasks.images import fitted_sizes, levels
+from tasks.images import fitted_sizes, to_uint8
 from tasks.runtime.context import Device, Machine
 from tasks.runtime.progress import progress_line
 from tasks.runtime.threads import limit_threads
@@ -86,4 +86,4 @@ def _pictures(
     for index in range(len(flight)):
         rgb = render(gaussians, flight, index, device=machine.device).rgb.clamp(0, 1)
         show((index + 1) / len(flight), f"frame {index + 1} of {len(flight)}")
-        yield levels(rgb.cpu().numpy())
+        yield to_uint8(rgb.cpu().numpy())

@@ -30,7 +30,7 @@ from tasks.depth.neighbours import (
 from tasks.depth.plane_sweep_kernels import median
 from tasks.depth.pyramid import Level, levels_of
 from tasks.depth.reprojection import relative_maps
-from tasks.images import from_levels
+from tasks.images import from_uint8
 from tasks.runtime.context import Context
 
 SMALL_PENALTY, LARGE_PENALTY, EDGE = 16.0, 96.0, 12.0
@@ -179,7 +179,7 @@ def _costs_at(
     """Of the plane next to each inverse depth, 1 for the worst."""
     nearest = np.rint((inverse - planes[0]) / (planes[1] - planes[0])).astype(np.int64)
     chosen = np.clip(nearest, 0, len(planes) - 1)[..., None]
-    return from_levels(np.take_along_axis(costs, chosen, axis=2)[..., 0])
+    return from_uint8(np.take_along_axis(costs, chosen, axis=2)[..., 0])
 
 
 def _median(values: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
@@ -216,7 +216,7 @@ def _confirmed(
         )
     needed = 1 if len(cameras) < FEW_PHOTOS else 2
     kept = agreeing >= needed
-    sure = agreeing / (agreeing + np.float32(1)) * from_levels(correlation[:height, :width])
+    sure = agreeing / (agreeing + np.float32(1)) * from_uint8(correlation[:height, :width])
     return DepthMap(
         depth=np.where(kept, fused, np.float32(0)),
         confidence=np.where(kept, sure, np.float32(0)),

@@ -28,7 +28,7 @@ from tasks.depth.sweep import (
     fine_steps,
     halved,
 )
-from tasks.images import levels
+from tasks.images import to_uint8
 from tasks.runtime.context import Device
 
 
@@ -106,7 +106,7 @@ def _pack(
     lanes = np.zeros((len(photos), height, width, 4), np.dtype("<u2"))
     for index, photo in enumerate(photos):
         inside = (index, slice(photo.shape[0]), slice(photo.shape[1]))
-        lanes[*inside, slice(3)] = levels(photo)
+        lanes[*inside, slice(3)] = to_uint8(photo)
         lanes[*inside, 3] = 255 if masks is None else 255 * masks[index].astype(np.uint16)
     words = lanes.view(np.dtype("<u8"))
     return _Packed(words=words.reshape(len(photos), -1), sizes=sizes, stride=width)

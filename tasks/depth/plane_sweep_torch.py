@@ -22,7 +22,7 @@ from tasks.depth.sweep import (
     fine_steps,
     halved,
 )
-from tasks.images import from_levels, levels
+from tasks.images import from_uint8, to_uint8
 
 
 def plane_sweep_torch(
@@ -48,7 +48,7 @@ def plane_sweep_torch(
     def stacked(values: Sequence[np.ndarray], seen: Sequence[np.ndarray]) -> list[Tensor]:
         """RGB in whole levels, as the CPU keeps them, and 1 where a pixel may be used."""
         return [
-            placed(np.concatenate([from_levels(levels(v)), s[:, :, None]], axis=2))
+            placed(np.concatenate([from_uint8(to_uint8(v)), s[:, :, None]], axis=2))
             for v, s in zip(values, seen, strict=True)
         ]
 

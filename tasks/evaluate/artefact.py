@@ -14,7 +14,7 @@ from typing import Any
 from storage.store import Writer
 from tasks.distil.task import CONTROL, DISTIL
 from tasks.evaluate.score import ScoredView
-from tasks.images import levels
+from tasks.images import to_uint8
 from tasks.metrics.gains import paired_gains
 from tasks.refine.task import REFINE
 from tasks.splat.task import ENSEMBLE
@@ -60,7 +60,7 @@ def write_evaluation(
 
 def _write_pictures(out: Writer, view: ScoredView, number: int) -> None:
     if view.confidence is not None:
-        out.add(f"confidence_{number:04d}", levels(view.confidence), ("y", "x"))
+        out.add(f"confidence_{number:04d}", to_uint8(view.confidence), ("y", "x"))
     for stage, picture in view.pictures.items():
-        out.add(f"{stage}_{number:04d}", levels(picture), ("y", "x", "channel"))
+        out.add(f"{stage}_{number:04d}", to_uint8(picture), ("y", "x", "channel"))
     out.add(f"photo_{number:04d}", view.photo, ("y", "x", "channel"))

@@ -11,7 +11,7 @@ from tasks.cameras import Cameras
 from tasks.errors import DegenerateGeometryError
 from tasks.evaluate.held_out import RefinedView, RefineView
 from tasks.gaussians import Gaussians
-from tasks.images import fitted_sizes, from_levels, resized, resized_mask
+from tasks.images import fitted_sizes, from_uint8, resized, resized_mask
 from tasks.ingest.artefact import Photos
 from tasks.metrics.calibration import ause_over_random, spearman
 from tasks.metrics.depth import DepthScore, score_depth
@@ -141,7 +141,7 @@ def _calibration(
     photo: UInt8[np.ndarray, "h w 3"],
     use: Bool[np.ndarray, "h w"] | None,
 ) -> Calibration:
-    error = np.abs(refined.rendered - from_levels(photo)).mean(2)
+    error = np.abs(refined.rendered - from_uint8(photo)).mean(2)
     counts = slice(None) if use is None else use
     trust, error = refined.confidence[counts], error[counts]
     return Calibration(
@@ -155,7 +155,7 @@ def score(
     use: Bool[np.ndarray, "h w"] | None = None,
 ) -> Score:
     """Compare a picture in [0, 1] with a photo, on the pixels where ``use`` is true."""
-    truth = from_levels(photo)
+    truth = from_uint8(photo)
     return Score(psnr_db=psnr_db(picture, truth, use), ssim=ssim(picture, truth, use))
 
 

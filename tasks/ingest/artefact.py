@@ -144,8 +144,8 @@ class Photos:
 
         The map covers the whole photo and may have another resolution.
         """
-        levels = self._stored.array(f"depth_{self._index[name]:04d}")
-        return levels.astype(np.float32) * np.float32(self._depth_scale_m)
+        stored = self._stored.array(f"depth_{self._index[name]:04d}")
+        return stored.astype(np.float32) * np.float32(self._depth_scale_m)
 
     def reference(self) -> Cameras | None:
         """The reference cameras of those photos that have one, for pixels as stored.

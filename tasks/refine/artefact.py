@@ -13,7 +13,7 @@ from jaxtyping import Float32
 
 from storage.handles import ArrayHandle
 from storage.store import Writer
-from tasks.images import from_levels, levels
+from tasks.images import from_uint8, to_uint8
 from tasks.refine.refiner import Refinement
 from tasks.runtime.context import Context
 
@@ -37,8 +37,8 @@ def write_refined(
         if found.rejected is not None and bool(found.rejected[0]):
             rejected.append(name)
         image, weight = found.image[0].cpu().numpy(), found.weight[0].cpu().numpy()
-        out.add(f"image_{index:04d}", levels(image), ("y", "x", "channel"))
-        out.add(f"weight_{index:04d}", levels(weight), ("y", "x"))
+        out.add(f"image_{index:04d}", to_uint8(image), ("y", "x", "channel"))
+        out.add(f"weight_{index:04d}", to_uint8(weight), ("y", "x"))
         context.progress((index + 1) / count, f"refined {name}")
     return {"names": names, "rejected": rejected}
 
@@ -56,8 +56,8 @@ class RefinedViews:
 
     def image(self, index: int) -> Float32[np.ndarray, "h w 3"]:
         """In [0, 1]."""
-        return from_levels(self._stored.array(f"image_{index:04d}"))
+        return from_uint8(self._stored.array(f"image_{index:04d}"))
 
     def weight(self, index: int) -> Float32[np.ndarray, "h w"]:
         """Weight of each pixel as a target of an optimisation, in [0, 1]."""
-        return from_levels(self._stored.array(f"weight_{index:04d}"))
+        return from_uint8(self._stored.array(f"weight_{index:04d}"))

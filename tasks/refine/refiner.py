@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float32, UInt8
 
-from tasks.images import from_levels, resized
+from tasks.images import from_uint8, resized
 from tasks.refine.photos.colour import ColourChange
 from tasks.views.renderer import NovelView
 
@@ -99,7 +99,7 @@ def batch_of(
     photos = []
     for view, photo in zip(views, nearest, strict=True):
         height, width = view.depth.shape
-        photos.append(from_levels(resized(photo, (width, height))))
+        photos.append(from_uint8(resized(photo, (width, height))))
     return ViewBatch(
         render=stacked([view.rgb for view in views]),
         depth=stacked([view.depth for view in views]),

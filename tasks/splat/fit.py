@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from tasks.gaussians import Gaussians
-from tasks.images import from_levels
+from tasks.images import from_uint8
 from tasks.metrics.images import psnr_db
 from tasks.runtime.context import Context
 from tasks.sfm.triangulate import sample_colours, triangulate_tracks
@@ -144,7 +144,7 @@ def psnr_db_on(
             .rgb.clamp(0, 1)
             .cpu()
             .numpy(),
-            from_levels(photo),
+            from_uint8(photo),
             None if weight is None else weight > 0,
         )
         for index, (photo, weight) in enumerate(zip(photos.photos, photos.weights, strict=True))

@@ -21,7 +21,7 @@ from tasks.artefacts import Lazy, read_cameras
 from tasks.artefacts import arrays_of as arrays_of_cameras
 from tasks.cameras import Cameras, joined
 from tasks.depth.sweep import Swept
-from tasks.images import from_levels, levels
+from tasks.images import from_uint8, to_uint8
 from tasks.views.renderer import NovelView
 from tasks.views.surface import Surface
 
@@ -52,16 +52,16 @@ def write_views(out: Writer, views: Iterable[NovelView]) -> dict[str, Any]:
 def _arrays_of(view: NovelView, number: int) -> Iterator[NamedArray]:
     swept, image, photos = view.swept, ("y", "x"), ("source", "y", "x")
     for name, values, dims in (
-        ("rgb", levels(view.rgb), (*image, "channel")),
+        ("rgb", to_uint8(view.rgb), (*image, "channel")),
         ("depth", view.depth, image),
-        ("alpha", levels(view.alpha), image),
-        ("confidence", levels(view.confidence), image),
-        ("warped", levels(view.warped), (*image, "channel")),
-        ("warped_valid", levels(view.warped_valid), image),
+        ("alpha", to_uint8(view.alpha), image),
+        ("confidence", to_uint8(view.confidence), image),
+        ("warped", to_uint8(view.warped), (*image, "channel")),
+        ("warped_valid", to_uint8(view.warped_valid), image),
         ("swept_depth", swept.depth, image),
         ("swept_cost", swept.cost.astype(np.float16), image),
-        ("swept_warped", levels(swept.warped), (*photos, "channel")),
-        ("swept_valid", levels(swept.valid), photos),
+        ("swept_warped", to_uint8(swept.warped), (*photos, "channel")),
+        ("swept_valid", to_uint8(swept.valid), photos),
         ("surface_gap", view.surface.gap.astype(np.float16), image),
         ("surface_error", view.surface.error.astype(np.float16), image),
     ):
@@ -109,4 +109,4 @@ class NovelViews:
         return self._stored.array(f"{name}_{index:04d}")
 
     def _shares(self, name: str, index: int) -> Float32[np.ndarray, "..."]:
-        return from_levels(self._array(name, index))
+        return from_uint8(self._array(name, index))

@@ -13,7 +13,7 @@ from tasks.cameras import Cameras
 from tasks.depth.plane_sweep import plane_sweep
 from tasks.depth.sweep import Swept
 from tasks.gaussians import Gaussians
-from tasks.images import fitted_sizes, from_levels, levels, resized, resized_mask
+from tasks.images import fitted_sizes, from_uint8, resized, resized_mask, to_uint8
 from tasks.runtime.context import Context, Device
 from tasks.sfm.artefact import Sparse
 from tasks.splat.artefact import read_gaussians
@@ -109,8 +109,8 @@ def prepare(
         stacked[inside] = photo
         usable[inside] = True if mask is None else resized_mask(mask, (width, height))
         rgb, depths[inside], _ = _render(gaussians, cameras, index, device)
-        error = np.abs(rgb - from_levels(photo)).mean(2)
-        errors[inside] = levels(error)[:, :, None]
+        error = np.abs(rgb - from_uint8(photo)).mean(2)
+        errors[inside] = to_uint8(error)[:, :, None]
         exact_errors.append(torch.from_numpy(error).to(device))
         weights.append(torch.from_numpy(usable[inside].astype(np.float32)).to(device))
     residuals = mean_residuals(gaussians, cameras, exact_errors, weights)
@@ -215,7 +215,7 @@ def _usable(stack: PhotoStack, index: int) -> Bool[np.ndarray, "h w"]:
 
 def _photo(stack: PhotoStack, index: int) -> Float32[np.ndarray, "h w 3"]:
     width, height = stack.cameras.size(index)
-    return from_levels(stack.photos[index, :height, :width])
+    return from_uint8(stack.photos[index, :height, :width])
 
 
 def _moved(gaussians: Gaussians, device: Device) -> Gaussians:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from tasks.refine.diffusion.joint.schedule import Level
+from tasks.refine.diffusion.joint.schedule import NoiseLevel
 
 NUMBERS, PIXELS, VIEWS, PHOTOS = 8, 6, 4, 2
 SHARED = slice(NUMBERS // 2)
@@ -40,7 +40,7 @@ class LinearScene:
 class Mixture:
     """Exact where each view is one of some Gaussians about ``means`` [n modes 1 p 3]."""
 
-    def __init__(self, means: Tensor, levels: Sequence[Level]) -> None:
+    def __init__(self, means: Tensor, levels: Sequence[NoiseLevel]) -> None:
         self.means, self.levels = means, levels
 
     def encode(self, images: Sequence[Tensor]) -> Sequence[Tensor]:
@@ -58,13 +58,13 @@ class Mixture:
         return list((of_mode[..., None, None, None] * clean).sum(1))
 
 
-def levels(count: int) -> tuple[Level, ...]:
+def levels(count: int) -> tuple[NoiseLevel, ...]:
     """The cosine schedule (Nichol and Dhariwal, ICML 2021, eq. 17)."""
     shares = [1 - index / count for index in range(count + 1)]
     signals = [max(1e-4, math.cos((share + 0.008) / 1.008 * math.pi / 2) ** 2) for share in shares]
     signals[-1] = 1.0
     return tuple(
-        Level(timestep=index, signal=signals[index], next_signal=signals[index + 1])
+        NoiseLevel(timestep=index, signal=signals[index], next_signal=signals[index + 1])
         for index in range(count)
     )
 

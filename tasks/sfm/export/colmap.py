@@ -9,7 +9,7 @@ from jaxtyping import Float32, Float64, Int64, UInt8
 from scipy.spatial.transform import Rotation
 
 from tasks.cameras import Cameras
-from tasks.images import levels
+from tasks.images import to_uint8
 from tasks.sfm.export.folder import (
     Masks,
     new_folder,
@@ -123,7 +123,7 @@ def _write_points(
     errors_px = _mean_errors_px(cameras, points, seen)
     with path.open("wb") as file:
         file.write(struct.pack("<Q", len(points)))
-        for index, colour in enumerate(levels(colours)):
+        for index, colour in enumerate(to_uint8(colours)):
             track = elements[first[index] : first[index + 1]]
             file.write(
                 struct.pack(

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
 from tasks.cameras import Cameras
-from tasks.images import levels
+from tasks.images import to_uint8
 from tasks.sfm.export.folder import (
     PHOTO_FOLDER,
     Masks,
@@ -93,7 +93,7 @@ def _write_ply(
     path: Path, points: Float64[np.ndarray, "m 3"], colours: Float32[np.ndarray, "m 3"]
 ) -> None:
     vertices = np.empty(len(points), dtype=[("xyz", "<f4", 3), ("rgb", "u1", 3)])
-    vertices["xyz"], vertices["rgb"] = points, levels(colours)
+    vertices["xyz"], vertices["rgb"] = points, to_uint8(colours)
     header = (
         f"ply\nformat binary_little_endian 1.0\nelement vertex {len(points)}\n"
         "property float x\nproperty float y\nproperty float z\n"

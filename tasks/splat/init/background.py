@@ -8,7 +8,7 @@ from torch import Tensor
 
 from tasks.cameras import Cameras
 from tasks.gaussians import Gaussians
-from tasks.images import from_levels
+from tasks.images import from_uint8
 from tasks.runtime.context import Device
 from tasks.splat.init.points import gaussians_of
 from tasks.splat.render import render
@@ -105,4 +105,4 @@ def _pixels(
     pixels = np.stack([columns + 0.5, rows + 0.5, np.ones(len(rows))], axis=1)
     in_camera = pixels @ camera_from_pixel.T
     rays = in_camera @ training.cameras.camera_from_world[index, :3, :3]
-    return rays / np.linalg.norm(rays, axis=1, keepdims=True), from_levels(photo[rows, columns])
+    return rays / np.linalg.norm(rays, axis=1, keepdims=True), from_uint8(photo[rows, columns])

@@ -11,7 +11,7 @@ from tasks.depth.config import DenseConfig
 from tasks.depth.depth_maps import DepthMap
 from tasks.depth.fusion_kernels import thin
 from tasks.depth.reprojection import relative_maps
-from tasks.images import from_levels
+from tasks.images import from_uint8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -108,4 +108,4 @@ def _points(
     pixels = np.stack([column + 0.5, row + 0.5, np.ones(len(cells))], axis=1)
     in_camera = z[:, None] * (pixels @ np.linalg.inv(lens).T)
     points = in_camera @ pose[:3, :3].T + pose[:3, 3]
-    return points, from_levels(photo[row, column]), (z / lens[0, 0]).astype(np.float32)
+    return points, from_uint8(photo[row, column]), (z / lens[0, 0]).astype(np.float32)

@@ -11,7 +11,7 @@ from tasks.refine.diffusion.controlnet import model_of
 from tasks.refine.diffusion.joint.config import JointConfig
 from tasks.refine.diffusion.joint.denoiser import denoiser_of
 from tasks.refine.diffusion.joint.sample import Scene, sample_jointly
-from tasks.refine.diffusion.joint.schedule import levels_of
+from tasks.refine.diffusion.joint.schedule import noise_levels
 from tasks.refine.refiner import ViewBatch
 from tasks.runtime.context import Context
 from tasks.source import Source
@@ -49,5 +49,5 @@ def draw_jointly(
         guidance=guided.guidance if guided else 1.0,
         context=context,
     )
-    levels = levels_of(model.pipeline.scheduler, joint.steps)
+    levels = noise_levels(model.pipeline.scheduler, joint.steps)
     return sample_jointly(denoise, scene, levels, joint, context=context).views

@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from tasks.refine.diffusion.joint.config import JointConfig
-from tasks.refine.diffusion.joint.schedule import Level
+from tasks.refine.diffusion.joint.schedule import NoiseLevel
 from tasks.runtime.context import Context
 
 Image = Float[Tensor, "_ _ 3"]
@@ -70,7 +70,7 @@ class JointSample(Generic[S]):
 def sample_jointly(
     denoise: Denoiser,
     scene: S,
-    levels: Sequence[Level],
+    levels: Sequence[NoiseLevel],
     config: JointConfig,
     *,
     context: Context = Context(),

@@ -20,7 +20,7 @@ class NoiseScheduler(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Level:
+class NoiseLevel:
     """One step: a noisy view is ``sqrt(signal) clean + sqrt(1 - signal) noise``."""
 
     timestep: int
@@ -60,13 +60,13 @@ class Level:
         return math.sqrt(self.next_signal) * clean + kept * noise + deviation * fresh
 
 
-def levels_of(scheduler: NoiseScheduler, steps: int) -> tuple[Level, ...]:
+def noise_levels(scheduler: NoiseScheduler, steps: int) -> tuple[NoiseLevel, ...]:
     """The steps of a scheduler of diffusers, from the noisiest on."""
     scheduler.set_timesteps(steps)
     timesteps = [int(timestep) for timestep in scheduler.timesteps]
     signals = [float(scheduler.alphas_cumprod[timestep]) for timestep in timesteps]
     signals.append(float(scheduler.final_alpha_cumprod))
     return tuple(
-        Level(timestep=timestep, signal=signal, next_signal=after)
+        NoiseLevel(timestep=timestep, signal=signal, next_signal=after)
         for timestep, signal, after in zip(timesteps, signals[:-1], signals[1:], strict=True)
     )

@@ -27,7 +27,7 @@ from jaxtyping import Float16, Float32, UInt8
 
 from storage.handles import ArrayHandle
 from storage.store import Writer
-from tasks.images import from_levels, levels
+from tasks.images import from_uint8, to_uint8
 from tasks.refine.refiner import ViewBatch
 from tasks.refine.training.pairs.mine import Mined
 from tasks.refine.training.pairs.pair import Pair
@@ -97,7 +97,7 @@ class _PhotoWriter:
         key = (name, image.shape[0], image.shape[1])
         if key not in self.numbers:
             self.numbers[key] = len(self.numbers)
-            photo = levels(image.numpy())
+            photo = to_uint8(image.numpy())
             self.out.add(f"photo_{self.numbers[key]:04d}", photo, ("y", "x", "channel"))
         number = self.numbers[key]
         if counts is not None and number not in self.masked and not bool(counts.all()):
@@ -135,7 +135,7 @@ class StoredPairs:
         which = bisect_right(self._ends, place)
         number = place - (self._ends[which] - len(self._rows[which]))
         stored, row = self._handles[which], self._rows[which][number]
-        target = torch.from_numpy(from_levels(stored.array(f"photo_{row['photo']:04d}")))
+        target = torch.from_numpy(from_uint8(stored.array(f"photo_{row['photo']:04d}")))
         if row["photo"] in self._masked[which]:
             mask = stored.array(f"mask_{row['photo']:04d}")
             counts = torch.from_numpy(mask.astype(np.float32))
@@ -154,10 +154,10 @@ def _levels_of(views: ViewBatch) -> UInt8[np.ndarray, "c h w"]:
     """The channels of ``LEVELS``, then the colours of the swept photos."""
     assert views.swept.shape[1] <= 8  # a bit each
     bits = np.packbits(views.swept_valid[0].numpy() > 0.5, axis=0, bitorder="little")
-    colours = [levels(getattr(views, name)[0].numpy()).transpose(2, 0, 1) for name in COLOURS]
-    shares = [levels(getattr(views, name).numpy()) for name in SHARES]
-    roots = [levels(getattr(views, name).clamp(0, 1).sqrt().numpy()) for name in ROOTS]
-    swept = levels(views.swept[0].numpy()).transpose(0, 3, 1, 2)
+    colours = [to_uint8(getattr(views, name)[0].numpy()).transpose(2, 0, 1) for name in COLOURS]
+    shares = [to_uint8(getattr(views, name).numpy()) for name in SHARES]
+    roots = [to_uint8(getattr(views, name).clamp(0, 1).sqrt().numpy()) for name in ROOTS]
+    swept = to_uint8(views.swept[0].numpy()).transpose(0, 3, 1, 2)
     return np.concatenate([*colours, *shares, *roots, bits, *swept])
 
 
@@ -172,7 +172,7 @@ def _views_of(
     nearest: UInt8[np.ndarray, "h w 3"],
     unit: float,
 ) -> ViewBatch:
-    shares = torch.from_numpy(from_levels(stored))
+    shares = torch.from_numpy(from_uint8(stored))
     names = iter(range(len(LEVELS)))
     fields: dict[str, torch.Tensor] = {}
     for name in COLOURS:
@@ -191,7 +191,7 @@ def _views_of(
         **fields,
         depth=metric[:1],
         swept_depth=metric[1:],
-        nearest=torch.from_numpy(from_levels(nearest))[None],
+        nearest=torch.from_numpy(from_uint8(nearest))[None],
         swept=swept[None].contiguous(),
         swept_valid=torch.from_numpy(valid.astype(np.float32))[None],
     )

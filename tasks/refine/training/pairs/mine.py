@@ -10,7 +10,7 @@ import torch
 from tasks.cameras import Cameras
 from tasks.errors import InputError
 from tasks.gaussians import Gaussians
-from tasks.images import fitted_sizes, from_levels, resized, resized_mask
+from tasks.images import fitted_sizes, from_uint8, resized, resized_mask
 from tasks.refine.refiner import batch_of
 from tasks.refine.training.pairs.config import PairsConfig
 from tasks.refine.training.pairs.draw import draw_subsets
@@ -221,7 +221,7 @@ def _mined(
     return Mined(
         pair=Pair(
             views=batch_of([view], [nearest]),
-            target=torch.from_numpy(from_levels(resized(photo, (width, height)))),
+            target=torch.from_numpy(from_uint8(resized(photo, (width, height)))),
             counts=torch.from_numpy(counts.astype(np.float32)),
         ),
         view=camera.names[0],

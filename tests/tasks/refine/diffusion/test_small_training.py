@@ -15,7 +15,7 @@ from storage.store import Store
 from tasks.refine.config import ControlNet, FeaturesConfig, RefineConfig
 from tasks.refine.diffusion.config import SmallModel
 from tasks.refine.diffusion.joint.denoiser import denoiser_of
-from tasks.refine.diffusion.joint.schedule import levels_of
+from tasks.refine.diffusion.joint.schedule import noise_levels
 from tasks.refine.diffusion.small import new_small, small_checkpoint, small_model
 from tasks.refine.diffusion.train import SmallNetwork, denoising_loss, small_recipe
 from tasks.refine.diffusion.training_config import SmallShape, TrainControlNet
@@ -101,7 +101,7 @@ def test_a_view_sampled_from_noise_is_better_after_training(folder: Path) -> Non
         model = small_model(file)
         denoise = denoiser_of(model, [PAIR.views])
         noisy = torch.randn(12, 20, 28, generator=torch.Generator().manual_seed(0))
-        for level in levels_of(model.pipeline.scheduler, 10):
+        for level in noise_levels(model.pipeline.scheduler, 10):
             (clean,) = denoise([noisy], level.timestep)
             noisy = level.stepped(noisy, clean, noisy, 0.0)
         return denoise.decode([noisy])[0]

@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 from storage.store import Store
 from tasks.cameras import Cameras
 from tasks.gaussians import Gaussians
-from tasks.images import levels
+from tasks.images import to_uint8
 from tasks.splat.artefact import arrays_of, attributes_of
 from tasks.splat.config import Default, EveryNth, SplatConfig
 from tasks.splat.fit import Splat, fit, psnr_db_on
@@ -112,7 +112,7 @@ def corrected(
     views = photo_views(
         SizedPhotos(
             cameras=cameras,
-            photos=[levels(photo) for photo in photos],
+            photos=[to_uint8(photo) for photo in photos],
             weights=list(weights or [None] * COUNT),
         )
     )
@@ -210,7 +210,7 @@ def test_colour_maps_keep_exposure_differences_out_of_the_splat(scene: PosedPhot
     maps = IDENTITY + np.concatenate(noise, axis=2)
     maps[TRAINING] -= maps[TRAINING].mean(0) - IDENTITY
     photos = [
-        levels(mapped(photo / 255, own).clip(0, 1))
+        to_uint8(mapped(photo / 255, own).clip(0, 1))
         for photo, own in zip(scene.photos, maps, strict=True)
     ]
     without, with_maps = (

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.refine.diffusion.joint.schedule import Level, levels_of
+from tasks.refine.diffusion.joint.schedule import NoiseLevel, noise_levels
 
 signals = st.floats(0.01, 0.98)
 
@@ -19,7 +19,7 @@ def noise(*shape: int, seed: int) -> torch.Tensor:
 @given(signal=signals, gained=st.floats(0.05, 0.95))
 def test_with_fresh_noise_a_step_samples_the_posterior(signal: float, gained: float) -> None:
     after = signal + gained * (1 - signal)
-    level = Level(timestep=0, signal=signal, next_signal=after)
+    level = NoiseLevel(timestep=0, signal=signal, next_signal=after)
     clean, noisy = 0.3, -0.8
     # x_next = sqrt(after) clean + N(0, 1 - after); noisy = sqrt(share) x_next + N(0, 1 - share).
     share = signal / after
@@ -36,7 +36,7 @@ def test_with_fresh_noise_a_step_samples_the_posterior(signal: float, gained: fl
 
 
 def test_the_last_step_returns_the_clean_views() -> None:
-    level = Level(timestep=0, signal=0.7, next_signal=1.0)
+    level = NoiseLevel(timestep=0, signal=0.7, next_signal=1.0)
     noisy, clean, fresh = (noise(2, 5, seed=seed) for seed in range(3))
     np.testing.assert_allclose(level.stepped(noisy, clean, fresh, 1.0), clean, atol=1e-12)
 
@@ -49,7 +49,7 @@ def test_steps_match_diffusers(eta: float, set_alpha_to_one: bool) -> None:
     scheduler = DDIMScheduler(
         prediction_type="sample", clip_sample=False, set_alpha_to_one=set_alpha_to_one
     )
-    levels = levels_of(scheduler, 7)
+    levels = noise_levels(scheduler, 7)
     assert len(levels) == 7
     for index, level in enumerate(levels):
         noisy, clean, fresh = (noise(2, 3, 4, seed=3 * index + seed) for seed in range(3))
@@ -62,7 +62,7 @@ def test_noised_views_match_diffusers() -> None:
     from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
     scheduler = DDIMScheduler()
-    level = levels_of(scheduler, 5)[1]
+    level = noise_levels(scheduler, 5)[1]
     clean, drawn = noise(2, 3, seed=0), noise(2, 3, seed=1)
     wanted = scheduler.add_noise(clean, drawn, torch.tensor([level.timestep]))
     np.testing.assert_allclose(level.noised(clean, drawn), wanted, atol=1e-6)

@@ -13,7 +13,7 @@ from tasks.cameras import Cameras
 from tasks.gaussians import Gaussians
 from tasks.refine.diffusion.joint.config import JointConfig
 from tasks.refine.diffusion.joint.sample import Denoiser, Scene, sample_jointly
-from tasks.refine.diffusion.joint.schedule import Level
+from tasks.refine.diffusion.joint.schedule import NoiseLevel
 from tasks.refine.diffusion.joint.splat_scene import SplatScene, splat_scene
 from tasks.runtime.context import Context
 from tasks.splat.config import Default, SplatConfig, TrainOn
@@ -27,7 +27,7 @@ SPLAT = SplatConfig(
 CONFIG = JointConfig(steps=4, fit_iterations=30)
 PLACES = (-0.2, 0.0, 0.2)
 LEVELS = tuple(
-    Level(timestep=index, signal=signal, next_signal=after)
+    NoiseLevel(timestep=index, signal=signal, next_signal=after)
     for index, (signal, after) in enumerate([(0.1, 0.4), (0.4, 0.7), (0.7, 0.9), (0.9, 1.0)])
 )
 Views: TypeAlias = Sequence[torch.Tensor]
