@@ -75,11 +75,6 @@ class SceneArtefacts:
         found = getattr(self, stage.artefact)
         return found if isinstance(found, tuple) else () if found is None else (found,)
 
-    def one_of(self, stage: Stage) -> ArrayHandle | None:
-        """The artefact of a stage that makes one."""
-        assert not stage.several
-        return next(iter(self.all_of(stage)), None)
-
 
 assert {one.name for one in fields(SceneArtefacts)} == {stage.artefact for stage in STAGES}
 
