@@ -135,16 +135,19 @@ def test_a_handle_is_the_sha256_of_the_stored_content(store: Store) -> None:
     assert listed == stored
 
 
-def test_attributes_are_evaluated_after_the_last_array(store: Store) -> None:
-    seen: list[int] = []
-
-    def counted() -> Iterator[NamedArray]:
+def test_a_writer_takes_arrays_one_at_a_time_and_attributes_last(store: Store) -> None:
+    with store.writer("s", "k") as out:
         for number in range(3):
-            seen.append(number)
-            yield named(f"x{number}", np.full(2, number))
+            out.add(f"x{number}", np.full(2, number), ("i",))
+        handle = out.commit({"last": number})
+    assert handle.attributes == {"last": 2}
+    assert [handle.array(f"x{number}").tolist() for number in range(3)] == [[0, 0], [1, 1], [2, 2]]
 
-    handle = store.commit("s", "k", counted(), lambda: {"seen": list(seen)})
-    assert handle.attributes == {"seen": [0, 1, 2]}
+
+def test_an_artefact_that_is_not_committed_leaves_nothing(store: Store) -> None:
+    with store.writer("s", "k") as out:
+        out.add("x", np.zeros(2), ("i",))
+    assert [path for path in Path(store.root).rglob("*") if path.is_file()] == []
 
 
 def test_attributes_keep_nested_values_unicode_and_unequal_numbers(store: Store) -> None:

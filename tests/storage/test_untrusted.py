@@ -44,7 +44,7 @@ def target(tmp_path: Path) -> Path:
 def forged(store: Store, objects: dict[str, bytes]) -> ArrayHandle:
     """An artefact whose digests are all right, of somebody who can write to the store."""
     digests = {key: sha256(content).hexdigest() for key, content in objects.items()}
-    manifest = json.dumps({"schema": 1, "kind": "splat", "objects": digests}).encode()
+    manifest = json.dumps({"schema": 2, "kind": "splat", "objects": digests}).encode()
     digest = sha256(manifest).hexdigest()
     folder = Path(store.root) / "scenes" / "s" / "splat" / f"{digest[:16]}.zarr"
     for key, content in {**objects, "manifest.json": manifest}.items():
@@ -108,7 +108,7 @@ def test_a_table_is_not_unpickled(target: Path) -> None:
 def test_a_manifest_cannot_name_objects_outside_its_artefact(store: Store, key: str) -> None:
     handle = forged(store, {"x/c/0": b""})
     manifest = Path(handle.uri) / "manifest.json"
-    content = json.dumps({"schema": 1, "kind": "splat", "objects": {key: "0" * 64}}).encode()
+    content = json.dumps({"schema": 2, "kind": "splat", "objects": {key: "0" * 64}}).encode()
     manifest.write_bytes(content)
     handle = ArrayHandle(uri=handle.uri, kind="splat", digest=sha256(content).hexdigest())
     with pytest.raises(IntegrityError, match=r"names the object .* which is not below it"):

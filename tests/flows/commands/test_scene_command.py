@@ -132,7 +132,7 @@ def test_a_finished_store_verifies_and_has_no_garbage_until_its_run_is_dropped(
     damaged = unseen("verify", "--store", store)
     assert damaged.returncode == 1
     assert str(chunk.relative_to(store)) in damaged.stdout
-    assert "unseen: 1 things" in damaged.stderr
+    assert "unseen: 1 faults in" in damaged.stderr
     removed = unseen(*dropping, "--delete")
     assert removed.returncode == 0, removed.stderr
     assert [path.name for path in store.rglob("*") if path.is_file()] == ["schema.json"]

@@ -106,7 +106,7 @@ def test_a_gate_with_zero_thresholds_rejects_views_without_improvement() -> None
 
 
 def test_a_gate_with_full_below_least_is_refused() -> None:
-    with pytest.raises(ValidationError, match=r"full \(0.1\) should be at least .* least \(0.3\)"):
+    with pytest.raises(ValidationError, match=r"full \(0.1\) is less than least \(0.3\)"):
         GateConfig(least=0.3, full=0.1)
 
 

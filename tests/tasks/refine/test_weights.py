@@ -9,6 +9,7 @@ from tasks.caching import stage_key
 from tasks.errors import InputError
 from tasks.refine import weights
 from tasks.refine.config import RefineConfig, Reproject, Residual
+from tasks.refine.task import REFINE
 from tasks.refine.weights import find_weights
 
 NAMED = RefineConfig(refiner=Residual(weights="mine.safetensors"))
@@ -31,8 +32,8 @@ def test_other_weights_change_the_stage_key(tmp_path: Path) -> None:
     keys = set()
     for content in (b"some", b"others"):
         (tmp_path / "mine.safetensors").write_bytes(content)
-        parameters = {"scene": "a", "config": NAMED, "weights": find_weights(tmp_path, NAMED)}
-        keys.add(stage_key("refine", 1, parameters, device_counts=False))
+        inputs = {"config": NAMED, "weights": find_weights(tmp_path, NAMED)}
+        keys.add(stage_key(REFINE, "a", inputs, "cpu"))
     assert len(keys) == 2
 
 

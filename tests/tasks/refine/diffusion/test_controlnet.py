@@ -187,7 +187,7 @@ def test_a_controlnet_without_image_input_is_refused(models: Path, tmp_path: Pat
 
 
 def test_each_controlnet_needs_a_conditioning_image(models: Path) -> None:
-    with pytest.raises(ValidationError, match="name one for each"):
+    with pytest.raises(ValidationError, match="name render, photo or depth for each"):
         weights(models, "photo", sees=("photo", "depth"))
 
 

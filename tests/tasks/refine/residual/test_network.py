@@ -118,7 +118,10 @@ def test_tiled_refinement_equals_the_whole_view(edge: int) -> None:
 
     assert expected.image.std() > 0.1
     for name in ("image", "log_error", "render_log_error"):
-        np.testing.assert_allclose(getattr(found, name), getattr(expected, name), atol=2e-5)
+        # Convolutions of another size may add in another order: relative rounding, too.
+        np.testing.assert_allclose(
+            getattr(found, name), getattr(expected, name), rtol=1e-5, atol=2e-5
+        )
 
 
 def test_a_stride_aligned_crop_equals_the_whole_away_from_its_border() -> None:
