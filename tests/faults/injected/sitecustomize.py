@@ -87,7 +87,7 @@ def in_next_stage(hanging: Callable[..., None]) -> Callable[..., None]:
 
         (runner,) = (one for one in gc.get_objects() if isinstance(one, StageRunner))
         runner.limit_seconds = SECONDS_OF_HANGING_STAGE
-        time_limit.SECONDS_TO_TELL = 2.0
+        time_limit.SECONDS_TO_REPORT = 2.0
         ArrayHandle.array = hanging  # type: ignore[assignment,method-assign]
 
     return wait_for_it
@@ -265,23 +265,34 @@ def spared(scene: str) -> bool:
 
 
 def inject() -> None:
-    """Have the commits of this process, which runs a scene, bring its fault about."""
-    from storage.checkpoints import Checkpoint
-    from storage.store import Store
+    """Have the commits of this process, which runs a scene, bring its fault about.
 
-    commit, save = Store.commit, Checkpoint.save
+    A fault before the photos comes when their stage begins, one before the cameras when these are
+    committed.
+    """
+    from storage.checkpoints import Checkpoint
+    from storage.store import Store, Writer
+
+    writer, commit, save = Store.writer, Writer.commit, Checkpoint.save
     running = ""
 
-    def faulty_commit(self: Any, scene: str, kind: str, *rest: Any) -> Any:
+    def bring_about(faults: dict[str, tuple[str, Fault]], kind: str, handle: Any) -> None:
+        place, fault = faults.get(running, ("", die))
+        if place == kind and not spared(running):
+            fault(running, handle)
+
+    def faulty_writer(self: Any, scene: str, kind: str) -> Any:
         nonlocal running
         running = scene
-        place, fault = BEFORE.get(scene, ("", die))
-        if place == kind and not spared(scene):
-            fault(scene, None)
-        handle = commit(self, scene, kind, *rest)
-        place, fault = AFTER.get(scene, ("", die))
-        if place == kind and not spared(scene):
-            fault(scene, handle)
+        if kind == "photos":
+            bring_about(BEFORE, kind, None)
+        return writer(self, scene, kind)
+
+    def faulty_commit(self: Any, attributes: Any) -> Any:
+        if self.kind != "photos":
+            bring_about(BEFORE, self.kind, None)
+        handle = commit(self, attributes)
+        bring_about(AFTER, self.kind, handle)
         return handle
 
     def faulty_save(self: Any, write: Any) -> None:
@@ -291,7 +302,8 @@ def inject() -> None:
             (state,) = write.args
             AT_CHECKPOINT[running](running, state)
 
-    Store.commit = faulty_commit  # type: ignore[method-assign]
+    Store.writer = faulty_writer  # type: ignore[method-assign]
+    Writer.commit = faulty_commit  # type: ignore[method-assign]
     Checkpoint.save = faulty_save  # type: ignore[method-assign]
 
 

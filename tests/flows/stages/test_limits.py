@@ -16,7 +16,7 @@ from tests.flows.conftest import Command
 LIMITED = """
 import itertools, signal, time
 from flows.stages import limits as time_limit
-time_limit.SECONDS_TO_TELL = 0.3
+time_limit.SECONDS_TO_REPORT = 0.3
 signal.signal(signal.SIGALRM, {handler})
 with time_limit.time_limit({seconds}, lambda: print("told", flush=True)):
     {work}
