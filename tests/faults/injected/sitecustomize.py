@@ -247,6 +247,8 @@ AFTER: dict[str, tuple[str, Fault]] = {
     "flipped byte": ("photos", flip_byte),
     "deleted chunk": ("photos", delete_chunk),
 }
+WHEN_LISTED = ("vanished photos", "vanished photo")
+"""Faults that come when the stage has found the files, and has read none."""
 AT_CHECKPOINT: dict[str, Fault] = {
     "killed fit": die,
     "damaged checkpoint": die,
@@ -284,7 +286,18 @@ def inject() -> None:
     def faulty_writer(self: Any, scene: str, kind: str) -> Any:
         nonlocal running
         running = scene
-        if kind == "photos":
+        if kind == "photos" and scene in WHEN_LISTED:
+            from tasks.ingest import artefact
+
+            find_files = artefact.find_files
+
+            def faulty_find(folder: Path) -> Any:
+                found = find_files(folder)
+                bring_about(BEFORE, kind, None)
+                return found
+
+            artefact.find_files = faulty_find
+        elif kind == "photos":
             bring_about(BEFORE, kind, None)
         return writer(self, scene, kind)
 
