@@ -18,6 +18,7 @@ from tasks.splat.fit import Splat, fit
 from tasks.splat.init.from_ply import read_start, with_degree
 from tasks.splat.init.ply_source import find_start
 from tasks.splat.render import render
+from tasks.splat.task import SPLAT
 from tasks.splat.training_photos import PosedPhotos
 from tests.support.painted_plane import photograph
 
@@ -158,7 +159,7 @@ def test_the_stage_key_depends_on_the_content_and_not_on_the_path(
     ):
         write_ply(tmp_path / folder / "mine.ply", gaussians)
         start = find_start(tmp_path / folder, Ply(file="mine.ply"))
-        keys.append(stage_key("splat", 1, {"start": start}, device_counts=True))
+        keys.append(stage_key(SPLAT, "hall", {"start": start}, "cpu"))
     assert keys[0] == keys[1] != keys[2]
 
 
