@@ -25,6 +25,7 @@ from flows.stages.pipeline import SceneArtefacts, find_source, reconstruct
 from flows.stages.rows import Row, cost_of, describe, rows_of, summary_of
 from flows.stages.runner import StageRunner
 from storage.metrics import write_rows
+from storage.schema import mark_schema
 from storage.store import Store
 from tasks.errors import TimeLimitError
 
@@ -53,6 +54,7 @@ def reconstruct_scene(
     log_errors_in_a_sentence()
     settings = Settings()
     machine = settings.machine()
+    mark_schema(machine.store)  # also where no command prepared it: a scene submitted by hand
     ending = SceneEnd(store=machine.store, run=run, scene=scene, flow_run_id=UUID(flow_run.id))
     stages = StageRunner(
         machine=machine,

@@ -27,6 +27,7 @@ from flows.stages.rows import Row, describe, summary_of
 from flows.stages.runner import StageRunner
 from storage.handles import ArrayHandle
 from storage.metrics import write_rows
+from storage.schema import mark_schema
 from storage.store import Store, remove_abandoned_staging
 from tasks.caching import stage_progress
 from tasks.errors import InputError
@@ -96,6 +97,7 @@ def train_refiner(
         config=config,
     )
     store, file = training.machine.store, Path(out)
+    mark_schema(store)
     card_file = card_beside(file)
     check_file(file)
     remove_abandoned_staging(store)

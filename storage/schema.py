@@ -13,8 +13,11 @@ FOLDERS = ("runs", "metrics", "cache", "scenes")
 """What a store of version 1 holds."""
 
 
-def check_schema(store: Store) -> None:
+def check_schema(store: Store) -> bool:
     """Refuse a store that another version wrote; an empty one is of this version.
+
+    Returns:
+        Whether the store is marked, which an empty one is not.
 
     Raises:
         SchemaError: it is of another version.
@@ -27,6 +30,18 @@ def check_schema(store: Store) -> None:
             f"this version reads {SCHEMA}), so its results would be misread; name another store "
             "with --store or UNSEEN_STORE, or use the version that wrote it"
         )
+    return found is not None
+
+
+def mark_schema(store: Store) -> None:
+    """Check that a store is of this version, and mark a new one: before anything is written.
+
+    Raises:
+        SchemaError: it is of another version.
+        StoreError: it cannot be reached or written.
+    """
+    if not check_schema(store):
+        _mark(store)
 
 
 def prepare_store(store: Store) -> None:
@@ -36,10 +51,14 @@ def prepare_store(store: Store) -> None:
         SchemaError: it is of another version.
         StoreError: it cannot be reached or written.
     """
-    check_schema(store)
+    marked = check_schema(store)
     store.check_writable()
-    if _schema_of(store) is None:
-        put(store, MARKER, json.dumps({"schema": SCHEMA}).encode())
+    if not marked:
+        _mark(store)
+
+
+def _mark(store: Store) -> None:
+    put(store, MARKER, json.dumps({"schema": SCHEMA}).encode())
 
 
 def _schema_of(store: Store) -> object:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from storage.errors import SchemaError
-from storage.schema import SCHEMA, check_schema, prepare_store
+from storage.schema import SCHEMA, check_schema, mark_schema, prepare_store
 from storage.store import Store
 
 
@@ -24,7 +24,7 @@ def test_a_store_without_a_marker_is_reported_as_schema_1(store: Store, folder: 
     held = Path(store.root) / folder / "before"
     held.mkdir(parents=True)
     (held / "file").write_text("x")
-    for check in (check_schema, prepare_store):
+    for check in (check_schema, mark_schema, prepare_store):
         with pytest.raises(SchemaError, match=r"schema 1, this version reads \d+.*--store"):
             check(store)
     assert not (Path(store.root) / "schema.json").exists()
@@ -36,3 +36,13 @@ def test_a_marker_of_another_schema_is_refused(store: Store, content: str) -> No
     (Path(store.root) / "schema.json").write_text(content)
     with pytest.raises(SchemaError, match="another version"):
         check_schema(store)
+
+
+def test_a_store_that_a_flow_marks_is_taken_when_it_holds_results(store: Store) -> None:
+    mark_schema(store)
+    held = Path(store.root) / "metrics" / "scenes"
+    held.mkdir(parents=True)
+    (held / "one.parquet").write_text("x")
+    assert check_schema(store)
+    mark_schema(store)
+    prepare_store(store)
