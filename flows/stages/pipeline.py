@@ -105,11 +105,12 @@ def reconstruct(run: Run, source: SceneSource, config: SceneConfig) -> SceneArte
     """
     made: list[tuple[Stage, ArrayHandle]] = []
 
-    def stage(stage: Stage, **inputs: Any) -> ArrayHandle | None:
-        if not config.stages.runs(stage):
+    def stage(declared: Stage, **inputs: Any) -> ArrayHandle | None:
+        if not config.stages.runs(declared):
             return None
-        made.append((stage, run(stage, **inputs)))
-        return made[-1][1]
+        handle = run(declared, **inputs)
+        made.append((declared, handle))
+        return handle
 
     photos = stage(INGEST, source=source.photos, config=config.ingest)
     sparse = stage(SFM, photos=photos, config=config.sfm)

@@ -92,7 +92,7 @@ class StageRunner:
                 memory.peak_mib,
             )
 
-    def _on_timeout(self, stage: str, memory: "PeakMemory") -> None:
+    def _on_timeout(self, stage: str, memory: PeakMemory) -> None:
         self._add(
             {
                 "stage": stage,

@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-from tasks.cameras import Cameras
 from tasks.gaussians import Gaussians
+from tasks.splat.init.warm_up import cameras_in_a_row
 from tasks.views.config import ViewsConfig
 from tasks.views.renderer import prepare, render_view
 
@@ -13,15 +13,7 @@ _SIZE = 24  # pixels
 
 def warm_up() -> None:
     """Render one Gaussian at three poses, or load the kernels from numba's cache."""
-    camera_from_world = np.tile(np.eye(4), (3, 1, 1))
-    camera_from_world[:, 0, 3] = [-0.1, 0.0, 0.1]
-    intrinsics = np.array([[_SIZE, 0.0, _SIZE / 2], [0.0, _SIZE, _SIZE / 2], [0.0, 0.0, 1.0]])
-    cameras = Cameras(
-        names=("a", "b", "c"),
-        camera_from_world=camera_from_world,
-        intrinsics=np.tile(intrinsics, (3, 1, 1)),
-        sizes=np.full((3, 2), _SIZE, dtype=np.int64),
-    )
+    cameras = cameras_in_a_row(0.1, _SIZE)
     one = Gaussians(
         means=torch.tensor([[0.0, 0.0, 2.0]]),
         quats=torch.tensor([[1.0, 0.0, 0.0, 0.0]]),

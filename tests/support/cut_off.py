@@ -1,12 +1,11 @@
-"""A fit that ends in the middle, as a kill would end it."""
+"""An optimisation that ends in the middle, as a kill would end it."""
 
 from collections.abc import Callable
 
 import pytest
 
 from storage.checkpoints import Checkpoint
-from tasks.runtime.checkpoints import StoredCheckpoints
-from tasks.splat.train.state import TrainState
+from tasks.runtime.checkpoints import SavedState, StoredCheckpoints
 
 
 class CutOffError(Exception):
@@ -14,14 +13,14 @@ class CutOffError(Exception):
 
 
 class CutOff(StoredCheckpoints):
-    """Ends the fit right after the state of one iteration was saved, as a kill would."""
+    """Ends the optimisation right after the state of one iteration was saved."""
 
     cut_after: int
 
     def due(self) -> bool:
         return True
 
-    def save(self, state: TrainState) -> None:
+    def save(self, state: SavedState) -> None:
         if state.iteration == self.cut_after:
             super().save(state)
             raise CutOffError

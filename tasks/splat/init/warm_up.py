@@ -11,17 +11,22 @@ from tasks.splat.init.dense import dense_points
 _SIZE = 48  # pixels
 
 
-def warm_up() -> None:
-    """Initialise from three small photos: compiles the kernels, or loads them from the cache."""
+def cameras_in_a_row(spacing: float, size: int) -> Cameras:
+    """Three cameras that face along z, ``spacing`` world units apart, of ``size`` x ``size`` px."""
     camera_from_world = np.tile(np.eye(4), (3, 1, 1))
-    camera_from_world[:, 0, 3] = [-0.3, 0.0, 0.3]
-    intrinsics = np.array([[_SIZE, 0.0, _SIZE / 2], [0.0, _SIZE, _SIZE / 2], [0.0, 0.0, 1.0]])
-    cameras = Cameras(
+    camera_from_world[:, 0, 3] = [-spacing, 0.0, spacing]
+    intrinsics = np.array([[size, 0.0, size / 2], [0.0, size, size / 2], [0.0, 0.0, 1.0]])
+    return Cameras(
         names=("a", "b", "c"),
         camera_from_world=camera_from_world,
         intrinsics=np.tile(intrinsics, (3, 1, 1)),
-        sizes=np.full((3, 2), _SIZE, dtype=np.int64),
+        sizes=np.full((3, 2), size, dtype=np.int64),
     )
+
+
+def warm_up() -> None:
+    """Initialise from three small photos: compiles the kernels, or loads them from the cache."""
+    cameras = cameras_in_a_row(0.3, _SIZE)
     x, y = np.meshgrid(np.linspace(-0.5, 0.5, 5), np.linspace(-0.5, 0.5, 5))
     points = np.stack([x.ravel(), y.ravel(), np.linspace(1.8, 2.2, x.size)], axis=1)
     sparse = SparsePoints(

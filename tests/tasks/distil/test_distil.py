@@ -20,9 +20,9 @@ from tasks.splat.artefact import arrays_of, read_gaussians
 from tasks.splat.config import Default, SplatConfig, TrainOn
 from tasks.splat.fit import SizedPhotos, fit, sized_photos
 from tasks.splat.render import render
-from tasks.splat.train.state import TrainState
 from tasks.splat.train.trainer import Fitted
 from tasks.splat.training_photos import PosedPhotos
+from tests.support.cut_off import cut_off
 from tests.support.painted_plane import (
     DISTANCE,
     FOCAL,
@@ -307,18 +307,6 @@ def test_the_distilled_splat_and_the_choice_are_stored(tmp_path: Path, found: Bo
 def test_a_resumed_continuation_ends_with_the_same_bits(
     tmp_path: Path, scene: PosedPhotos, base: Gaussians, found: Both, which: str, iteration: int
 ) -> None:
-    class CutOffError(Exception):
-        pass
-
-    class Cut(StoredCheckpoints):
-        def due(self) -> bool:
-            return True
-
-        def save(self, state: TrainState) -> None:
-            super().save(state)
-            if state.iteration == iteration:
-                raise CutOffError
-
     place = Checkpoint(store=Store(root=str(tmp_path)), key="one")
     told: list[str] = []
 
@@ -332,8 +320,7 @@ def test_a_resumed_continuation_ends_with_the_same_bits(
             return continue_fit(base, training, SPLAT, CONFIG.control, context=context)
         return distil(base, training, targets(), SPLAT, CONFIG, context=context)
 
-    with pytest.raises(CutOffError):
-        run(Cut(place=place, seconds=0.0))
+    cut_off(run, place, iteration)
     told.clear()
     again = run(StoredCheckpoints(place=place, seconds=1000.0))
 

@@ -22,10 +22,11 @@ from tasks.refine.diffusion.training_config import SmallShape, TrainControlNet
 from tasks.refine.select import refiner_for
 from tasks.refine.training.config import Steps
 from tasks.refine.training.crops import Batch, read_round
-from tasks.refine.training.loop import Trained, TrainingState, train_network
+from tasks.refine.training.loop import Trained, train_network
 from tasks.refine.weights import find_weights
 from tasks.runtime.checkpoints import StoredCheckpoints
 from tasks.runtime.context import Context
+from tests.support.cut_off import cut_off
 from tests.support.handmade_pairs import HandmadePairs, a_pair, pairs_of
 
 CONFIG = TrainControlNet(
@@ -204,29 +205,18 @@ def test_the_network_predicts_the_clean_latents_of_the_scheduler() -> None:
             np.testing.assert_allclose(found[one], wanted, atol=1e-4)
 
 
-class CutOffError(Exception):
-    pass
-
-
-class CutOff(StoredCheckpoints):
-    """Ends the training right after a state was saved, as a kill would."""
-
-    def due(self) -> bool:
-        return True
-
-    def save(self, state: TrainingState) -> None:
-        super().save(state)
-        raise CutOffError
-
-
 def test_a_resumed_training_gives_the_same_bits(tmp_path: Path) -> None:
     config = CONFIG.model_copy(update={"length": Steps(count=3)})
     nothing = HandmadePairs(pairs=[], scenes=[])
     place = Checkpoint(store=Store(root=str(tmp_path)), key="training")
     whole = train_network(small_recipe(config), pairs_of(2), nothing)
-    cut = CutOff(place=place, seconds=0.0)
-    with pytest.raises(CutOffError):
-        train_network(small_recipe(config), pairs_of(2), nothing, context=Context(checkpoints=cut))
+    cut_off(
+        lambda cut: train_network(
+            small_recipe(config), pairs_of(2), nothing, context=Context(checkpoints=cut)
+        ),
+        place,
+        1,
+    )
     kept = StoredCheckpoints(place=place, seconds=1000.0)
 
     again = train_network(

@@ -17,11 +17,12 @@ from tasks.refine.photos.reproject import reproject
 from tasks.refine.residual.config import NetworkConfig, TrainResidual
 from tasks.refine.residual.train import residual_recipe
 from tasks.refine.training.config import Minutes, Steps
-from tasks.refine.training.loop import Trained, TrainingState, schedule, spread, train_network
+from tasks.refine.training.loop import Trained, schedule, spread, train_network
 from tasks.refine.training.pairs.pair import Pair
 from tasks.refine.training.scores import ViewScore, validation_scores
 from tasks.runtime.checkpoints import StoredCheckpoints
 from tasks.runtime.context import Context
+from tests.support.cut_off import cut_off
 from tests.support.handmade_pairs import HandmadePairs, a_pair, pairs_of
 
 NETWORK = NetworkConfig(widths=(8, 12))
@@ -85,24 +86,6 @@ def assert_same(found: Trained, expected: Trained) -> None:
     assert (found.curve, found.scores) == (expected.curve, expected.scores)
 
 
-class CutOffError(Exception):
-    pass
-
-
-class CutOff(StoredCheckpoints):
-    """Ends the training right after the state of one step was saved, as a kill would."""
-
-    cut_after: int
-
-    def due(self) -> bool:
-        return True
-
-    def save(self, state: TrainingState) -> None:
-        if state.iteration == self.cut_after:
-            super().save(state)
-            raise CutOffError
-
-
 @pytest.fixture(scope="module")
 def whole() -> Trained:
     return train_network(residual_recipe(SHORT), pairs_of(3), pairs_of(2))
@@ -111,12 +94,13 @@ def whole() -> Trained:
 @pytest.mark.parametrize("step", [1, 6, 21])
 def test_a_resumed_training_gives_the_same_bits(tmp_path: Path, whole: Trained, step: int) -> None:
     place = Checkpoint(store=Store(root=str(tmp_path)), key="training")
-    cut = CutOff(place=place, seconds=0.0)
-    cut.cut_after = step
-    with pytest.raises(CutOffError):
-        train_network(
+    cut_off(
+        lambda cut: train_network(
             residual_recipe(SHORT), pairs_of(3), pairs_of(2), context=Context(checkpoints=cut)
-        )
+        ),
+        place,
+        step,
+    )
     said: list[str] = []
 
     again = train_network(
