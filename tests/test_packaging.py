@@ -103,7 +103,7 @@ def test_the_installed_command_works_without_the_sources(installed: Path, tmp_pa
     where = output_of(installed / "python", "-c", code, cwd=tmp_path, environment=environment)
     assert where.count(str(installed.parent)) == 3
     help_text = output_of(installed / "unseen", "--help", cwd=tmp_path, environment=environment)
-    assert "Reconstruct and score every scene of a dataset" in help_text
+    assert "Reconstruct and evaluate every scene of a dataset" in help_text
     examined = output_of(installed / "unseen", "doctor", cwd=tmp_path, environment=environment)
     assert "everything required is installed" in examined
     assert "constraints.txt" in examined or "(tested: " in examined

@@ -1,7 +1,7 @@
 """Run in a process of its own, compiled for the CPU that its environment names: renders a small
 scene there, and writes what the kernels were compiled to.
 
-    python on_another_cpu.py FOLDER
+    python -m tests.support.on_another_cpu FOLDER
 
 FOLDER gets ``arrays.npz`` (image, gradients), what was said about compiling at first and later
 (``first.txt``, ``later.txt``), and the assembly of the blending kernels, as numba made it

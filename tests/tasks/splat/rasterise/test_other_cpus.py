@@ -14,7 +14,6 @@ import torch
 from tests.support import dense_reference
 from tests.support.rasteriser_scenes import NAMES, random_scene
 
-HERE = Path(__file__).parent
 ROOT = Path(__file__).parents[4]
 
 V2 = "+cx16,+sahf,+popcnt,+sse3,+ssse3,+sse4.1,+sse4.2"
@@ -34,13 +33,13 @@ def test_kernels_for_older_cpus_agree_with_the_dense_reference(
     torch.autograd.backward((rgb * rgb).sum())
 
     subprocess.run(
-        [sys.executable, HERE / "on_another_cpu.py", tmp_path],
+        [sys.executable, "-m", "tests.support.on_another_cpu", tmp_path],
         env={
             **os.environ,
             "NUMBA_CPU_NAME": cpu,
             "NUMBA_CPU_FEATURES": features,
             "NUMBA_CACHE_DIR": str(tmp_path / "cache"),
-            "PYTHONPATH": os.pathsep.join((str(ROOT), str(HERE))),
+            "PYTHONPATH": str(ROOT),
         },
         check=True,
     )
