@@ -56,10 +56,7 @@ def export_scenes(
 def _with_cameras(artefacts: SceneArtefacts, folder: Path, form: Format) -> Path:
     assert artefacts.sparse
     sparse, points = Sparse(artefacts.sparse), artefacts.sparse.array("points")
-    photos = range(len(sparse.cameras))
-    colours = sample_colours(
-        sparse.observations, np.arange(len(points)), sparse.photos, photos=photos
-    )
+    colours = sample_colours(sparse.observations, np.arange(len(points)), sparse.photos)
     if form == "colmap":
         write_colmap(
             folder,

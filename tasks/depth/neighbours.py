@@ -1,6 +1,5 @@
 """Neighbours of each photo and its range of depths, from its sparse points."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,23 +43,17 @@ class Neighbourhood:
     """Inverse depths of the farthest and the nearest plane, 1 / world units."""
 
 
-def sparse_points(
-    found: TriangulatedPoints, observations: Observations, photos: Sequence[int]
-) -> SparsePoints:
-    """The points triangulated from ``photos`` alone, with the photos counted in that order.
+def sparse_points(found: TriangulatedPoints, tracks: Observations) -> SparsePoints:
+    """Triangulated points and the photos that show them.
 
     Args:
-        found: triangulated from the observations of ``photos``.
-        observations: of all photos.
+        tracks: that ``found`` was triangulated from.
     """
-    theirs = observations.of_photos(photos)
-    theirs = theirs.select(np.isin(theirs.point_index, found.tracks))
-    order = np.argsort(photos)
-    place = np.searchsorted(np.asarray(photos)[order], theirs.photo_index)
+    theirs = tracks.select(np.isin(tracks.point_index, found.tracks))
     return SparsePoints(
         points=found.points,
         point_index=np.searchsorted(found.tracks, theirs.point_index).astype(np.int32),
-        photo_index=order[place].astype(np.int32),
+        photo_index=theirs.photo_index,
     )
 
 

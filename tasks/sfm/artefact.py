@@ -1,9 +1,11 @@
 """Layout of a reconstruction in the store, and its reader.
 
 Arrays: ``camera_from_world`` [n 4 4], ``intrinsics`` [n 3 3] and ``sizes`` [n 2] of the registered
-photos; ``points`` [m 3]; the observations ``point_index``, ``photo_index`` and ``xy``; the
-undistorted photos ``photo_0000``, ``photo_0001``, ... (uint8, [h w 3]), in the cameras' order; and
-``mask_0007`` (bool, [h w]), undistorted too, for those of them that have one.
+photos; ``points`` [m 3] and their observations ``point_index``, ``photo_index`` and ``xy``, which
+all photos gave together; ``keypoint_photo``, ``keypoint_xy`` and ``pairs``, which each two photos
+gave by themselves, see :class:`tasks.sfm.matches.Matches`; the undistorted photos ``photo_0000``,
+``photo_0001``, ... (uint8, [h w 3]), in the cameras' order; and ``mask_0007`` (bool, [h w]),
+undistorted too, for those of them that have one.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,6 +21,7 @@ from tasks.artefacts import arrays_of as arrays_of_cameras
 from tasks.errors import InputError
 from tasks.ingest.artefact import Photos
 from tasks.sfm.config import SfmConfig
+from tasks.sfm.matches import Matches
 from tasks.sfm.reconstruct import GivenPose, Poses, Reconstruction, SourcePhoto
 from tasks.sfm.triangulate import Observations
 
@@ -69,6 +72,10 @@ def arrays_of(found: Reconstruction) -> Iterator[NamedArray]:
     yield NamedArray(name="point_index", values=seen.point_index, dims=("observation",))
     yield NamedArray(name="photo_index", values=seen.photo_index, dims=("observation",))
     yield NamedArray(name="xy", values=seen.xy, dims=("observation", "pixel_xy"))
+    matches = found.matches
+    yield NamedArray(name="keypoint_photo", values=matches.photo_index, dims=("keypoint",))
+    yield NamedArray(name="keypoint_xy", values=matches.xy, dims=("keypoint", "pixel_xy"))
+    yield NamedArray(name="pairs", values=matches.pairs, dims=("match", "side"))
     for index, pixels in enumerate(found.photos):
         yield NamedArray(name=f"photo_{index:04d}", values=pixels, dims=("y", "x", "channel"))
         if (mask := found.masks[index]) is not None:
@@ -98,6 +105,11 @@ class Sparse:
             point_index=stored.array("point_index"),
             photo_index=stored.array("photo_index"),
             xy=stored.array("xy"),
+        )
+        self.matches = Matches(
+            photo_index=stored.array("keypoint_photo"),
+            xy=stored.array("keypoint_xy"),
+            pairs=stored.array("pairs"),
         )
         self.photos: Sequence[UInt8[np.ndarray, "_ _ 3"]] = Lazy(
             len(self.cameras), lambda index: stored.array(f"photo_{index:04d}")

@@ -124,6 +124,10 @@ class Result:
     point_index: Int32[np.ndarray, " k"]
     photo_index: Int32[np.ndarray, " k"]
     xy: Float32[np.ndarray, "k 2"]
+    keypoint_photo: Int32[np.ndarray, " q"]
+    keypoint_xy: Float32[np.ndarray, "q 2"]
+    pairs: Int32[np.ndarray, "p 2"]
+    """See :class:`tasks.sfm.matches.Matches`."""
     reprojection_error_px: float
     model_sizes: tuple[int, ...]
     relaxed: bool

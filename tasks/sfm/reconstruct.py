@@ -15,6 +15,7 @@ from tasks.errors import InputError
 from tasks.runtime.context import Context
 from tasks.sfm.config import SfmConfig
 from tasks.sfm.exchange import MASK_FOLDER, PHOTO_FOLDER, Request, Result, SharedCamera
+from tasks.sfm.matches import Matches
 from tasks.sfm.process import run_child
 from tasks.sfm.triangulate import Observations
 
@@ -64,6 +65,8 @@ class Reconstruction:
     observations: Observations
     """Where the points were seen; ``photo_index`` counts in ``cameras``. Pixels of the undistorted
     photos; a few lie outside them, in the corners that undistortion cuts off."""
+    matches: Matches
+    """Of the registered photos; ``photo_index`` counts in ``cameras``."""
     photos: Sequence[UInt8[np.ndarray, "_ _ 3"]]
     """Undistorted, RGB, one for each camera; they last as long as the work folder."""
     masks: Sequence[Bool[np.ndarray, "_ _"] | None]
@@ -119,6 +122,9 @@ def reconstruct(
         points=result.points,
         observations=Observations(
             point_index=result.point_index, photo_index=result.photo_index, xy=result.xy
+        ),
+        matches=Matches(
+            photo_index=result.keypoint_photo, xy=result.keypoint_xy, pairs=result.pairs
         ),
         photos=Lazy(len(result.photos), lambda i: np.load(request.undistorted_photo(i))),
         masks=Lazy(len(result.photos), lambda i: _loaded(request.undistorted_mask(i))),

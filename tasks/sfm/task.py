@@ -10,7 +10,7 @@ def _bytes(scene: SceneSize) -> float:
 SFM = Stage(
     name="sfm",
     artefact="sparse",
-    version=3,
+    version=4,
     run="tasks.sfm.run:run",
     depends_on_device=False,
     work=lambda scene: scene.photos,

@@ -1,7 +1,8 @@
-"""Points from tracks seen by chosen photos alone, and their colours.
+"""Points from tracks at fixed poses, and their colours.
 
 Structure from motion places its points with every photo. What is scored on held-out photos must
-not start from those: here the same tracks are triangulated anew from the training photos.
+not start from those: its tracks are linked (:mod:`tasks.sfm.tracks`) and triangulated from the
+training photos alone.
 """
 
 from collections.abc import Iterator, Sequence
@@ -50,19 +51,17 @@ def triangulate_tracks(
     cameras: Cameras,
     observations: Observations,
     *,
-    photos: Sequence[int],
     max_error_px: float = 4.0,
     min_angle_deg: float = 1.5,
 ) -> TriangulatedPoints:
-    """Triangulate every track that at least two of ``photos`` see.
+    """Triangulate every track of at least two observations.
 
     A linear solution in the rays' normalised coordinates (Hartley and Zisserman, Multiple View
     Geometry, 2nd ed., sec. 12.2), then Gauss-Newton on the reprojection error. Tracks of equal
     length are solved together.
 
     Args:
-        cameras: of all photos.
-        photos: indices of the photos that may lend observations.
+        cameras: of the photos that ``observations`` counts.
         max_error_px: larger root mean square reprojection errors drop a point.
         min_angle_deg: so much must the most different two rays differ.
 
@@ -71,7 +70,7 @@ def triangulate_tracks(
     """
     found = [
         _triangulate(cameras, tracks, photo_index, xy, max_error_px, min_angle_deg)
-        for tracks, photo_index, xy in _by_length(observations.of_photos(photos))
+        for tracks, photo_index, xy in _by_length(observations)
     ]
     points = np.concatenate([np.zeros((0, 3)), *(points for points, _ in found)])
     tracks = np.concatenate([np.zeros(0, dtype=np.int32), *(tracks for _, tracks in found)])
@@ -83,14 +82,12 @@ def sample_colours(
     observations: Observations,
     tracks: Int[np.ndarray, " p"],
     pixels: Sequence[UInt8[np.ndarray, "_ _ 3"]],
-    *,
-    photos: Sequence[int],
 ) -> Float32[np.ndarray, "p 3"]:
-    """Mean colour of each track where ``photos`` see it, RGB in [0, 1].
+    """Mean colour of each track where the photos show it, RGB in [0, 1].
 
     Args:
         tracks: the ``point_index`` of each track wanted.
-        pixels: all the photos, by index; only ``photos`` are read, one at a time.
+        pixels: all the photos, by index, read one at a time.
 
     Returns:
         Bilinear samples averaged over the photos; mid-grey for a track that is seen in none of
@@ -98,7 +95,7 @@ def sample_colours(
     """
     n_points = int(observations.point_index.max(initial=-1)) + 1
     total, seen = np.zeros((n_points, 3)), np.zeros(n_points)
-    for photo in photos:
+    for photo in range(len(pixels)):
         here = observations.of_photos([photo])
         image = pixels[photo]
         height, width = image.shape[:2]

@@ -16,6 +16,8 @@ from tasks.sfm.child import Report
 from tasks.sfm.exchange import Request, Result, SharedCamera
 from tasks.sfm.given import triangulate_given
 from tasks.sfm.pairs import pairs_to_match
+from tasks.sfm.undistort import undistort, undistorted_pixels
+from tasks.sfm.verified import verified_matches
 
 MIN_PHOTOS = 3
 RELAXED_MIN_INLIERS = 15
@@ -244,7 +246,7 @@ def write_result(
     """Undistort the registered photos and write them, the cameras and the tracks."""
     registered = sorted(model.reg_image_ids())
     point_ids = sorted(model.point3D_ids())
-    poses, intrinsics, sizes, seen_ids, seen_xy = [], [], [], [], []
+    poses, pinholes, seen_ids, seen_xy = [], [], [], []
     request.undistorted_folder.mkdir()
     for index, image_id in enumerate(registered):
         image = model.image(image_id)
@@ -261,43 +263,35 @@ def write_result(
             used = levels.to_array().reshape(levels.height, levels.width) == 255
             np.save(request.undistorted_mask(index), used)
         poses.append(_pose(image, request))
-        intrinsics.append(pinhole.calibration_matrix())
-        sizes.append((pinhole.width, pinhole.height))
+        pinholes.append(pinhole)
         seen = image.get_observation_points2D()
         seen_ids.append(np.array([point.point3D_id for point in seen], dtype=np.int64))
         distorted = np.array([point.xy for point in seen], dtype=np.float64).reshape(-1, 2)
-        seen_xy.append(_undistorted(distorted, camera, pinhole))
+        seen_xy.append(undistorted_pixels(distorted, camera, pinhole))
         finished = (index + 1) / len(registered)
         report(
             _SHARE_AFTER["mapping"] + (1 - _SHARE_AFTER["mapping"]) * finished,
             f"undistorted {index + 1} of {len(registered)} photos",
         )
+    matches = verified_matches(model, request.database, pinholes)
     Result(
         photos=np.array(registered, dtype=np.int64) - 1,
         camera_from_world=np.stack(poses),
-        intrinsics=np.stack(intrinsics),
-        sizes=np.array(sizes, dtype=np.int64),
+        intrinsics=np.stack([one.calibration_matrix() for one in pinholes]),
+        sizes=np.array([(one.width, one.height) for one in pinholes], dtype=np.int64),
         points=np.array([model.point3D(i).xyz for i in point_ids], dtype=np.float64).reshape(-1, 3),
         point_index=np.searchsorted(point_ids, np.concatenate(seen_ids)).astype(np.int32),
         photo_index=np.repeat(np.arange(len(registered)), [len(ids) for ids in seen_ids]).astype(
             np.int32
         ),
         xy=np.concatenate(seen_xy),
+        keypoint_photo=matches.photo_index,
+        keypoint_xy=matches.xy,
+        pairs=matches.pairs,
         reprojection_error_px=float(model.compute_mean_reprojection_error()),
         model_sizes=tuple(each.num_reg_images() for each in models),
         relaxed=relaxed,
     ).write(request.folder)
-
-
-def undistort(
-    bitmap: pycolmap.Bitmap, camera: pycolmap.Camera
-) -> tuple[pycolmap.Bitmap, pycolmap.Camera]:
-    """The photo of a pinhole camera, and that camera; a photo without distortion stays as it is."""
-    if camera.is_undistorted():
-        return bitmap, camera
-    options = pycolmap.UndistortCameraOptions()
-    options.blank_pixels = 0.0  # crop: a splat would learn black borders
-    return pycolmap.undistort_image(options, bitmap, camera)
 
 
 def _pose(image: pycolmap.Image, request: Request) -> np.ndarray:
@@ -308,12 +302,6 @@ def _pose(image: pycolmap.Image, request: Request) -> np.ndarray:
     given: np.ndarray = request.camera_from_world[image.image_id - 1]
     assert np.allclose(found, given, rtol=1e-9, atol=1e-9), "triangulation moved a given pose"
     return given
-
-
-def _undistorted(xy: np.ndarray, camera: pycolmap.Camera, pinhole: pycolmap.Camera) -> np.ndarray:
-    """Pixels of a distorted photo as pixels of its undistorted one, float32 [n 2]."""
-    rays = camera.cam_from_img(xy)
-    return np.asarray(pinhole.img_from_cam(np.c_[rays, np.ones(len(rays))]), dtype=np.float32)
 
 
 if __name__ == "__main__":

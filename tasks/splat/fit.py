@@ -5,10 +5,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float64
 
+from tasks.artefacts import Lazy
 from tasks.gaussians import Gaussians
 from tasks.images import from_uint8
 from tasks.metrics.images import psnr_db
 from tasks.runtime.context import Context
+from tasks.sfm.tracks import link_tracks
 from tasks.sfm.triangulate import sample_colours, triangulate_tracks
 from tasks.splat.config import EveryNth, SplatConfig, TrainOn
 from tasks.splat.densify.budget import most_gaussians
@@ -55,7 +57,7 @@ def fit(
     watch: Watch = ignore,
     context: Context = Context(),
 ) -> Splat:
-    """Choose the training photos, triangulate from them alone unless a splat is given, and fit.
+    """Choose the training photos, triangulate their own matches unless a splat is given, and fit.
 
     Args:
         posed: all photos with a pose; only the training photos are fitted to, and some held-out
@@ -116,10 +118,13 @@ def _initialised(
     context: Context,
 ) -> tuple[Initialisation, Float64[np.ndarray, " t"]]:
     """Initial Gaussians from the training photos alone, and the near depth of each."""
-    observations, photos = posed.observations, chosen.training
-    points = triangulate_tracks(posed.cameras, observations, photos=photos)
-    colours = sample_colours(observations, points.tracks, posed.photos, photos=photos)
-    initial = initialise(training, points, colours, observations, photos, config, context=context)
+    photos = chosen.training
+    cameras = posed.cameras.select(photos)
+    tracks = link_tracks(cameras, posed.matches.only(photos))
+    points = triangulate_tracks(cameras, tracks)
+    pixels = Lazy(len(photos), lambda place: posed.photos[photos[place]])
+    colours = sample_colours(tracks, points.tracks, pixels)
+    initial = initialise(training, points, colours, tracks, config, context=context)
     return initial, camera_near_depths(training.cameras, points.points)
 
 

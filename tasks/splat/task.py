@@ -24,7 +24,7 @@ def _members(scene: SceneSize) -> int:
 SPLAT = Stage(
     name="splat",
     artefact="splat",
-    version=6,
+    version=7,
     run="tasks.splat.run:run",
     curve=True,
     pictured=True,
@@ -35,7 +35,7 @@ SPLAT = Stage(
 ENSEMBLE = Stage(
     name="ensemble",
     artefact="ensemble",
-    version=1,
+    version=2,
     run="tasks.splat.run:run",
     needs="refine",
     optional=True,

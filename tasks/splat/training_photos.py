@@ -1,7 +1,7 @@
 """Photos with known cameras, as the stages after sfm use them, and at the size of a fit."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -11,17 +11,17 @@ from storage.handles import ArrayHandle
 from tasks.cameras import Cameras
 from tasks.images import fitted_sizes, resized, resized_mask
 from tasks.sfm.artefact import Sparse
-from tasks.sfm.triangulate import Observations
+from tasks.sfm.matches import Matches
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PosedPhotos:
-    """Undistorted photos with known cameras, and the scene's points in them."""
+    """Undistorted photos with known cameras, and their matches."""
 
     cameras: Cameras
     """Pinhole cameras of all photos."""
-    observations: Observations
-    """Observations of the sparse points, px; ``photo_index`` counts ``cameras``."""
+    matches: Matches
+    """Of each two photos; ``photo_index`` counts ``cameras``."""
     photos: Sequence[UInt8[np.ndarray, "_ _ 3"]]
     """RGB, each of the size of its camera."""
     masks: Sequence[Bool[np.ndarray, "_ _"] | None]
@@ -29,11 +29,9 @@ class PosedPhotos:
 
     def only(self, chosen: Sequence[int]) -> "PosedPhotos":
         """Some of the photos, ascending, read now, as if no others had been taken."""
-        seen = self.observations.of_photos(chosen)
-        places = np.searchsorted(np.asarray(chosen), seen.photo_index).astype(np.int32)
         return PosedPhotos(
             cameras=self.cameras.select(chosen),
-            observations=replace(seen, photo_index=places),
+            matches=self.matches.only(chosen),
             photos=[self.photos[index] for index in chosen],
             masks=[self.masks[index] for index in chosen],
         )
@@ -54,7 +52,7 @@ def posed_photos(sparse: ArrayHandle) -> PosedPhotos:
     stored = Sparse(sparse)
     return PosedPhotos(
         cameras=stored.cameras,
-        observations=stored.observations,
+        matches=stored.matches,
         photos=stored.photos,
         masks=stored.masks,
     )

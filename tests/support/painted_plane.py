@@ -1,10 +1,12 @@
 """A plane painted with waves, photographed from known places: geometry and colours are formulas."""
 
+from itertools import combinations
+
 import numpy as np
 
 from tasks.cameras import Cameras
 from tasks.metrics.images import psnr_db
-from tasks.sfm.triangulate import Observations
+from tasks.sfm.matches import Matches
 from tasks.splat.fit import Splat
 from tasks.splat.render import render
 from tasks.splat.training_photos import PosedPhotos
@@ -20,7 +22,7 @@ def paint(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def photograph(count: int = 8) -> PosedPhotos:
-    """Cameras on a line, looking straight at the plane, and a grid of its points seen by all."""
+    """Cameras on a line, looking straight at the plane, and a grid of its points matched in all."""
     places = np.linspace(-0.5, 0.5, count)
     camera_from_world = np.tile(np.eye(4), (count, 1, 1))
     camera_from_world[:, 0, 3] = -places
@@ -41,28 +43,38 @@ def photograph(count: int = 8) -> PosedPhotos:
         photos.append(np.round(255 * paint(x, y)).astype(np.uint8))
     return PosedPhotos(
         cameras=cameras,
-        observations=_observations(cameras),
+        matches=_matches(cameras),
         photos=photos,
         masks=[None] * count,
     )
 
 
-def _observations(cameras: Cameras) -> Observations:
+def _matches(cameras: Cameras) -> Matches:
     x, y = np.meshgrid(np.linspace(-2.2, 2.2, 34), np.linspace(-1.4, 1.4, 22))
     points = np.stack([x.ravel(), y.ravel(), np.zeros(x.size)], axis=1)
-    point_index, photo_index, xy = [], [], []
-    for photo, (pose, lens) in enumerate(
-        zip(cameras.camera_from_world, cameras.intrinsics, strict=True)
-    ):
-        seen = points @ pose[:3, :3].T + pose[:3, 3]
-        pixels = seen @ lens.T
-        point_index.append(np.arange(len(points)))
-        photo_index.append(np.full(len(points), photo))
+    xy = []
+    for pose, intrinsics in zip(cameras.camera_from_world, cameras.intrinsics, strict=True):
+        pixels = (points @ pose[:3, :3].T + pose[:3, 3]) @ intrinsics.T
         xy.append(pixels[:, :2] / pixels[:, 2:])
-    return Observations(
-        point_index=np.concatenate(point_index).astype(np.int32),
-        photo_index=np.concatenate(photo_index).astype(np.int32),
-        xy=np.concatenate(xy).astype(np.float32),
+    return all_matched(np.stack(xy))
+
+
+def all_matched(xy: np.ndarray) -> Matches:
+    """Matches of every two photos.
+
+    Args:
+        xy: pixels of each point in each photo, [photos points 2].
+    """
+    photos, points = xy.shape[:2]
+    number = np.arange(photos * points).reshape(photos, points)
+    pairs = [
+        np.stack([number[one], number[other]], axis=1)
+        for one, other in combinations(range(photos), 2)
+    ]
+    return Matches(
+        photo_index=np.repeat(np.arange(photos), points).astype(np.int32),
+        xy=xy.reshape(-1, 2).astype(np.float32),
+        pairs=np.concatenate(pairs).astype(np.int32),
     )
 
 

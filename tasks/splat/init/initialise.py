@@ -41,8 +41,7 @@ def initialise(
     training: SizedPhotos,
     points: TriangulatedPoints,
     colours: Float32[np.ndarray, "p 3"],
-    observations: Observations,
-    photos: Sequence[int],
+    tracks: Observations,
     config: SplatConfig,
     *,
     context: Context = Context(),
@@ -52,8 +51,7 @@ def initialise(
     Args:
         points: triangulated from the training photos alone.
         colours: of the points, RGB in [0, 1].
-        observations: of all photos.
-        photos: indices of the training photos, in the order of ``training``.
+        tracks: that the points were triangulated from, in the photos of ``training``.
 
     Raises:
         InputError: too few points to span a scene.
@@ -72,7 +70,7 @@ def initialise(
     maps = depth_maps(
         training.cameras,
         training.photos,
-        sparse_points(points, observations, photos),
+        sparse_points(points, tracks),
         init,
         masks=[None if weight is None else weight > 0 for weight in training.weights],
         context=context,

@@ -111,6 +111,9 @@ def stored_sparse(store: Store) -> Sparse:
         NamedArray(name="point_index", values=empty, dims=("o",)),
         NamedArray(name="photo_index", values=empty, dims=("o",)),
         NamedArray(name="xy", values=np.zeros((0, 2), dtype=np.float32), dims=("o", "xy")),
+        NamedArray(name="keypoint_photo", values=empty, dims=("k",)),
+        NamedArray(name="keypoint_xy", values=np.zeros((0, 2), np.float32), dims=("k", "xy")),
+        NamedArray(name="pairs", values=np.zeros((0, 2), np.int32), dims=("m", "side")),
     ]
     for index, error in enumerate((0.0, 0.1, 0.0)):
         pixels = np.broadcast_to(np.round(255 * (COLOUR - error)), (HEIGHT, WIDTH, 3))

@@ -10,9 +10,11 @@ from tasks.errors import InputError
 from tasks.metrics.poses import pose_errors
 from tasks.runtime.context import Context
 from tasks.sfm.config import SfmConfig
+from tasks.sfm.matches import Matches
 from tasks.sfm.reconstruct import Reconstruction, SourcePhoto, reconstruct
+from tasks.sfm.tracks import link_tracks
 from tasks.sfm.triangulate import triangulate_tracks
-from tests.tasks.sfm.conftest import photos_of, projected, reference_of
+from tests.tasks.sfm.conftest import photos_of, posed_photos_of, projected, reference_of
 
 TWO_THREADS = Context(threads=2)
 
@@ -71,15 +73,61 @@ def test_undistorted_photos_are_the_photos_without_black_borders(fountain: Recon
             assert (edge.max(axis=1) == 0).mean() < 0.05
 
 
-def test_training_photos_alone_give_nearly_the_same_points(fountain: Reconstruction) -> None:
+def test_tracks_of_some_photos_alone_give_nearly_the_mappers_points(
+    fountain: Reconstruction,
+) -> None:
     training = [index for index in range(11) if index % 8]
+    cameras = fountain.cameras.select(training)
 
-    found = triangulate_tracks(fountain.cameras, fountain.observations, photos=training)
+    tracks = link_tracks(cameras, fountain.matches.only(training))
+    found = triangulate_tracks(cameras, tracks)
 
-    assert len(found.points) > 0.6 * len(fountain.points)
-    centre_distance = np.linalg.norm(fountain.points - np.median(fountain.points, axis=0), axis=1)
-    moved = np.linalg.norm(found.points - fountain.points[found.tracks], axis=1)
-    assert np.median(moved) < 0.002 * np.median(centre_distance)
+    assert len(found.points) > len(fountain.points)  # the mapper leaves out tracks of two photos
+    theirs = fountain.observations
+    place = {
+        (photo, x, y): point
+        for photo, (x, y), point in zip(
+            theirs.photo_index.tolist(), theirs.xy.tolist(), theirs.point_index, strict=True
+        )
+    }
+    ours = tracks.select(np.isin(tracks.point_index, found.tracks))
+    common = [
+        (position, place[photo, x, y])
+        for photo, (x, y), position in zip(
+            np.array(training)[ours.photo_index].tolist(),
+            ours.xy.tolist(),
+            np.searchsorted(found.tracks, ours.point_index),
+            strict=True,
+        )
+        if (photo, x, y) in place
+    ]
+    assert len(common) > 0.8 * len(theirs.of_photos(training).xy)
+    mine, mapped = np.array(common).T
+    distance = np.linalg.norm(found.points[mine] - fountain.points[mapped], axis=1)
+    extent = np.median(np.linalg.norm(fountain.points - np.median(fountain.points, 0), axis=1))
+    assert np.median(distance) < 0.002 * extent
+
+
+def test_matches_of_two_photos_do_not_depend_on_others(tmp_path: Path) -> None:
+    config = SfmConfig(max_features=1024)
+    found = []
+    for count in (3, 5):
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        photos = posed_photos_of("fountain_p11", limit=count)
+        found.append(
+            reconstruct(
+                photos, config, work_folder=folder, poses="given", context=Context(threads=1)
+            )
+        )
+    few, many = found[0].matches, found[1].matches.only([0, 1, 2])
+
+    def places(matches: Matches) -> set[tuple[float, ...]]:
+        photos = matches.photo_index[matches.pairs]
+        return set(map(tuple, np.hstack([photos, *matches.xy[matches.pairs.T]]).tolist()))
+
+    assert len(few.pairs) > 200
+    assert places(few) == places(many)
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from storage.store import Store
 from tasks.gaussians import Gaussians
 from tasks.metrics.images import psnr_db
 from tasks.runtime.context import Context
-from tasks.sfm.triangulate import Observations
+from tasks.sfm.matches import Matches
 from tasks.splat.artefact import arrays_of, attributes_of, near_depths_of
 from tasks.splat.config import Default, EveryNth, SplatConfig, TrainOn
 from tasks.splat.fit import Splat, fit
@@ -76,8 +76,35 @@ def test_rendered_depth_matches_the_plane(scene: PosedPhotos, splat: Splat) -> N
     assert float((middle - DISTANCE).abs().median()) < 0.05 * DISTANCE
 
 
+def altered(matches: Matches, held_out: Sequence[int], how: str) -> Matches:
+    """The matches, with those of the held-out photos changed."""
+    generator = np.random.default_rng(0)
+    theirs = np.isin(matches.photo_index, held_out)
+    involved = theirs[matches.pairs].any(1)
+    match how:
+        case "moved":
+            xy = matches.xy.copy()
+            xy[theirs] += generator.normal(0, 5, (theirs.sum(), 2)).astype(np.float32)
+            return replace(matches, xy=xy)
+        case "dropped":
+            return replace(matches, pairs=matches.pairs[~involved])
+        case "linked to other points":
+            pairs = matches.pairs.copy()
+            pairs[involved, 1] = generator.permutation(pairs[involved, 1])
+            return replace(matches, pairs=pairs)
+        case "without keypoints":
+            number = np.cumsum(~theirs) - 1
+            return Matches(
+                photo_index=matches.photo_index[~theirs],
+                xy=matches.xy[~theirs],
+                pairs=number[matches.pairs[~involved]].astype(np.int32),
+            )
+    raise AssertionError(how)
+
+
+@pytest.mark.parametrize("how", ["moved", "dropped", "linked to other points", "without keypoints"])
 def test_held_out_and_validation_photos_contribute_only_their_poses(
-    scene: PosedPhotos, splat: Splat
+    scene: PosedPhotos, splat: Splat, how: str
 ) -> None:
     assert splat.validation == ("4.png",)
     held_out = [scene.cameras.names.index(name) for name in splat.held_out + splat.validation]
@@ -86,37 +113,27 @@ def test_held_out_and_validation_photos_contribute_only_their_poses(
         generator.integers(0, 256, photo.shape, dtype=np.uint8) if index in held_out else photo
         for index, photo in enumerate(scene.photos)
     ]
-    xy = scene.observations.xy.copy()
-    theirs = np.isin(scene.observations.photo_index, held_out)
-    xy[theirs] += generator.normal(0, 5, (theirs.sum(), 2)).astype(np.float32)
-    observations = Observations(
-        point_index=scene.observations.point_index,
-        photo_index=scene.observations.photo_index,
-        xy=xy,
-    )
+    matches = altered(scene.matches, held_out, how)
 
-    other = fit(replace(scene, observations=observations, photos=photos), SPLIT, CONFIG)
+    other = fit(replace(scene, matches=matches, photos=photos), SPLIT, CONFIG)
 
-    for ours, theirs_ in zip(
+    for ours, theirs in zip(
         tensors(splat.fitted.gaussians), tensors(other.fitted.gaussians), strict=True
     ):
-        assert torch.equal(ours, theirs_)
+        assert torch.equal(ours, theirs)
 
 
 def hidden_columns(scene: PosedPhotos, value: int) -> PosedPhotos:
     """The scene with its right third painted over and masked, and no points found there."""
-    seen = scene.observations.xy[:, 0] < 2 * WIDTH // 3 - 1
-    observations = Observations(
-        point_index=scene.observations.point_index[seen],
-        photo_index=scene.observations.photo_index[seen],
-        xy=scene.observations.xy[seen],
-    )
+    shown = scene.matches.xy[:, 0] < 2 * WIDTH // 3 - 1
+    pairs = scene.matches.pairs
+    matches = replace(scene.matches, pairs=pairs[shown[pairs].all(1)])
     photos = [photo.copy() for photo in scene.photos]
     for photo in photos:
         photo[:, 2 * WIDTH // 3 :] = value
     mask = np.ones((HEIGHT, WIDTH), dtype=bool)
     mask[:, 2 * WIDTH // 3 :] = False
-    return replace(scene, observations=observations, photos=photos, masks=[mask] * 8)
+    return replace(scene, matches=matches, photos=photos, masks=[mask] * 8)
 
 
 @pytest.mark.parametrize("half_size_share", [0.0, 0.5])

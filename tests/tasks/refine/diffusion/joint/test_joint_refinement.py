@@ -21,6 +21,7 @@ from tasks.sfm.artefact import Sparse
 from tasks.sfm.artefact import arrays_of as arrays_of_sparse
 from tasks.sfm.artefact import attributes_of as attributes_of_sparse
 from tasks.sfm.reconstruct import Reconstruction
+from tasks.sfm.triangulate import Observations
 from tasks.splat.artefact import arrays_of, attributes_of
 from tasks.splat.config import SplatConfig, TrainOn
 from tasks.splat.fit import fit
@@ -48,7 +49,12 @@ def made(store: Store) -> tuple[ArrayHandle, ArrayHandle, ArrayHandle]:
     found = Reconstruction(
         cameras=seen.cameras,
         points=np.zeros((0, 3)),
-        observations=seen.observations,
+        observations=Observations(
+            point_index=np.zeros(0, np.int32),
+            photo_index=np.zeros(0, np.int32),
+            xy=np.zeros((0, 2), np.float32),
+        ),
+        matches=seen.matches,
         photos=seen.photos,
         masks=[None] * len(seen.photos),
         unregistered=(),

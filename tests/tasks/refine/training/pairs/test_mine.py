@@ -18,7 +18,6 @@ from tasks.refine.training.pairs.config import PairsConfig
 from tasks.refine.training.pairs.mine import Mined, fitted_splats, mine
 from tasks.runtime.checkpoints import Checkpoints, State, StoredCheckpoints
 from tasks.runtime.context import Context
-from tasks.sfm.triangulate import Observations
 from tasks.splat.config import SplatConfig, TrainOn
 from tasks.splat.fit import fit
 from tasks.splat.render import render
@@ -149,10 +148,15 @@ def test_withheld_photos_contribute_only_their_poses(
         generator.integers(0, 256, photo.shape, dtype=np.uint8) if index in withheld else photo
         for index, photo in enumerate(scene.photos)
     ]
-    xy = scene.observations.xy.copy()
-    theirs = np.isin(scene.observations.photo_index, withheld)
+    xy, pairs = scene.matches.xy.copy(), scene.matches.pairs.copy()
+    theirs = np.isin(scene.matches.photo_index, withheld)
     xy[theirs] += generator.normal(0, 5, (theirs.sum(), 2)).astype(np.float32)
-    altered = replace(scene, photos=photos, observations=replace(scene.observations, xy=xy))
+    involved = theirs[pairs].any(1)
+    pairs[involved, 1] = generator.permutation(pairs[involved, 1])
+    matches = replace(
+        scene.matches, xy=xy, pairs=pairs[(~involved) | (generator.random(len(pairs)) < 0.5)]
+    )
+    altered = replace(scene, photos=photos, matches=matches)
 
     again = list(mine(altered, CONFIG))
 
@@ -201,13 +205,9 @@ def test_photos_without_overlap_with_training_photos_are_left_out(
 
 
 def test_photos_without_common_content_are_refused(scene: PosedPhotos) -> None:
-    none = Observations(
-        point_index=np.zeros(0, np.int32),
-        photo_index=np.zeros(0, np.int32),
-        xy=np.zeros((0, 2), np.float32),
-    )
+    none = replace(scene.matches, pairs=np.zeros((0, 2), np.int32))
     with pytest.raises(InputError, match="none of 1 splats of 4 to 4 of the scene's 8 photos"):
-        list(mine(replace(scene, observations=none), CONFIG))
+        list(mine(replace(scene, matches=none), CONFIG))
 
 
 def test_progress_reaches_the_end(scene: PosedPhotos) -> None:
