@@ -103,7 +103,10 @@ def pages() -> dict[Path, str]:
 def options_page() -> str:
     """All options of scenes and of trainings, and the variables of the environment."""
     scene, training = SceneConfig(), RefinerConfig()
-    shared = {type(getattr(scene, name)): name for name in SceneConfig.model_fields}
+    parts_of_scene = {name: getattr(scene, name) for name in SceneConfig.model_fields}
+    shared = {
+        type(part): name for name, part in parts_of_scene.items() if isinstance(part, BaseModel)
+    }
     parts = [OPTIONS]
     for name, field in SceneConfig.model_fields.items():
         parts += [f"## {name}\n", *_section(name, field, getattr(scene, name), {})]

@@ -64,6 +64,12 @@ class SceneConfig(Config):
         EveryNth | TrainOn,
         Field(discriminator="kind", description="Which photos are held out, to score against."),
     ] = EveryNth()
+    protocol: Literal["shared-poses", "own-poses"] = Field(
+        default="shared-poses",
+        description="Photos that poses come from. 'shared-poses': all, held-out ones included, "
+        "which lend nothing else; 'own-poses': the training photos alone, and held-out ones are "
+        "localised afterwards against the finished model.",
+    )
     splat: SplatConfig = SplatConfig()
     ensemble: EnsembleConfig = EnsembleConfig()
     views: ViewsConfig = ViewsConfig()

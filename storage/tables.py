@@ -44,6 +44,7 @@ TABLES: Mapping[str, Mapping[str, Column]] = {
         "photos": _count("Usable photos."),
         "photos_rejected": _count("Photos that ingest refused."),
         "rejected": _text("Name and reason of each rejected photo."),
+        "protocol": _text("`shared-poses`, or `own-poses`: poses from the training photos alone."),
         "registered_share": _number("Share of the photos that structure from motion registered."),
         "reprojection_error_px": _number("Mean reprojection error of the sparse points, px."),
         "training_photos": _count("Photos that the splat is fitted to."),

@@ -25,7 +25,7 @@ PARTS = {
         *("control_gain_db", "distilled_gain_db", "selected"),
     ),
     "Cameras and geometry": (
-        *("registered_share", "reprojection_error_px"),
+        *("protocol", "registered_share", "reprojection_error_px"),
         *("rotation_error_deg", "centre_error_relative", "depth_error_relative"),
     ),
     "Confidence and cost": (

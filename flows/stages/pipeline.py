@@ -18,6 +18,7 @@ from tasks.refine.weights import find_weights
 from tasks.sfm.task import SFM
 from tasks.source import Source
 from tasks.splat.init.ply_source import find_start
+from tasks.splat.split import named_split
 from tasks.splat.task import ENSEMBLE, SPLAT
 from tasks.stage import Stage
 from tasks.views.task import VIEWS
@@ -113,8 +114,12 @@ def reconstruct(run: Run, source: SceneSource, config: SceneConfig) -> SceneArte
         return handle
 
     photos = stage(INGEST, source=source.photos, config=config.ingest)
-    sparse = stage(SFM, photos=photos, config=config.sfm)
-    fit = {"sparse": sparse, "start": source.start, "split": config.split}
+    split, own = config.split, {}
+    if photos and config.protocol == "own-poses":
+        split = named_split([one["name"] for one in photos.attributes["photos"]], split)
+        own = {"training": split.photos}
+    sparse = stage(SFM, photos=photos, config=config.sfm, **own)
+    fit = {"sparse": sparse, "start": source.start, "split": split}
     splat = stage(SPLAT, **fit, config=config.splat)
     members = config.ensemble_splats(len(splat.attributes["training"])) if splat else ()
     ensemble = tuple(stage(ENSEMBLE, **fit, config=member) for member in members)

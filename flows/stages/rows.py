@@ -43,6 +43,7 @@ def summary_of(artefacts: SceneArtefacts) -> Row:
     }
     if artefacts.sparse:
         sparse = artefacts.sparse.attributes
+        row["protocol"] = sparse["protocol"]
         row["registered_share"] = len(sparse["names"]) / len(photos["photos"])
         row["reprojection_error_px"] = sparse["reprojection_error_px"]
     if artefacts.splat:

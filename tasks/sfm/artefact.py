@@ -82,15 +82,21 @@ def arrays_of(found: Reconstruction) -> Iterator[NamedArray]:
             yield NamedArray(name=f"mask_{index:04d}", values=mask, dims=("y", "x"))
 
 
-def attributes_of(found: Reconstruction) -> dict[str, Any]:
-    """Attributes beside the arrays, JSON-able."""
+def attributes_of(found: Reconstruction, *, own_poses: bool = False) -> dict[str, Any]:
+    """Attributes beside the arrays, JSON-able.
+
+    Args:
+        own_poses: whether poses come from the training photos alone.
+    """
     return {
+        "protocol": "own-poses" if own_poses else "shared-poses",
         "names": list(found.cameras.names),
         "masked": [index for index, mask in enumerate(found.masks) if mask is not None],
         "unregistered": list(found.unregistered),
         "poses": found.poses,
         "reprojection_error_px": found.reprojection_error_px,
         "model_sizes": list(found.model_sizes),
+        "localised": list(found.localised),
         "relaxed": found.relaxed,
     }
 

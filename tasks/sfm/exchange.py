@@ -40,6 +40,14 @@ class Request:
     """Index into ``cameras`` of each photo."""
     camera_from_world: Float64[np.ndarray, "n 4 4"] | None = None
     """Given poses, to be kept; every camera has its camera model then. None: to be estimated."""
+    training: tuple[int, ...] | None = None
+    """Photos that are mapped; the others are localised against them. None: all are mapped."""
+
+    @property
+    def mapped(self) -> tuple[int, ...]:
+        """Photos that are mapped together, ascending."""
+        everyone = tuple(range(len(self.camera_of_photo)))
+        return everyone if self.training is None else self.training
 
     @property
     def photo_folder(self) -> Path:
@@ -82,6 +90,7 @@ class Request:
             "threads": self.threads,
             "cameras": [dataclasses.asdict(camera) for camera in self.cameras],
             "camera_of_photo": self.camera_of_photo,
+            "training": self.training,
             "camera_from_world": (
                 None if self.camera_from_world is None else self.camera_from_world.tolist()
             ),
@@ -91,7 +100,7 @@ class Request:
     @classmethod
     def read(cls, folder: Path) -> "Request":
         content = json.loads((folder / "request.json").read_text())
-        poses = content["camera_from_world"]
+        poses, training = content["camera_from_world"], content["training"]
         return cls(
             folder=folder,
             config=SfmConfig.model_validate(content["config"]),
@@ -99,6 +108,7 @@ class Request:
             cameras=tuple(_camera_from_json(camera) for camera in content["cameras"]),
             camera_of_photo=tuple(content["camera_of_photo"]),
             camera_from_world=None if poses is None else np.array(poses),
+            training=None if training is None else tuple(training),
         )
 
 
@@ -131,6 +141,8 @@ class Result:
     reprojection_error_px: float
     model_sizes: tuple[int, ...]
     relaxed: bool
+    localised: Int64[np.ndarray, " l"]
+    """Index in the request of the photos that were localised after mapping."""
 
     def write(self, folder: Path) -> None:
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}

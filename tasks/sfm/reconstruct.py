@@ -1,6 +1,6 @@
 """Structure from motion: photos in; cameras, tracks and undistorted photos out."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -78,6 +78,8 @@ class Reconstruction:
     """Mean over the points of their mean error, pixels of the photos given."""
     model_sizes: tuple[int, ...]
     """Photos in each model found, largest first; a photo can be in several."""
+    localised: tuple[str, ...]
+    """Names of the photos that were localised against the finished model."""
     relaxed: bool
     """Whether the second, less demanding attempt gave this model."""
 
@@ -88,6 +90,7 @@ def reconstruct(
     *,
     work_folder: Path,
     poses: Poses = "estimated",
+    training: Collection[str] | None = None,
     context: Context = Context(),
 ) -> Reconstruction:
     """Find the cameras of a scene's photos and points seen by them, in a process of its own.
@@ -97,6 +100,8 @@ def reconstruct(
             Features on masked-out pixels are not used.
         poses: given poses and their camera models are kept exactly and only points are
             triangulated; photos without a given pose are left out.
+        training: names of the photos that give cameras and points; the others are localised against
+            them. None = all photos. Only with estimated poses.
         work_folder: empty; the result's photos are read from it.
         context: its threads are used where ``config.threads`` is 0; one where both are unset.
 
@@ -107,7 +112,7 @@ def reconstruct(
     """
     threads = config.threads or context.threads or 1
     request, names, left_out = _write_request(
-        photos, config, work_folder, threads, given=poses == "given"
+        photos, config, work_folder, threads, given=poses == "given", training=training
     )
     run_child("tasks.sfm.worker", work_folder, threads=threads, progress=context.progress)
     result = Result.read(work_folder)
@@ -135,6 +140,7 @@ def reconstruct(
         poses=poses,
         reprojection_error_px=result.reprojection_error_px,
         model_sizes=result.model_sizes,
+        localised=tuple(names[i] for i in result.localised),
         relaxed=result.relaxed,
     )
 
@@ -144,7 +150,13 @@ def _loaded(mask: Path) -> Bool[np.ndarray, "_ _"] | None:
 
 
 def _write_request(
-    photos: Iterable[SourcePhoto], config: SfmConfig, folder: Path, threads: int, *, given: bool
+    photos: Iterable[SourcePhoto],
+    config: SfmConfig,
+    folder: Path,
+    threads: int,
+    *,
+    given: bool,
+    training: Collection[str] | None,
 ) -> tuple[Request, list[str], list[str]]:
     """Photos and masks to lossless files, their cameras grouped.
 
@@ -153,7 +165,8 @@ def _write_request(
     """
     names: list[str] = []
     left_out: list[str] = []
-    focals: dict[tuple[str, int, int, CameraModel | None], list[float]] = {}
+    # Of each camera: from photos that are mapped (True), and from others.
+    focals: dict[tuple[str, int, int, CameraModel | None], dict[bool, list[float]]] = {}
     camera_of_photo: list[int] = []
     poses: list[Float64[np.ndarray, "4 4"]] = []
     for name in (PHOTO_FOLDER, MASK_FOLDER):
@@ -168,9 +181,9 @@ def _write_request(
             poses.append(photo.given.camera_from_world)
         height, width = photo.pixels.shape[:2]
         key = (photo.camera, width, height, model)
-        known = focals.setdefault(key, [])
+        known = focals.setdefault(key, {True: [], False: []})
         if photo.focal_px is not None:
-            known.append(photo.focal_px)
+            known[training is None or photo.name in training].append(photo.focal_px)
         file = Request.photo_name(len(names))
         Image.fromarray(photo.pixels).save(folder / PHOTO_FOLDER / file, compress_level=1)
         if photo.mask is not None:
@@ -179,8 +192,9 @@ def _write_request(
             )
         names.append(photo.name)
         camera_of_photo.append(list(focals).index(key))
-    if len(names) < MIN_PHOTOS:
-        raise InputError(_too_few(len(names), len(left_out), given=given))
+    mapped = [i for i, name in enumerate(names) if training is None or name in training]
+    if len(mapped) < MIN_PHOTOS:
+        raise InputError(_too_few(len(mapped), len(left_out), given=given))
     request = Request(
         folder=folder,
         config=config,
@@ -189,16 +203,21 @@ def _write_request(
             SharedCamera(
                 width=width,
                 height=height,
-                focal_px=float(np.median(known)) if known else None,
+                focal_px=_median(known[True] or known[False]),
                 camera_model=model,
             )
             for (_, width, height, model), known in focals.items()
         ),
         camera_of_photo=tuple(camera_of_photo),
         camera_from_world=np.stack(poses) if given else None,
+        training=None if training is None else tuple(mapped),
     )
     request.write()
     return request, names, left_out
+
+
+def _median(values: Sequence[float]) -> float | None:
+    return float(np.median(values)) if values else None
 
 
 def _too_few(kept: int, left_out: int, *, given: bool) -> str:

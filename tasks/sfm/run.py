@@ -1,10 +1,12 @@
 """The sfm stage."""
 
+from collections.abc import Collection
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from storage.handles import ArrayHandle
 from storage.store import Writer
+from tasks.errors import InputError
 from tasks.ingest.artefact import Photos
 from tasks.runtime.context import Context
 from tasks.sfm.artefact import arrays_of, attributes_of, poses_of, source_photos
@@ -12,16 +14,38 @@ from tasks.sfm.config import SfmConfig
 from tasks.sfm.reconstruct import reconstruct
 
 
-def run(out: Writer, context: Context, *, photos: ArrayHandle, config: SfmConfig) -> ArrayHandle:
-    """Find the cameras of ingested photos; see :func:`tasks.sfm.reconstruct.reconstruct`."""
+def run(
+    out: Writer,
+    context: Context,
+    *,
+    photos: ArrayHandle,
+    config: SfmConfig,
+    training: Collection[str] | None = None,
+) -> ArrayHandle:
+    """Find the cameras of ingested photos; see :func:`tasks.sfm.reconstruct.reconstruct`.
+
+    Args:
+        training: names of the photos that give cameras and points; None = all.
+
+    Raises:
+        InputError: as that function does; or poses are given, and ``training`` with them.
+    """
     stored = Photos(photos)
+    poses = poses_of(stored, config)
+    if training is not None and poses == "given":
+        raise InputError(
+            "the protocol is 'own-poses', which estimates poses from the training photos, and the "
+            "photos came with poses, which sfm.poses takes as given; set sfm.poses to 'estimate', "
+            "or the protocol to 'shared-poses'"
+        )
     with TemporaryDirectory(prefix="unseen-sfm-") as folder:
         found = reconstruct(
             source_photos(stored),
             config,
-            poses=poses_of(stored, config),
+            poses=poses,
+            training=training,
             work_folder=Path(folder),
             context=context,
         )
         out.add_all(arrays_of(found))  # reads the undistorted photos from the folder
-        return out.commit(attributes_of(found))
+        return out.commit(attributes_of(found, own_poses=training is not None))

@@ -5,6 +5,7 @@ pycolmap and Pillow in one process have corrupted its memory, so nothing here im
 Source: Schoenberger and Frahm, Structure-from-Motion Revisited, CVPR 2016 (COLMAP).
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from tasks.sfm import child
 from tasks.sfm.child import Report
 from tasks.sfm.exchange import Request, Result, SharedCamera
 from tasks.sfm.given import triangulate_given
+from tasks.sfm.localise import localise_photos
 from tasks.sfm.pairs import pairs_to_match
 from tasks.sfm.undistort import undistort, undistorted_pixels
 from tasks.sfm.verified import verified_matches
@@ -26,6 +28,18 @@ at 30 only half of them."""
 
 _SHARE_AFTER = {"features": 0.35, "matching": 0.65, "mapping": 0.95}
 """Typical shares of the time on photos of about a megapixel."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Mapped:
+    """The largest model, and where it comes from."""
+
+    model: pycolmap.Reconstruction
+    sizes: tuple[int, ...]
+    """Photos in each model found, largest first."""
+    relaxed: bool
+    localised: tuple[int, ...]
+    """Photos in the model that took no part in making it."""
 
 
 def work(folder: Path, report: Report) -> None:
@@ -42,11 +56,18 @@ def work(folder: Path, report: Report) -> None:
     if request.camera_from_world is None:
         models, relaxed = map_photos(request, report)
         model = largest_model(models, request)
+        others = sorted(set(range(len(request.camera_of_photo))).difference(request.mapped))
     else:
         report(_SHARE_AFTER["matching"], "triangulating with the given poses")
         model = triangulate_given(request)
-        models, relaxed = [model], False
-    write_result(model, models, relaxed, request, report)
+        models, relaxed, others = [model], False, []
+    found = Mapped(
+        model=model,
+        sizes=tuple(one.num_reg_images() for one in models),
+        relaxed=relaxed,
+        localised=localise_photos(model, request, others) if others else (),
+    )
+    write_result(found, request, report)
 
 
 def write_photo_list(request: Request) -> None:
@@ -156,7 +177,7 @@ def map_photos(request: Request, report: Report) -> tuple[list[pycolmap.Reconstr
         The models, largest first, and whether they are of the relaxed attempt.
     """
     models = _incremental_mapping(request, report, relaxed=False)
-    count = len(request.camera_of_photo)
+    count = len(request.mapped)
     registered = models[0].num_reg_images() if models else 0
     if registered < request.config.relax_below * count:
         second = _incremental_mapping(request, report, relaxed=True)
@@ -174,9 +195,10 @@ def _incremental_mapping(
     options.min_model_size = MIN_PHOTOS
     options.ba_refine_principal_point = request.config.refine_principal_point
     options.extract_colors = False
+    options.image_names = [request.photo_name(photo) for photo in request.mapped]
     if relaxed:
         options.mapper.abs_pose_min_num_inliers = RELAXED_MIN_INLIERS
-    count = len(request.camera_of_photo)
+    count = len(request.mapped)
     before, after = _SHARE_AFTER["matching"], _SHARE_AFTER["mapping"]
     registered = 0
     furthest = 0
@@ -213,13 +235,9 @@ def largest_model(
     Raises:
         InputError: there is none, or it has too few of the photos.
     """
-    count = len(request.camera_of_photo)
+    count = len(request.mapped)
     if not models:
-        database = pycolmap.Database.open(str(request.database))
-        _, inliers = database.read_two_view_geometry_num_inliers()
-        database.close()
-        verified = sum(number > 0 for number in inliers)  # one without inliers is stored too
-        tried = len(pairs_to_match(count, request.config))
+        tried, verified = _counted_pairs(request)
         raise InputError(
             f"none of the {count} photos could be registered: {verified} of {tried} pairs of "
             "photos show the same scene, and no pair has enough points and parallax to start "
@@ -236,14 +254,28 @@ def largest_model(
     return models[0]
 
 
+def _counted_pairs(request: Request) -> tuple[int, int]:
+    """Pairs of mapped photos that were matched, and those of them that show the same scene."""
+    mapped = set(request.mapped)
+    every = pairs_to_match(len(request.camera_of_photo), request.config)
+    database = pycolmap.Database.open(str(request.database))
+    pair_ids, inliers = database.read_two_view_geometry_num_inliers()
+    database.close()
+    verified = sum(
+        number > 0  # one without inliers is stored too
+        and mapped.issuperset(image - 1 for image in pycolmap.pair_id_to_image_pair(pair_id))
+        for pair_id, number in zip(pair_ids, inliers, strict=True)
+    )
+    return sum(mapped.issuperset(pair) for pair in every), verified
+
+
 def write_result(
-    model: pycolmap.Reconstruction,
-    models: list[pycolmap.Reconstruction],
-    relaxed: bool,
+    found: Mapped,
     request: Request,
     report: Report,
 ) -> None:
-    """Undistort the registered photos and write them, the cameras and the tracks."""
+    """Undistort the registered photos and write them, the cameras, the tracks and the matches."""
+    model = found.model
     registered = sorted(model.reg_image_ids())
     point_ids = sorted(model.point3D_ids())
     poses, pinholes, seen_ids, seen_xy = [], [], [], []
@@ -289,8 +321,9 @@ def write_result(
         keypoint_xy=matches.xy,
         pairs=matches.pairs,
         reprojection_error_px=float(model.compute_mean_reprojection_error()),
-        model_sizes=tuple(each.num_reg_images() for each in models),
-        relaxed=relaxed,
+        model_sizes=found.sizes,
+        relaxed=found.relaxed,
+        localised=np.array(found.localised, dtype=np.int64),
     ).write(request.folder)
 
 

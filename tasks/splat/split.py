@@ -43,6 +43,20 @@ def split_photos(names: Sequence[str], config: EveryNth | TrainOn) -> Split:
     )
 
 
+def named_split(names: Sequence[str], config: EveryNth | TrainOn) -> TrainOn:
+    """The split of all of a scene's photos by name, whether or not they get a pose.
+
+    Args:
+        names: of the photos, in the order of their names.
+
+    Raises:
+        InputError: fewer than two photos remain to fit to.
+    """
+    found = split_photos(names, config)
+    chosen = sorted((*found.training, *found.validation))
+    return TrainOn(photos=tuple(names[i] for i in chosen), validation=config.validation)
+
+
 def _validation_count(photos: int) -> int:
     """Default number of validation photos; where photos are few, the fit needs each of them."""
     return 0 if photos < 8 else 1 if photos < 24 else 2

@@ -14,8 +14,10 @@ from storage.handles import ArrayHandle
 from storage.store import Store
 from tasks.caching import stage_key
 from tasks.config import overridden
+from tasks.ingest.task import INGEST
 from tasks.refine.config import RefineConfig, Reproject
 from tasks.refine.task import REFINE
+from tasks.splat.config import EveryNth, TrainOn
 from tasks.splat.task import ENSEMBLE, SPLAT
 from tasks.stage import Stage
 from tasks.views.config import ViewsConfig
@@ -29,7 +31,11 @@ class Recorder:
     def __init__(self, folder: Path, photos: int = 9) -> None:
         names = [f"{index}.jpg" for index in range(photos)]
         store = Store(root=str(folder / "store"))
-        self.splat = store.commit("hall", "splat", [], {"training": names})
+        infos = [{"name": name} for name in names]
+        self.committed = {
+            INGEST: store.commit("hall", "photos", [], {"photos": infos}),
+            SPLAT: store.commit("hall", "splat", [], {"training": names}),
+        }
         self.keys: list[tuple[str, str]] = []
         self.inputs: dict[str, dict[str, Any]] = {}
 
@@ -38,7 +44,8 @@ class Recorder:
         self.keys.append((stage.name, key))
         self.inputs[stage.name] = inputs
         digest = sha256(key.encode()).hexdigest()
-        return self.splat if stage is SPLAT else replace(HANDLE, kind=stage.artefact, digest=digest)
+        made = replace(HANDLE, kind=stage.artefact, digest=digest)
+        return self.committed.get(stage, made)
 
 
 def made_by(recorder: Recorder, folder: Path, changes: dict[str, Any]) -> SceneArtefacts:
@@ -50,7 +57,7 @@ def refine_key(folder: Path, changes: dict[str, Any]) -> str:
     """Key of the refine stage of a scene whose artefacts are the same, whatever made them."""
     config = overridden(SceneConfig(), {"stages": {"until": "refine"}} | changes, where="it")
     keys: dict[str, str] = {}
-    splat = Recorder(folder).splat
+    splat = Recorder(folder).committed[SPLAT]
 
     def look_up(stage: Stage, **inputs: Any) -> ArrayHandle:
         keys[stage.name] = stage_key(stage, "hall", inputs, "cpu")
@@ -148,3 +155,16 @@ def test_artefacts_hold_all_ensemble_members_and_the_last_of_other_stages() -> N
     assert made.splat == handles[3]
     assert made.ensemble == (handles[1], handles[2])
     assert set(made) == {handles[1], handles[2], handles[3]}
+
+
+def test_own_poses_come_from_the_photos_that_the_splat_is_fitted_to(folder: Path) -> None:
+    recorder = Recorder(folder)
+    split = {"kind": "every_nth", "n": 4, "offset": 1, "validation": 1}
+    made_by(recorder, folder, {"protocol": "own-poses", "split": split})
+    expected = tuple(f"{index}.jpg" for index in (0, 2, 3, 4, 6, 7, 8))
+    assert recorder.inputs["sfm"]["training"] == expected
+    assert recorder.inputs["splat"]["split"] == TrainOn(photos=expected, validation=1)
+    shared = Recorder(folder)
+    made_by(shared, folder, {"split": split})
+    assert "training" not in shared.inputs["sfm"]
+    assert shared.inputs["splat"]["split"] == EveryNth(n=4, offset=1, validation=1)

@@ -38,6 +38,7 @@ def run_all(store: Store, folder: Path, config: SceneConfig) -> list[ArrayHandle
         "photos": ["a.jpg"],
         "rejected": [],
         "names": ["a.jpg"],
+        "protocol": "shared-poses",
         "reprojection_error_px": 0.5,
         "training": list("abcd"),
         "held_out": [],

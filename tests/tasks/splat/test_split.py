@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from tasks.errors import InputError
 from tasks.splat.config import EveryNth, TrainOn
-from tasks.splat.split import split_photos
+from tasks.splat.split import named_split, split_photos
 
 GUARD = st.none() | st.integers(0, 12)
 
@@ -105,3 +105,14 @@ def test_fewer_than_two_training_photos_are_refused(
 ) -> None:
     with pytest.raises(InputError, match=rf"^{said}, and a splat needs at least 2; "):
         split_photos(names(count), config)
+
+
+def test_the_named_split_is_the_same_whichever_photos_get_a_pose() -> None:
+    everyone = names(11)
+    found = named_split(everyone, EveryNth(n=4, offset=1, validation=1))
+    expected = tuple(name for i, name in enumerate(everyone) if i not in (1, 5, 9))
+    assert found == TrainOn(photos=expected, validation=1)
+    with_pose = [name for name in everyone if name not in (everyone[0], everyone[5])]
+    split = split_photos(with_pose, found)
+    held_out = {with_pose[i] for i in split.held_out}
+    assert held_out == {everyone[1], everyone[9]}

@@ -61,6 +61,7 @@ def made(store: Store) -> tuple[ArrayHandle, ArrayHandle, ArrayHandle]:
         poses="given",
         reprojection_error_px=0.0,
         model_sizes=(len(seen.photos),),
+        localised=(),
         relaxed=False,
     )
     sparse = store.commit("plane", "sparse", arrays_of_sparse(found), attributes_of_sparse(found))
