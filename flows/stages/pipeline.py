@@ -17,6 +17,7 @@ from tasks.refine.task import REFINE, REFINE_JOINTLY
 from tasks.refine.weights import find_weights
 from tasks.sfm.task import SFM
 from tasks.source import Source
+from tasks.splat.config import EveryNth, TrainOn
 from tasks.splat.init.ply_source import find_start
 from tasks.splat.split import named_split
 from tasks.splat.task import ENSEMBLE, SPLAT
@@ -114,10 +115,7 @@ def reconstruct(run: Run, source: SceneSource, config: SceneConfig) -> SceneArte
         return handle
 
     photos = stage(INGEST, source=source.photos, config=config.ingest)
-    split, own = config.split, {}
-    if photos and config.protocol == "own-poses":
-        split = named_split([one["name"] for one in photos.attributes["photos"]], split)
-        own = {"training": split.photos}
+    split, own = _split_of(photos, config)
     sparse = stage(SFM, photos=photos, config=config.sfm, **own)
     fit = {"sparse": sparse, "start": source.start, "split": split}
     splat = stage(SPLAT, **fit, config=config.splat)
@@ -145,6 +143,16 @@ def reconstruct(run: Run, source: SceneSource, config: SceneConfig) -> SceneArte
         refinement=_held_out_refinement(source, config),
     )
     return SceneArtefacts.of(made)
+
+
+def _split_of(
+    photos: ArrayHandle | None, config: SceneConfig
+) -> tuple[EveryNth | TrainOn, dict[str, Any]]:
+    """The split, and what the sfm stage is told of it: nothing where all photos give poses."""
+    if photos is None or config.protocol == "shared-poses":
+        return config.split, {}
+    split = named_split([one["name"] for one in photos.attributes["photos"]], config.split)
+    return split, {"training": split.photos}
 
 
 def _held_out_refinement(source: SceneSource, config: SceneConfig) -> HeldOutRefinement | None:
