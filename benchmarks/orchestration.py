@@ -51,7 +51,7 @@ LITTLE_WORK = {
     "sfm": {"poses": "given", "max_features": 512},
     "splat": {"iterations": 1, "max_size": 16, "init": {"kind": "points"}},
     "views": {"count": 1},
-    "distil": {"iterations": 1},
+    "distil": {"iterations": 1, "max_training_photos": 1000},
 }
 SECONDS_BETWEEN_SAMPLES = 0.2
 SECONDS_TO_SETTLE = 10.0

@@ -22,7 +22,7 @@ from flows.report.scene_page import scene_page
 from flows.runs.record import is_known, load_run, scene_tag, tag_of
 from flows.settings import Settings
 from flows.stages.pipeline import SceneArtefacts, find_source, reconstruct
-from flows.stages.rows import Row, cost_of, describe, rows_of, summary_of
+from flows.stages.rows import Row, cost_of, describe, rows_of, selection_of, summary_of
 from flows.stages.runner import StageRunner
 from storage.metrics import write_rows
 from storage.schema import mark_schema
@@ -72,7 +72,7 @@ def reconstruct_scene(
             artefacts = reconstruct(stages, source, config)
         for table, rows in rows_of(artefacts).items():
             write_rows(machine.store, table, run=run, scene=scene, rows=rows)
-        row = {"state": "completed", **summary_of(artefacts)}
+        row = {"state": "completed", **summary_of(artefacts), **selection_of(artefacts, config)}
     except Exception as error:
         row = {"state": "failed", **describe(error)}
         raise

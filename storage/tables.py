@@ -68,7 +68,8 @@ TABLES: Mapping[str, Mapping[str, Column]] = {
         "distilled_psnr_db": _number("The same of the distilled splat."),
         "distilled_ssim": _number("The same of the distilled splat."),
         "distilled_share_worse": _number("Share worse than the control."),
-        "selected": _text("Splat that validation photos select: `distilled` or `control`."),
+        "selected": _text("Splat that the scene shows: `distilled`, `control` or `splat`."),
+        "selected_because": _text("The evidence for it."),
         "confidence_spearman": _number("Mean rank correlation of confidence and negative error."),
         "confidence_ause": _number(
             "Mean area under the sparsification error curve, as a share of that of a random order."

@@ -127,18 +127,17 @@ def reconstruct(run: Run, source: SceneSource, config: SceneConfig) -> SceneArte
         refined = stage(REFINE, **refine, ensemble=ensemble, views_config=config.views)
     else:
         refined = stage(REFINE_JOINTLY, **refine, splat=splat, splat_config=config.splat)
-    further = {"sparse": sparse, "splat_config": config.splat}
-    control = stage(CONTROL, **further, splat=splat, config=config.distil.control)
-    splats = {"splat": splat, "control": control}
-    distilled = stage(
-        DISTIL, **further, splats=splats, views=views, refined=refined, config=config.distil
-    )
-    shown = {**splats, "distil": distilled}
+    splats = {"splat": splat}
+    if splat and len(splat.attributes["training"]) <= config.distil.max_training_photos:
+        further = {"sparse": sparse, "splat_config": config.splat}
+        splats["control"] = stage(CONTROL, **further, splat=splat, config=config.distil.control)
+        made_of = {"splats": dict(splats), "views": views, "refined": refined}
+        splats["distil"] = stage(DISTIL, **further, **made_of, config=config.distil)
     stage(
         EVALUATE,
         photos=photos,
         sparse=sparse,
-        splats={name: handle for name, handle in shown.items() if handle},
+        splats={name: handle for name, handle in splats.items() if handle},
         ensemble=ensemble,
         refinement=_held_out_refinement(source, config),
     )

@@ -12,7 +12,7 @@ from typing import Any
 
 from flows.config import SceneConfig
 from flows.stages.pipeline import SceneArtefacts, find_source, reconstruct
-from flows.stages.rows import Row, cost_of, rows_of, summary_of
+from flows.stages.rows import Row, cost_of, rows_of, selection_of, summary_of
 from storage.errors import UnseenError
 from storage.handles import ArrayHandle
 from storage.metrics import write_rows
@@ -68,7 +68,7 @@ def recall(
         artefacts = reconstruct(stages, find_source(folder, config, roots), config)
         for handle in artefacts:  # now that it is known that all are there
             handle.verify()
-        figures = summary_of(artefacts)
+        figures = summary_of(artefacts) | selection_of(artefacts, config)
     except (UnseenError, OSError, NotCachedError):
         return None
     seconds = time.monotonic() - started

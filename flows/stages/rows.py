@@ -4,9 +4,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import fmean, median
 from typing import Any
 
-from flows.config import STAGES
+from flows.config import STAGES, SceneConfig
 from flows.stages.pipeline import SceneArtefacts
 from storage.errors import UnseenError
+from tasks.distil.task import DISTIL
 from tasks.metrics.gains import paired_gains, share_worse
 
 Row = dict[str, Any]
@@ -55,11 +56,23 @@ def summary_of(artefacts: SceneArtefacts) -> Row:
         refined = artefacts.refined.attributes
         row["refined_views"] = len(refined["names"])
         row["refined_views_rejected"] = len(refined["rejected"])
-    if artefacts.distilled:
-        row["selected"] = artefacts.distilled.attributes["selected"]
     if artefacts.evaluation:
         row |= _scores(artefacts.evaluation.attributes)
     return row
+
+
+def selection_of(artefacts: SceneArtefacts, config: SceneConfig) -> Row:
+    """Which splat a scene shows and exports, and why; nothing where it has none."""
+    if artefacts.distilled:
+        distilled = artefacts.distilled.attributes
+        return {name: distilled[name] for name in ("selected", "selected_because")}
+    if artefacts.splat is None:
+        return {}
+    reason = "nothing was distilled"
+    training, most = len(artefacts.splat.attributes["training"]), config.distil.max_training_photos
+    if config.stages.runs(DISTIL) and training > most:
+        reason = f"distillation is skipped above {most} training photos"
+    return {"selected": "splat", "selected_because": reason}
 
 
 def cost_of(stages: Sequence[Row], seconds: float) -> Row:

@@ -6,7 +6,7 @@ Arrays: those of a splat (see :mod:`tasks.splat.artefact`). The control is such 
 from collections.abc import Sequence
 from typing import Any
 
-from tasks.distil.distil import Choice
+from tasks.distil.choose import Choice
 from tasks.splat.train.trainer import Fitted
 
 
@@ -20,6 +20,7 @@ def attributes_of(
     """
     return {
         "selected": choice.selected,
+        "selected_because": choice.reason,
         "num_background": distilled.gaussians.num_background,
         "refined_views": refined_views,
         "gaussians": len(distilled.gaussians),

@@ -4,6 +4,9 @@ from pydantic import Field
 
 from tasks.config import Config
 
+MEASURED_PHOTOS = 6
+"""Training photos up to which gains were measured (docs/results.md); 9 and more gained nothing."""
+
 
 class ControlConfig(Config):
     """Continued training of a splat, with refined views or without."""
@@ -27,14 +30,13 @@ class DistilConfig(ControlConfig):
         default=0.5,
         ge=0,
         le=1,
-        description="Probability of a refined view in place of a photo, in each step, for few "
-        "photos.",
+        description="Probability of a refined view in place of a photo, in each step.",
     )
     max_training_photos: int = Field(
-        default=6,
-        ge=1,
-        description="Largest number of photos with the full probability; beside twice as many, "
-        "refined views are taken half as often, and so on: more photos leave less unseen.",
+        default=MEASURED_PHOTOS,
+        ge=0,
+        description="Largest number of training photos with distillation. Above it, the stage and "
+        "its control are skipped: more photos leave less unseen, and nothing was gained.",
     )
     weight: float = Field(
         default=1.0, ge=0, description="Weight of a refined view's loss; a photo's is 1."
@@ -44,10 +46,6 @@ class DistilConfig(ControlConfig):
         description="Blend each refined view into the splat's render by the trust in each pixel, "
         "with equal weights of all pixels; otherwise the trust is the weight of a pixel.",
     )
-
-    def probability_beside(self, photos: int) -> float:
-        """Probability of a refined view in a step, beside ``photos`` training photos."""
-        return self.probability * min(1.0, self.max_training_photos / photos)
 
     @property
     def control(self) -> ControlConfig:

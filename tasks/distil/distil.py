@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 import torch
@@ -13,7 +12,6 @@ from tasks.distil.config import ControlConfig, DistilConfig
 from tasks.gaussians import Gaussians
 from tasks.runtime.context import Context, Device
 from tasks.splat.config import SplatConfig
-from tasks.splat.fit import psnr_db_on
 from tasks.splat.init.background import background_image
 from tasks.splat.render import render
 from tasks.splat.train.batches import photo_order
@@ -24,7 +22,6 @@ from tasks.splat.train.targets import Batch, TrainingView, photo_views, training
 from tasks.splat.train.trainer import Fitted, train
 from tasks.splat.training_photos import SizedPhotos
 
-Selected = Literal["distilled", "control"]
 NearDepths = Float64[np.ndarray, " t"] | None
 
 
@@ -38,16 +35,6 @@ class RefinedTarget:
     """RGB, 0..1."""
     weight: Float32[np.ndarray, "h w"]
     """Trust in each pixel, 0..1."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
-    """The better of two continuations by the validation photos."""
-
-    control_psnr_db: tuple[float, ...]
-    """PSNR on each validation photo, as is the next."""
-    distilled_psnr_db: tuple[float, ...]
-    selected: Selected
 
 
 def continue_fit(
@@ -104,28 +91,6 @@ def distil(
     return _continued(base, training, batches, splat_config, config, near_depths, context)
 
 
-def choose(
-    control: Gaussians,
-    distilled: Gaussians,
-    validation: SizedPhotos,
-    *,
-    context: Context = Context(),
-) -> Choice:
-    """The distilled splat, unless the control is nearer to the validation photos.
-
-    Args:
-        validation: photos that neither was fitted to; the distilled splat is selected without any.
-    """
-    control_psnr_db = psnr_db_on(control, validation, context=context)
-    distilled_psnr_db = psnr_db_on(distilled, validation, context=context)
-    better = sum(distilled_psnr_db) >= sum(control_psnr_db)
-    return Choice(
-        control_psnr_db=control_psnr_db,
-        distilled_psnr_db=distilled_psnr_db,
-        selected="distilled" if better else "control",
-    )
-
-
 def _continued(
     base: Gaussians,
     training: SizedPhotos,
@@ -157,10 +122,9 @@ def _mixed(
     photo = photo_order(len(photos), config.seed)
     target = photo_order(len(targets), config.seed + 1)
     rng = np.random.default_rng([config.seed, 2])
-    probability = config.probability_beside(len(photos))
     while True:
         turn = next(photo)  # skipped where a refined view comes: the control keeps in step
-        if targets and rng.random() < probability:
+        if targets and rng.random() < config.probability:
             yield Batch(views=(targets[next(target)],), sh_degree=sh_degree, weight=config.weight)
         else:
             yield Batch(views=(photos[turn],), sh_degree=sh_degree)

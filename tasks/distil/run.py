@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from storage.handles import ArrayHandle
 from storage.store import Writer
 from tasks.distil.artefact import attributes_of
+from tasks.distil.choose import choose
 from tasks.distil.config import ControlConfig, DistilConfig
-from tasks.distil.distil import RefinedTarget, choose, continue_fit, distil
+from tasks.distil.distil import RefinedTarget, continue_fit, distil
 from tasks.refine.artefact import RefinedViews
 from tasks.runtime.context import Context
 from tasks.runtime.threads import limit_threads
@@ -61,7 +62,7 @@ def run(
 ) -> ArrayHandle:
     """Distil refined views into a splat, and choose between the result and the control.
 
-    See :func:`tasks.distil.distil.distil` and :func:`tasks.distil.distil.choose`.
+    See :func:`tasks.distil.distil.distil` and :func:`tasks.distil.choose.choose`.
 
     Args:
         splats: by stage: ``splat``, which the fit continues, and ``control``.
@@ -75,9 +76,10 @@ def run(
         )
         for index in range(len(cameras))
     ]
+    training = photos_of(sparse, splat, "training")
     fitted = distil(
         read_gaussians(splat),
-        photos_of(sparse, splat, "training"),
+        training,
         targets,
         splat_config,
         config,
@@ -86,7 +88,13 @@ def run(
     )
     validation = photos_of(sparse, splat, "validation")
     control = read_gaussians(splats["control"])
-    choice = choose(control, fitted.gaussians, validation, context=context)
+    choice = choose(
+        control,
+        fitted.gaussians,
+        validation,
+        training_photos=len(training.photos),
+        context=context,
+    )
     out.add_all(arrays_of(fitted))
     return out.commit(
         attributes_of(

@@ -5,25 +5,36 @@ from tasks.stage import SceneSize, Stage
 
 
 def _work(scene: SceneSize) -> float:
+    """Pixels rendered by one continuation."""
+    if _is_skipped(scene):
+        return 0.0
     return float(scene.config.distil.iterations * scene.config.splat.max_size**2)
+
+
+def _bytes(scene: SceneSize) -> float:
+    return 0.0 if _is_skipped(scene) else splat_bytes(scene)
+
+
+def _is_skipped(scene: SceneSize) -> bool:
+    return bool(scene.training > scene.config.distil.max_training_photos)
 
 
 CONTROL = Stage(
     name="control",
     artefact="control",
-    version=3,
+    version=4,
     run="tasks.distil.run:run_control",
     needs="distil",
     compared_with="splat",
     curve=True,
     work=_work,
     seconds=1.4e-7,
-    size=splat_bytes,
+    size=_bytes,
 )
 DISTIL = Stage(
     name="distil",
     artefact="distilled",
-    version=6,
+    version=7,
     run="tasks.distil.run:run",
     needs="refine",
     optional=True,
@@ -32,5 +43,5 @@ DISTIL = Stage(
     pictured=True,
     work=_work,
     seconds=1.4e-7,
-    size=splat_bytes,
+    size=_bytes,
 )

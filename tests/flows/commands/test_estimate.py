@@ -13,6 +13,7 @@ from flows.runs.record import RunRecord, save_run
 from storage.metrics import write_rows
 from storage.store import Store
 from tasks.config import overridden
+from tasks.distil.config import DistilConfig
 from tasks.errors import InputError
 from tasks.splat.config import SplatConfig, TrainOn
 from tasks.splat.ensemble import EnsembleConfig
@@ -189,7 +190,8 @@ def test_space_is_that_of_the_photos_as_stored(tmp_path: Path) -> None:
 
 def test_every_photo_outside_training_is_scored(tmp_path: Path) -> None:
     photograph(tmp_path / "a", 16, (100, 100))
-    every = SceneConfig(ensemble=EnsembleConfig(count=0))
+    config = SceneConfig(ensemble=EnsembleConfig(count=0))
+    every = config.model_copy(update={"distil": DistilConfig(max_training_photos=16)})
     few = every.model_copy(update={"split": TrainOn(photos=("0.png", "1.png"))})
     sizes = [
         estimate(entries(tmp_path, config), {}, max_concurrent=1).size for config in (every, few)
