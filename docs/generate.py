@@ -56,11 +56,11 @@ Results lie in one store: a directory, or any fsspec URL (see [options](options.
 |---|---|
 | `scenes/<scene>/<kind>/<digest>.zarr` | artefacts: zarr v3 groups |
 | `metrics/<table>/<run>,<scene>.parquet` | rows of one scene |
-| `metrics/<table>/<run>.parquet` | rows of all scenes of a run that has ended |
 | `runs/<run>.json` | record of a run: its dataset, scenes and config |
 | `cache/` | records of finished stages, by cache key |
 | `checkpoints/` | states of unfinished long stages, by cache key |
-| `schema.json` | version of the layout; a store of another version is refused |
+| `schema.json` | version of the layout; a store of schema 2 is converted, any other is refused |
+| `converting/` | files of schema 2, while their rows are written to a file for each scene |
 | `staging/` | unfinished writes; for a store at a URL, in the machine's temporary folder |
 
 An artefact is written once and never changed. Its manifest, `manifest.json`, is written last and
@@ -90,8 +90,10 @@ Conventions:
 TABLES_HEAD = """\
 ## Tables
 
-Each table is a folder of parquet files that may be read at any time, also while runs write. Every
-row has three more columns:
+Each table is a folder of parquet files, one for each scene of a run, that is replaced at once. It
+may be read at any time and by any tool, also while runs write and end: `metrics/views/*.parquet`
+has the rows of each scene once. DuckDB reads the files of 10,000 scenes in seconds; where there are
+more, name those of a run, `metrics/views/<run>,*.parquet`. Every row has three more columns:
 """
 
 

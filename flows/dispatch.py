@@ -36,7 +36,13 @@ from flows.orchestration.locks import forget_lock, is_free
 from flows.report.run_page import run_page
 from flows.report.scene_page import Page, scene_page
 from flows.runs.manifest import SceneEntry, folder_of
-from flows.runs.outcomes import Outcome, compact_rows, rows_written_at, verdict, write_missing_row
+from flows.runs.outcomes import (
+    Outcome,
+    fail_damaged_scenes,
+    rows_written_at,
+    verdict,
+    write_missing_row,
+)
 from flows.runs.progress import scene_runs
 from flows.runs.record import RunRecord, tags_of
 from flows.settings import Settings
@@ -101,7 +107,7 @@ async def run_scenes(
                 await _show_recalled(client, await start(None, delay=RECALLED_DELAY), done)
         await _await_scenes(client, all_started, run, store, before)
 
-    compact_rows(store, record)
+    fail_damaged_scenes(store, record)
     page = await asyncio.to_thread(run_page, store, record)
     await with_retries(functools.partial(acreate_markdown_artifact, **page))
     return verdict(store, record)

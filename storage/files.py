@@ -1,6 +1,7 @@
 """Whole files of the store: replaced at once or not at all."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 from io import BufferedRandom
 
@@ -18,6 +19,47 @@ def put(store: Store, key: str, content: bytes) -> None:
     """
     with replacing(store, key) as file:
         file.write(content)
+
+
+def put_new(store: Store, key: str, content: bytes) -> None:
+    """Write ``<store>/<key>`` at once, unless there is one, which stays.
+
+    Raises:
+        StoreError: the store is full or cannot be written.
+    """
+    failure = f"the file {key} could not be written to {store.root}"
+    if store.local is None:
+        with as_store_error(failure, Exception), contextlib.suppress(FileExistsError):
+            filesystem, path = addresses.remote(store.address(key))
+            if not filesystem.exists(path):  # for those that do not know the mode
+                filesystem.pipe_file(path, content, mode="create")
+        return
+    with as_store_error(failure), locked_folder(store.staging) as folder:
+        beside, target = folder / "file", store.local / key
+        beside.write_bytes(content)
+        sync(beside)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            os.link(beside, target)
+
+
+def move(store: Store, key: str, to: str) -> None:
+    """Rename ``<store>/<key>``, unless somebody else did; at a URL it is copied, then removed.
+
+    Raises:
+        StoreError: the store is full or cannot be written.
+    """
+    with (
+        as_store_error(f"the file {key} could not be moved in {store.root}", Exception),
+        contextlib.suppress(FileNotFoundError),
+    ):
+        if store.local is None:
+            put(store, to, get(store, key))
+            remove(store, key)
+            return
+        target = store.local / to
+        target.parent.mkdir(parents=True, exist_ok=True)
+        (store.local / key).rename(target)
 
 
 @contextlib.contextmanager

@@ -1,19 +1,22 @@
 """Tables of metrics: parquet files that any tool reads, one directory a table.
 
-A scene's flow writes ``<store>/metrics/<table>/<run>,<scene>.parquet`` and replaces it whole, so a
-scene that is run again supersedes its own rows. After a run its files become one ``<run>.parquet``;
-a scene that has a file of its own again supersedes its rows in there.
+A scene's flow writes ``<store>/metrics/<table>/<run>,<scene>.parquet`` and replaces it at once, so
+a scene that is run again supersedes its own rows. These are all the files there are: no row is ever
+in two of them, or moves from one to another, and whoever reads them all, at any time and with any
+tool, has each scene's rows once.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import pandas as pd
 import pyarrow as pa
 
 from storage import parquet
-from storage.errors import IntegrityError, StoreError
+from storage.errors import IntegrityError
 from storage.files import get, names_in, put, remove
 from storage.names import object_name
 from storage.store import Store
@@ -21,14 +24,22 @@ from storage.tables import COLUMNS, COMMON, TABLES
 
 SEPARATOR = ","
 """Of run and scene in a file's name: no name of an object holds one, so no two are confused."""
-READINGS = 5
-"""How often a table is read that is compacted meanwhile."""
+THREADS = 32
+"""That read from a URL, where a file is waited for; a disk's are decoded as fast by one."""
+
+Answer = TypeVar("Answer")
 
 
-def schema_of(table: str) -> pa.Schema:
-    """The arrow schema of one table; every file of a table has the same."""
-    columns = {**COMMON, **TABLES[table]}
-    return pa.schema([pa.field(name, column.type) for name, column in columns.items()])
+def schema_of(table: str, columns: Collection[str] | None = None) -> pa.Schema:
+    """The arrow schema of one table, which every file of it has; or of some of its columns."""
+    all_columns = {**COMMON, **TABLES[table]}
+    return pa.schema(
+        [
+            pa.field(name, column.type)
+            for name, column in all_columns.items()
+            if columns is None or name in columns
+        ]
+    )
 
 
 def write_rows(
@@ -48,35 +59,40 @@ def write_rows(
             raise ValueError(f"table {table} has no column {sorted(unknown)}")
         records.append({"run": run, "scene": scene, "written_at": now, **row})
     content = pa.Table.from_pylist(records, schema=schema_of(table))
-    _write_parquet(store, table, _part_name(run, scene), content)
+    put(store, f"metrics/{table}/{part_name(run, scene)}", parquet.to_bytes(content))
 
 
-def read_table(store: Store, table: str, *, run: str | None = None) -> pd.DataFrame:
-    """The rows of a table, of one run or of all; a scene's newest writing wins."""
-    frame: pd.DataFrame = _read_rows(store, table, run)[1].to_pandas(use_threads=False)
+def read_table(
+    store: Store, table: str, *, run: str | None = None, columns: Collection[str] | None = None
+) -> pd.DataFrame:
+    """The rows of a table, of one run or of all.
+
+    Args:
+        columns: the only ones to read, which takes less time; None for all.
+
+    Raises:
+        IntegrityError: a file is damaged.
+        StoreError: the store cannot be reached.
+    """
+    schema = schema_of(table, columns)
+    found = _mapped(
+        store, lambda name: _rows(store, table, name, schema), _files(store, table, run)
+    )
+    frame: pd.DataFrame = _joined(schema, found).to_pandas(use_threads=False)
     return frame
 
 
 def read_scene(store: Store, table: str, *, run: str, scene: str) -> pd.DataFrame:
-    """The rows of one scene of a run, of which no other scene's file is read."""
-    rows = _read_rows(store, table, run, scene)[1]
-    frame: pd.DataFrame = rows.to_pandas(use_threads=False)
-    return frame[frame["scene"] == scene]
+    """The rows of one scene of a run; no other scene's file is touched.
 
-
-def compact(store: Store, run: str) -> None:
-    """Make one file a table of a run whose scenes have ended.
-
-    Cut off anywhere, no row is lost or counted twice.
+    Raises:
+        IntegrityError: its file is damaged.
+        StoreError: the store cannot be reached.
     """
-    for table in COLUMNS:
-        files, rows = _read_rows(store, table, run)
-        parts = [name for name in files if SEPARATOR in name]
-        if not parts:
-            continue
-        _write_parquet(store, table, f"{object_name(run)}.parquet", rows)
-        for name in parts:
-            remove(store, f"metrics/{table}/{name}")
+    schema = schema_of(table)
+    rows = _joined(schema, [_rows(store, table, part_name(run, scene), schema)])
+    frame: pd.DataFrame = rows.to_pandas(use_threads=False)
+    return frame
 
 
 def remove_run(store: Store, run: str) -> None:
@@ -91,9 +107,7 @@ def remove_run(store: Store, run: str) -> None:
 
 
 def remove_damaged_rows(store: Store, run: str, scenes: Iterable[str]) -> Mapping[str, list[str]]:
-    """Delete the files of a run's single scenes that cannot be read.
-
-    The file that a run's scenes share after :func:`compact` stays: it holds others' rows too.
+    """Delete the files of a run's scenes that cannot be read.
 
     Returns:
         The tables of which a scene lost its rows, by the scene.
@@ -102,12 +116,12 @@ def remove_damaged_rows(store: Store, run: str, scenes: Iterable[str]) -> Mappin
         StoreError: the store cannot be reached or written.
     """
     lost: dict[str, list[str]] = {}
-    scene_of = {_part_name(run, scene): scene for scene in scenes}
+    scene_of = {part_name(run, scene): scene for scene in scenes}
     for table in COLUMNS:
-        for name in scene_of.keys() & set(_files(store, table, run)):
-            try:
-                _read_parquet(store, table, name, ())
-            except IntegrityError:
+        names = sorted(scene_of.keys() & set(_files(store, table, run)))
+        faults = _mapped(store, partial(_fault, store, table), names)
+        for name, fault in zip(names, faults, strict=True):
+            if fault:
                 remove(store, f"metrics/{table}/{name}")
                 lost.setdefault(scene_of[name], []).append(table)
     return lost
@@ -120,57 +134,55 @@ def table_faults(store: Store, run: str | None = None) -> Iterator[IntegrityErro
         StoreError: the store cannot be reached.
     """
     for table in COLUMNS:
-        for name in _files(store, table, run):
-            try:
-                _read_parquet(store, table, name, ())
-            except IntegrityError as error:
-                yield error
-            except FileNotFoundError:  # compacted after it was listed
-                continue
+        names = _files(store, table, run)
+        faults = _mapped(store, partial(_fault, store, table), names)
+        yield from (fault for fault in faults if fault)
+        for name in names_in(store, f"metrics/{table}") if run is None else ():
+            if name.endswith(".parquet") and not is_part(name):
+                yield IntegrityError(
+                    f"{store.address(f'metrics/{table}/{name}')} is no file of a scene, so its "
+                    "rows do not count; an earlier version of unseen may have written it since "
+                    "this store was converted: delete it, then 'unseen resume' with the run's name "
+                    "writes its scenes' rows again"
+                )
 
 
-def _part_name(run: str, scene: str) -> str:
+def part_name(run: str, scene: str) -> str:
+    """The name of the file with a scene's rows."""
     return f"{object_name(run)}{SEPARATOR}{object_name(scene)}.parquet"
 
 
-def _read_rows(
-    store: Store, table: str, run: str | None, scene: str | None = None
-) -> tuple[Sequence[str], pa.Table]:
-    """The files of a table, or of one run of it, and the rows in them that count.
-
-    Args:
-        scene: of the run; what only other scenes' rows are in is left out.
-    """
-    for _ in range(READINGS):
-        files = _files(store, table, run)
-        if run is not None and scene is not None:
-            may_hold = (f"{object_name(run)}.parquet", _part_name(run, scene))
-            files = [name for name in files if name in may_hold]
-        try:
-            tables = [_read_parquet(store, table, name, frozenset(files)) for name in files]
-        except FileNotFoundError:  # compacted after it was listed
-            continue
-        return files, pa.concat_tables([schema_of(table).empty_table(), *tables])
-    raise StoreError(
-        f"the files of table {table} in {store.root} changed while they were read, {READINGS} "
-        "times in turn, so their rows would not be whole; try again when the run has ended"
-    )
+def is_part(name: str) -> bool:
+    """Whether a file of a table is one of a scene."""
+    return SEPARATOR in name and name.endswith(".parquet")
 
 
 def _files(store: Store, table: str, run: str | None) -> Sequence[str]:
-    names = [name for name in names_in(store, f"metrics/{table}") if name.endswith(".parquet")]
-    if run is None:
-        return names
-    stem = object_name(run)
-    parts = f"{stem}{SEPARATOR}"
-    return [name for name in names if name == f"{stem}.parquet" or name.startswith(parts)]
+    start = "" if run is None else f"{object_name(run)}{SEPARATOR}"
+    names = names_in(store, f"metrics/{table}")
+    return [name for name in names if name.startswith(start) and is_part(name)]
 
 
-def _read_parquet(store: Store, table: str, name: str, files: Collection[str]) -> pa.Table:
-    """The rows of one file, less those that another of the files supersedes."""
+def _mapped(
+    store: Store, function: Callable[[str], Answer], names: Sequence[str]
+) -> Sequence[Answer]:
+    """What the function says of each name, in order."""
+    if store.local is not None:
+        return [function(name) for name in names]
+    with ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(function, names))
+
+
+def _rows(store: Store, table: str, name: str, schema: pa.Schema) -> pa.Table | None:
+    """The rows of one file; None where it does not exist, or was removed since it was listed."""
     place = f"metrics/{table}/{name}"
-    found = parquet.from_bytes(get(store, place), store.address(place))
-    schema = schema_of(table)
+    try:
+        content = get(store, place)
+    except FileNotFoundError:
+        return None
+    found = parquet.from_bytes(content, store.address(place), schema.names)
+    if found.schema.equals(schema):
+        return found
     # Columns that a newer version added are null in files of an older one.
     columns = [
         found[field.name].cast(field.type)
@@ -178,13 +190,20 @@ def _read_parquet(store: Store, table: str, name: str, files: Collection[str]) -
         else pa.nulls(len(found), field.type)
         for field in schema
     ]
-    rows = pa.Table.from_arrays(columns, schema=schema)
-    if SEPARATOR in name:
-        return rows
-    scenes = zip(rows["run"].to_pylist(), rows["scene"].to_pylist(), strict=True)
-    counts = [_part_name(run, scene) not in files for run, scene in scenes]
-    return rows.filter(pa.array(counts, pa.bool_()))
+    return pa.Table.from_arrays(columns, schema=schema)
 
 
-def _write_parquet(store: Store, table: str, name: str, content: pa.Table) -> None:
-    put(store, f"metrics/{table}/{name}", parquet.to_bytes(content))
+def _joined(schema: pa.Schema, tables: Iterable[pa.Table | None]) -> pa.Table:
+    return pa.concat_tables([schema.empty_table(), *(rows for rows in tables if rows is not None)])
+
+
+def _fault(store: Store, table: str, name: str) -> IntegrityError | None:
+    """What is wrong with a file, if anything is."""
+    place = f"metrics/{table}/{name}"
+    try:
+        parquet.check(get(store, place), store.address(place))
+    except IntegrityError as error:
+        return error
+    except FileNotFoundError:  # removed since it was listed
+        return None
+    return None

@@ -6,6 +6,7 @@ word. So the footer holds the sha256 of the whole file, taken while zeros stood 
 
 import io
 import re
+from collections.abc import Sequence
 from hashlib import sha256
 
 import pyarrow as pa
@@ -30,30 +31,50 @@ def to_bytes(rows: pa.Table) -> bytes:
     return content[:start] + sha256(content).hexdigest().encode() + content[end:]
 
 
-def from_bytes(content: bytes, name: str) -> pa.Table:
+def check(content: bytes, name: str) -> None:
+    """Refuse a damaged file; see :func:`from_bytes`."""
+    if not _is_sealed(content, name):
+        from_bytes(content, name)
+
+
+def from_bytes(content: bytes, name: str, columns: Sequence[str] | None = None) -> pa.Table:
     """The rows of a parquet file; one without a sha256, as others write it, is read unchecked.
 
     Args:
         name: what the file is called in messages.
+        columns: those to read, where the file has them; None for all.
 
     Raises:
         IntegrityError: it is damaged.
     """
-    # A flipped bit in the key or in a digit makes a file without a sha256 of one whose rows are
-    # whole: such a bit is not in them.
-    if found := _seal(content):
-        start, end = found.span(1)
-        blank = content[:start] + _BLANK.encode() + content[end:]
-        if sha256(blank).hexdigest().encode() != found[1]:
-            raise _damaged(name, content, "its sha256 is not the one in its footer")
+    _is_sealed(content, name)
     try:
         # From Arrow's own buffer and in this thread: its threads may outlive the call, and a
         # process that ends meanwhile is aborted or hangs (github.com/apache/arrow, issues 33975
         # and 34314).
-        rows: pa.Table = pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
+        file = pq.ParquetFile(pa.BufferReader(content))
+        rows: pa.Table = file.read(columns=columns, use_threads=False)
     except (pa.ArrowException, OSError) as error:
         raise _damaged(name, content, " ".join(str(error).split())) from error
     return rows.replace_schema_metadata(None)
+
+
+def _is_sealed(content: bytes, name: str) -> bool:
+    """Whether a file holds its sha256.
+
+    Raises:
+        IntegrityError: it holds another one.
+    """
+    # A flipped bit in the key or in a digit makes a file without a sha256 of one whose rows are
+    # whole: such a bit is not in them.
+    found = _seal(content)
+    if not found:
+        return False
+    start, end = found.span(1)
+    blank = content[:start] + _BLANK.encode() + content[end:]
+    if sha256(blank).hexdigest().encode() != found[1]:
+        raise _damaged(name, content, "its sha256 is not the one in its footer")
+    return True
 
 
 def _seal(content: bytes) -> re.Match[bytes] | None:

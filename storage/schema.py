@@ -2,12 +2,15 @@
 
 import json
 
+from storage.conversion import split_shared_files
 from storage.errors import SchemaError
 from storage.files import get, names_in, put
 from storage.store import Store
 
-SCHEMA = 2
-"""Version of tables, records and stage names; 1 had no marker."""
+SCHEMA = 3
+"""Version of tables, records and stage names; 1 had no marker, 2 is converted."""
+CONVERTED = 2
+"""Its tables had one file for all scenes of a run that had ended."""
 MARKER = "schema.json"
 FOLDERS = ("runs", "metrics", "cache", "scenes")
 """What a store of version 1 holds."""
@@ -16,15 +19,21 @@ FOLDERS = ("runs", "metrics", "cache", "scenes")
 def check_schema(store: Store) -> bool:
     """Refuse a store that another version wrote; an empty one is of this version.
 
+    A store of the version before is converted: without a word, for nothing is lost or recomputed.
+
     Returns:
         Whether the store is marked, which an empty one is not.
 
     Raises:
         SchemaError: it is of another version.
-        StoreError: the store cannot be reached.
+        IntegrityError: it is to be converted, and a table is damaged.
+        StoreError: the store cannot be reached, or is to be converted and cannot be written.
     """
     found = _schema_of(store)
-    if found not in (SCHEMA, None):
+    if found == CONVERTED:
+        split_shared_files(store)
+        _mark(store)
+    elif found not in (SCHEMA, None):
         raise SchemaError(
             f"the store {store.root} was written by another version of unseen (schema {found}, "
             f"this version reads {SCHEMA}), so its results would be misread; name another store "
@@ -34,22 +43,16 @@ def check_schema(store: Store) -> bool:
 
 
 def mark_schema(store: Store) -> None:
-    """Check that a store is of this version, and mark a new one: before anything is written.
-
-    Raises:
-        SchemaError: it is of another version.
-        StoreError: it cannot be reached or written.
-    """
+    """:func:`check_schema`, and mark a new store: before anything is written."""
     if not check_schema(store):
         _mark(store)
 
 
 def prepare_store(store: Store) -> None:
-    """Check that a store is of this version and can be written, and mark a new one.
+    """:func:`mark_schema` of a store that can be written.
 
     Raises:
-        SchemaError: it is of another version.
-        StoreError: it cannot be reached or written.
+        StoreError: it cannot.
     """
     marked = check_schema(store)
     store.check_writable()

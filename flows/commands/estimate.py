@@ -95,7 +95,8 @@ def rates_of(store: Store, latest: int = 100) -> Mapping[str, float]:
                 configs[record.run] = overridden(SceneConfig(), record.config, where=record.run)
             except InputError:  # of another version
                 continue
-        stages, scenes = read_table(store, "stages"), read_table(store, "scenes")
+        stages = read_table(store, "stages")
+        scenes = read_table(store, "scenes", columns=("run", "scene", "photos"))
     except IntegrityError:  # 'unseen verify' names it; an estimate is no place to stop
         return {}
     rows = stages[~stages["cached"].astype(bool) & (stages["state"] == "completed")]

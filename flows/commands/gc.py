@@ -156,8 +156,8 @@ def _folder_bytes(folder: Path) -> int:
 def _runs(store: Store) -> Sequence[_Run]:
     """All runs, oldest first, including those without a record: its file was lost, or the run is a
     training of a refiner."""
-    rows = read_table(store, "scenes")
-    stages = read_table(store, "stages")
+    rows = read_table(store, "scenes", columns=("run", "scene", "written_at", "state"))
+    stages = read_table(store, "stages", columns=("run", "written_at"))
     found = {}
     for record in all_runs(store):
         of_run = rows[rows["run"] == record.run]
@@ -216,7 +216,7 @@ def _dropped(
 
 def _references(store: Store, dropped: Collection[str]) -> frozenset[str]:
     """Keys of the artefacts of all runs except the dropped ones."""
-    stages = read_table(store, "stages")
+    stages = read_table(store, "stages", columns=("run", "uri"))
     kept = stages[~stages["run"].isin(list(dropped)) & stages["uri"].notna()]
     return frozenset(map(artefact_key, kept["uri"]))
 

@@ -60,7 +60,8 @@ def verify(store: Store, run: str | None, progress: Progress) -> Iterator[Fault]
 
 def _promised(store: Store, run: str | None) -> Mapping[str, tuple[str, str]]:
     """Scene and digest of each referenced artefact, by its key."""
-    stages: pd.DataFrame = read_table(store, "stages", run=run)
+    columns = ("scene", "digest", "uri")
+    stages: pd.DataFrame = read_table(store, "stages", run=run, columns=columns)
     rows = stages[stages["digest"].notna()].to_dict("records")
     return {artefact_key(row["uri"]): (row["scene"], row["digest"]) for row in rows}
 

@@ -32,7 +32,8 @@ def print_status(store: Store, run: str | None) -> None:
     """
     record = load_run(store, run)
     rows = scene_rows(store, record.run).set_index("scene")
-    stages = read_table(store, "stages", run=record.run)
+    columns = ("scene", "stage", "state")
+    stages = read_table(store, "stages", run=record.run, columns=columns)
     ongoing = {}
     if (rows["state"] != COMPLETED).any():
         from flows.runs.progress import ongoing_scenes  # late: Prefect takes a second to import

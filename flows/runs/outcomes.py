@@ -12,7 +12,7 @@ from prefect.states import Completed, Failed
 
 from flows.runs.record import RunRecord
 from storage.errors import IntegrityError
-from storage.metrics import compact, read_scene, read_table, remove_damaged_rows, write_rows
+from storage.metrics import read_scene, read_table, remove_damaged_rows, write_rows
 from storage.store import Store
 from tasks.errors import TimeLimitError
 
@@ -36,7 +36,7 @@ class Outcome:
 
 def rows_written_at(store: Store, run: str) -> Mapping[str, datetime]:
     """When the row of each scene was written."""
-    rows = read_table(store, "scenes", run=run)
+    rows = read_table(store, "scenes", run=run, columns=("scene", "written_at"))
     return dict(zip(rows["scene"], rows["written_at"], strict=True))
 
 
@@ -58,20 +58,16 @@ def write_missing_row(
         _outcome_of(ended).write(store, run, ended.name)
 
 
-def compact_rows(store: Store, record: RunRecord) -> None:
-    """Join the rows of a run's scenes; a scene with damaged rows becomes a failed one."""
-    try:
-        compact(store, record.run)
-    except IntegrityError:
-        lost = remove_damaged_rows(store, record.run, record.scenes)
-        for scene, tables in lost.items():
-            _rows_lost(tables).write(store, record.run, scene)
-        compact(store, record.run)
+def fail_damaged_scenes(store: Store, record: RunRecord) -> None:
+    """A scene of the run with damaged rows becomes a failed one."""
+    lost = remove_damaged_rows(store, record.run, record.scenes)
+    for scene, tables in lost.items():
+        _rows_lost(tables).write(store, record.run, scene)
 
 
 def verdict(store: Store, record: RunRecord) -> State[Any]:
     """Completed, or Failed with the scenes that did not complete."""
-    rows = read_table(store, "scenes", run=record.run)
+    rows = read_table(store, "scenes", run=record.run, columns=("scene", "state"))
     states = dict(zip(rows["scene"], rows["state"], strict=True))
     bad = {scene: states.get(scene, "no result") for scene in record.scenes}
     bad = {scene: state for scene, state in bad.items() if state != "completed"}

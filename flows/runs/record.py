@@ -135,7 +135,7 @@ def scenes_to_resume(store: Store, record: RunRecord, names: Collection[str]) ->
 
 def unfinished_scenes(store: Store, record: RunRecord) -> tuple[str, ...]:
     """Scenes of a run without a completed row: failed, crashed, cancelled or never started."""
-    rows = read_table(store, "scenes", run=record.run)
+    rows = read_table(store, "scenes", run=record.run, columns=("scene", "state"))
     completed = set(rows.loc[rows["state"] == "completed", "scene"])
     return tuple(name for name in record.scenes if name not in completed)
 

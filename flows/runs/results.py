@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def artefacts_of(store: Store, record: RunRecord) -> Mapping[str, SceneArtefacts]:
     """The artefacts of each scene of a run, all of them, by the rows of its stages."""
-    rows = read_table(store, "stages", run=record.run)
+    rows = read_table(store, "stages", run=record.run, columns=("scene", "stage", "digest", "uri"))
     rows = rows[rows["digest"].notna()]
     by_name = {stage.name: stage for stage in STAGES}
     found = {}

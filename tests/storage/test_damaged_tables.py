@@ -8,7 +8,7 @@ import pytest
 
 from storage import parquet
 from storage.errors import IntegrityError
-from storage.metrics import compact, read_table, remove_damaged_rows, write_rows
+from storage.metrics import read_table, remove_damaged_rows, table_faults, write_rows
 from storage.store import Store
 
 ROWS = [
@@ -58,17 +58,27 @@ def test_damaged_rows_of_one_scene_are_removed_and_other_rows_kept(
     write_rows(store, "views", run="r", scene="b", rows=ROWS)
     write_rows(store, "scenes", run="r", scene="a", rows=[{"state": "completed"}])
     written.write_bytes(written.read_bytes()[:-9])
-    with pytest.raises(IntegrityError):
-        compact(store, "r")
     assert remove_damaged_rows(store, "r", ["a", "b"]) == {"a": ["views"]}
-    compact(store, "r")
+    assert remove_damaged_rows(store, "r", ["a", "b"]) == {}
     assert set(read_table(store, "views")["scene"]) == {"b"}
     assert set(read_table(store, "scenes")["scene"]) == {"a"}
 
-    shared = Path(store.root) / "metrics/views/r.parquet"
-    shared.write_bytes(shared.read_bytes()[:-9])
-    assert remove_damaged_rows(store, "r", ["a", "b"]) == {}
-    assert shared.exists()
+
+def test_a_file_that_other_tools_wrote_is_checked_by_reading_it(
+    store: Store, written: Path
+) -> None:
+    pq.write_table(pq.read_table(written).replace_schema_metadata(None), written)
+    assert list(table_faults(store)) == []
+    written.write_bytes(written.read_bytes()[:-9])
+    (fault,) = table_faults(store)
+    assert "metrics/views/r,a.parquet" in str(fault)
+
+
+def test_a_file_of_several_scenes_in_a_table_is_a_fault(store: Store, written: Path) -> None:
+    written.with_name("r.parquet").write_bytes(written.read_bytes())
+    assert len(read_table(store, "views")) == len(ROWS)
+    (fault,) = table_faults(store)
+    assert "metrics/views/r.parquet is no file of a scene" in str(fault)
 
 
 def test_texts_that_resemble_the_sha256_of_the_file_are_read_back() -> None:

@@ -1,4 +1,4 @@
-"""Tables hold exactly what scenes wrote last, before and after they are compacted."""
+"""Tables hold exactly what scenes wrote last."""
 
 import subprocess
 import sys
@@ -14,8 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from storage import metrics
-from storage.metrics import compact, read_scene, read_table, schema_of, write_rows
+from storage.metrics import read_scene, read_table, remove_run, schema_of, write_rows
 from storage.store import Store
 from storage.tables import COLUMNS
 
@@ -53,7 +52,6 @@ def test_every_file_of_a_table_has_its_schema(store: Store) -> None:
     write_views(store, "r", "b", [])
     write_views(store, "r", "c", [{"view": "x"}])
     write_views(store, "other", "a", views(1.0))
-    compact(store, "other")
     for path in parquet_files(store, "views"):
         assert pq.read_schema(path).equals(schema_of("views"))
 
@@ -68,7 +66,6 @@ def test_every_column_of_every_table_is_read_back(store: Store, table: str) -> N
     }
     row = {name: samples[kind] for name, kind in COLUMNS[table].items()}
     write_rows(store, table, run="r", scene="s", rows=[row])
-    compact(store, "r")
     (found,) = stored_rows(store, table)
     assert {**row, "run": "r", "scene": "s", "written_at": found["written_at"]} == found
     assert abs(found["written_at"] - datetime.now(UTC)).total_seconds() < 600
@@ -77,7 +74,6 @@ def test_every_column_of_every_table_is_read_back(store: Store, table: str) -> N
 def test_scene_name_001_stays_a_string_for_every_reader(store: Store) -> None:
     write_views(store, "2024", "001", views(1.0))
     write_views(store, "2024", "002", views(2.0))
-    compact(store, "2024")
     write_views(store, "2025", "001", views(3.0))
     pattern = f"{store.root}/metrics/views/*.parquet"
     expected = [("2024", "001", 1.0), ("2024", "002", 2.0), ("2025", "001", 3.0)]
@@ -113,21 +109,10 @@ def test_a_scene_that_is_run_again_supersedes_its_rows(store: Store) -> None:
     write_views(store, "r", "a", views(1.0, 2.0, 3.0))
     write_views(store, "r", "b", views(9.0))
     write_views(store, "r", "a", views(4.0))
-    assert scores(store) == [("r", "a", 4.0), ("r", "b", 9.0)]
-
-
-@pytest.mark.parametrize("again", [views(4.0), []])
-def test_a_scene_run_again_supersedes_compacted_rows(store: Store, again: Rows) -> None:
-    write_views(store, "r", "a", views(1.0, 2.0, 3.0))
-    write_views(store, "r", "b", views(9.0))
-    compact(store, "r")
-    write_views(store, "r", "a", again)
-    expected = [("r", "a", row["psnr_db"]) for row in again] + [("r", "b", 9.0)]
-    assert scores(store) == expected
-    assert scores(store, "r") == expected
-    compact(store, "r")
-    assert scores(store) == expected
-    assert len(parquet_files(store, "views")) == 1
+    assert scores(store) == scores(store, "r") == [("r", "a", 4.0), ("r", "b", 9.0)]
+    write_views(store, "r", "a", [])
+    assert scores(store) == [("r", "b", 9.0)]
+    assert len(parquet_files(store, "views")) == 2
 
 
 def awkward_rows() -> Rows:
@@ -136,71 +121,28 @@ def awkward_rows() -> Rows:
     return [*rows, rows[-1], {"stage": "splat", "view": "no other column"}]
 
 
-def test_compacting_keeps_exactly_the_rows(store: Store) -> None:
-    for run in ("r", "q"):
+def test_rows_are_stored_exactly(store: Store) -> None:
+    curve = [{"iteration": n, "loss": 1 / (n + 1), "gaussians": 2**53 + n} for n in range(9)]
+    written = {"views": awkward_rows(), "training": [*curve, {"loss": 0.5}]}
+    for table, rows in written.items():
         for scene in ("a", "b c", "日本"):
-            write_views(store, run, scene, awkward_rows())
-            curve = [
-                {"iteration": n, "loss": 1 / (n + 1), "gaussians": 2**53 + n} for n in range(9)
-            ]
-            write_rows(store, "training", run=run, scene=scene, rows=[*curve, {"loss": 0.5}])
-    before = {table: stored_rows(store, table) for table in ("views", "training")}
-    compact(store, "r")
-    compact(store, "r")
-    for table, rows in before.items():
-        assert stored_rows(store, table) == rows
-        names = [path.name for path in parquet_files(store, table)]
-        assert "r.parquet" in names
-        assert len(names) == 4
+            write_rows(store, table, run="r", scene=scene, rows=rows)
+        found = stored_rows(store, table)
+        kept = [{name: row[name] for name in ("scene", *COLUMNS[table])} for row in found]
+        expected = [
+            {name: {**row, "scene": scene}.get(name) for name in ("scene", *COLUMNS[table])}
+            for scene in ("a", "b c", "日本")
+            for row in rows
+        ]
+        assert sorted(kept, key=repr) == sorted(expected, key=repr)
+        assert len(read_table(store, table)) == len(expected)
 
 
 def test_nan_and_missing_values_stay_distinct(store: Store) -> None:
     write_views(store, "r", "a", views(float("nan"), None))
-    compact(store, "r")
     first, second = sorted(stored_rows(store, "views"), key=lambda row: row["view"])
     assert np.isnan(first["psnr_db"])
     assert second["psnr_db"] is None
-
-
-@pytest.mark.parametrize("removed", [0, 1, 2])
-def test_interrupted_compaction_neither_loses_nor_duplicates_rows(
-    store: Store, monkeypatch: pytest.MonkeyPatch, removed: int
-) -> None:
-    for scene in "abc":
-        write_views(store, "r", scene, awkward_rows())
-    expected = stored_rows(store, "views")
-    left = removed
-    remove: Callable[[Store, str], None] = metrics.remove
-
-    def cut_off(store: Store, key: str) -> None:
-        nonlocal left
-        if left == 0:
-            raise KeyboardInterrupt
-        left -= 1
-        remove(store, key)
-
-    monkeypatch.setattr(metrics, "remove", cut_off)
-    with pytest.raises(KeyboardInterrupt):
-        compact(store, "r")
-    monkeypatch.undo()
-
-    assert len(parquet_files(store, "views")) == 4 - removed
-    assert len(read_table(store, "views", run="r")) == len(expected)
-    compact(store, "r")
-    assert stored_rows(store, "views") == expected
-    assert len(parquet_files(store, "views")) == 1
-
-
-def test_a_scene_run_again_after_an_interrupted_compaction_takes_precedence(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write_views(store, "r", "a", views(1.0))
-    write_views(store, "r", "b", views(2.0))
-    monkeypatch.setattr(metrics, "remove", lambda store, key: None)
-    compact(store, "r")
-    monkeypatch.undo()
-    write_views(store, "r", "a", views(3.0))
-    assert scores(store) == [("r", "a", 3.0), ("r", "b", 2.0)]
 
 
 RUNS = ("a", "a-", "a--b", "a--", "a,b", "a.parquet", "A", "")
@@ -212,8 +154,6 @@ def test_runs_and_scenes_of_similar_names_do_not_mix(store: Store) -> None:
     for number, (run, scene) in enumerate((run, scene) for run in RUNS for scene in SCENES):
         write_views(store, run, scene, views(float(number)))
         expected.append((run, scene, float(number)))
-    for run in ("a", "a--b", "a,b"):
-        compact(store, run)
     assert scores(store) == sorted(expected)
     for run in RUNS:
         assert scores(store, run) == sorted(row for row in expected if row[0] == run)
@@ -232,29 +172,31 @@ def test_a_scene_is_readable_while_the_file_of_another_is_damaged(store: Store) 
     assert rows["psnr_db"].tolist() == [1.0, 2.0]
 
 
-def test_a_scene_run_again_after_compacting_is_read_once(store: Store) -> None:
-    write_views(store, "r", "a", views(1.0))
-    write_views(store, "r", "b", views(2.0))
-    compact(store, "r")
-    write_views(store, "r", "a", views(3.0))
-    assert read_scene(store, "views", run="r", scene="a")["psnr_db"].tolist() == [3.0]
-    assert read_scene(store, "views", run="r", scene="b")["psnr_db"].tolist() == [2.0]
-
-
-def test_a_run_compacted_while_it_is_read_is_read_whole(
+def test_a_run_removed_while_a_table_is_read_is_missing_and_nothing_else_is(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_views(store, "r", "a", views(1.0))
-    write_views(store, "r", "b", views(2.0))
-    get: Callable[[Store, str], bytes] = metrics.get
+    write_views(store, "removed", "a", views(1.0))
+    write_views(store, "stays", "a", views(2.0))
+    read: Callable[[Path], bytes] = Path.read_bytes
 
-    def compacting(store: Store, key: str) -> bytes:
+    def removing(path: Path) -> bytes:
         monkeypatch.undo()
-        compact(store, "r")
-        return get(store, key)
+        remove_run(store, "removed")
+        return read(path)
 
-    monkeypatch.setattr(metrics, "get", compacting)
-    assert scores(store) == [("r", "a", 1.0), ("r", "b", 2.0)]
+    monkeypatch.setattr(Path, "read_bytes", removing)
+    assert scores(store) == [("stays", "a", 2.0)]
+
+
+@pytest.mark.parametrize("table", ["views", "scenes"])
+def test_columns_that_are_asked_for_are_those_of_the_whole_table(store: Store, table: str) -> None:
+    for scene in "abc":
+        write_views(store, "r", scene, views(1.0, None))
+        write_rows(store, "scenes", run="r", scene=scene, rows=[{"state": "failed", "ssim": 0.5}])
+    whole = read_table(store, table)
+    names = ["run", "scene", "ssim"]
+    found = read_table(store, table, columns=names)
+    pd.testing.assert_frame_equal(found, whole[names])
 
 
 def test_files_of_a_version_with_fewer_columns_are_read(store: Store) -> None:
@@ -279,5 +221,4 @@ def test_an_empty_store_has_empty_tables_with_all_columns(store: Store) -> None:
     found = read_table(store, "scenes")
     assert found.empty
     assert list(found.columns) == ["run", "scene", "written_at", *COLUMNS["scenes"]]
-    compact(store, "r")
     assert not Path(store.root).exists()

@@ -9,7 +9,7 @@ import pytest
 from storage.errors import IntegrityError, StoreError
 from storage.files import get, names_in, put
 from storage.handles import ArrayHandle
-from storage.metrics import compact, read_table, write_rows
+from storage.metrics import read_table, write_rows
 from storage.store import NamedArray, Store, remove_abandoned_staging
 from tests.support.object_store import object_store
 from tests.support.two_arrays import two_arrays
@@ -141,8 +141,7 @@ def test_tables_work_on_an_object_store(store: Store) -> None:
         row = {"stage": "splat", "view": "a.jpg", "psnr_db": psnr_db}
         write_rows(store, "views", run="r", scene="001", rows=[row])
     write_rows(store, "views", run="r", scene="b", rows=[row])
-    compact(store, "r")
-    assert names_in(store, "metrics/views") == ["r.parquet"]
+    assert names_in(store, "metrics/views") == ["r,001.parquet", "r,b.parquet"]
     found = read_table(store, "views", run="r")
     assert found[["scene", "psnr_db"]].values.tolist() == [["001", 20.0], ["b", 20.0]]
 

@@ -17,7 +17,7 @@ from flows.commands.gc import Garbage, bytes_of, find_garbage, remove_garbage
 from flows.runs.record import all_runs, load_run
 from storage.errors import IntegrityError
 from storage.files import put
-from storage.metrics import compact, read_table, write_rows
+from storage.metrics import read_table, write_rows
 from storage.staging import locked_folder
 from storage.store import Store
 from tasks.errors import InputError
@@ -62,7 +62,6 @@ def remove_all(store: Store, garbage: Garbage) -> list[str]:
 def test_a_store_whose_runs_are_all_kept_is_unchanged(store: Store) -> None:
     ended(store, "first", {"a": 1.0, "b": 2.0})
     ended(store, "second", {"a": 3.0}, state="failed")
-    compact(store, "first")
     before = keys_in(store)
     garbage = garbage_in(store)
     assert {count for count, _ in bytes_of(garbage).values()} == {0}

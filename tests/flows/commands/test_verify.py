@@ -6,7 +6,6 @@ import pytest
 
 from flows.commands.verify import Fault, verify
 from storage.files import get, put, remove
-from storage.metrics import compact
 from storage.store import Store
 from tasks.runtime.progress import no_progress
 from tests.support.stored_runs import checkpoint, commit, ended
@@ -36,7 +35,6 @@ def test_intact_and_empty_stores_pass(store: Store) -> None:
     assert findings(store) == []
     ended(store, "first", {"a": 1.0, "b c": 2.0})
     ended(store, "second", {"a": 3.0}, state="failed")
-    compact(store, "first")
     checkpoint(store, "splat-0-splat")
     commit(store, "a", "splat", 9.0)  # that no run refers to
     assert findings(store) == []

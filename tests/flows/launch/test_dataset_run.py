@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import duckdb
 import pandas as pd
 import psutil
 import pytest
@@ -241,9 +242,12 @@ def test_a_deleted_chunk_recomputes_its_stage_to_the_same_bytes(
     assert rows["digest"][STAGES].tolist() == before[STAGES].tolist()
 
 
-def test_tables_are_compacted_to_one_file_when_a_run_ends(damaged: Chapter) -> None:
-    files = sorted(path.name for path in (damaged.store / "metrics" / "scenes").iterdir())
-    assert files == ["again.parquet", "mended.parquet", "story.parquet"]
+def test_any_reader_of_the_files_has_each_scene_of_each_run_once(damaged: Chapter) -> None:
+    files = damaged.store / "metrics" / "scenes" / "*.parquet"
+    counted = duckdb.sql(f"SELECT run, scene, count(*) FROM '{files}' GROUP BY ALL").fetchall()
+    assert {count for _, _, count in counted} == {1}
+    assert {run for run, _, _ in counted} == {"again", "mended", "story"}
+    assert len(counted) == len(read_table(Store(root=str(damaged.store)), "scenes"))
 
 
 def test_no_partial_writes_are_left(damaged: Chapter) -> None:
