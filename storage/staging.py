@@ -1,4 +1,8 @@
-"""Folders to write in, of which anybody can tell whether their writer still lives."""
+"""Folders to write in, of which anybody can tell whether their writer still lives.
+
+A writer of this machine lives while it holds the flock of ``<name>.lock`` beside its folder; one of
+another machine, whose flock may not be seen here, while it touches that file.
+"""
 
 import contextlib
 import fcntl
@@ -7,6 +11,8 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from storage.holders import holder_elsewhere, keep_touching, signature, stop_touching
 
 
 @contextlib.contextmanager
@@ -24,6 +30,7 @@ def locked_folder(parent: Path) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        stop_touching(lock)
         lock.unlink(missing_ok=True)
         os.close(descriptor)
 
@@ -38,6 +45,9 @@ def remove_abandoned(parent: Path) -> int:
                 shutil.rmtree(folder)
                 removed += 1
             lock.unlink()  # last: until then the next sweep finishes what this one could not
+    for unsigned in parent.glob("*.new"):  # killed before it had a lock
+        with contextlib.suppress(OSError), _abandoned(unsigned):
+            unsigned.unlink()
     for folder in _without_lock(parent):
         shutil.rmtree(folder, ignore_errors=True)
         removed += not folder.exists()
@@ -64,6 +74,8 @@ def _abandoned(lock: Path) -> Iterator[None]:
     """
     with lock.open("r+") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if (found := holder_elsewhere(lock)) and found.lives:
+            raise BlockingIOError(f"{lock} is held by {found}")
         yield
 
 
@@ -77,10 +89,16 @@ def _without_lock(parent: Path) -> list[Path]:
 
 
 def _new_lock(parent: Path) -> tuple[int, Path]:
+    """A file with our signature that we hold; it has its name from then on."""
     while True:
-        descriptor, name = tempfile.mkstemp(suffix=".lock", dir=parent)
+        descriptor, name = tempfile.mkstemp(suffix=".new", dir=parent)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        lock = Path(name)
-        if lock.exists():
-            return descriptor, lock
-        os.close(descriptor)  # a sweep took it for abandoned before it was locked
+        os.write(descriptor, signature())
+        lock = Path(name).with_suffix(".lock")
+        try:
+            Path(name).replace(lock)
+        except FileNotFoundError:  # a sweep took it for abandoned before it was locked
+            os.close(descriptor)
+            continue
+        keep_touching(lock)
+        return descriptor, lock

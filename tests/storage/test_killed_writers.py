@@ -1,8 +1,11 @@
 """Writers that are killed or fill the disk leave no committed artefact."""
 
+import json
+import os
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,8 +14,9 @@ import pytest
 
 from storage import files
 from storage.errors import StoreError
-from storage.staging import locked_folder
+from storage.staging import find_abandoned, locked_folder
 from storage.store import NamedArray, Store, remove_abandoned_staging
+from tests.support.every_instant import at_every_instant
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -183,3 +187,30 @@ def test_an_unwritable_store_is_a_store_error(tmp_path: Path, place: str) -> Non
 def test_checking_a_store_creates_it_and_leaves_it_empty(store: Store) -> None:
     store.check_writable()
     assert list(Path(store.root).iterdir()) == []
+
+
+@pytest.mark.parametrize(("silent_s", "removed"), [(60, 0), (3600, 1)])
+def test_a_sweep_spares_a_writer_of_another_machine_whose_lock_looks_free_here(
+    store: Store, silent_s: float, removed: int
+) -> None:
+    folder, lock = store.staging / "theirs.dir", store.staging / "theirs.lock"
+    folder.mkdir(parents=True)
+    lock.write_text('{"host": "node7", "pid": 41, "boot": "of node7", "since": "2026-01-01"}')
+    touched = time.time() - silent_s
+    os.utime(lock, (touched, touched))
+    assert len(find_abandoned(store.staging)) == removed
+    assert remove_abandoned_staging(store) == removed
+    assert folder.exists() == lock.exists() == (not removed)
+
+
+def test_a_writer_names_its_machine_to_others_from_the_first_instant(store: Store) -> None:
+    seen = []
+
+    def look(_: str) -> None:
+        seen.extend(path.read_text() for path in store.staging.glob("*.lock"))
+
+    with at_every_instant(look):
+        files.put(store, "some/key", b"content")
+    assert seen
+    assert {json.loads(content)["host"] for content in seen} == {os.uname().nodename}
+    assert list(store.staging.iterdir()) == []
