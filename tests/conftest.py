@@ -27,6 +27,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
+OF_TERMINALS = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE")
+"""Variables of whoever starts the tests, which change what is printed."""
 SECONDS_OF_SLOW_TESTS = 1200
 """Several times what they take: it is there for what hangs, which must not outlast CI."""
 SECRET = "a-secret-that-nobody-may-repeat"
@@ -37,6 +39,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("slow"):
             item.add_marker(pytest.mark.timeout(SECONDS_OF_SLOW_TESTS))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def same_in_every_terminal() -> Iterator[None]:
+    """What we and the commands print does not depend on where the tests are started."""
+    with pytest.MonkeyPatch.context() as patched:
+        for name in (*OF_TERMINALS, "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+            patched.delenv(name, raising=False)
+        patched.setenv("TERM", "xterm")
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

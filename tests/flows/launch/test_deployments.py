@@ -58,7 +58,7 @@ def cpu_worker(site: dict[str, str], tmp_path: Path) -> Iterator[Path]:
         finally:
             process.terminate()
             try:
-                process.wait(timeout=20)
+                process.wait(timeout=120)
             except subprocess.TimeoutExpired:  # Prefect's worker does not always hear it
                 process.kill()
                 process.wait()

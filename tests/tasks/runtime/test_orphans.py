@@ -12,10 +12,11 @@ import psutil
 import pytest
 
 ROOT = Path(__file__).parents[3]
+SECONDS_OF_A_BUSY_MACHINE = 120
 READERLESS = """
 import sys, time
 from tasks.runtime import orphans as processes
-processes.SECONDS_TO_BE_TOLD, processes.SECONDS_TO_END = 0.1, 0.5
+processes.SECONDS_TO_BE_TOLD, processes.SECONDS_TO_END = 0.1, {to_end}
 with processes.end_with_reader():
     print("begun", flush=True)
     {body}
@@ -38,13 +39,15 @@ def first_line(process: "subprocess.Popen[str]") -> str:
     return process.stdout.readline().strip()
 
 
-def end_unread(body: str, after: str = "") -> int:
+def end_unread(body: str, after: str = "", *, to_end: float = 60.0) -> int:
     """How a process ended whose output was read no further than its first line."""
-    with start(READERLESS.format(body=body, after=after), stdin=subprocess.PIPE) as process:
+    with start(
+        READERLESS.format(body=body, after=after, to_end=to_end), stdin=subprocess.PIPE
+    ) as process:
         assert first_line(process) == "begun"
         assert process.stdout is not None
         process.stdout.close()
-        return process.wait(timeout=20)
+        return process.wait(timeout=SECONDS_OF_A_BUSY_MACHINE)
 
 
 def test_a_process_whose_output_pipe_has_no_reader_gets_sigterm() -> None:
@@ -53,7 +56,7 @@ def test_a_process_whose_output_pipe_has_no_reader_gets_sigterm() -> None:
 
 def test_a_readerless_process_that_ignores_sigterm_is_killed() -> None:
     deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
-    assert end_unread(deaf) == -signal.SIGKILL
+    assert end_unread(deaf, to_end=0.5) == -signal.SIGKILL
 
 
 def test_a_readerless_process_that_is_exiting_may_finish() -> None:
@@ -64,7 +67,7 @@ def test_a_readerless_process_that_is_exiting_may_finish() -> None:
 def test_a_process_whose_output_is_no_pipe_is_left_running(
     output: int | None, tmp_path: Path
 ) -> None:
-    code = READERLESS.format(body="time.sleep(0.5)", after="")
+    code = READERLESS.format(body="time.sleep(0.5)", after="", to_end=0.2)
     with (tmp_path / "output").open("w") as file:
         stream = file if output is None else output
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -90,11 +93,11 @@ def test_a_child_dies_with_its_parent(end: Callable[["subprocess.Popen[str]"], N
         time.sleep(0.2)
         assert child.is_running()
         end(parent)
-    assert psutil.wait_procs([child], timeout=10)[1] == []
+    assert psutil.wait_procs([child], timeout=SECONDS_OF_A_BUSY_MACHINE)[1] == []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of a parent's death")
 def test_a_child_whose_parent_has_died_before_dies_at_once() -> None:
     code = "from tasks.runtime.orphans import die_with_parent; die_with_parent(2**30)"
     with start(code) as orphan:
-        assert orphan.wait(timeout=20) == -signal.SIGKILL
+        assert orphan.wait(timeout=SECONDS_OF_A_BUSY_MACHINE) == -signal.SIGKILL

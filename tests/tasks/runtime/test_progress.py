@@ -22,15 +22,17 @@ def test_a_log_gets_a_line_each_minute(
 
 
 def test_a_terminal_gets_one_line_that_is_overwritten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
     ours, theirs = pty.openpty()
-    with os.fdopen(theirs, "w") as terminal:
+    with os.fdopen(theirs, "w", encoding="utf-8") as terminal:
         monkeypatch.setattr(sys, "stderr", terminal)
         report = progress_line("splat")
         report(0.5, "loss 0.1")
         report(1.0, "done")
-        shown = ""
-        while "\n" not in shown:  # the kernel may hand it over in parts
-            shown += os.read(ours, 4096).decode()
+        read = b""
+        while b"\n" not in read:  # the kernel hands it over in parts, of letters too
+            read += os.read(ours, 4096)
+        shown = read.decode()
     os.close(ours)
     assert [line.split() for line in shown.split("\r\x1b[K")] == [
         [],

@@ -171,7 +171,7 @@ def test_a_hanging_child_dies_with_its_parent(
 
         parent.send_signal(how)
 
-        assert parent.wait(timeout=20) != 0
+        assert parent.wait(timeout=120) != 0
         wait_until(lambda: not is_running(pid))
     finally:
         parent.kill()
@@ -190,7 +190,7 @@ def test_an_orphan_exits_when_its_input_is_closed(child: Child, tmp_path: Path) 
         wait_until((tmp_path / "pid").exists)
         assert orphan.stdin is not None
         orphan.stdin.close()  # what the death of a parent does, while this one lives on
-        assert orphan.wait(timeout=20) == 1
+        assert orphan.wait(timeout=120) == 1
     finally:
         orphan.kill()
         orphan.wait()
