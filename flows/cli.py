@@ -99,8 +99,8 @@ def resume(
 
     opened = use_store(store)
     check_priority(priority)
+    record = load_run(opened, run)  # before a store with a typo in its name is made
     prepare_store(opened)
-    record = load_run(opened, run)
     if not scenes_to_resume(opened, record, scenes):
         print(
             f"nothing to do: all {len(record.scenes)} scenes of {record.run} have completed; "
@@ -316,8 +316,9 @@ def gc(
     from datetime import timedelta
 
     from flows.commands.common import use_store
-    from flows.commands.gc import find_garbage, print_garbage, remove_garbage
+    from flows.commands.gc import bytes_of, find_garbage, print_garbage, remove_garbage
     from flows.runs.progress import is_ongoing
+    from flows.runs.record import check_not_empty
 
     opened = use_store(store)
     garbage = find_garbage(
@@ -327,6 +328,8 @@ def gc(
         is_ongoing=is_ongoing,
         age=timedelta(minutes=older_than_minutes),
     )
+    if not any(count for count, _ in bytes_of(garbage).values()):
+        check_not_empty(opened)
     print_garbage(garbage, listed=not delete)
     if delete:
         for removed in remove_garbage(opened, garbage):

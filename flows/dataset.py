@@ -31,6 +31,7 @@ from flows.settings import Settings
 from storage.schema import prepare_store
 from storage.store import Store, remove_abandoned_staging
 from tasks.config import overridden
+from tasks.errors import InputError
 
 
 def _run_name() -> str:
@@ -125,7 +126,7 @@ async def _resume(
     """
     record = load_run(store, run)
     tag_flow_run(dataset_tag(Path(record.dataset)))
-    entries = _entries(record)
+    entries = _with_vanished(record, _entries(record))
     record = replace(record, scenes=tuple(entry.name for entry in entries))
     chosen = scenes_to_resume(store, record, scenes)
     save_run(store, record)
@@ -136,6 +137,26 @@ async def _resume(
         deployment=deployment,
         queue=queue,
         recompute_from=stage,
+    )
+
+
+def _with_vanished(record: RunRecord, entries: tuple[SceneEntry, ...]) -> tuple[SceneEntry, ...]:
+    """The entries, and one with an error for each scene of the run that the dataset has no more."""
+    gone = [name for name in record.scenes if name not in {entry.name for entry in entries}]
+    return (
+        *entries,
+        *(
+            SceneEntry(
+                name=name,
+                folder="",
+                config=SceneConfig(),
+                error=InputError(
+                    f"the scene '{name}' is no longer in {record.dataset}, so it cannot be run; "
+                    "put it back, or start a new run without it"
+                ),
+            )
+            for name in gone
+        ),
     )
 
 

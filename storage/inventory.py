@@ -14,9 +14,11 @@ import fsspec
 
 from storage import addresses
 from storage.errors import as_store_error
+from storage.files import names_in
 from storage.handles import MANIFEST
 from storage.staging import locked_folder
 from storage.store import Store
+from storage.tables import COLUMNS
 
 ARTEFACT_DEPTH = 4
 """Of ``scenes/<scene>/<kind>/<digest16>.zarr``."""
@@ -75,6 +77,17 @@ def files_below(store: Store, folder: str) -> Sequence[StoredFile]:
     with as_store_error(f"the files in {folder} could not be listed in {store.root}", Exception):
         found = _local(store.local, folder) if store.local is not None else _remote(store, folder)
         return sorted(found, key=lambda file: file.key)
+
+
+def is_empty(store: Store) -> bool:
+    """Whether a store holds no result at all, as one that does not exist, or whose name has a typo.
+
+    Raises:
+        StoreError: the store cannot be reached.
+    """
+    tables = [f"metrics/{table}" for table in COLUMNS]
+    folders = ("runs", "scenes", "cache", "checkpoints", *tables)
+    return not any(names_in(store, folder) for folder in folders)
 
 
 def artefacts_in(store: Store) -> Sequence[StoredArtefact]:

@@ -7,7 +7,7 @@ from hashlib import sha256
 import pandas as pd
 
 from flows.commands.gc import CHECKPOINTS
-from flows.runs.record import run_faults
+from flows.runs.record import check_has_scenes, check_not_empty, load_run, run_faults
 from storage.checkpoints import Checkpoint
 from storage.errors import IntegrityError
 from storage.files import get
@@ -15,6 +15,7 @@ from storage.handles import MANIFEST, ArrayHandle
 from storage.inventory import StoredArtefact, artefact_key, artefacts_in, files_below
 from storage.metrics import read_table, table_faults
 from storage.store import Store
+from tasks.errors import InputError
 from tasks.runtime.progress import Progress
 
 
@@ -42,20 +43,45 @@ def verify(store: Store, run: str | None, progress: Progress) -> Iterator[Fault]
         progress: called with the fraction of bytes read, and the next artefact.
 
     Raises:
+        InputError: there is nothing to check: the store is empty or does not exist, the run does
+            not, has no scenes, or no stage of it has a result.
         StoreError: the store cannot be reached.
     """
+    check_not_empty(store)
+    if run is not None:
+        _check_known(store, run)
     for error in run_faults(store, run):
         yield Fault(scene="", kind="run", message=str(error))
     unreadable = list(table_faults(store, run))
     for error in unreadable:
         yield Fault(scene="", kind="table", message=str(error))
-    yield from _artefacts(store, run, {} if unreadable else _promised(store, run), progress)
+    promised = {} if unreadable else _promised(store, run)
+    if run is not None and not promised and not unreadable:
+        raise InputError(
+            f"no stage of the run '{run}' has a result, so nothing of it was checked; see 'unseen "
+            f"status {run}' for why, and 'unseen resume {run}'"
+        )
+    yield from _artefacts(store, run, promised, progress)
     if run is None:
         for file in files_below(store, CHECKPOINTS):
             try:
                 Checkpoint(store=store, key=file.key.removeprefix(f"{CHECKPOINTS}/")).load()
             except IntegrityError as error:
                 yield Fault(scene="", kind="checkpoint", message=str(error))
+
+
+def _check_known(store: Store, run: str) -> None:
+    """
+    Raises:
+        InputError: the run has neither a record nor rows, or has no scenes.
+    """
+    try:
+        check_has_scenes(load_run(store, run))
+    except IntegrityError:  # of a record, which is named below
+        return
+    except InputError:
+        if read_table(store, "scenes", run=run, columns=("scene",)).empty:
+            raise
 
 
 def _promised(store: Store, run: str | None) -> Mapping[str, tuple[str, str]]:

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.measure import Measurement
 from rich.table import Table
 
-from flows.runs.record import load_run
+from flows.runs.record import check_has_scenes, load_run
 from storage.metrics import read_table
 from storage.store import Store
 from storage.tables import TABLES
@@ -66,10 +66,12 @@ def scene_rows(store: Store, run: str) -> pd.DataFrame:
     """The rows of ``scenes``, one per scene of the run, with the derived columns of the report.
 
     Raises:
-        InputError: there is no such run.
+        InputError: there is no such run, or it has no scenes.
     """
+    record = load_run(store, run)
+    check_has_scenes(record)
     rows = read_table(store, "scenes", run=run).set_index("scene")
-    rows = rows.reindex(sorted(load_run(store, run).scenes)).rename_axis("scene").reset_index()
+    rows = rows.reindex(sorted(record.scenes)).rename_axis("scene").reset_index()
     rows["state"] = rows["state"].fillna(NO_RESULT)
     return _derived(rows)
 

@@ -72,6 +72,8 @@ def verdict(store: Store, record: RunRecord) -> State[Any]:
     bad = {scene: states.get(scene, "no result") for scene in record.scenes}
     bad = {scene: state for scene, state in bad.items() if state != "completed"}
     count = len(record.scenes)
+    if not count:
+        return Failed(message=f"the run '{record.run}' has 0 scenes, so it has no result")
     if not bad:
         return Completed(message=f"{count} of {count} scenes completed")
     listed = ", ".join(f"{scene} ({state})" for scene, state in bad.items())

@@ -13,6 +13,7 @@ from flows.runs.manifest import MANIFESTS
 from storage import metrics
 from storage.errors import IntegrityError
 from storage.files import get, names_in, put, remove
+from storage.inventory import is_empty
 from storage.metrics import read_table
 from storage.names import object_name
 from storage.store import Store
@@ -105,6 +106,7 @@ def load_run(store: Store, run: str | None = None) -> RunRecord:
     if run is not None:
         with contextlib.suppress(FileNotFoundError):
             return _read(store, object_name(run))
+    check_not_empty(store)
     records = all_runs(store)
     if not records:
         raise InputError(f"the store {store.root} has no runs yet; start one with 'unseen run'")
@@ -112,6 +114,35 @@ def load_run(store: Store, run: str | None = None) -> RunRecord:
         return records[-1]
     names = ", ".join(record.run for record in records[-5:])
     raise InputError(f"the store {store.root} has no run '{run}'; the last ones are: {names}")
+
+
+def check_not_empty(store: Store) -> None:
+    """Refuse a store without results: its name may have a typo, and nothing in it is no success.
+
+    Raises:
+        InputError: it holds nothing, or does not exist.
+        StoreError: it cannot be reached.
+    """
+    if is_empty(store):
+        missing = store.local is not None and not store.local.exists()
+        found = "does not exist" if missing else "has no runs and no results yet"
+        raise InputError(
+            f"the store {store.root} {found}, so there is nothing to look at; see that --store or "
+            "UNSEEN_STORE names the one you mean; start a run with 'unseen run'"
+        )
+
+
+def check_has_scenes(record: RunRecord) -> None:
+    """Refuse a run without scenes, none of which can have failed.
+
+    Raises:
+        InputError: it has none.
+    """
+    if not record.scenes:
+        raise InputError(
+            f"the run '{record.run}' has 0 scenes, so there is no result of it; see that its "
+            f"dataset {record.dataset} holds scenes, then start it again"
+        )
 
 
 def is_known(store: Store, run: str) -> bool:
@@ -123,8 +154,9 @@ def scenes_to_resume(store: Store, record: RunRecord, names: Collection[str]) ->
     """The named scenes, completed ones included; without names, all unfinished scenes.
 
     Raises:
-        InputError: the run has no such scene.
+        InputError: the run has no such scene, or none at all.
     """
+    check_has_scenes(record)
     if unknown := sorted(set(names) - set(record.scenes)):
         raise InputError(
             f"the run '{record.run}' has no scene {', '.join(map(repr, unknown))}; it has: "

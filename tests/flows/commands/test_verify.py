@@ -1,12 +1,17 @@
 """Each damaged or missing thing of a store is named once, and a sound store passes."""
 
+import re
+import sys
 from pathlib import Path
 
 import pytest
 
+from flows import cli
 from flows.commands.verify import Fault, verify
 from storage.files import get, put, remove
+from storage.schema import prepare_store
 from storage.store import Store
+from tasks.errors import InputError
 from tasks.runtime.progress import no_progress
 from tests.support.stored_runs import checkpoint, commit, ended
 
@@ -31,8 +36,7 @@ def key_of(store: Store, uri: str, name: str) -> str:
     return f"{uri.removeprefix(f'{store.root}/')}/{name}"
 
 
-def test_intact_and_empty_stores_pass(store: Store) -> None:
-    assert findings(store) == []
+def test_intact_stores_pass(store: Store) -> None:
     ended(store, "first", {"a": 1.0, "b c": 2.0})
     ended(store, "second", {"a": 3.0}, state="failed")
     checkpoint(store, "splat-0-splat")
@@ -89,11 +93,6 @@ def test_a_missing_artefact_is_reported_with_the_run_that_made_it(store: Store) 
     assert f"{handle.uri} is missing" in str(found)
 
 
-def test_a_missing_run_is_reported(store: Store) -> None:
-    (found,) = findings(store, "first")
-    assert "runs/first.json is missing" in str(found)
-
-
 def test_progress_reaches_the_end(store: Store) -> None:
     ended(store, "first", {"a": 1.0, "b": 2.0})
     shares: list[float] = []
@@ -101,3 +100,49 @@ def test_progress_reaches_the_end(store: Store) -> None:
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
     assert len(shares) == 5
+
+
+def test_a_store_with_nothing_in_it_is_never_said_to_be_sound(store: Store) -> None:
+    missing = "does not exist" if store.local else "has no runs and no results yet"
+    with pytest.raises(InputError, match=rf"store {store.root} {missing}, .* --store"):
+        findings(store)
+    prepare_store(store)
+    with pytest.raises(InputError, match=r"has no runs and no results yet, .* --store"):
+        findings(store)
+
+
+def test_a_run_without_results_is_never_said_to_be_sound(store: Store) -> None:
+    ended(store, "first", {"a": 1.0})
+    with pytest.raises(InputError, match=r"has no run 'frist'; the last ones are: first"):
+        findings(store, "frist")
+    ended(store, "none", {})
+    with pytest.raises(InputError, match=r"the run 'none' has 0 scenes"):
+        findings(store, "none")
+    for table in ("scenes", "stages"):
+        remove(store, f"metrics/{table}/first,a.parquet")
+    with pytest.raises(InputError, match=r"no stage of the run 'first' has a result"):
+        findings(store, "first")
+
+
+def test_rows_without_a_record_are_a_fault_and_no_typo(store: Store) -> None:
+    ended(store, "first", {"a": 1.0})
+    ended(store, "second", {"a": 1.0})
+    remove(store, "runs/first.json")
+    (found,) = findings(store, "first")
+    assert "runs/first.json is missing" in str(found)
+
+
+@pytest.mark.parametrize("words", [["verify"], ["gc"], ["report"], ["status"], ["resume"]])
+def test_commands_say_that_a_store_is_not_there_and_fail(
+    tmp_path: Path,
+    words: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("UNSEEN_STORE", "")
+    monkeypatch.setattr(sys, "argv", ["unseen", *words, "--store", str(tmp_path / "sotre")])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert re.search(r"the store .*/sotre does not exist", str(ended.value.code))
+    assert not (tmp_path / "sotre").exists()
+    assert capsys.readouterr().out == ""

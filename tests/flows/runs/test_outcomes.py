@@ -3,11 +3,16 @@
 from pathlib import Path
 
 import duckdb
+import pytest
 
+from flows.config import SceneConfig
+from flows.dataset import _with_vanished
+from flows.runs.manifest import SceneEntry
 from flows.runs.outcomes import fail_damaged_scenes, verdict
-from flows.runs.record import RunRecord
+from flows.runs.record import RunRecord, scenes_to_resume
 from storage.metrics import write_rows
 from storage.store import Store
+from tasks.errors import InputError
 from tests.support.every_instant import at_every_instant
 
 
@@ -48,3 +53,19 @@ def test_a_scene_with_damaged_rows_fails_and_the_others_stay(tmp_path: Path) -> 
     assert state.is_failed()
     assert "1 of 2 scenes did not complete: b (failed)" in str(state.message)
     assert [path.name for path in (tmp_path / "metrics/views").iterdir()] == ["r,a.parquet"]
+
+
+def test_a_run_of_no_scenes_has_not_completed(tmp_path: Path) -> None:
+    state = verdict(Store(root=str(tmp_path)), record_of())
+    assert state.is_failed()
+    assert "0 scenes" in str(state.message)
+    with pytest.raises(InputError, match="has 0 scenes"):
+        scenes_to_resume(Store(root=str(tmp_path)), record_of(), ())
+
+
+def test_scenes_that_vanished_from_the_dataset_are_not_forgotten() -> None:
+    left = SceneEntry(name="a", folder="d/a", config=SceneConfig())
+    first, second = _with_vanished(record_of("a", "b"), (left,))
+    assert first == left
+    assert second.name == "b"
+    assert "'b' is no longer in d" in str(second.error)
