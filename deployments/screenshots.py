@@ -94,6 +94,8 @@ class Ui:
     """A Prefect server's pages, and the API behind them."""
 
     url: str
+    password: str = field(repr=False)
+    """User and password, as the server wrote them into its home."""
 
     def page(self, path: str) -> str:
         return f"{self.url}/v2/{path}"
@@ -104,7 +106,10 @@ class Ui:
             f"{self.url}/api/{urllib.parse.quote(path)}",
             method=method,
             data=None if data is None else json.dumps(data).encode(),
-            headers={"Content-Type": "application/json"},
+            headers={
+                "Content-Type": "application/json",
+                "Authorization": f"Basic {base64.b64encode(self.password.encode()).decode()}",
+            },
         )
         answers: list[Any] = []
 
@@ -170,6 +175,7 @@ def photograph_ui(ui: Ui, page: "Page", run: Mapping[str, Any], folder: Path) ->
                 artifact = ui.artifact(scene)
                 places[f"scene-{ending}-page"] = (f"artifacts/artifact/{artifact}", run["name"])
                 break
+    page.log_in(ui)
     for name, (path, words) in places.items():
         page.open(ui.page(path), words)
         yield page.photograph(folder, name)
@@ -217,7 +223,8 @@ def serving(dataset: Path, folder: Path, config: tuple[str, ...]) -> Iterator[Ui
 
     try:
         _wait(is_up, "'unseen serve' to come up", SECONDS_TO_START)
-        yield Ui(url=f"http://{LOOPBACK}:{port}")
+        secret = (folder / "prefect" / "unseen-server-password").read_text().strip()
+        yield Ui(url=f"http://{LOOPBACK}:{port}", password=secret)
     finally:
         process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -287,6 +294,19 @@ class Page:
         )
         self._resize(min(max(int(height), HEIGHT), TALLEST))
         self._stand_still()
+
+    def log_in(self, ui: Ui) -> None:
+        """Give the UI its password, as a person does; the tab keeps it."""
+        self._ask("Page.navigate", url=ui.page("login"))
+        _wait(lambda: "Login" in self.text(), "the UI's login", SECONDS_TO_SHOW)
+        self._evaluate("document.querySelector('input[type=password]').focus()")
+        self._ask("Input.insertText", text=ui.password)
+        self._evaluate("document.querySelector('button[type=submit]').click()")
+        _wait(
+            lambda: "/login" not in str(self._evaluate("location.pathname")),
+            "the UI to take the password",
+            SECONDS_TO_SHOW,
+        )
 
     def text(self) -> str:
         """The visible text."""

@@ -120,10 +120,10 @@ def _with_api(run: str, max_concurrent: int, completed: Callable[[int], bool]) -
 
     threads, max_concurrent = shared_cores(Settings().threads, max_concurrent)
     os.environ["UNSEEN_THREADS"] = str(threads)
-    api = find_or_start_api()
+    api = find_or_start_api(notify=lambda sentence: print(sentence, file=sys.stderr))
     use_api(api)
     stays = " (started now; keeps running until 'prefect server stop')" if api.started else ""
-    print(f"run {run}\nPrefect UI: {api.ui}{stays}", flush=True)
+    print(f"run {run}\nPrefect UI: {api.ui}{api.login}{stays}", flush=True)
     all_completed = completed(max_concurrent)
     print_run_report(run)
     if not all_completed:
@@ -176,7 +176,9 @@ def announce_written(file: Path) -> Iterator[None]:
 
 def _use_running_api() -> None:
     """Use an API that runs already; without one, Prefect starts a temporary server."""
-    from flows.orchestration.api import find_api, use_api
+    from flows.orchestration.api import find_api, use_api, use_temporary_api
 
     if api := find_api():
         use_api(api)
+    else:
+        use_temporary_api()

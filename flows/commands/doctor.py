@@ -163,9 +163,9 @@ def _api() -> Check:
 
     api = find_api()
     if api is None:
-        found = "none running; 'unseen run' starts one on this machine"
+        found = "none of ours running; 'unseen run' starts one on this machine"
         return Check(good=True, what="Prefect API", found=found, needed=False)
-    return Check(good=True, what="Prefect API", found=without_password(api.url))
+    return Check(good=True, what="Prefect API", found=f"{without_password(api.url)}{api.login}")
 
 
 def _store(settings: Settings) -> Check:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from flows.launch.deployments import Scheduled, deploy, deploy_schedules
 from flows.launch.heartbeats import HEARTBEAT_ENVIRONMENT, crash_orphans, watch_heartbeats
-from flows.orchestration.api import use_api
+from flows.orchestration.api import Api, use_api
 from flows.orchestration.locks import lock
 from flows.orchestration.server import supervised_api
 from flows.orchestration.workers import worker
@@ -134,7 +134,7 @@ def serve(scheduled: tuple[Scheduled, ...], *, max_concurrent: int) -> None:
                     notify=_log,
                 )
             )
-        print(_summary(api.ui, plan, scheduled, settings), flush=True)
+        print(_summary(api, plan, scheduled, settings), flush=True)
         stop.wait()
         print("stopping; finished stages are kept", flush=True)
 
@@ -162,8 +162,8 @@ def _stop_signal() -> Iterator[threading.Event]:
             signal.signal(one, handler)
 
 
-def _summary(ui: str, plan: Plan, scheduled: tuple[Scheduled, ...], settings: Settings) -> str:
-    lines = [f"Prefect UI: {ui}", f"store: {settings.open_store().root}"]
+def _summary(api: Api, plan: Plan, scheduled: tuple[Scheduled, ...], settings: Settings) -> str:
+    lines = [f"Prefect UI: {api.ui}{api.login}", f"store: {settings.open_store().root}"]
     lines += [
         f"worker of pool {one.pool}: {one.limit} at a time, {plan.threads} threads each"
         for one in plan.workers

@@ -1,20 +1,32 @@
-"""The Prefect API in use: discovery, authentication and addresses."""
+"""The Prefect API in use: discovery, authentication and addresses.
+
+Used is a server that ``PREFECT_API_URL`` or Prefect's profile names, or one that we started and
+that proves it. Whatever else answers on this machine is left alone.
+"""
 
 import base64
-import contextlib
 import ipaddress
 import json
 import os
 import re
+import secrets
 import urllib.error
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from flows.orchestration.identity import (
+    generated_password,
+    is_ours,
+    password_file,
+    write_private,
+)
 from flows.settings import configure_prefect, prefect_home
 from tasks.errors import InputError, MachineError
 
 LOOPBACK = "127.0.0.1"
+OURS = "UNSEEN_OWN_API"
+"""Variable that tells our processes the address of the server, where we started it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,10 +37,19 @@ class Api:
     """Ends in ``/api``."""
     started: bool
     """Whether this call started it."""
+    password: str | None = field(default=None, repr=False)
+    """User and password of a server of ours; None for a named one, which has the user's."""
+    password_file: Path | None = None
+    """Where the password lies that was generated for a server of ours."""
 
     @property
     def ui(self) -> str:
         return without_password(self.url).removesuffix("/api")
+
+    @property
+    def login(self) -> str:
+        """How to log in to the UI, in parentheses; empty where the user knows."""
+        return f" (its password: the line in {self.password_file})" if self.password_file else ""
 
 
 def without_password(url: str) -> str:
@@ -37,39 +58,63 @@ def without_password(url: str) -> str:
 
 
 def find_api() -> Api | None:
-    """The API named by ``PREFECT_API_URL`` or Prefect's profile, else a local server that runs.
+    """The API named by ``PREFECT_API_URL`` or Prefect's profile, else that of a server of ours.
 
     Raises:
         InputError: the API requires a password that is missing or wrong.
-        MachineError: the named API does not answer.
+        MachineError: the named API does not answer, or is not the one whose password is set.
     """
     configure_prefect()
     _bypass_proxy_on_loopback()
-    if named := named_url():
-        if not answers(named):
-            raise MachineError(
-                f"the Prefect API at {without_password(named)} (PREFECT_API_URL, or Prefect's "
-                "profile) does not answer; start that server, or unset it and a local one will be "
-                "started"
-            )
-        _check_access(named, _client_password())
-        return Api(url=named, started=False)
-    for url in (_remembered_url(), url_of(usual_port())):
-        if url and answers(url):
-            _check_access(url, _client_password() or server_password())
-            return Api(url=url, started=False)
-    return None
+    remembered = _remembered()
+    named = named_url()
+    if remembered is not None and named in (None, remembered.url) and is_ours(remembered.url):
+        _check_access(remembered.url, remembered.password)
+        return remembered
+    if named is None:
+        return None
+    if not answers(named):
+        raise MachineError(
+            f"the Prefect API at {without_password(named)} (PREFECT_API_URL, or Prefect's "
+            "profile) does not answer; start that server, or unset it and a local one will be "
+            "started"
+        )
+    password = _client_password()
+    if password and password == generated_password():
+        raise MachineError(
+            f"PREFECT_API_AUTH_STRING is the password of the server that unseen starts, and what "
+            f"answers at {without_password(named)} (PREFECT_API_URL, or Prefect's profile) is not "
+            "that server, so it was not sent; unset both, or set those of one server"
+        )
+    _check_access(named, password)
+    return Api(url=named, started=False)
 
 
 def use_api(api: Api) -> None:
     """Point this process and its children at ``api``."""
     from prefect.context import refresh_global_settings_context
 
-    # The password of a server that we start applies to that server alone.
-    if not named_url() and not _client_password() and (password := server_password()):
-        os.environ["PREFECT_API_AUTH_STRING"] = password
+    if api.password:  # the password of a server of ours applies to that server alone
+        os.environ["PREFECT_API_AUTH_STRING"] = api.password
+        os.environ[OURS] = api.url
+    else:
+        os.environ.pop(OURS, None)
     os.environ["PREFECT_API_URL"] = api.url
     refresh_global_settings_context()  # Prefect read the environment when it was imported
+
+
+def use_temporary_api() -> None:
+    """Have the server that Prefect starts for this process alone require a password.
+
+    It is a new one each time, so it is worth nothing to a program that takes the server's place.
+    """
+    from prefect.context import refresh_global_settings_context
+
+    password = f"unseen:{secrets.token_urlsafe(24)}"
+    os.environ["PREFECT_SERVER_API_AUTH_STRING"] = password
+    os.environ["PREFECT_API_AUTH_STRING"] = password
+    os.environ["PREFECT_SERVER_CORS_ALLOWED_ORIGINS"] = f"http://{LOOPBACK}"
+    refresh_global_settings_context()
 
 
 def is_for_this_machine() -> bool:
@@ -78,7 +123,7 @@ def is_for_this_machine() -> bool:
     from prefect.settings import get_current_settings
 
     host = get_current_settings().server.api.host
-    return named_url() is not None and named_url() == _remembered_url() and is_loopback(host)
+    return named_url() is not None and named_url() == os.environ.get(OURS) and is_loopback(host)
 
 
 def answers(url: str) -> bool:
@@ -90,9 +135,10 @@ def answers(url: str) -> bool:
         return False
 
 
-def remember(url: str) -> None:
-    """Record the address of a server started here, for later commands."""
-    _memory_file().write_text(json.dumps({"url": url}))
+def remember(api: Api) -> None:
+    """Record a server of ours for later commands."""
+    generated = api.password_file is not None
+    write_private(_memory_file(), json.dumps({"url": api.url, "generated_password": generated}))
 
 
 def named_url() -> str | None:
@@ -175,10 +221,17 @@ def _memory_file() -> Path:
     return prefect_home() / "unseen-server.json"
 
 
-def _remembered_url() -> str | None:
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        return str(json.loads(_memory_file().read_text())["url"])
-    return None
+def _remembered() -> Api | None:
+    """The server that was recorded last, which may have ended."""
+    try:
+        record = json.loads(_memory_file().read_text())
+        url, generated = str(record["url"]), record["generated_password"] is True
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    if generated:
+        password, file = generated_password(), password_file()
+        return Api(url=url, started=False, password=password, password_file=file)
+    return Api(url=url, started=False, password=server_password() or _client_password())
 
 
 def _bypass_proxy_on_loopback() -> None:

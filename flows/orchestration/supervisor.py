@@ -31,6 +31,7 @@ def supervised(
     *,
     log: Path,
     environment: Mapping[str, str],
+    descriptors: Sequence[int] = (),
     unless: Callable[[], bool] = lambda: False,
     seconds_to_end: float = SECONDS_TO_END,
     notify: Notify = ignore,
@@ -44,6 +45,7 @@ def supervised(
         name: of the program in messages.
         log: file that its output is appended to.
         environment: its complete environment.
+        descriptors: open files that it inherits.
         unless: whether another process provides the service now, so that none is started.
         seconds_to_end: between the two signals.
         notify: receives a sentence whenever the program dies.
@@ -57,7 +59,7 @@ def supervised(
                 ended.wait(LONGEST_WAIT_SECONDS / 20)
                 continue
             started = time.monotonic()
-            process = _start(command, log, environment)
+            process = _start(command, log, environment, descriptors)
             while process.poll() is None and not ended.wait(0.2):
                 pass
             if process.poll() is None:
@@ -84,7 +86,7 @@ def supervised(
 
 
 def _start(
-    command: Sequence[str], log: Path, environment: Mapping[str, str]
+    command: Sequence[str], log: Path, environment: Mapping[str, str], descriptors: Sequence[int]
 ) -> subprocess.Popen[bytes]:
     with log.open("ab") as output:
         # A session of its own: Ctrl-C reaches us alone, and we end everything in order.
@@ -94,6 +96,7 @@ def _start(
             stdout=output,
             stderr=output,
             env=dict(environment),
+            pass_fds=descriptors,
             start_new_session=True,
             preexec_fn=functools.partial(die_with_parent, os.getpid()),
         )
