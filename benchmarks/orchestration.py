@@ -21,6 +21,7 @@ and the two differ by little more than the checking of digests.
 """
 
 import argparse
+import base64
 import json
 import os
 import shutil
@@ -119,7 +120,7 @@ def measure(folder: Path, scene: Path, count: int, arguments: Sequence[str]) -> 
             cached = bool(stages["cached"].all())
             if cached != (name == "second"):
                 sys.exit(f"the {name} pass computed {int((~stages['cached']).sum())} stages")
-            task_runs = _settled_count(url)
+            task_runs = _settled_count(url, folder / "home")
             yield Pass(
                 scenes=count,
                 cached=cached,
@@ -204,18 +205,24 @@ def _cpu_s(process: psutil.Process) -> float:
     return sum(process.cpu_times()[:4])
 
 
-def _settled_count(url: str) -> int:
+def _settled_count(url: str, home: Path) -> int:
     """Number of task runs on the server, once it has stopped growing."""
     before = -1
-    while (now := _count(url)) != before:
+    while (now := _count(url, home)) != before:
         before = now
         time.sleep(SECONDS_TO_SETTLE)
     return now
 
 
-def _count(url: str) -> int:
+def _count(url: str, home: Path) -> int:
+    password = (home / "unseen-server-password").read_bytes().strip()
     request = urllib.request.Request(
-        f"{url}/task_runs/count", data=b"{}", headers={"Content-Type": "application/json"}
+        f"{url}/task_runs/count",
+        data=b"{}",
+        headers={
+            "Content-Type": "application/json",
+            "Authorization": f"Basic {base64.b64encode(password).decode()}",
+        },
     )
     with urllib.request.urlopen(request, timeout=60) as reply:
         return int(reply.read())

@@ -89,6 +89,12 @@ def api(command_environment: dict[str, str]) -> str:
 
 
 @pytest.fixture(scope="session")
+def api_password(api: str, command_environment: dict[str, str]) -> str:
+    """User and password of that server."""
+    return (Path(command_environment["PREFECT_HOME"]) / "unseen-server-password").read_text()[:-1]
+
+
+@pytest.fixture(scope="session")
 def photographed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small scene folder: eight photos of a house front, with exact cameras and depth."""
     from tasks.procedural.scenes import facade  # after the hook, and by those who want photos

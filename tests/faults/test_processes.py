@@ -19,6 +19,7 @@ pytestmark = pytest.mark.slow
 
 WORKER_DIES, SERVER_DIES, RUN_DIES = "a worker dies", "b server dies", "c run dies"
 """In the order in which they run, one at a time."""
+SERVER = "flows.orchestration.guarded_server"
 NEVER_STARTED = "d undisturbed"
 SCENES = (WORKER_DIES, SERVER_DIES, RUN_DIES, NEVER_STARTED)
 SECONDS_TO_END = 60
@@ -41,7 +42,7 @@ def processes_of(story: Faulty) -> list[psutil.Process]:
         process
         for process in psutil.process_iter(["environ", "cmdline"])
         if (process.info["environ"] or {}).get("UNSEEN_STORE") == story.environment["UNSEEN_STORE"]
-        and "server" not in process.info["cmdline"]
+        and SERVER not in process.info["cmdline"]
     ]
 
 

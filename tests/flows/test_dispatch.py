@@ -19,9 +19,11 @@ def a_scene() -> None:
     """Never run: only its runs' states matter."""
 
 
-def test_own_flow_runs_in_any_final_state_are_found_and_foreign_runs_are_not(api: str) -> None:
+def test_own_flow_runs_in_any_final_state_are_found_and_foreign_runs_are_not(
+    api: str, api_password: str
+) -> None:
     async def found() -> tuple[set[UUID], set[UUID]]:
-        async with PrefectClient(api) as client:
+        async with PrefectClient(api, auth_string=api_password) as client:
             states = (Completed(), Failed(), Crashed(), Cancelled())
             ended = {(await client.create_flow_run(a_scene, state=state)).id for state in states}
             going_on = {
@@ -36,9 +38,9 @@ def test_own_flow_runs_in_any_final_state_are_found_and_foreign_runs_are_not(api
     assert given == expected
 
 
-def test_a_scene_whose_run_was_deleted_is_not_waited_for(api: str) -> None:
+def test_a_scene_whose_run_was_deleted_is_not_waited_for(api: str, api_password: str) -> None:
     async def wait() -> None:
-        async with PrefectClient(api) as client:
+        async with PrefectClient(api, auth_string=api_password) as client:
             going_on = await client.create_flow_run(a_scene, state=Running())
             await ended_among(client, {going_on.id, uuid4()})
 

@@ -59,10 +59,13 @@ def environment_of(home: Path, port: int) -> dict[str, str]:
 def http_program(
     answer: Callable[[http.server.BaseHTTPRequestHandler], None], port: int = 0
 ) -> Iterator[int]:
-    """A program that answers GET on loopback while the block runs; its port, a free one for 0."""
+    """A program that answers on loopback while the block runs; its port, a free one for 0."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            answer(self)
+
+        def do_POST(self) -> None:
             answer(self)
 
         def log_message(self, format: str, *args: object) -> None:
@@ -88,3 +91,20 @@ def answering(content: bytes, port: int = 0) -> Iterator[int]:
 
     with http_program(answer, port) as found:
         yield found
+
+
+@contextlib.contextmanager
+def impostor(port: int = 0) -> Iterator[tuple[int, list[dict[str, str]]]]:
+    """A program that agrees to everything, as whoever wants our password and our work would; its
+    port, and the headers that it was sent."""
+    seen: list[dict[str, str]] = []
+
+    def answer(request: http.server.BaseHTTPRequestHandler) -> None:
+        seen.append({name.lower(): value for name, value in request.headers.items()})
+        request.send_response(200)
+        request.send_header("Content-Type", "application/json")
+        request.end_headers()
+        request.wfile.write(b"true")
+
+    with http_program(answer, port) as found:
+        yield found, seen

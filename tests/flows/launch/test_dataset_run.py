@@ -218,9 +218,9 @@ def test_recalled_scenes_have_the_rows_of_computed_scenes(
 
 
 def test_recalled_scenes_start_no_process_and_are_shown_as_completed(
-    repeated: Chapter, api: str
+    repeated: Chapter, api: str, api_password: str
 ) -> None:
-    with SyncPrefectClient(api) as client:
+    with SyncPrefectClient(api, auth_string=api_password) as client:
         runs = {one.name: one for one in scene_runs(client, "again")}
         by_run = ArtifactFilterFlowRunId(any_=[one.id for one in runs.values()])
         pages = client.read_artifacts(artifact_filter=ArtifactFilter(flow_run_id=by_run))

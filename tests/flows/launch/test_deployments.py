@@ -22,11 +22,15 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def site(
-    command_environment: dict[str, str], api: str, tmp_path_factory: pytest.TempPathFactory
+    command_environment: dict[str, str],
+    api: str,
+    api_password: str,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[dict[str, str]]:
     """The variables of a machine of the site, after the commands in the file were run once."""
     site = command_environment | {
         "PREFECT_API_URL": api,
+        "PREFECT_API_AUTH_STRING": api_password,
         "PYTHONPATH": str(ROOT),
         "UNSEEN_STORE": str(tmp_path_factory.mktemp("site") / "store"),
         "COLUMNS": "200",

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import WorkPoolCreate
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 
 from flows.launch.local import queue_of_run
 
@@ -14,8 +14,9 @@ POOL = "shared"
 
 
 @pytest.fixture
-def client(api: str) -> Iterator[SyncPrefectClient]:
-    with temporary_settings({PREFECT_API_URL: api}), SyncPrefectClient(api) as client:
+def client(api: str, api_password: str) -> Iterator[SyncPrefectClient]:
+    ours = {PREFECT_API_URL: api, PREFECT_API_AUTH_STRING: api_password}
+    with temporary_settings(ours), SyncPrefectClient(api, auth_string=api_password) as client:
         client.create_work_pool(WorkPoolCreate(name=POOL, type="process"), overwrite=True)
         yield client
 

@@ -132,11 +132,18 @@ class Machine:
                     return one
         return None
 
+    @property
+    def password(self) -> str:
+        """User and password of its server."""
+        home = Path(self.environment["PREFECT_HOME"])
+        return (home / "unseen-server-password").read_text().strip()
+
     def ask(self, method: str, place: str, **body: Any) -> Any:
         """What Prefect's API answers to a request, such as ``GET`` of ``/flow_runs/...``."""
         api = f"http://127.0.0.1:{self.environment['PREFECT_SERVER_API_PORT']}/api"
         asked = body if method == "POST" else None
-        with PrefectHttpxSyncClient(base_url=api, timeout=60) as client:
+        known = tuple(self.password.split(":"))
+        with PrefectHttpxSyncClient(base_url=api, auth=known, timeout=60) as client:
             return client.request(method, place, json=asked).json()
 
     def find(self, kind: str, **wanted: Any) -> list[dict[str, Any]]:
@@ -341,7 +348,9 @@ def test_the_deployment_form_describes_every_field(machine: Machine, tmp_path: P
     with machine.serving(), screenshots.chromium(screenshots.find_chromium()) as page:
         form = machine.ask("GET", "/deployments/name/dataset/datasets")["id"]
         port = machine.environment["PREFECT_SERVER_API_PORT"]
-        page.open(f"http://127.0.0.1:{port}/v2/deployments/deployment/{form}/run", "Distil")
+        ui = screenshots.Ui(url=f"http://127.0.0.1:{port}", password=machine.password)
+        page.log_in(ui)
+        page.open(ui.page(f"deployments/deployment/{form}/run"), "Distil")
         text = " ".join(page.text().split())
         picture = page.photograph(tmp_path, "form")
     for part in (one for one in known.values() if one["title"] in shown):

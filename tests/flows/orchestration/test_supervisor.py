@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ import psutil
 import pytest
 
 from flows.orchestration import supervisor
+from flows.orchestration.listening import listen
 from flows.orchestration.supervisor import supervised
 from tests.conftest import ROOT
 
@@ -109,6 +111,7 @@ def test_a_program_is_not_started_while_another_process_does_its_work(
 KEEP = """
 import os, sys, time
 from pathlib import Path
+from flows.orchestration.listening import listen
 from flows.orchestration.supervisor import supervised
 with supervised("it", {command!r}, log=Path({log!r}), environment=os.environ):
     time.sleep(600)
@@ -125,3 +128,26 @@ def test_a_supervised_program_dies_with_its_killed_supervisor(tmp_path: Path) ->
         (pid,) = starts(file)
         process.kill()
     until(lambda: not psutil.pid_exists(pid), "it died, too")
+
+
+LISTEN = "import socket, sys; socket.socket(fileno=int(sys.argv[1])).accept()[0].send(b'here')"
+
+
+def test_the_port_of_a_program_that_died_stays_taken_and_serves_the_next(tmp_path: Path) -> None:
+    file = tmp_path / "starts"
+    with listen("127.0.0.1", 0) as opened:
+        port, number = opened.getsockname()[1], opened.fileno()
+        with supervised(
+            "the cook",
+            [*program(file, LISTEN), str(number)],
+            log=tmp_path / "log",
+            environment=os.environ,
+            descriptors=(number,),
+        ):
+            for count in (1, 2):  # each ends with its first guest
+                with socket.create_connection(("127.0.0.1", port), timeout=60) as guest:
+                    assert guest.recv(4) == b"here"
+                assert len(starts(file)) >= count
+                with pytest.raises(OSError, match="in use"):
+                    listen("127.0.0.1", port)
+    listen("127.0.0.1", port).close()
