@@ -167,11 +167,15 @@ def shared_cores(threads: int, max_concurrent: int) -> tuple[int, int]:
 
 
 def configure_prefect() -> None:
-    """Disable telemetry, log warnings only, extend timeouts; call before Prefect is imported."""
+    """Disable telemetry, log warnings only, extend timeouts; call before Prefect is imported.
+
+    Programs that are started in a dataset's folder do not import what lies there.
+    """
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     # On a busy machine a server takes longer to start than Prefect's 20 s.
     os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "180")
     os.environ.setdefault("DO_NOT_TRACK", "1")
+    os.environ["PYTHONSAFEPATH"] = "1"  # 'python -m prefect' would look there first
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
 
 

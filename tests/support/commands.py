@@ -51,7 +51,8 @@ def free_port() -> int:
 
 def environment_of(home: Path, port: int) -> dict[str, str]:
     """Ours, but that Prefect has this home, its server this port, and nothing else is set of it."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    set_by_us = ("PREFECT_", "PYTHONSAFEPATH", "UNSEEN_OWN_API")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(set_by_us)}
     return kept | {"PREFECT_HOME": str(home), "PREFECT_SERVER_API_PORT": str(port)}
 
 

@@ -19,6 +19,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A home of Prefect's with nothing in it, and a usual port on which nobody listens."""
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.setenv(name, "example.org")
+    monkeypatch.setenv("PYTHONSAFEPATH", "1")  # set by what is tested
     changes = {PREFECT_HOME: tmp_path, PREFECT_SERVER_API_PORT: free_port()}
     with temporary_settings(changes, restore_defaults={PREFECT_API_URL}):
         yield tmp_path

@@ -77,11 +77,12 @@ def check_pid_file_of(home: Path, name: str) -> None:
         process.kill()
 
 
-def python(code: str, environment: dict[str, str]) -> "subprocess.Popen[str]":
+def python(code: str, environment: dict[str, str], cwd: Path = ROOT) -> "subprocess.Popen[str]":
     """Start some code in a process, and a session, of its own."""
     return subprocess.Popen(
         [sys.executable, "-c", code],
         env=environment | {"PYTHONPATH": str(ROOT)},
+        cwd=cwd,
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
@@ -89,6 +90,7 @@ def python(code: str, environment: dict[str, str]) -> "subprocess.Popen[str]":
 
 
 START = (
+    "import sys\nsys.path[:] = filter(None, sys.path)\n"  # as an installed command has it
     "import json, time\nfrom flows.orchestration.server import find_or_start_api\n"
     "api = find_or_start_api()\n"
     "print(json.dumps([api.url, api.started]), flush=True)\ntime.sleep({seconds})"
@@ -181,11 +183,17 @@ def test_one_server_is_started_kept_and_replaced_after_a_kill(
     later = python(START.format(seconds=0), machine).communicate()[0]
     assert json.loads(later) == [url, False]
 
+    photos = home.parent / "photos"  # a dataset with code in it
+    photos.mkdir()
+    for name in ("prefect", "uvicorn", "starlette", "flows", "asyncio", "json"):
+        (photos / f"{name}.py").write_text(f"open('{photos}/it ran', 'w'); raise SystemExit")
+
     first.kill()  # it leaves its pid file
     first.wait()
     assert (home / "server.pid").exists()
-    anew = python(START.format(seconds=0), machine).communicate()[0]
+    anew = python(START.format(seconds=0), machine, cwd=photos).communicate()[0]
     assert json.loads(anew)[1]
+    assert not (photos / "it ran").exists()
     (second,) = servers(home)
 
     stop = [sys.executable, "-m", "prefect", "server", "stop"]
