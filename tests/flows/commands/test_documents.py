@@ -40,6 +40,7 @@ NOT_RUN = {
     "unseen demo": "renders for minutes: tests/flows/commands/test_demo.py",
     "unseen warm-up": "compiles every kernel; `make test` begins with it",
     "make": "builds environments and runs this test: its targets are tried dry",
+    "export PREFECT_": "needs a server: tests/flows/orchestration/test_server.py",
     "prefect": "needs a server: tests/flows/launch/test_deployments.py",
     "python -m pytest": "runs this test: its paths and markers are checked",
     "python benchmarks": "takes up to hours: tests/test_benchmarks.py starts each",

@@ -24,7 +24,8 @@ from flows.orchestration import server
 from flows.orchestration.api import Api
 from flows.orchestration.locks import lock
 from tasks.errors import InputError
-from tests.support.commands import environment_of, free_port, impostor
+from tests.support.commands import environment_of, free_port, impostor, output_of
+from tests.support.documents import blocks
 
 ROOT = Path(__file__).parents[3]
 
@@ -157,6 +158,19 @@ def check_that_it_is_closed(url: str, home: Path) -> None:
     assert password not in (home / "unseen-server.log").read_text()
 
 
+def check_that_prefect_works_as_the_docs_say(url: str, home: Path) -> None:
+    text = (ROOT / "docs" / "ui.md").read_text()
+    (block,) = (one for one in blocks(text, "console") if "prefect" in one.split())
+    lines = [line.removeprefix("$ ") for line in block.splitlines()]
+    said = "; ".join(lines).replace("http://127.0.0.1:4200/api", url)
+    said = said.replace("~/.prefect/unseen-server-password", f"'{home}/unseen-server-password'")
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    told = output_of(
+        "sh", "-ec", said, cwd=home, environment=environment_of(home, 9) | {"PATH": path}
+    )
+    assert "Flow Runs" in told
+
+
 def test_one_server_is_started_kept_and_replaced_after_a_kill(
     machine: dict[str, str],
 ) -> None:
@@ -173,6 +187,7 @@ def test_one_server_is_started_kept_and_replaced_after_a_kill(
     }
 
     check_that_it_is_closed(url, home)
+    check_that_prefect_works_as_the_docs_say(url, home)
 
     for one in both:
         os.killpg(one.pid, signal.SIGINT)  # Ctrl-C in their terminals
