@@ -8,6 +8,7 @@ from pydantic import Field
 from tasks.config import Config, with_file
 from tasks.distil.config import DistilConfig
 from tasks.distil.task import CONTROL, DISTIL
+from tasks.evaluate.config import EvaluateConfig
 from tasks.evaluate.task import EVALUATE
 from tasks.ingest.config import IngestConfig
 from tasks.ingest.task import INGEST
@@ -75,6 +76,7 @@ class SceneConfig(Config):
     views: ViewsConfig = ViewsConfig()
     refine: RefineConfig = RefineConfig()
     distil: DistilConfig = DistilConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
 
     def ensemble_splats(self, training_photos: int) -> tuple[SplatConfig, ...]:
         """The config of each ensemble member; none where views are refined jointly."""

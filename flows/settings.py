@@ -20,7 +20,8 @@ _PASSWORD = re.compile(r"://[^/@:]*:[^@]+@")
 
 class Settings(BaseSettings):
     """Read from ``UNSEEN_STORE``, ``UNSEEN_DEVICE``, ``UNSEEN_THREADS``,
-    ``UNSEEN_CHECKPOINT_SECONDS``, ``UNSEEN_STAGE_SECONDS`` and ``UNSEEN_PHOTO_ROOTS``.
+    ``UNSEEN_CHECKPOINT_SECONDS``, ``UNSEEN_STAGE_SECONDS``, ``UNSEEN_PHOTO_ROOTS`` and
+    ``UNSEEN_LPIPS_BACKBONE``.
 
     Raises:
         InputError: a variable has an invalid value.
@@ -59,6 +60,12 @@ class Settings(BaseSettings):
         description="Time limit of one stage, s, after which its scene is ended; 0 for none.",
     )
 
+    lpips_backbone: str = Field(
+        default="",
+        description="Torchvision's file of AlexNet's or VGG-16's weights, for LPIPS; empty for "
+        "that in torch's cache, if there is one.",
+    )
+
     def __init__(self, **values: Any) -> None:
         try:
             super().__init__(**values)
@@ -86,6 +93,10 @@ class Settings(BaseSettings):
     def roots(self) -> tuple[Path, ...]:
         """Folders outside a dataset that links and manifest entries may lead to."""
         return tuple(Path(root).expanduser() for root in self.photo_roots.split(os.pathsep) if root)
+
+    def lpips_file(self) -> Path | None:
+        """The backbone of LPIPS that is named."""
+        return Path(self.lpips_backbone).expanduser() if self.lpips_backbone else None
 
     def open_store(self) -> Store:
         """The store; a directory as an absolute path, so that handles are valid in any process.

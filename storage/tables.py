@@ -33,6 +33,22 @@ def _flag(description: str) -> Column:
 _VIEW = _text("File name of the photo.")
 _ROTATION = "Rotation against the reference camera, degrees."
 _CENTRE = "Distance of the centre from the reference camera's, reference units."
+_PERCEPTUAL = {
+    "edge_energy": _number("Edge energy, as a share of the photo's."),
+    "st_lpips": _number("ST-LPIPS against the photo, less is better; null where not computed."),
+    "lpips": _number("LPIPS against the photo, less is better; null without its weights."),
+}
+_PERCEPTUAL_MEANS = {
+    f"{stage}{name}": _number(f"Mean over the held-out photos, as in `views`{of}.")
+    for stage, of in (
+        ("", ""),
+        ("ensemble_", ", of the mean render of the splat and its ensemble"),
+        ("control_", ", of the control"),
+        ("refined_", ", of the refined views"),
+        ("distilled_", ", of the distilled splat"),
+    )
+    for name in _PERCEPTUAL
+}
 
 TABLES: Mapping[str, Mapping[str, Column]] = {
     "scenes": {
@@ -68,6 +84,7 @@ TABLES: Mapping[str, Mapping[str, Column]] = {
         "distilled_psnr_db": _number("The same of the distilled splat."),
         "distilled_ssim": _number("The same of the distilled splat."),
         "distilled_share_worse": _number("Share worse than the control."),
+        **_PERCEPTUAL_MEANS,
         "selected": _text("Splat that the scene shows: `distilled`, `control` or `splat`."),
         "selected_because": _text("The evidence for it."),
         "confidence_spearman": _number("Mean rank correlation of confidence and negative error."),
@@ -104,6 +121,7 @@ TABLES: Mapping[str, Mapping[str, Column]] = {
         "split": _text("`train`, `validation`, `held_out`, or `not_fitted`."),
         "psnr_db": _number("Peak signal-to-noise ratio against the photo, dB."),
         "ssim": _number("Structural similarity to the photo."),
+        **_PERCEPTUAL,
     },
     "gains": {
         "view": _VIEW,
@@ -111,6 +129,7 @@ TABLES: Mapping[str, Mapping[str, Column]] = {
         "after": _text("Stage that is compared with it."),
         "psnr_db": _number("PSNR after minus before, dB."),
         "ssim": _number("SSIM after minus before."),
+        **{name: _number("The same of that column of `views`.") for name in _PERCEPTUAL},
     },
     "confidence": {
         "view": _VIEW,

@@ -24,6 +24,10 @@ PARTS = {
         *("ensemble_gain_db", "refined_gain_db", "refined_share_worse"),
         *("control_gain_db", "distilled_gain_db", "selected"),
     ),
+    "Perceptual figures": (
+        *("st_lpips", "refined_st_lpips", "distilled_st_lpips", "lpips"),
+        *("edge_energy", "refined_edge_energy", "distilled_edge_energy"),
+    ),
     "Cameras and geometry": (
         *("protocol", "registered_share", "reprojection_error_px"),
         *("rotation_error_deg", "centre_error_relative", "depth_error_relative"),

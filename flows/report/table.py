@@ -27,6 +27,14 @@ class Column:
     """Priority in a narrow terminal, 1 first."""
 
 
+def _distance(value: float) -> str:
+    return f"{value:.3f}"
+
+
+def _share(value: float) -> str:
+    return f"{value:.0%}"
+
+
 COLUMNS = (
     Column(title="photos", field="photos", show=lambda v: f"{v:.0f}", rank=1),
     Column(title="registered", field="registered_share", show=lambda v: f"{v:.0%}", rank=13),
@@ -34,11 +42,18 @@ COLUMNS = (
     Column(title="train / held out", field="split", show=str, rank=10),
     Column(title="PSNR dB", field="psnr_db", show=lambda v: f"{v:.2f}", rank=2),
     Column(title="SSIM", field="ssim", show=lambda v: f"{v:.3f}", rank=3),
+    Column(title="ST-LPIPS", field="st_lpips", show=_distance, rank=3),
+    Column(title="LPIPS", field="lpips", show=_distance, rank=22),
+    Column(title="edges", field="edge_energy", show=_share, rank=23),
     Column(title="ensemble +dB", field="ensemble_gain_db", show=lambda v: f"{v:+.2f}", rank=20),
     Column(title="refined +dB", field="refined_gain_db", show=lambda v: f"{v:+.2f}", rank=5),
     Column(title="worse", field="refined_share_worse", show=lambda v: f"{v:.0%}", rank=12),
     Column(title="control +dB", field="control_gain_db", show=lambda v: f"{v:+.2f}", rank=11),
     Column(title="distilled +dB", field="distilled_gain_db", show=lambda v: f"{v:+.2f}", rank=6),
+    Column(title="refined ST-LPIPS", field="refined_st_lpips", show=_distance, rank=24),
+    Column(title="distilled ST-LPIPS", field="distilled_st_lpips", show=_distance, rank=25),
+    Column(title="refined edges", field="refined_edge_energy", show=_share, rank=26),
+    Column(title="distilled edges", field="distilled_edge_energy", show=_share, rank=27),
     Column(title="selected", field="selected", show=str, rank=16),
     Column(title="trust", field="confidence_spearman", show=lambda v: f"{v:.2f}", rank=17),
     Column(title="AUSE", field="confidence_ause", show=lambda v: f"{v:.2f}", rank=18),
@@ -52,13 +67,14 @@ COLUMNS = (
 )
 COMPLETED, NO_RESULT = "completed", "no result yet"
 EXPLANATION = (
-    "PSNR, SSIM: the splat, mean over held-out photos. Ensemble: mean render of the splat and its "
-    "ensemble, gain over the splat. Refined: refined views, gain over the splat, and share of them "
-    "made worse. Control: the splat fitted further to its photos, gain over the splat. Distilled: "
-    "fitted further to photos and refined views, gain over the control. Trust: rank correlation of "
-    "confidence and error. AUSE: 0 if confidence orders pixels as their errors do, 1 if at random. "
-    "Errors against reference data, where given: median rotation, RMS of camera centres as a share "
-    "of the extent, median relative depth."
+    "PSNR, SSIM, ST-LPIPS (perceptual distance, less is better) and edges (energy of gradients, "
+    "as a share of the photo's): the splat, mean over held-out photos. Ensemble: mean render of "
+    "the splat and its ensemble, gain over the splat. Refined: refined views, gain over the "
+    "splat, and share of them made worse. Control: the splat fitted further to its photos, gain "
+    "over the splat. Distilled: fitted further to photos and refined views, gain over the "
+    "control. Trust: rank correlation of confidence and error. AUSE: 0 if confidence orders "
+    "pixels as their errors do, 1 if at random. Errors against reference data, where given: "
+    "median rotation, RMS of camera centres as a share of the extent, median relative depth."
 )
 
 

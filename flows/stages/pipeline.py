@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from flows.config import STAGES, SceneConfig
+from flows.settings import Settings
 from storage.handles import ArrayHandle
 from tasks.distil.task import CONTROL, DISTIL
 from tasks.evaluate.config import HeldOutRefinement
@@ -13,6 +14,7 @@ from tasks.evaluate.task import EVALUATE
 from tasks.ingest.containment import files_inside
 from tasks.ingest.source import digest_files
 from tasks.ingest.task import INGEST
+from tasks.metrics.perceptual.files import PerceptualWeights, find_perceptual_weights
 from tasks.refine.task import REFINE, REFINE_JOINTLY
 from tasks.refine.weights import find_weights
 from tasks.sfm.task import SFM
@@ -41,6 +43,8 @@ class SceneSource:
     """Splat to start the fit from."""
     weights: Source | None
     """Of the refiner."""
+    perceptual: PerceptualWeights | None
+    """Of the perceptual figures; None where none is asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +100,15 @@ def find_source(folder: Path, config: SceneConfig, roots: Sequence[Path]) -> Sce
         photos=digest_files(files_inside(folder, roots)),
         start=find_start(folder, config.splat.init, roots) if runs(SPLAT) else None,
         weights=find_weights(folder, config.refine, roots) if runs(REFINE) else None,
+        perceptual=_perceptual(config) if runs(EVALUATE) else None,
     )
+
+
+def _perceptual(config: SceneConfig) -> PerceptualWeights | None:
+    backbone = config.evaluate.perceptual
+    if backbone == "none":
+        return None
+    return find_perceptual_weights(backbone, Settings().lpips_file())
 
 
 def reconstruct(run: Run, source: SceneSource, config: SceneConfig) -> SceneArtefacts:
@@ -140,6 +152,7 @@ def reconstruct(run: Run, source: SceneSource, config: SceneConfig) -> SceneArte
         splats={name: handle for name, handle in splats.items() if handle},
         ensemble=ensemble,
         refinement=_held_out_refinement(source, config),
+        perceptual=source.perceptual,
     )
     return SceneArtefacts.of(made)
 

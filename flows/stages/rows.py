@@ -127,13 +127,13 @@ def _means(views: Iterable[Mapping[str, Any]], stage: str, prefix: str) -> Row:
     """Mean scores of one stage's held-out views."""
     held_out = [row for row in views if row["stage"] == stage and row["split"] == "held_out"]
     return {
-        f"{prefix}psnr_db": _mean(row["psnr_db"] for row in held_out),
-        f"{prefix}ssim": _mean(row["ssim"] for row in held_out),
+        f"{prefix}{name}": _mean(row[name] for row in held_out)
+        for name in ("psnr_db", "ssim", "edge_energy", "st_lpips", "lpips")
     }
 
 
-def _mean(values: Iterable[float]) -> float | None:
-    found = list(values)
+def _mean(values: Iterable[float | None]) -> float | None:
+    found = [value for value in values if value is not None]
     return fmean(found) if found else None
 
 

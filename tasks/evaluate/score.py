@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -15,9 +16,12 @@ from tasks.images import fitted_sizes, from_uint8, resized, resized_mask
 from tasks.ingest.artefact import Photos
 from tasks.metrics.calibration import ause_over_random, spearman
 from tasks.metrics.depth import DepthScore, score_depth
+from tasks.metrics.edges import edge_energy
 from tasks.metrics.images import psnr_db, ssim
+from tasks.metrics.perceptual.load import DistanceTo
 from tasks.metrics.poses import pose_errors, summarise_poses
 from tasks.runtime.context import Context, Device
+from tasks.runtime.threads import torch_threads
 from tasks.sfm.artefact import Sparse
 from tasks.splat.render import render
 
@@ -55,6 +59,11 @@ class Score:
 
     psnr_db: float
     ssim: float
+    edge_energy: float | None
+    """Share of the photo's; None where that has none."""
+    st_lpips: float | None = None
+    """None where it was not asked for or the weights are not there, as is the next."""
+    lpips: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,12 +95,14 @@ def score_views(
     splats: FittedSplats,
     *,
     refine: RefineView | None = None,
+    perceptual: Mapping[str, DistanceTo] = MappingProxyType({}),
     context: Context = Context(),
 ) -> Iterator[ScoredView]:
     """Render and score every photo's pose, one photo at a time.
 
     Args:
         refine: of the splat's views; gives the refined pictures and the confidence.
+        perceptual: perceptual distances by name, of held-out photos alone: they take long.
     """
     cameras = sparse.cameras
     cameras = cameras.resized(fitted_sizes(cameras.sizes, splats.longest_edge))
@@ -114,7 +125,13 @@ def score_views(
             split=split,
             photo=photo,
             pictures=pictures,
-            scores={stage: score(picture, photo, use) for stage, picture in pictures.items()},
+            scores=scores_of(
+                pictures,
+                photo,
+                use,
+                perceptual=perceptual if split == "held_out" else {},
+                threads=context.threads,
+            ),
             confidence=None if refined is None else refined.confidence,
             calibration=calibration,
         )
@@ -149,14 +166,36 @@ def _calibration(
     )
 
 
-def score(
-    picture: Float32[np.ndarray, "h w 3"],
+def scores_of(
+    pictures: Mapping[str, Float32[np.ndarray, "h w 3"]],
     photo: UInt8[np.ndarray, "h w 3"],
     use: Bool[np.ndarray, "h w"] | None = None,
-) -> Score:
-    """Compare a picture in [0, 1] with a photo, on the pixels where ``use`` is true."""
+    *,
+    perceptual: Mapping[str, DistanceTo] = MappingProxyType({}),
+    threads: int | None = None,
+) -> dict[str, Score]:
+    """Compare pictures in [0, 1] with a photo, on the pixels where ``use`` is true.
+
+    Args:
+        perceptual: as in :func:`score_views`.
+        threads: CPU threads of their networks.
+    """
     truth = from_uint8(photo)
-    return Score(psnr_db=psnr_db(picture, truth, use), ssim=ssim(picture, truth, use))
+    with torch_threads(threads):
+        distances = {name: distance_to(truth, use) for name, distance_to in perceptual.items()}
+        found = {
+            stage: {name: distance(picture) for name, distance in distances.items()}
+            for stage, picture in pictures.items()
+        }
+    return {
+        stage: Score(
+            psnr_db=psnr_db(picture, truth, use),
+            ssim=ssim(picture, truth, use),
+            edge_energy=edge_energy(picture, truth, use),
+            **found[stage],
+        )
+        for stage, picture in pictures.items()
+    }
 
 
 def score_against_reference(

@@ -10,13 +10,22 @@ def _bytes(scene: SceneSize) -> float:
     return scene.held_out * scene.pixels(scene.config.ingest.max_size) * BYTES_OF_PIXEL
 
 
+PERCEPTUAL_WORK = {"alex": 30, "vgg": 110, "none": 0}
+"""Of the pictures of a held-out photo, in units of a render and its scores."""
+
+
+def _work(scene: SceneSize) -> float:
+    pictures = scene.photos + scene.held_out * PERCEPTUAL_WORK[scene.config.evaluate.perceptual]
+    return float(pictures * scene.config.splat.max_size**2)
+
+
 EVALUATE = Stage(
     name="evaluate",
     artefact="evaluation",
-    version=6,
+    version=7,
     run="tasks.evaluate.run:run",
     optional=True,
-    work=lambda scene: float(scene.photos * scene.config.splat.max_size**2),
+    work=_work,
     seconds=7e-7,
     size=_bytes,
 )

@@ -7,16 +7,23 @@ from typing import Any
 import numpy as np
 
 CONFIDENCE = 0.95
-DRAWS = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gain:
-    """One held-out photo before and after; positive is better."""
+    """One held-out photo: its score after a stage minus that before it.
+
+    More PSNR, SSIM and edge energy, and less ST-LPIPS and LPIPS, mean a picture nearer to the
+    photo.
+    """
 
     view: str
     psnr_db: float
     ssim: float
+    edge_energy: float | None
+    """None where one of the two has no such score, as are the next."""
+    st_lpips: float | None
+    lpips: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +32,7 @@ class Interval:
 
     mean: float
     low: float
+    """Not a number, as is ``high``, of a single value: it says nothing of others."""
     high: float
 
 
@@ -43,10 +51,19 @@ def paired_gains(rows: Iterable[Mapping[str, Any]], *, before: str, after: str) 
             view=view,
             psnr_db=row["psnr_db"] - scores[before][view]["psnr_db"],
             ssim=row["ssim"] - scores[before][view]["ssim"],
+            **{name: _difference(scores[before][view], row, name) for name in _OPTIONAL},
         )
         for view, row in scores[after].items()
         if view in scores[before]
     )
+
+
+_OPTIONAL = ("edge_energy", "st_lpips", "lpips")
+
+
+def _difference(before: Mapping[str, Any], after: Mapping[str, Any], name: str) -> float | None:
+    one, other = before.get(name), after.get(name)
+    return None if one is None or other is None else other - one
 
 
 def share_worse(gains: Sequence[Gain]) -> float:
@@ -54,29 +71,29 @@ def share_worse(gains: Sequence[Gain]) -> float:
     return float(np.mean([gain.psnr_db < 0 for gain in gains]))
 
 
-def clustered_interval(clusters: Sequence[Sequence[float]], *, seed: int = 0) -> Interval:
-    """The mean of the clusters' means, and its bootstrap interval.
+def clustered_interval(clusters: Sequence[Sequence[float]]) -> Interval:
+    """The mean of the clusters' means, and Student's interval of it.
 
-    Values of one cluster, such as photos of a scene, are not independent: each draw takes clusters
-    with replacement, and of each of them its values with replacement.
+    Values of one cluster, such as photos of a scene, are not independent, so that the clusters'
+    means are the sample, however many values each has. Few of them are no sample for a bootstrap:
+    of 5 scenes, its percentile interval holds the true mean in 80 to 84 % of the cases where it
+    says 95, with BCa's correction as seldom. Student's holds it in 93 to 96 %, of 3 scenes as of
+    10, and in 91 % where few scenes gain far more than the others (lognormal, skewness 3.7); the
+    tests simulate this.
 
     Raises:
         ValueError: no values.
 
-    Source: Davison and Hinkley, Bootstrap Methods and their Application, 1997, section 3.8.
+    Source: Student, Biometrika 6(1), 1908.
     """
     if not clusters or not all(len(cluster) for cluster in clusters):
         raise ValueError("no values have no mean")
-    generator = np.random.default_rng(seed)
-    values = [np.asarray(cluster) for cluster in clusters]
-    # Of each cluster as many draws as there may be of it in all, taken in turn.
-    count = len(values)
-    drawn = generator.integers(count, size=(DRAWS, count))
-    totals = np.zeros(DRAWS)
-    for index, cluster in enumerate(values):
-        times = (drawn == index).sum(1)
-        members = generator.integers(len(cluster), size=(int(times.sum()), len(cluster)))
-        np.add.at(totals, np.repeat(np.arange(DRAWS), times), cluster[members].mean(1))
-    low, high = np.quantile(totals / count, (0.5 - CONFIDENCE / 2, 0.5 + CONFIDENCE / 2))
-    mean = float(np.mean([cluster.mean() for cluster in values]))
-    return Interval(mean=mean, low=float(low), high=float(high))
+    from scipy.stats import t  # late: takes long to import, and tables of scenes need no interval
+
+    means = np.array([np.mean(cluster) for cluster in clusters])
+    mean, count = float(means.mean()), len(means)
+    if count == 1:
+        return Interval(mean=mean, low=float("nan"), high=float("nan"))
+    error = means.std(ddof=1) / np.sqrt(count)
+    reach = float(t.ppf(0.5 + CONFIDENCE / 2, count - 1) * error)
+    return Interval(mean=mean, low=mean - reach, high=mean + reach)

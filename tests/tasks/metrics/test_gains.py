@@ -30,27 +30,60 @@ def test_views_are_paired_by_name_and_training_views_left_out() -> None:
     assert share_worse(gains) == 0.5
 
 
-def test_clusters_of_one_value_have_the_bootstrap_interval_of_the_mean() -> None:
-    values = np.random.default_rng(0).exponential(2, 30)
-    found = clustered_interval([[value] for value in values])
-    expected = stats.bootstrap(
-        (values,), np.mean, method="percentile", n_resamples=20_000, rng=np.random.default_rng(1)
-    ).confidence_interval
-    assert found.mean == pytest.approx(values.mean())
-    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), rel=0.02)
+def test_a_figure_that_one_stage_lacks_has_no_gain() -> None:
+    rows = [
+        row("splat", "a", 20.0) | {"st_lpips": 0.5, "lpips": None, "edge_energy": 0.75},
+        row("refine", "a", 21.0) | {"st_lpips": 0.25, "lpips": 0.1, "edge_energy": 0.5},
+    ]
+    (gain,) = paired_gains(rows, before="splat", after="refine")
+    assert (gain.st_lpips, gain.edge_energy, gain.lpips) == (-0.25, -0.25, None)
 
 
-def test_variance_between_and_within_clusters_adds_up() -> None:
-    random = np.random.default_rng(0)
-    between, within, clusters, members = 1.0, 3.0, 200, 6
-    values = random.normal(0, between, (clusters, 1)) + random.normal(
-        0, within, (clusters, members)
-    )
-    found = clustered_interval(values.tolist())
-    # The law of total variance, of a draw of a cluster and then of the mean of its draws.
-    variance = values.mean(1).var() + values.var(1).mean() / members
-    expected = 2 * stats.norm.ppf(0.975) * np.sqrt(variance / clusters)
-    assert found.high - found.low == pytest.approx(expected, rel=0.05)
+def test_the_interval_is_that_of_a_t_test_of_the_scenes_means() -> None:
+    scenes = [[0.5, 1.5], [0.25], [2.0, 0.0, 1.0], [1.75]]
+    expected = stats.ttest_1samp([1.0, 0.25, 1.0, 1.75], 0).confidence_interval(0.95)
+    found = clustered_interval(scenes)
+    assert found.mean == 1.0
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+
+
+def test_a_single_scene_says_nothing_of_others() -> None:
+    found = clustered_interval([[1.0, 2.0]])
+    assert found.mean == 1.5
+    assert np.isnan(found.low)
+    assert np.isnan(found.high)
+
+
+GAMMA, LOGNORMAL = stats.gamma(2), stats.lognorm(0.8)
+DISTRIBUTIONS = {
+    "normal": (stats.norm(), 1, 0.94, 0.96),
+    "skewed": (GAMMA, 1, 0.92, 0.96),
+    "skewed downwards": (GAMMA, -1, 0.92, 0.96),
+    "heavy tails": (stats.t(3), 1, 0.94, 0.97),
+    "a few scenes gain far more": (LOGNORMAL, 1, 0.89, 0.95),
+}
+"""Gains of scenes: frozen distribution, sign, and the bounds of the coverage."""
+PHOTOS, WITHIN_DB = 15, 0.8
+TRIALS = 1500
+
+
+@pytest.mark.parametrize("scenes", [3, 5, 10])
+@pytest.mark.parametrize("between_db", [0.3, 0.8])
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_the_interval_covers_the_true_mean_as_often_as_it_says(
+    name: str, between_db: float, scenes: int
+) -> None:
+    drawn, sign, least, most = DISTRIBUTIONS[name]
+    random = np.random.default_rng([scenes, round(10 * between_db)])
+    gains = sign * (drawn.rvs((TRIALS, scenes, 1), random_state=random) - drawn.mean())
+    gains = between_db * gains / drawn.std()
+    photos = gains + random.normal(0, WITHIN_DB, (TRIALS, scenes, PHOTOS))
+    covered = 0
+    for trial in photos:
+        found = clustered_interval(trial.tolist())
+        covered += found.low <= 0 <= found.high
+    noise = 3 * np.sqrt(0.95 * 0.05 / TRIALS)  # three standard errors of the share
+    assert least - noise < covered / TRIALS < most + noise
 
 
 def test_clusters_have_equal_weight_whatever_their_size() -> None:
