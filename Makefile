@@ -7,6 +7,9 @@ BIN := $(VENV)/bin
 # because those of processes and servers come first and take longest.
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --durations 10
 
+# Weights of perceptual figures: no code of theirs is imported, so nothing that they depend on is needed.
+PERCEPTUAL := stlpips-pytorch lpips
+
 # The tests start hundreds of processes, and each would compile all our modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -17,6 +20,7 @@ install: $(VENV)/.installed
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --constraint constraints.txt --no-deps $(PERCEPTUAL)
 	touch $@
 
 # Compiled kernels land in numba's cache beside the sources: once for each environment.

@@ -99,6 +99,8 @@ def _checks(settings: Settings) -> Iterator[Check]:
     yield _guarded("CUDA", _cuda, needed=False)
     yield _guarded("Prefect API", _api)
     yield _guarded("store", partial(_store, settings))
+    yield _guarded("ST-LPIPS", _st_lpips, needed=False)
+    yield _guarded("LPIPS", partial(_lpips, settings), needed=False)
     yield _guarded("versions", _constraints, needed=False)
 
 
@@ -178,6 +180,29 @@ def _store(settings: Settings) -> Check:
         if new:
             store.local.rmdir()  # left as it was
     return Check(good=True, what="store", found=f"{store.root} is writable{room}")
+
+
+def _st_lpips() -> Check:
+    from tasks.metrics.perceptual.files import INSTALL, find_perceptual_weights
+
+    good = find_perceptual_weights("alex").st_lpips is not None
+    found = "weights found" if good else f"no weights, so the figure is left out: {INSTALL}"
+    return Check(good=good, what="ST-LPIPS", found=found, needed=False)
+
+
+def _lpips(settings: Settings) -> Check:
+    from tasks.metrics.perceptual.files import BACKBONES, find_perceptual_weights
+
+    names = {"alex": "AlexNet", "vgg": "VGG-16"}
+    file = settings.lpips_file()
+    known = [name for one, name in names.items() if find_perceptual_weights(one, file).lpips]
+    if known:
+        return Check(good=True, what="LPIPS", found=f"weights of {' and '.join(known)} found")
+    found = (
+        "no weights of a backbone, so the figure is left out; name torchvision's file "
+        f"({BACKBONES['alex'][0]} or {BACKBONES['vgg'][0]}) in UNSEEN_LPIPS_BACKBONE"
+    )
+    return Check(good=False, what="LPIPS", found=found, needed=False)
 
 
 def _constraints() -> Check:

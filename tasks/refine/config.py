@@ -50,6 +50,15 @@ class Reproject(Alternative):
     )
 
 
+class Mean(Alternative):
+    """No refiner: the mean render of the splat and its ensemble, every pixel in full.
+
+    It shows what an ensemble is worth by itself, as a novel view and as a target of distillation.
+    """
+
+    kind: Literal["mean"] = "mean"
+
+
 class FeaturesConfig(Config):
     """Inputs of a network."""
 
@@ -164,9 +173,9 @@ class Difix(Learned):
 class RefineConfig(Config):
     """Refinement of novel views."""
 
-    refiner: Annotated[Reproject | Residual | ControlNet | Difix, Field(discriminator="kind")] = (
-        Residual()
-    )
+    refiner: Annotated[
+        Reproject | Residual | ControlNet | Difix | Mean, Field(discriminator="kind")
+    ] = Residual()
 
     @property
     def joint(self) -> JointConfig | None:

@@ -8,7 +8,15 @@ import torch
 from torch import Tensor
 
 from tasks.errors import InputError
-from tasks.refine.config import ControlNet, Difix, Learned, RefineConfig, Reproject, Residual
+from tasks.refine.config import (
+    ControlNet,
+    Difix,
+    Learned,
+    Mean,
+    RefineConfig,
+    Reproject,
+    Residual,
+)
 from tasks.refine.diffusion.joint.config import JointConfig
 from tasks.refine.diffusion.joint.sample import Scene
 from tasks.refine.gate import Gated
@@ -30,6 +38,8 @@ def refiner_for(
     Raises:
         InputError: the weights are missing, or belong to another refiner.
     """
+    if isinstance(config.refiner, Mean):
+        return partial(_as_rendered, torch.device(context.device))
     if isinstance(config.refiner, Reproject):
         return partial(_reproject_on, torch.device(context.device), config.refiner)
     learned = _learned(config.refiner, weights, context)
@@ -86,6 +96,11 @@ def _gated(refiner: Refiner, config: Learned, device: Device) -> Refiner:
 
 def _reproject_on(device: torch.device, config: Reproject, views: ViewBatch) -> Refinement:
     return reproject(views.to(device), config)
+
+
+def _as_rendered(device: torch.device, views: ViewBatch) -> Refinement:
+    render = views.render.to(device)
+    return Refinement(image=render, weight=torch.ones_like(render[..., 0]))
 
 
 def _learned(

@@ -12,9 +12,10 @@ from storage.store import NamedArray, Store
 from tasks.cameras import Cameras
 from tasks.evaluate.artefact import write_evaluation
 from tasks.evaluate.held_out import RefinedView, RefineView
-from tasks.evaluate.score import FittedSplats, score_against_reference, score_views
+from tasks.evaluate.score import FittedSplats, score_against_reference, score_views, scores_of
 from tasks.gaussians import Gaussians
 from tasks.ingest.artefact import Photos
+from tasks.metrics.perceptual.load import Distance, DistanceTo
 from tasks.sfm.artefact import Sparse
 from tests.support.ingested import InMemory
 
@@ -150,6 +151,7 @@ def evaluated(
     held_out: str = "b.jpg",
     not_fitted: str = "",
     refine: RefineView | None = None,
+    perceptual: dict[str, DistanceTo] | None = None,
 ) -> tuple[dict, dict[str, np.ndarray]]:
     out, sparse = InMemory(), stored_sparse(store)
     fitted = FittedSplats(
@@ -160,7 +162,9 @@ def evaluated(
         not_fitted=frozenset({not_fitted}),
         longest_edge=WIDTH,
     )
-    attributes = write_evaluation(out, score_views(sparse, fitted, refine=refine))
+    attributes = write_evaluation(
+        out, score_views(sparse, fitted, refine=refine, perceptual=perceptual or {})
+    )
     photos = stored_photos(store, with_reference=with_reference)
     return attributes | score_against_reference(photos, sparse, fitted), out.arrays
 
@@ -253,3 +257,26 @@ def test_confidence_is_scored_against_the_true_error(store: Store) -> None:
     assert row["view"] == "b.jpg"
     assert row["spearman"] > 0.99  # the trusted half is the right one
     assert row["ause_over_random"] == pytest.approx(0.0, abs=0.02)
+
+
+def test_perceptual_distances_are_scored_on_held_out_photos_alone(store: Store) -> None:
+    def difference_to(photo: np.ndarray, use: np.ndarray | None) -> Distance:
+        return lambda picture: float(abs(picture.mean() - photo.mean()))
+
+    attributes, _ = evaluated(store, refine=refined, perceptual={"st_lpips": difference_to})
+    rows = {(row["stage"], row["view"]): row for row in attributes["views"]}
+    assert rows["splat", "b.jpg"]["st_lpips"] == pytest.approx(0.1, abs=0.003)
+    assert rows["refine", "b.jpg"]["st_lpips"] == pytest.approx(0.01, abs=1e-6)
+    assert {row["lpips"] for row in rows.values()} == {None}
+    assert rows["splat", "a.jpg"]["st_lpips"] is None
+    (gain,) = (row for row in attributes["gains"] if row["after"] == "refine")
+    assert gain["st_lpips"] == pytest.approx(-0.09, abs=0.003)
+    assert gain["lpips"] is None
+
+
+def test_edge_energy_is_that_of_the_picture_over_that_of_the_photo() -> None:
+    ramp = np.broadcast_to(4 * np.arange(40, dtype=np.uint8)[None, :, None], (30, 40, 3)).copy()
+    half = ramp.astype(np.float32) / 255 / 2
+    assert scores_of({"splat": half}, ramp)["splat"].edge_energy == pytest.approx(0.25)
+    # A photo of one colour has no edges.
+    assert scores_of({"splat": half}, np.full_like(ramp, 9))["splat"].edge_energy is None

@@ -11,8 +11,10 @@ from storage.store import Store
 from tasks.cameras import Cameras
 from tasks.depth.sweep import Swept
 from tasks.refine.artefact import RefinedViews, write_refined
+from tasks.refine.config import Mean, RefineConfig
 from tasks.refine.ensemble import mean_refinement, refine_with
 from tasks.refine.refiner import Refinement, ViewBatch, batch_of
+from tasks.refine.select import refiner_for
 from tasks.runtime.context import Context
 from tasks.views.renderer import NovelView
 from tasks.views.surface import Surface
@@ -158,3 +160,16 @@ def test_a_view_is_rejected_if_all_ensemble_refinements_are_rejected() -> None:
     rejected = mean_refinement(parts).rejected
     assert rejected is not None
     assert rejected.tolist() == [False, True]
+
+
+def test_without_a_refiner_a_view_is_the_mean_render_of_all_splats_at_full_weight() -> None:
+    view, others = a_view(0, "a.png"), [a_view(1, "a.png"), a_view(2, "b.png")]
+    refiner = refiner_for(RefineConfig(refiner=Mean()))
+    renders = [lambda camera, other=other: other for other in others]
+
+    found = refine_with(refiner, PHOTOS.__getitem__, renders)(view)
+
+    expected = (view.rgb + others[0].rgb + others[1].rgb) / 3
+    np.testing.assert_allclose(found.image[0].numpy(), expected, rtol=1e-6)
+    assert bool((found.weight == 1).all())
+    assert found.rejected is None
