@@ -17,8 +17,8 @@ Pictures of held-out poses that are compared, photo by photo:
 - splat: the fit; ensemble: mean render of it and the ensemble, without a refiner; control: the fit
   continued with photos alone.
 - for each arm that is a refiner (a kind of ``refine.refiner``, with ``=WEIGHTS`` after it where it
-  takes a file): refined and distilled. The arm ``mean`` has no refiner: refined is the ensemble's
-  mean, and distilled what distillation of that mean gives.
+  takes a file): refined and distilled. The arm ``mean`` has no refiner, and distils the
+  ensemble's mean.
 - of the arm ``longer``, equal compute: one splat of as many iterations as splat and ensemble have
   together (longer), and of as many as these and the distillation (still longer).
 
@@ -114,7 +114,8 @@ def changes_of(
         refiner = {"kind": kind, **({"weights": str(Path(weights).absolute())} if weights else {})}
         called = {"splat": "splat", "ensemble": "ensemble", "control": "control"}
         title = Path(arm).stem
-        called |= {"refine": f"{title} refined", "distil": f"{title} distilled"}
+        called |= {"distil": f"{title} distilled"}
+        called |= {} if title == "mean" else {"refine": f"{title} refined"}
         yield title, {"refine": {"refiner": refiner}}, called
         return
     fits = 1 + len(config.ensemble_splats(photos))
@@ -127,8 +128,8 @@ def changes_of(
 
 def run_draw(
     entry: SceneEntry, store: Store, draw: Draw, arms: Sequence[str], subsets: int
-) -> Iterator[Run]:
-    """Run all arms on one draw of a scene; those that completed."""
+) -> Iterator[Run | str]:
+    """Run all arms on one draw of a scene; those that completed, and why others did not."""
     from flows.scene import reconstruct_scene  # late: Prefect reads its settings when imported
 
     sfm = f"{draw.scene}-sfm"
@@ -145,7 +146,7 @@ def run_draw(
             try:
                 reconstruct_scene(entry.folder, draw.scene, name, changed(config, changes))
             except UnseenError as error:
-                print(f"{name}: {error}", flush=True)
+                yield f"{name}: {error}"
             else:
                 yield Run(arm=arm, draw=draw, name=name, pictures=pictures)
 
@@ -225,7 +226,11 @@ def departures(config: SceneConfig) -> str:
 
 
 def report(
-    store: Store, runs: Sequence[Run], arms: Sequence[str], config: SceneConfig
+    store: Store,
+    runs: Sequence[Run],
+    failures: Sequence[str],
+    arms: Sequence[str],
+    config: SceneConfig,
 ) -> tuple[str, dict[str, Any]]:
     """All tables as markdown, and the figures by group of scenes."""
     text, figures = f"{departures(config)}\n", {}
@@ -238,6 +243,8 @@ def report(
         scenes = sorted({run.draw.scene for run in own})
         text += f"\n## {group.capitalize()}\n\nScenes: {', '.join(scenes)}. Tuned on: "
         text += f"{TUNED[group]}.\n\n{level_table(scores)}\n{gain_table(figures[group])}"
+    if failures:
+        text += "\nNot in the tables:\n\n" + "".join(f"- {failure}\n" for failure in failures)
     return f"{text}\n{costs(store, runs)}", figures
 
 
@@ -261,14 +268,17 @@ def main() -> None:
     store = settings.open_store()
     entries = find_scenes(options.dataset, config, options.scenes, roots=settings.roots())
     runs: list[Run] = []
+    failures: list[str] = []
     for seed, which in ((s, w) for s in range(options.seeds) for w in range(options.subsets)):
         for entry in entries:
             if entry.error:
                 raise entry.error
             for photos in options.photos:
                 draw = Draw(scene=entry.name, photos=photos, which=which, seed=seed)
-                runs += run_draw(entry, store, draw, options.arms, options.subsets)
-        text, figures = report(store, runs, options.arms, config)
+                ended = list(run_draw(entry, store, draw, options.arms, options.subsets))
+                runs += [one for one in ended if isinstance(one, Run)]
+                failures += [one for one in ended if isinstance(one, str)]
+        text, figures = report(store, runs, failures, options.arms, config)
         text = f"Draw {which + 1} of {options.subsets}, seed {seed + 1} of {options.seeds}. {text}"
         print(text, flush=True)
         if options.markdown:

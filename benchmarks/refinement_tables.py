@@ -164,7 +164,11 @@ def gain_table(figures: Mapping[str, Mapping[str, Any]]) -> str:
 
 def level_table(scores: pd.DataFrame) -> str:
     """Markdown: a row a picture, with the mean over scenes of each metric, and its PSNR over those
-    of the splat and of the ensemble's mean: that of refined views is the refiner's own gain."""
+    of the splat and of the ensemble's mean: that of refined views is the refiner's own gain.
+
+    Of the photos that all pictures are of.
+    """
+    scores = scores[scores["psnr_db"].notna().all(axis="columns")]
     metrics = [metric for metric in METRICS if metric in scores]
     titles = ["picture", "photos", *(TITLES[metric] for metric in metrics)]
     titles += ["over splat, dB", "over ensemble's mean, dB"]
