@@ -193,9 +193,15 @@ def _st_lpips() -> Check:
 def _lpips(settings: Settings) -> Check:
     from tasks.metrics.perceptual.files import BACKBONES, find_perceptual_weights
 
-    names = {"alex": "AlexNet", "vgg": "VGG-16"}
     file = settings.lpips_file()
-    known = [name for one, name in names.items() if find_perceptual_weights(one, file).lpips]
+    known = [
+        name
+        for name, weights in (
+            ("AlexNet", find_perceptual_weights("alex", file)),
+            ("VGG-16", find_perceptual_weights("vgg", file)),
+        )
+        if weights.lpips
+    ]
     if known:
         return Check(good=True, what="LPIPS", found=f"weights of {' and '.join(known)} found")
     found = (
