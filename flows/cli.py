@@ -9,9 +9,12 @@ from typing import Annotated, Literal
 import tyro
 
 from flows.commands.parse import parse
+from flows.commands.trust import Trusted, TrustOptions
+from flows.commands.working_folder import check_working_folder
 from flows.config import RefinerConfig, SceneConfig, StageName
 from flows.settings import Settings, configure_prefect
 from storage.errors import UnseenError
+from storage.names import showable
 from storage.schema import prepare_store
 from tasks.config import overridden
 from tasks.errors import InputError
@@ -48,6 +51,7 @@ def run(
     config_file: ConfigFile = None,
     scenes: Scenes = (),
     store: StoreOption = None,
+    trust: Trusted = TrustOptions(),
     name: str | None = None,
     max_concurrent: MaxConcurrent = 0,
     priority: Priority = None,
@@ -58,17 +62,13 @@ def run(
         dataset: Folder with one sub-folder of photos per scene, or a YAML or CSV manifest.
         name: Name of the run; default: dataset and time.
     """
-    from flows.commands.common import (
-        check_priority,
-        print_estimate,
-        start_run,
-        use_store,
-    )
+    from flows.commands.common import check_priority, print_estimate, start_run, use_store
     from flows.runs.manifest import find_scenes
     from flows.runs.record import new_run_name
 
     # All input is checked before a server or a worker is started.
     opened = use_store(store)
+    trust.use(config)
     check_priority(priority)
     entries = find_scenes(dataset, config, scenes, roots=Settings().roots())
     prepare_store(opened)
@@ -90,6 +90,7 @@ def resume(
         tyro.conf.arg(help="First stage to recompute, with all later ones, although cached."),
     ] = None,
     store: StoreOption = None,
+    trust: Trusted = TrustOptions(),
     max_concurrent: MaxConcurrent = 0,
     priority: Priority = None,
 ) -> None:
@@ -98,6 +99,7 @@ def resume(
     from flows.runs.record import load_run, scenes_to_resume
 
     opened = use_store(store)
+    trust.use()
     check_priority(priority)
     record = load_run(opened, run)  # before a store with a typo in its name is made
     prepare_store(opened)
@@ -120,6 +122,7 @@ def scene(
     config_file: ConfigFile = None,
     train_on: TrainOnOption = (),
     store: StoreOption = None,
+    trust: Trusted = TrustOptions(),
     name: str | None = None,
 ) -> None:
     """Reconstruct and evaluate one folder of photos or one video, in this process.
@@ -133,6 +136,7 @@ def scene(
     from tasks.ingest.folder import is_video
 
     opened = use_store(store)
+    trust.use(config)
     name = name or (folder.stem if is_video(folder) else folder.resolve().name)
     check_name(name)
     if not folder.is_dir() and not is_video(folder):
@@ -153,6 +157,7 @@ def serve(
     cron: str = "0 2 * * *",
     timezone: str = "UTC",
     store: StoreOption = None,
+    trust: Trusted = TrustOptions(),
     max_concurrent: MaxConcurrent = 0,
 ) -> None:
     """Run Prefect's server, workers and schedules on this machine until Ctrl-C.
@@ -165,6 +170,7 @@ def serve(
     from flows.commands.common import use_writable_store
 
     use_writable_store(store)
+    trust.use(config)
     from flows.launch.deployments import Scheduled
     from flows.launch.serve import serve as serve_until_signal
 
@@ -290,8 +296,8 @@ def train_refiner(
     # All input is checked before anything is started.
     opened = use_store(store)
     names = tuple(str(dataset) for dataset in datasets)
-    card = card_beside(out)
     scenes_of(names, config, Settings().roots())
+    card = card_beside(out)
     check_file(out)
     prepare_store(opened)
     run_training(names, out, config, licence)
@@ -435,9 +441,10 @@ COMMANDS: dict[str, Callable[..., None]] = {
 def main() -> None:
     configure_prefect()
     try:
+        check_working_folder(Path.cwd())
         parse(COMMANDS, sys.argv[1:])()
     except UnseenError as error:
-        sys.exit(f"unseen: {error}")
+        sys.exit(f"unseen: {showable(str(error))}")
     except BrokenPipeError:  # the reader of our output, such as 'head', has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

@@ -148,6 +148,7 @@ def _recall(store: Store, record: RunRecord, entry: SceneEntry) -> Page | None:
         store=store,
         device=device,
         roots=_roots(record),
+        trust=settings.trust(),
     )
     if found is None:
         return None
@@ -189,9 +190,7 @@ async def _start_scene(
     *,
     delay: timedelta = timedelta(),
 ) -> FlowRun:
-    environment = {
-        f"UNSEEN_{name.upper()}": str(value) for name, value in Settings().model_dump().items()
-    }
+    environment = Settings().passed_on()
     environment["UNSEEN_STORE"] = store.root
     environment["UNSEEN_PHOTO_ROOTS"] = os.pathsep.join(map(str, _roots(record)))
     variables: dict[str, Any] = {"env": environment}

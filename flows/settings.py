@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from storage.store import Store
 from tasks.errors import InputError
 from tasks.runtime.context import Device, Machine
+from tasks.runtime.trust import Trust, listed
 
 _PASSWORD = re.compile(r"://[^/@:]*:[^@]+@")
 """Not up to the first slash: keys of S3 may hold one."""
@@ -20,8 +21,8 @@ _PASSWORD = re.compile(r"://[^/@:]*:[^@]+@")
 
 class Settings(BaseSettings):
     """Read from ``UNSEEN_STORE``, ``UNSEEN_DEVICE``, ``UNSEEN_THREADS``,
-    ``UNSEEN_CHECKPOINT_SECONDS``, ``UNSEEN_STAGE_SECONDS``, ``UNSEEN_PHOTO_ROOTS`` and
-    ``UNSEEN_LPIPS_BACKBONE``.
+    ``UNSEEN_CHECKPOINT_SECONDS``, ``UNSEEN_STAGE_SECONDS``, ``UNSEEN_PHOTO_ROOTS``,
+    ``UNSEEN_LPIPS_BACKBONE``, ``UNSEEN_MODELS`` and ``UNSEEN_TRUSTED_CODE``.
 
     Raises:
         InputError: a variable has an invalid value.
@@ -65,6 +66,16 @@ class Settings(BaseSettings):
         description="Torchvision's file of AlexNet's or VGG-16's weights, for LPIPS; empty for "
         "that in torch's cache, if there is one.",
     )
+    models: str = Field(
+        default="",
+        description="Models of others that may be loaded, as weights: owner/name@commit on the "
+        "hub, or folders from / on, separated by ','.",
+    )
+    trusted_code: str = Field(
+        default="",
+        description="Models and pipelines whose own Python code may be run, written as in "
+        "UNSEEN_MODELS.",
+    )
 
     def __init__(self, **values: Any) -> None:
         try:
@@ -81,13 +92,14 @@ class Settings(BaseSettings):
         """The machine these settings describe.
 
         Raises:
-            InputError: the device is cuda and torch finds none.
+            InputError: the device is cuda and torch finds none, or the trust is badly written.
         """
         return Machine(
             store=self.open_store(),
             device=self._device(),
             threads=self.thread_count(),
             checkpoint_seconds=self.checkpoint_seconds,
+            trust=self.trust(),
         )
 
     def roots(self) -> tuple[Path, ...]:
@@ -97,6 +109,25 @@ class Settings(BaseSettings):
     def lpips_file(self) -> Path | None:
         """The backbone of LPIPS that is named."""
         return Path(self.lpips_backbone).expanduser() if self.lpips_backbone else None
+
+    def trust(self) -> Trust:
+        """Trust of the machine's owner in models of others.
+
+        Raises:
+            InputError: an entry is neither a hub id with a commit nor a folder.
+        """
+        return Trust(
+            models=listed(self.models, "UNSEEN_MODELS or --models"),
+            code=listed(self.trusted_code, "UNSEEN_TRUSTED_CODE or --trusted-code"),
+        )
+
+    def passed_on(self) -> dict[str, str]:
+        """Variables for a scene's process on whatever machine runs it. Trust is that machine's own:
+        its worker hands it on."""
+        return {
+            f"UNSEEN_{name.upper()}": str(value)
+            for name, value in self.model_dump(exclude={"models", "trusted_code"}).items()
+        }
 
     def open_store(self) -> Store:
         """The store; a directory as an absolute path, so that handles are valid in any process.

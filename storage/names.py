@@ -31,6 +31,17 @@ def check_name(name: str) -> None:
         )
 
 
+def showable(text: str) -> str:
+    """Text of others as one may print it: control characters, which a terminal obeys, as escapes;
+    ends of lines stay."""
+    return "".join(
+        character.encode("unicode_escape").decode()
+        if unicodedata.category(character) in _UNSHOWABLE and character != "\n"
+        else character
+        for character in text
+    )
+
+
 def object_name(name: str) -> str:
     """A name as a path component: safe on every disk and object store, and one to one.
 

@@ -82,6 +82,7 @@ def compute(stage: Stage, scene: str, inputs: Mapping[str, Any], machine: Machin
             threads=machine.threads,
             progress=stage_progress(stage.name),
             checkpoints=checkpoints,
+            trust=machine.trust,
         )
         with machine.store.writer(scene, stage.artefact) as out:
             handle: ArrayHandle = function(out, context, **inputs)

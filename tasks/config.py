@@ -1,8 +1,11 @@
 """The base of every stage's config, and its fields from YAML files and other nested mappings."""
 
+import errno
+import math
 import re
 from collections.abc import Mapping
 from difflib import get_close_matches
+from enum import Enum
 from pathlib import Path
 from types import NoneType
 from typing import Any, TypeVar, get_args
@@ -12,6 +15,22 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 from tasks.errors import InputError
+
+
+class SetBy(Enum):
+    """Whether the manifest of a dataset may set a field: ``Annotated[str, SetBy.INSIDE]``.
+
+    Numbers within bounds and choices may be set by it where nothing else is said. Every field of
+    text says it, so that no name of a file, a model or a server is overlooked.
+    """
+
+    FREELY = "yes"
+    INSIDE = "inside its folder"
+    """A path, in the scene's folder or one of UNSEEN_PHOTO_ROOTS."""
+    LISTED = "if listed"
+    """A model that the machine's owner lists in UNSEEN_MODELS or UNSEEN_TRUSTED_CODE."""
+    OWNER = "no"
+    """What protects the machine."""
 
 
 def _title(model: type) -> str:
@@ -52,19 +71,65 @@ def with_file(base: ConfigT, file: Path) -> ConfigT:
     return overridden(base, read_yaml(file), where=f"the config in '{file}'")
 
 
+LARGEST_YAML = 16 << 20
+"""Bytes: a manifest of a hundred thousand scenes is smaller."""
+LONGEST_SHOWN = 300
+"""Characters of a wrong value in an error."""
+MOST_NODES = 4_000_000
+"""Values of a YAML file, those behind aliases counted wherever they stand: a few lines of aliases
+of aliases stand for more than any memory holds."""
+
+
 def read_yaml(file: Path) -> Any:
-    """The content of a YAML file.
+    """The content of a YAML file, which nobody need vouch for.
 
     Raises:
-        InputError: no such file, or not YAML.
+        InputError: no such file, not YAML, or too large once its aliases are written out.
     """
     try:
-        return yaml.safe_load(file.read_text(encoding="utf-8-sig"))
+        if file.exists() and not file.is_file():
+            raise OSError(errno.EINVAL, "not a regular file")
+        with file.open("rb") as opened:
+            content = opened.read(LARGEST_YAML + 1)
     except OSError as error:
         raise InputError(f"'{file}' cannot be read ({error.strerror}); check the path") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
+    if len(content) > LARGEST_YAML:
+        raise InputError(f"'{file}' has more than {LARGEST_YAML >> 20} MiB; divide the dataset")
+    try:
+        return _loaded(content.decode("utf-8-sig"))
+    except Exception as error:  # the loader raises whatever broken values lead it to
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"'{file}' is not YAML ({reason}); mend the file") from error
+
+
+def _loaded(text: str) -> Any:
+    """
+    Raises:
+        ValueError: too many values, or one that holds itself.
+        Exception: the loader's.
+    """
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        if _count(node, {}) > MOST_NODES:
+            raise ValueError(f"its aliases stand for more than {MOST_NODES} values")
+        return loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def _count(node: yaml.Node, known: dict[int, float]) -> float:
+    """Number of values in a node, aliases written out; infinite for one that holds itself."""
+    if isinstance(node, yaml.ScalarNode):
+        return 1.0 + len(node.value) / 64
+    if id(node) not in known:
+        known[id(node)] = math.inf  # met again below itself
+        mapping = isinstance(node, yaml.MappingNode)
+        parts = [part for pair in node.value for part in pair] if mapping else node.value
+        known[id(node)] = 1.0 + sum(_count(part, known) for part in parts)
+    return known[id(node)]
 
 
 def overridden(base: ConfigT, changes: Any, *, where: str) -> ConfigT:
@@ -106,7 +171,10 @@ def _explained(fault: ErrorDetails, whole: type[Config]) -> str:
         kinds = fault["ctx"]["expected_tags"]
         return f"'{path}.kind' is {fault['ctx']['tag']!r}: it should be one of {kinds}"
     message = fault["msg"]
-    return f"'{path}' is {fault['input']!r}: {message[0].lower()}{message[1:]}"
+    given = repr(fault["input"])
+    if len(given) > LONGEST_SHOWN:
+        given = f"{given[:LONGEST_SHOWN]}..."
+    return f"'{path}' is {given}: {message[0].lower()}{message[1:]}"
 
 
 def _place(location: tuple[int | str, ...], whole: type[Config]) -> tuple[str, Any]:

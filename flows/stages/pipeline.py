@@ -17,6 +17,7 @@ from tasks.ingest.task import INGEST
 from tasks.metrics.perceptual.files import PerceptualWeights, find_perceptual_weights
 from tasks.refine.task import REFINE, REFINE_JOINTLY
 from tasks.refine.weights import find_weights
+from tasks.runtime.trust import Trust
 from tasks.sfm.task import SFM
 from tasks.source import Source
 from tasks.splat.config import EveryNth, TrainOn
@@ -85,21 +86,24 @@ class SceneArtefacts:
 assert {one.name for one in fields(SceneArtefacts)} == {stage.artefact for stage in STAGES}
 
 
-def find_source(folder: Path, config: SceneConfig, roots: Sequence[Path]) -> SceneSource:
+def find_source(
+    folder: Path, config: SceneConfig, roots: Sequence[Path], trust: Trust = Trust()
+) -> SceneSource:
     """Find and digest the files of a scene.
 
     Args:
         folder: of the scene's photos.
         roots: folders that links may lead to beside the scene's own.
+        trust: in models of others.
 
     Raises:
-        InputError: a file is missing, or leads out of the scene.
+        InputError: a file is missing, leads out of the scene, or a model is not trusted.
     """
     runs = config.stages.runs
     return SceneSource(
         photos=digest_files(files_inside(folder, roots)),
         start=find_start(folder, config.splat.init, roots) if runs(SPLAT) else None,
-        weights=find_weights(folder, config.refine, roots) if runs(REFINE) else None,
+        weights=find_weights(folder, config.refine, roots, trust) if runs(REFINE) else None,
         perceptual=_perceptual(config) if runs(EVALUATE) else None,
     )
 

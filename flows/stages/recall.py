@@ -19,6 +19,7 @@ from storage.metrics import write_rows
 from storage.store import Store
 from tasks.caching import recorded, stage_key
 from tasks.runtime.context import Device
+from tasks.runtime.trust import Trust
 from tasks.stage import Stage
 
 
@@ -50,6 +51,7 @@ def recall(
     store: Store,
     device: Device,
     roots: Sequence[Path],
+    trust: Trust = Trust(),
 ) -> RecalledScene | None:
     """Recall every stage of a scene, and verify every artefact.
 
@@ -57,6 +59,7 @@ def recall(
         folder: of the scene's photos.
         device: on which scenes run.
         roots: folders that links may lead to beside the scene's own.
+        trust: in models of others.
 
     Returns:
         None where a stage must run, or where anything is wrong: the scene's own process finds
@@ -65,7 +68,7 @@ def recall(
     started = time.monotonic()
     stages = StageRecaller(store=store, device=device, scene=scene)
     try:
-        artefacts = reconstruct(stages, find_source(folder, config, roots), config)
+        artefacts = reconstruct(stages, find_source(folder, config, roots, trust), config)
         for handle in artefacts:  # now that it is known that all are there
             handle.verify()
         figures = summary_of(artefacts) | selection_of(artefacts, config)

@@ -7,6 +7,7 @@ from typing import Any
 from flows.config import STAGES, SceneConfig
 from flows.stages.pipeline import SceneArtefacts
 from storage.errors import UnseenError
+from storage.names import showable
 from tasks.distil.task import DISTIL
 from tasks.metrics.gains import paired_gains, share_worse
 
@@ -97,7 +98,7 @@ def describe(error: Exception) -> Row:
     its message names its type."""
     kind = type(error).__name__
     message = str(error) if isinstance(error, UnseenError) else f"{kind}: {error}"
-    return {"error_type": kind, "error_message": message}
+    return {"error_type": kind, "error_message": showable(message)}
 
 
 def _scores(evaluation: Mapping[str, Any]) -> Row:

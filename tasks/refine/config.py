@@ -4,9 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from tasks.config import Alternative, Config
+from tasks.config import Alternative, Config, SetBy
 from tasks.refine.diffusion.config import SmallModel, StableDiffusion, TilesConfig
 from tasks.refine.diffusion.joint.config import JointConfig
+from tasks.runtime.trust import address_of
 
 
 class Reproject(Alternative):
@@ -113,7 +114,7 @@ class Residual(Learned):
     """A small network that blends render, photos and `reproject`, and adds a residual."""
 
     kind: Literal["residual"] = "residual"
-    weights: str | None = Field(
+    weights: Annotated[str | None, SetBy.INSIDE] = Field(
         default=None,
         min_length=1,
         description="Safetensors file, relative to the scene's folder; empty for the bundled one.",
@@ -147,27 +148,43 @@ class ControlNet(Learned):
 class Difix(Learned):
     """NVIDIA's one-step refiner of renders (Wu et al., CVPR 2025), with its own pipeline.
 
-    Third-party weights and code; their licence is shown before they are used.
+    Third-party weights and code, used where the machine's owner lists both in
+    `UNSEEN_TRUSTED_CODE`; their licence is shown before.
     """
 
     kind: Literal["difix"] = "difix"
-    model: str = Field(
-        default="nvidia/difix_ref", min_length=1, description="Hub id or folder of the model."
+    model: Annotated[str, SetBy.LISTED] = Field(
+        default="nvidia/difix_ref",
+        min_length=1,
+        description="Hub id of the model, or its folder from / on.",
     )
-    pipeline: str = Field(
-        default="",
+    revision: Annotated[str | None, SetBy.LISTED] = Field(
+        default=None, description="Commit of the model on the hub, 40 hexadecimal digits."
+    )
+    pipeline: Annotated[str | None, SetBy.LISTED] = Field(
+        default=None,
+        min_length=1,
         description="Hub id or folder whose pipeline.py runs the model, where the model itself "
         "does not name one.",
     )
-    trust_remote_code: bool = Field(
-        default=False, description="Allow the Python code that comes with the model to run."
+    pipeline_revision: Annotated[str | None, SetBy.LISTED] = Field(
+        default=None, description="Commit of the pipeline on the hub."
     )
     reference: bool = Field(
         default=True, description="Condition the model on the nearest photo beside the render."
     )
-    prompt: str = "remove degradation"
+    prompt: Annotated[str, SetBy.FREELY] = "remove degradation"
     timestep: int = Field(default=199, ge=1, le=999, description="Timestep of the single step.")
     tiles: TilesConfig = TilesConfig()
+
+    @model_validator(mode="after")
+    def _each_model_is_pinned(self) -> "Difix":
+        address_of(self.model, self.revision)
+        if self.pipeline is not None:
+            address_of(self.pipeline, self.pipeline_revision)
+        elif self.pipeline_revision is not None:
+            raise ValueError("pipeline_revision is of no pipeline; name one or leave it out")
+        return self
 
 
 class RefineConfig(Config):

@@ -1,31 +1,38 @@
 """The file that a refiner's weights come from, found without what reads it."""
 
 from collections.abc import Sequence
-from hashlib import file_digest
 from pathlib import Path
 
 from tasks.errors import InputError
 from tasks.ingest.containment import is_inside
 from tasks.refine.config import ControlNet, RefineConfig, Residual
 from tasks.refine.diffusion.config import SmallModel
+from tasks.refine.third_party import check_trusted, digest_of_folders, third_parties
+from tasks.runtime.trust import Trust
 from tasks.source import Source
 
 SHIPPED = Path(__file__).parent / "residual" / "residual.safetensors"
 SHIPPED_CONTROLNET = Path(__file__).parent / "diffusion" / "controlnet.safetensors"
 
 
-def find_weights(folder: Path, config: RefineConfig, roots: Sequence[Path] = ()) -> Source | None:
+def find_weights(
+    folder: Path,
+    config: RefineConfig,
+    roots: Sequence[Path] = (),
+    trust: Trust = Trust(),
+) -> Source | None:
     """The weights of a refiner, by their content; None for one that is not trained.
 
-    None too for models of others: they are known by their names alone, so a folder of one whose
-    content changes should change its name.
+    Models of others count by the content of their folders, and those of the hub by their commits,
+    which the config holds: None where there are no folders.
 
     Args:
         folder: of the scene, or its video.
         roots: folders that the file may lie in beside the scene's own.
+        trust: in models of others.
 
     Raises:
-        InputError: the file cannot be read, or lies elsewhere.
+        InputError: the file cannot be read, lies elsewhere, or a model is not trusted.
     """
     refiner = config.refiner
     if isinstance(refiner, Residual):
@@ -34,7 +41,10 @@ def find_weights(folder: Path, config: RefineConfig, roots: Sequence[Path] = ())
         named, option = refiner.weights.file, "refine.refiner.weights.file"
         selected = SHIPPED_CONTROLNET
     else:
-        return None
+        models = third_parties(refiner)
+        check_trusted(models, trust)
+        digest = digest_of_folders(models)
+        return None if digest is None else Source(folder=models[0].name, digest=digest)
     if named is None:
         advice = (
             f"they are not bundled with this version; name a file in {option}, or set "
@@ -54,8 +64,7 @@ def find_weights(folder: Path, config: RefineConfig, roots: Sequence[Path] = ())
 
 def _read(path: Path, advice: str) -> Source:
     try:
-        with path.open("rb") as file:
-            return Source(folder=str(path), digest=file_digest(file, "sha256").hexdigest())
+        return Source.of_file(path)
     except OSError as error:
         raise InputError(
             f"the refiner's weights '{path}' cannot be read ({error.strerror or error}): {advice}"

@@ -1,13 +1,30 @@
 """Diffusion models of a few thousand random weights, in folders as diffusers writes them."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from tasks.refine.diffusion.config import StableDiffusion
+from tasks.refine.third_party import of_stable_diffusion
+from tasks.runtime.context import Context
+from tasks.runtime.trust import Trust
+
 WORDS = 8
 CARD = "---\nlicense: {licence}\n---\nA model of random weights.\n"
+
+
+def trusting(*configs: object, context: Context = Context()) -> Context:
+    """A context that lets the models of these configs be loaded."""
+    models = [
+        model.address
+        for config in configs
+        if isinstance(config, StableDiffusion)
+        for model in of_stable_diffusion(config)
+    ]
+    return replace(context, trust=Trust(models=frozenset(models)))
 
 
 def unet_and(seed: int) -> Any:

@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tasks.errors import InputError
 from tasks.refine.config import Difix
 from tasks.refine.diffusion.blend import blended
-from tasks.refine.diffusion.hub import licence_of, reaching
+from tasks.refine.diffusion.hub import CODE, fetched, licence_of, reaching
 from tasks.refine.diffusion.model import ready
 from tasks.refine.diffusion.tiles import tiled, tiling_for
 from tasks.refine.refiner import Refinement, Refiner, ViewBatch
+from tasks.refine.third_party import check_trusted, third_parties
 from tasks.runtime.context import Context
 from tasks.runtime.threads import torch_threads
 
@@ -24,17 +24,13 @@ def difix_refiner(config: Difix, *, context: Context = Context()) -> Refiner:
     """The refiner of the model, loaded; in half precision on CUDA.
 
     Args:
-        context: its progress shows the model and its licence before it is used.
+        context: its trust must list the model and its pipeline as code, since either may hold some;
+            its progress shows the model and its licence before it is used.
 
     Raises:
         InputError: its code is not trusted, or the model cannot be read.
     """
-    if not config.trust_remote_code:
-        raise InputError(
-            f"the model '{config.model}' comes with a pipeline of its own, Python code that would "
-            "run on this machine, and trust_remote_code is false; read that code and its licence "
-            f"({licence_of(config.model)}), then set trust_remote_code, or choose another refiner"
-        )
+    check_trusted(third_parties(config), context.trust)
     pipeline = _pipeline(config, context)
     tiling = tiling_for(config.tiles, pipeline.vae_scale_factor)
 
@@ -64,12 +60,19 @@ def _pipeline(config: Difix, context: Context) -> Any:
     # Late: seconds to import.
     from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 
-    licence = licence_of(config.model)
-    context.progress(0.0, f"{config.model} is used under its own licence: {licence}")
-    with reaching(config.model):
+    model, *pipelines = third_parties(config)
+    licence = licence_of(model)
+    context.progress(0.0, f"{model.address} is used under its own licence: {licence}")
+    code = None
+    for one in pipelines:
+        with reaching(one):
+            code = fetched(one, CODE)
+    with reaching(model):
         pipeline = DiffusionPipeline.from_pretrained(
-            config.model,
-            custom_pipeline=config.pipeline or None,
-            trust_remote_code=config.trust_remote_code,
+            fetched(model),
+            custom_pipeline=None if code is None else str(code),
+            trust_remote_code=True,  # checked by difix_refiner
+            use_safetensors=True,
+            local_files_only=True,
         )
     return ready(pipeline, context.device)

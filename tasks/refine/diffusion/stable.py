@@ -10,9 +10,10 @@ from torch import Tensor
 from tasks.errors import InputError
 from tasks.refine.diffusion.conditioning import pictures
 from tasks.refine.diffusion.config import StableDiffusion
-from tasks.refine.diffusion.hub import licence_of, reaching
+from tasks.refine.diffusion.hub import fetched, licence_of, reaching
 from tasks.refine.diffusion.model import Conditions, Model, ready, words
 from tasks.refine.refiner import ViewBatch
+from tasks.refine.third_party import check_trusted, of_stable_diffusion
 from tasks.runtime.context import Context
 
 
@@ -20,10 +21,12 @@ def stable_diffusion(config: StableDiffusion, *, context: Context = Context()) -
     """Load the models; in half precision on CUDA.
 
     Args:
-        context: its progress shows the models and their licences before they are used.
+        context: its trust must list the models; its progress shows them and their licences before
+            they are used.
 
     Raises:
-        InputError: one cannot be read, or a ControlNet does not take RGB images.
+        InputError: one is not trusted, cannot be read, or is a ControlNet that does not take RGB
+            images.
     """
     return _Stable(pipeline=_pipeline(config, context), config=config)
 
@@ -64,21 +67,27 @@ def _pipeline(config: StableDiffusion, context: Context) -> Any:
     )
     from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
-    for model in (config.model, *config.controlnets):
-        context.progress(0.0, f"{model} is used under its own licence: {licence_of(model)}")
+    models = of_stable_diffusion(config)
+    check_trusted(models, context.trust)
+    for one in models:
+        context.progress(0.0, f"{one.address} is used under its own licence: {licence_of(one)}")
+    base, *nets = models
     controlnets = []
-    for model in config.controlnets:
-        with reaching(model):
-            controlnet = ControlNetModel.from_pretrained(model)
+    for net in nets:
+        with reaching(net):
+            controlnet = ControlNetModel.from_pretrained(
+                fetched(net), use_safetensors=True, local_files_only=True
+            )
         channels = controlnet.config.conditioning_channels
         if channels != 3:
             raise InputError(
-                f"the ControlNet '{model}' takes {channels} channels and a picture has 3, so it "
-                "cannot be shown one; name one that takes pictures"
+                f"the ControlNet '{net.address}' takes {channels} channels and a picture has 3, so "
+                "it cannot be shown one; name one that takes pictures"
             )
         controlnets.append(controlnet)
-    with reaching(config.model):
-        parts = StableDiffusionControlNetImg2ImgPipeline.load_config(config.model)
+    with reaching(base):
+        folder = fetched(base)
+        parts = StableDiffusionControlNetImg2ImgPipeline.load_config(folder)
         absent = {
             name: None
             for name, part in parts.items()
@@ -90,7 +99,7 @@ def _pipeline(config: StableDiffusion, context: Context) -> Any:
             "requires_safety_checker": False,
         }
         pipeline = StableDiffusionControlNetImg2ImgPipeline.from_pretrained(
-            config.model, **(absent | given)
+            folder, use_safetensors=True, local_files_only=True, **(absent | given)
         )
     # With these, the last step ends at the clean image, and the first of those that are taken
     # starts at its share of the noise.

@@ -1,5 +1,6 @@
 """Refinement by models of random weights, against the same sums without a pipeline."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from tasks.refine.diffusion.joint.sample import Denoiser
 from tasks.refine.diffusion.stable import stable_diffusion
 from tasks.refine.refiner import ViewBatch
 from tasks.runtime.context import Context
-from tests.support.random_models import WORDS, write_controlnet, write_stable_diffusion
+from tests.support.random_models import WORDS, trusting, write_controlnet, write_stable_diffusion
 from tests.support.view_batches import HEIGHT, WIDTH, a_batch, cropped, noise, one_by_one
 
 
@@ -29,6 +30,16 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_controlnet(folder / "first", seed=1)
     write_controlnet(folder / "second", seed=5)
     return folder
+
+
+class Bomb:
+    """Unpickled, it makes a file."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.target,)
 
 
 def weights(models: Path, *sees: str, **changes: Any) -> StableDiffusion:
@@ -49,7 +60,9 @@ def refined(
     tiles: TilesConfig = TilesConfig(),
     batch: int = 1,
 ) -> torch.Tensor:
-    refiner = controlnet_refiner(ControlNet(weights=config, tiles=tiles, batch=batch))
+    refiner = controlnet_refiner(
+        ControlNet(weights=config, tiles=tiles, batch=batch), context=trusting(config)
+    )
     return refiner(views).image
 
 
@@ -166,24 +179,78 @@ def test_odd_sizes_and_batches_of_tiles_are_refined(models: Path) -> None:
 
 def test_the_licence_of_each_model_is_reported_first(models: Path) -> None:
     said: list[str] = []
-    config = ControlNet(weights=weights(models, "photo"))
-    controlnet_refiner(config, context=Context(progress=lambda share, doing: said.append(doing)))
+    config = weights(models, "photo")
+    shown = Context(progress=lambda share, doing: said.append(doing))
+    controlnet_refiner(ControlNet(weights=config), context=trusting(config, context=shown))
     assert "creativeml-openrail-m" in said[0]
     assert "no licence named" in said[1]
 
 
+def with_other(models: Path, part: str, name: str, revision: str | None) -> StableDiffusion:
+    """A config whose model, or ControlNet, is another."""
+    if part == "model":
+        return weights(models, "photo", model=name, revision=revision)
+    return weights(models, "photo", controlnets=(name,), controlnet_revisions=(revision,))
+
+
 @pytest.mark.parametrize("part", ["model", "controlnets"])
-@pytest.mark.parametrize("name", ["somebody/no-such-model", "./no/such/folder"])
-def test_an_unavailable_model_is_refused_with_a_remedy(models: Path, part: str, name: str) -> None:
-    given: Any = (name,) if part == "controlnets" else name
-    with pytest.raises(InputError, match=f"'{name}'.*hf download {name}"):
-        stable_diffusion(weights(models, "photo", **{part: given}))
+def test_an_unavailable_model_is_refused_with_a_remedy(models: Path, part: str) -> None:
+    of_the_hub = with_other(models, part, "somebody/no-such-model", "0" * 40)
+    said = f"hf download somebody/no-such-model --revision {'0' * 40}"
+    with pytest.raises(InputError, match=said):
+        stable_diffusion(of_the_hub, context=trusting(of_the_hub))
+    folder = with_other(models, part, "/no/such/folder", None)
+    with pytest.raises(InputError, match=r"'/no/such/folder' is no folder.*name another folder"):
+        stable_diffusion(folder, context=trusting(folder))
+
+
+@pytest.mark.parametrize("part", ["model", "controlnets"])
+def test_a_model_that_the_owner_of_the_machine_does_not_list_is_not_loaded(
+    models: Path, tmp_path: Path, part: str
+) -> None:
+    config = with_other(models, part, str(tmp_path), None)
+    listed = trusting(weights(models, "photo"))
+    with pytest.raises(InputError, match=f"'{tmp_path}' is a model of others.*UNSEEN_MODELS="):
+        stable_diffusion(config, context=listed)
+
+
+@pytest.mark.parametrize("part", ["model", "controlnets"])
+@pytest.mark.parametrize("revision", [None, "main"])
+def test_a_model_of_the_hub_without_a_commit_is_refused(
+    models: Path, part: str, revision: str | None
+) -> None:
+    with pytest.raises(ValidationError, match="give the commit"):
+        with_other(models, part, "owner/name", revision)
+
+
+def test_weights_are_never_unpickled(models: Path, tmp_path: Path) -> None:
+    base = write_stable_diffusion(tmp_path / "base")
+    unet = Path(base) / "unet"
+    target = tmp_path / "made by the bomb"
+    torch.save({"x": Bomb(target)}, unet / "diffusion_pytorch_model.bin")
+    (unet / "diffusion_pytorch_model.safetensors").unlink()
+    config = weights(models, "photo", model=base)
+    with pytest.raises(InputError, match=f"'{base}' is no folder that can be read"):
+        stable_diffusion(config, context=trusting(config))
+    assert not target.exists()
+
+
+def test_code_in_the_folder_of_a_model_is_not_run(models: Path, tmp_path: Path) -> None:
+    base = write_stable_diffusion(tmp_path / "base")
+    index = Path(base) / "model_index.json"
+    parts = json.loads(index.read_text())
+    index.write_text(json.dumps(parts | {"vae": ["my_vae", "Vae"]}))
+    (Path(base) / "vae" / "my_vae.py").write_text("raise SystemExit('was run')")
+    config = weights(models, "photo", model=base)
+    with pytest.raises(InputError, match="custom code"):
+        stable_diffusion(config, context=trusting(config))
 
 
 def test_a_controlnet_without_image_input_is_refused(models: Path, tmp_path: Path) -> None:
     odd = write_controlnet(tmp_path / "odd", channels=5)
+    config = weights(models, "photo", controlnets=(odd,))
     with pytest.raises(InputError, match="takes 5 channels"):
-        stable_diffusion(weights(models, "photo", controlnets=(odd,)))
+        stable_diffusion(config, context=trusting(config))
 
 
 def test_each_controlnet_needs_a_conditioning_image(models: Path) -> None:
@@ -198,7 +265,7 @@ def test_the_denoiser_predicts_the_clean_latents_of_the_scheduler(
     base = write_stable_diffusion(tmp_path / "base", prediction=prediction)
     nets = tuple(write_controlnet(tmp_path / str(seed), seed=seed) for seed in (1, 5))
     config = StableDiffusion(model=base, controlnets=nets, sees=("photo", "depth"))
-    model, views = stable_diffusion(config), a_batch(count=2)
+    model, views = stable_diffusion(config, context=trusting(config)), a_batch(count=2)
     denoise = denoiser_of(model, one_by_one(views))
     assert isinstance(denoise, Denoiser)
     latents = denoise.encode(list(views.render))
@@ -225,7 +292,8 @@ def test_the_denoiser_predicts_the_clean_latents_of_the_scheduler(
 
 
 def test_views_of_any_size_are_denoised(models: Path) -> None:
-    model = stable_diffusion(weights(models, "photo"))
+    config = weights(models, "photo")
+    model = stable_diffusion(config, context=trusting(config))
     views = [a_batch(), cropped(a_batch(), 37, 51)]
     denoise = denoiser_of(model, views)
     shown = [one.render[0] for one in views]

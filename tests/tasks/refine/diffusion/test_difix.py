@@ -4,12 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from tasks.errors import InputError
 from tasks.refine.config import Difix
 from tasks.refine.diffusion.config import TilesConfig
 from tasks.refine.diffusion.difix import difix_refiner
 from tasks.runtime.context import Context
+from tasks.runtime.trust import Trust
 from tests.support.view_batches import HEIGHT, WIDTH, a_batch, noise
 
 PIPELINE = '''
@@ -54,8 +56,12 @@ def model(tmp_path: Path) -> Path:
 
 
 def config_of(model: Path, **changes: object) -> Difix:
-    options = {"model": str(model), "pipeline": str(model), "trust_remote_code": True}
+    options = {"model": str(model), "pipeline": str(model)}
     return Difix.model_validate(options | changes)
+
+
+def trusting(*code: Path, **more: object) -> Context:
+    return Context(trust=Trust(code=frozenset(map(str, code))), **more)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("reference", [False, True])
@@ -67,7 +73,9 @@ def test_difix_is_called_as_by_its_authors_and_blended_by_confidence(
     views = a_batch(count=2, confidence=confidence, render=render, nearest=nearest)
     tiles = TilesConfig.model_construct(longest=32, overlap=8)
 
-    found = difix_refiner(config_of(model, reference=reference, tiles=tiles))(views)
+    found = difix_refiner(
+        config_of(model, reference=reference, tiles=tiles), context=trusting(model)
+    )(views)
 
     drawn = 0.5 * render + (0.25 * nearest if reference else 0)
     share = confidence[..., None]
@@ -75,21 +83,57 @@ def test_difix_is_called_as_by_its_authors_and_blended_by_confidence(
     np.testing.assert_allclose(found.weight, 1 - confidence)
 
 
-def test_difix_code_is_not_run_without_trust_remote_code(model: Path) -> None:
+def test_difix_code_is_not_run_unless_the_owner_of_the_machine_trusts_it(model: Path) -> None:
     (model / "pipeline.py").write_text("raise SystemExit('was run')")
-    with pytest.raises(InputError, match=r"trust_remote_code is false.*nvidia"):
-        difix_refiner(config_of(model, trust_remote_code=False))
+    with pytest.raises(InputError, match=rf"does not trust it.*UNSEEN_TRUSTED_CODE='{model}'"):
+        difix_refiner(config_of(model))
+    as_weights = Context(trust=Trust(models=frozenset({str(model)})))
+    with pytest.raises(InputError, match="does not trust it"):
+        difix_refiner(config_of(model), context=as_weights)
+    with pytest.raises(SystemExit, match="was run"):
+        difix_refiner(config_of(model), context=trusting(model))
+
+
+def test_a_trusted_pipeline_does_not_run_the_code_of_an_untrusted_model(
+    model: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "pipeline.py").write_text(PIPELINE)
+    with pytest.raises(InputError, match=f"'{model}' comes with Python code"):
+        difix_refiner(config_of(model, pipeline=str(other)), context=trusting(other))
+
+
+def test_a_config_cannot_consent_to_code(model: Path) -> None:
+    with pytest.raises(ValidationError, match="trust_remote_code"):
+        config_of(model, trust_remote_code=True)
 
 
 def test_the_difix_licence_is_reported_before_its_code_is_run(model: Path) -> None:
     (model / "pipeline.py").write_text("raise OSError('was run')")
     said: list[str] = []
-    context = Context(progress=lambda share, doing: said.append(doing))
-    with pytest.raises(InputError):
+    context = trusting(model, progress=lambda share, doing: said.append(doing))
+    with pytest.raises(InputError, match="was run"):
         difix_refiner(config_of(model), context=context)
     assert "nvidia" in said[0]
 
 
 def test_missing_difix_weights_are_refused_with_the_download_command() -> None:
-    with pytest.raises(InputError, match="hf download nvidia/difix_ref"):
-        difix_refiner(Difix(trust_remote_code=True))
+    commit = "0" * 40
+    trust = Trust(code=frozenset({f"nvidia/difix_ref@{commit}"}))
+    with pytest.raises(InputError, match=f"hf download nvidia/difix_ref --revision {commit}"):
+        difix_refiner(Difix(revision=commit), context=Context(trust=trust))
+
+
+@pytest.mark.parametrize("revision", [None, "main", "v1.0", "0" * 39, "0" * 41, "G" * 40, "A" * 40])
+def test_a_model_of_the_hub_is_named_with_its_commit(revision: str | None) -> None:
+    with pytest.raises(ValidationError, match="give the commit, 40 hexadecimal digits"):
+        Difix(revision=revision)
+    with pytest.raises(ValidationError, match="give the commit, 40 hexadecimal digits"):
+        Difix(revision="0" * 40, pipeline="other/pipeline", pipeline_revision=revision)
+
+
+@pytest.mark.parametrize("name", ["community_pipeline", "./folder", "folder/in/folder", "../x/y"])
+def test_a_name_whose_meaning_depends_on_the_working_folder_is_refused(name: str) -> None:
+    with pytest.raises(ValidationError, match="neither a hub id"):
+        Difix(revision="0" * 40, pipeline=name)

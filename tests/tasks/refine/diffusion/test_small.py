@@ -250,3 +250,15 @@ def test_weights_of_another_shape_or_not_finite_are_refused(tmp_path: Path) -> N
     other.write_bytes(small_checkpoint(small, data="none"))
     with pytest.raises(InputError, match=r"1 tensors .* 'unet\.conv_out\.bias'"):
         read_small(other)
+
+
+def test_a_small_file_that_describes_a_huge_model_takes_no_memory_for_it(tmp_path: Path) -> None:
+    import resource
+
+    huge = SmallShape(widths=(4096, 4096, 4096), layers=4)  # 10 GB
+    other = tmp_path / "other.safetensors"
+    other.write_bytes(small_checkpoint(replace(new_small(SHAPE, seed=1), shape=huge), data="none"))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(InputError, match="not those of the model"):
+        read_small(other)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**20  # KiB

@@ -22,7 +22,7 @@ from tasks.refine.select import joint_refiners
 from tasks.refine.weights import find_weights
 from tasks.runtime.context import Context
 from tasks.source import Source
-from tests.support.random_models import write_controlnet, write_stable_diffusion
+from tests.support.random_models import trusting, write_controlnet, write_stable_diffusion
 from tests.support.view_batches import HEIGHT, WIDTH, a_batch, cropped, noise
 
 STEPS = 4
@@ -106,7 +106,7 @@ def drawn(
         seen,
         lambda asked: scene or Still(shows=[one.render[0] for one in seen]),
         weights=model.weights,
-        context=context,
+        context=trusting(model.config, context=context),
     )
     return [refine(one) for refine, one in zip(refiners, seen, strict=True)]
 
@@ -118,7 +118,7 @@ def test_without_scene_fits_each_view_matches_the_diffusers_pipeline(
     model: Model = request.getfixturevalue(kind)
     found = drawn(model)
 
-    loaded = model_of(model.config, weights=model.weights)
+    loaded = model_of(model.config, weights=model.weights, context=trusting(model.config))
     generator = torch.Generator().manual_seed(AT_THE_END.seed)
     guidance = model.config.guidance if isinstance(model.config, StableDiffusion) else 1.0
     for one, view in zip(found, views(), strict=True):
