@@ -18,6 +18,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from flows.config import STAGES, RefinerConfig, SceneConfig
+from flows.runs.settable import by_dataset
 from flows.settings import Settings
 from storage.tables import COMMON, TABLES, Column
 from tasks.refine.diffusion.task import TRAIN_CONTROLNET
@@ -37,7 +38,8 @@ strongest:
 
 1. a YAML file after `--config`: `splat: {iterations: 4000}`
 2. the command line: `--splat.iterations 4000`
-3. in a dataset's manifest, a scene's own `config`
+3. in a dataset's manifest, a scene's own `config`, as far as the column "by a dataset" allows (see
+   [trust](trust.md))
 
 Forms in Prefect's UI have the same fields. An unknown field, or a value out of bounds, is refused
 before anything runs.
@@ -112,7 +114,10 @@ def options_page() -> str:
     parts = [OPTIONS]
     for name, field in SceneConfig.model_fields.items():
         parts += [f"## {name}\n", *_section(name, field, getattr(scene, name), {})]
-    parts += ["## Training a refiner\n", "Options of `unseen train-refiner`.\n"]
+    parts += [
+        "## Training a refiner\n",
+        "Options of `unseen train-refiner`; a dataset sets none of them.\n",
+    ]
     for name, field in RefinerConfig.model_fields.items():
         parts += [f"### {name}\n", *_section(name, field, getattr(training, name), shared)]
     parts += [
@@ -147,7 +152,7 @@ def _section(
     """Tables of a field and all below it."""
     kinds = _kinds(field.annotation)
     if not kinds and not isinstance(default, BaseModel):
-        yield _table(HEADINGS, [(f"`{path}`", *_row(field, default))])
+        yield _options([_option(path, field, default)], shared)
         return
     if field.description:
         yield f"{_prose(field.description)}\n"
@@ -160,7 +165,21 @@ def _section(
         yield from _model(path, type(default), default, shared)
 
 
-HEADINGS = ("option", "type", "default", "bounds", "description")
+HEADINGS = ("option", "type", "default", "bounds", "by a dataset", "description")
+
+
+def _options(rows: Iterable[Sequence[str]], shared: Mapping[type, str]) -> str:
+    """A table of options; those of a training are set by no dataset."""
+    column = HEADINGS.index("by a dataset")
+    lines = [HEADINGS, *rows]
+    if shared:
+        lines = [(*line[:column], *line[column + 1 :]) for line in lines]
+    return _table(lines[0], lines[1:])
+
+
+def _option(path: str, field: FieldInfo, value: Any) -> tuple[str, ...]:
+    kind, default, bounds, described = _row(field, value)
+    return f"`{path}`", kind, default, bounds, by_dataset(field).value, described
 
 
 def _model(
@@ -177,7 +196,7 @@ def _model(
     """
     rows = list(_rows(path, model, default, shared, names))
     if table := [row for row in rows if isinstance(row, tuple)]:
-        yield _table(HEADINGS, table)
+        yield _options(table, shared)
     yield from (row for row in rows if isinstance(row, str))
 
 
@@ -197,15 +216,17 @@ def _rows(
         if _kinds(field.annotation):
             yield from _alternatives(here, field, value, shared)
         elif below := _optional_model(field.annotation):
-            yield (f"`{here}`", "fields below, or empty", _default(value), "", _described(field))
+            yes = by_dataset(field).value
+            text = _described(field)
+            yield (f"`{here}`", "fields below, or empty", _default(value), "", yes, text)
             yield from _rows(here, below, below(), shared)
         elif type(value) in shared:
             described = f"{field.description or ''} {_reference(value, shared[type(value)])}"
-            yield (f"`{here}`", "", "", "", _prose(described))
+            yield (f"`{here}`", "", "", "", "", _prose(described))
         elif isinstance(value, BaseModel):
             yield from _rows(here, type(value), value, shared)
         else:
-            yield (f"`{here}`", *_row(field, value))
+            yield _option(here, field, value)
 
 
 def _alternatives(

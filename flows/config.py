@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
-from tasks.config import Config, with_file
+from tasks.config import Config, SetBy, with_file
 from tasks.distil.config import DistilConfig
 from tasks.distil.task import CONTROL, DISTIL
 from tasks.evaluate.config import EvaluateConfig
@@ -104,12 +104,14 @@ class ValidationConfig(Config):
         description="Fraction of the scenes, drawn at random; at least one scene unless 0. Ignored "
         "if 'scenes' is set.",
     )
-    scenes: tuple[str, ...] = Field(default=(), description="Names of the validation scenes.")
+    scenes: Annotated[tuple[str, ...], SetBy.OWNER] = Field(
+        default=(), description="Names of the validation scenes."
+    )
     seed: int = Field(default=0, ge=0, description="Seed of the random choice.")
 
 
 class RefinerConfig(Config):
-    """Options that change a trained refiner."""
+    """Options that change a trained refiner; a dataset sets none of them."""
 
     ingest: IngestConfig = IngestConfig()
     sfm: SfmConfig = Field(
@@ -118,7 +120,7 @@ class RefinerConfig(Config):
         "used, those of cameras_gt.json included.",
     )
     pairs: PairsConfig = PairsConfig()
-    subsets: dict[str, Annotated[int, Field(ge=1, le=1000)]] = Field(
+    subsets: Annotated[dict[str, Annotated[int, Field(ge=1, le=1000)]], SetBy.OWNER] = Field(
         default={},
         description="Number of training subsets of individual scenes, by name, in place of "
         "'pairs.subsets': a few real scenes can contribute more pairs.",

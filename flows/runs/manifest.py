@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.config import SceneConfig
+from flows.runs.settable import refuse_fields_of_the_owner
 from storage.errors import UnseenError
 from storage.names import check_name
 from tasks.config import overridden, read_yaml
@@ -48,7 +49,7 @@ def find_scenes(
         dataset: a folder whose sub-folders are scenes, a folder with a ``dataset.yaml`` or
             ``dataset.csv``, or such a file: ``scenes`` with ``folder``, optional ``name`` and
             ``priority`` and, in YAML, ``config`` (fields of :class:`SceneConfig` that differ for
-            that scene).
+            that scene and that a dataset may set, see :class:`tasks.config.SetBy`).
         only: names of the scenes to take; empty for all.
         roots: folders outside the dataset's that links, ``..`` and absolute entries may lead to.
 
@@ -57,7 +58,7 @@ def find_scenes(
             ``only``.
     """
     try:
-        rows = _rows(dataset)
+        rows = _rows(dataset, roots)
     except OSError as error:
         raise InputError(f"'{dataset}' cannot be read ({error.strerror}); check it") from error
     entries = [
@@ -77,11 +78,12 @@ def find_scenes(
     return tuple(sorted(_without_double_names(entries), key=lambda one: (-one.priority, one.name)))
 
 
-def _rows(dataset: Path) -> Sequence[Mapping[str, Any]]:
+def _rows(dataset: Path, roots: Sequence[Path]) -> Sequence[Mapping[str, Any]]:
     if dataset.is_dir():
         for name in MANIFESTS:
             if (dataset / name).is_file():
-                return _rows(dataset / name)
+                _refuse_link_out(dataset, name, roots)
+                return _rows(dataset / name, roots)
         return _scene_folders(dataset)
     if not dataset.exists():
         raise InputError(
@@ -102,6 +104,16 @@ def _rows(dataset: Path) -> Sequence[Mapping[str, Any]]:
     raise InputError(
         f"'{dataset}' is a file of another kind; give a folder of scene folders, a .yaml or a .csv"
     )
+
+
+def _refuse_link_out(dataset: Path, name: str, roots: Sequence[Path]) -> None:
+    """Errors about a manifest repeat parts of it, which might be of any file of the machine."""
+    if not is_inside(dataset / name, (dataset, *roots)):
+        raise InputError(
+            f"the manifest '{name}' in '{dataset}' is a link out of that folder, to "
+            f"{(dataset / name).resolve()}, so it is not read; copy it there, name the file itself "
+            "in place of the folder, or name the folder that it lies in in UNSEEN_PHOTO_ROOTS"
+        )
 
 
 def _scene_folders(dataset: Path) -> Sequence[Mapping[str, Any]]:
@@ -189,7 +201,9 @@ def _entry(
             )
         check_name(name)
         priority = _priority(row.get("priority", 0), name)
-        config = overridden(base, row.get("config"), where=f"the config of scene '{name}'")
+        where = f"the config of scene '{name}'"
+        refuse_fields_of_the_owner(row.get("config"), SceneConfig, where=where)
+        config = overridden(base, row.get("config"), where=where)
     except UnseenError as found:
         error = found
     return SceneEntry(

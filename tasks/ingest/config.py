@@ -1,10 +1,10 @@
 """Options of the ingest stage."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tasks.config import Config
+from tasks.config import Config, SetBy
 
 
 class VideoConfig(Config):
@@ -45,7 +45,7 @@ class IngestConfig(Config):
         description="Minimum number of usable photos; a scene with fewer fails.",
     )
     # Pillow's own limit stands at 178,956,970 pixels and is not ours to lift for the whole process.
-    max_pixels: int = Field(
+    max_pixels: Annotated[int, SetBy.OWNER] = Field(
         default=175_000_000,
         ge=4096,
         le=178_000_000,

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tasks.config import Alternative, Config
+from tasks.config import Alternative, Config, SetBy
 from tasks.depth.config import DenseConfig
 
 
@@ -114,7 +114,7 @@ class Ply(Alternative):
     """
 
     kind: Literal["ply"] = "ply"
-    file: str = Field(
+    file: Annotated[str, SetBy.INSIDE] = Field(
         default="splat.ply",
         min_length=1,
         description="PLY file in the format of 3D Gaussian Splatting, relative to the scene's "
@@ -212,7 +212,7 @@ class SplatConfig(Config):
     densify: Annotated[
         Densify, Field(discriminator="kind", description="Strategy of densification.")
     ] = Default()
-    memory_gib: float = Field(
+    memory_gib: Annotated[float, SetBy.OWNER] = Field(
         default=2.0,
         gt=0,
         description="Memory for Gaussians during the fit (with gradients, Adam's moments and the "
@@ -262,5 +262,7 @@ class TrainOn(Alternative):
     """Fit to the named photos and hold out all others."""
 
     kind: Literal["train_on"] = "train_on"
-    photos: tuple[str, ...] = Field(min_length=2, description="File names of the training photos.")
+    photos: Annotated[tuple[str, ...], SetBy.FREELY] = Field(
+        min_length=2, description="File names of the training photos."
+    )
     validation: int | None = VALIDATION
