@@ -140,7 +140,7 @@ def _numba() -> str:
 def _pycolmap() -> str:
     version = _version("pycolmap")
     # In its own process, as always: beside Pillow in one process it can corrupt memory.
-    command = [sys.executable, "-c", "import pycolmap"]
+    command = [sys.executable, "-P", "-c", "import pycolmap"]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     if ended.returncode != 0:
         last = ended.stderr.strip().splitlines()[-1:]
