@@ -35,15 +35,15 @@ def card_beside(weights: Path) -> Path:
     """The card's file.
 
     Raises:
-        InputError: it would overwrite the weights.
+        InputError: the weights' file does not end with .safetensors, so that a run that is
+            submitted by a form could replace any file of ours.
     """
-    card = weights.with_suffix(".md")
-    if card == weights:
+    if weights.suffix != ".safetensors":
         raise InputError(
-            f"the weights cannot be '{weights.name}', the name of their model card; end it with "
-            ".safetensors"
+            f"the weights cannot be written to '{weights.name}', which may be something else; end "
+            "the name with .safetensors"
         )
-    return card
+    return weights.with_suffix(".md")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

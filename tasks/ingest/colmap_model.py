@@ -12,6 +12,7 @@ import struct
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from io import BufferedReader
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -60,6 +61,12 @@ TWO_FOCALS = {
 more it has: an edge that was rounded in reducing a photo gives the two axes different scales."""
 
 PINHOLE_WHERE_ZERO = frozenset({"OPENCV", "FULL_OPENCV"})
+
+LARGEST_LINE = 64 << 20
+"""Bytes of a line of text; a photo with a million observations has one of 40 MB."""
+
+MOST_ROWS = 1_000_000
+"""Of cameras or images: a file of holes takes no room on a disk, and announces any number."""
 
 LARGEST_NAME = 4096
 """Bytes; no path is longer."""
@@ -121,7 +128,10 @@ class _FormatError(ValueError):
 def _checked(path: Path, parse: Callable[[BufferedReader], Iterator[_Row]]) -> list[_Row]:
     try:
         with opened(path, path.name) as file:
-            return list(parse(file))
+            rows = list(islice(parse(file), MOST_ROWS + 1))
+        if len(rows) > MOST_ROWS:
+            raise _FormatError(f"holds more than {MOST_ROWS} entries")
+        return rows
     except (ValueError, struct.error) as error:
         reason = error if isinstance(error, _FormatError) else f"is damaged ({error})"
         raise InputError(
@@ -194,7 +204,7 @@ def _text_cameras(file: BufferedReader) -> Iterator[_Camera]:
 def _text_images(file: BufferedReader) -> Iterator[_Image]:
     for line in _lines(file):
         numbers, name = _fields(line, 10, at_most=10)[1:9], line.split(maxsplit=9)[9]
-        file.readline()  # the image's points, on a line that may be empty
+        _line(file)  # the image's points, which may be none
         values = [float(number) for number in numbers]
         yield _Image(
             name=name,
@@ -206,10 +216,18 @@ def _text_images(file: BufferedReader) -> Iterator[_Image]:
 
 def _lines(file: BufferedReader) -> Iterator[str]:
     """Lines without comments and blanks."""
-    while line := file.readline():
+    while line := _line(file):
         text = line.decode().strip()
         if text and not text.startswith("#"):
             yield text
+
+
+def _line(file: BufferedReader) -> bytes:
+    """The next line; empty at the end of the file."""
+    line = file.readline(LARGEST_LINE)
+    if len(line) == LARGEST_LINE:
+        raise _FormatError(f"has a line of more than {LARGEST_LINE >> 20} MiB")
+    return line
 
 
 def _fields(line: str, at_least: int, at_most: int = -1) -> list[str]:

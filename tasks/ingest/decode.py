@@ -24,6 +24,9 @@ ERRNOS_OF_THE_INPUT = frozenset(
 )
 """The rest (a failing disk, a lost network mount, no descriptors left) may be gone on a retry."""
 
+LARGEST_TEXT = 256 << 20
+"""Bytes of a file that is read whole."""
+
 _OPENING = threading.Lock()
 
 
@@ -106,6 +109,25 @@ def opened(path: Path, name: str) -> Iterator[BufferedReader]:
         except OSError as error:
             raise_if_fault_of_the_machine(error, name)
             raise
+
+
+def read_whole(path: Path, name: str) -> bytes:
+    """The content of a file of text.
+
+    Raises:
+        PhotoError: it cannot be read, or is larger than any such file: a file of holes takes no
+            room on a disk and all memory when it is read.
+        MachineError: the machine failed to read it.
+    """
+    with opened(path, name) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > LARGEST_TEXT:
+            raise PhotoError(
+                name,
+                f"is too large: {size} bytes, and cameras take at most {LARGEST_TEXT >> 20} MiB; "
+                "replace it",
+            )
+        return file.read()
 
 
 def _identified(file: BufferedReader, name: str) -> ImageFile.ImageFile:

@@ -222,7 +222,7 @@ class PhotoFolder:
                 f"{CAMERAS_NAME} nor transforms.json stands beside its video; add one, or set "
                 "ingest.video.take to 'sharpest'"
             )
-        videos = [read_video(path) for path in files.videos]
+        videos = [read_video(path, config.max_pixels) for path in files.videos]
         for done, (video, interval_s) in enumerate(
             zip(videos, intervals_s(videos, config.video), strict=True)
         ):

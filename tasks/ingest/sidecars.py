@@ -19,7 +19,7 @@ from pydantic import ValidationError as SchemaError
 
 from tasks.cameras import CameraModel
 from tasks.errors import InputError
-from tasks.ingest.decode import PhotoError, decoded, opened
+from tasks.ingest.decode import PhotoError, decoded, read_whole
 from tasks.ingest.folder import DEPTH_FOLDER, frame_name, frame_of
 from tasks.ingest.given import GivenCamera, Size, rigid, same_shape
 
@@ -74,8 +74,7 @@ def read_cameras(
         MachineError: the machine failed to read it.
     """
     try:
-        with opened(path, path.name) as file:
-            entries = _ENTRIES.validate_json(file.read())
+        entries = _ENTRIES.validate_json(read_whole(path, path.name))
     except SchemaError as error:
         raise InputError(_schema_message(path, error)) from error
     if not entries:

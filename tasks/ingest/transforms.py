@@ -20,7 +20,7 @@ from pydantic import ValidationError as SchemaError
 from tasks.cameras import CameraModel
 from tasks.errors import InputError
 from tasks.ingest.colmap_model import camera_model
-from tasks.ingest.decode import opened
+from tasks.ingest.decode import read_whole
 from tasks.ingest.given import FieldOfView, GivenCamera, Size, rigid
 
 OPENCV_FROM_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
@@ -83,8 +83,7 @@ def read_transforms(paths: Sequence[Path]) -> list[GivenCamera]:
 
 
 def _cameras(path: Path) -> list[GivenCamera]:
-    with opened(path, path.name) as file:
-        content = file.read()
+    content = read_whole(path, path.name)
     try:
         transforms = _Transforms.model_validate_json(content)
     except SchemaError as error:

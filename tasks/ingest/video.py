@@ -33,6 +33,9 @@ from tasks.ingest.folder import frame_name
 CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi"
 """What FFmpeg may take a file for; its playlists would open other files and addresses."""
 
+BORDER_PIXELS = 2**20
+"""Decoders add a border of up to a block to frames; FFmpeg counts it, we do not."""
+
 SHARPNESS_EDGE = 480
 """Longest edge at which sharpness is measured, pixels: blur that matters is wider than a pixel
 there, and noise and blocks of the coding are not taken for detail."""
@@ -74,14 +77,17 @@ class Frame:
     """Width and height it has when shown at its full size, pixels."""
 
 
-def read_video(path: Path) -> Video:
+def read_video(path: Path, max_pixels: int) -> Video:
     """Look at every packet of a video, without decoding it.
+
+    Args:
+        max_pixels: of a frame that FFmpeg may decode to find out the format.
 
     Raises:
         InputError: it is no video, is broken, or ends before it should.
         MachineError: the machine failed to read it.
     """
-    with _opened_video(path) as (container, stream):
+    with _opened_video(path, max_pixels) as (container, stream):
         spans_s = sorted(
             (float(packet.pts * packet.time_base), float((packet.duration or 0) * packet.time_base))
             for packet in container.demux(stream)
@@ -178,10 +184,12 @@ def frames_at(
 
 
 @contextmanager
-def _opened_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+def _opened_video(path: Path, max_pixels: int) -> Iterator[tuple[InputContainer, VideoStream]]:
     with opened(path, f"the video {path.name}") as file:
         try:
-            options = {"format_whitelist": CONTAINERS}
+            # Frames may be larger than the header says.
+            limit = {"max_pixels": str(max_pixels + BORDER_PIXELS)}
+            options = {"format_whitelist": CONTAINERS, **limit}
             with av.open(file, mode="r", options=options) as container:
                 stream = container.streams.best("video")
                 if not isinstance(stream, VideoStream):
@@ -189,6 +197,7 @@ def _opened_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
                         f"the video {path.name} holds no pictures, only {len(container.streams)} "
                         "other streams; replace or remove it"
                     )
+                stream.codec_context.options = limit
                 yield container, stream
         except av.FFmpegError as error:
             raise InputError(
@@ -199,19 +208,24 @@ def _opened_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
 
 def _decoded_frames(path: Path, max_pixels: int) -> Iterator[tuple[int, float, VideoFrame]]:
     """Index, time in seconds and pixels of every whole frame."""
-    with _opened_video(path) as (container, stream):
-        if stream.width * stream.height > max_pixels:
-            raise InputError(
-                f"the video {path.name} is too large: {stream.width}x{stream.height}, and at most "
-                f"{max_pixels / 1e6:g} megapixels are decoded; reduce it"
-            )
+    with _opened_video(path, max_pixels) as (container, stream):
+        _check_size(path, stream.width, stream.height, max_pixels)
         stream.thread_type = "AUTO"
         step_s = float(1 / stream.average_rate) if stream.average_rate else 0.0
         time_s = 0.0
         for index, frame in enumerate(container.decode(stream)):
+            _check_size(path, frame.width, frame.height, max_pixels)
             time_s = time_s + step_s if frame.time is None else frame.time
             if not frame.is_corrupt:
                 yield index, time_s, frame
+
+
+def _check_size(path: Path, width: int, height: int, max_pixels: int) -> None:
+    if width * height > max_pixels:
+        raise InputError(
+            f"the video {path.name} is too large: {width}x{height}, and at most "
+            f"{max_pixels / 1e6:g} megapixels are decoded; reduce it"
+        )
 
 
 def _sharpness(frame: VideoFrame) -> float:

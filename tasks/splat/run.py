@@ -34,7 +34,7 @@ def run(
         posed_photos(sparse),
         split,
         config,
-        start=read_start(start, poses=sparse.attributes["poses"], sh_degree=config.sh_degree),
+        start=read_start(start, poses=sparse.attributes["poses"], config=config),
         context=context,
     )
     out.add_all(arrays_of(splat.fitted))

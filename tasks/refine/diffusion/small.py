@@ -155,7 +155,10 @@ def read_small(path: Path, *, digest: str | None = None) -> Small:
     """
     described, weights = read_weights_file(path, form=FORMAT, version=VERSION, digest=digest)
     try:
-        small = new_small(SmallShape.model_validate(described.get("shape")), seed=0)
+        shape = SmallShape.model_validate(described.get("shape"))
+        with torch.device("meta"):  # whatever it describes, without the memory for it
+            _check_shapes(new_small(shape, seed=0), weights)
+        small = new_small(shape, seed=0)
         for part, module in small.parts.items():
             own = {name: weights.pop(f"{part}.{name}").float() for name in module.state_dict()}
             module.load_state_dict(own)
@@ -171,6 +174,19 @@ def read_small(path: Path, *, digest: str | None = None) -> Small:
             f"'{broken[0]}'), so it cannot refine; name another file"
         )
     return small
+
+
+def _check_shapes(small: Small, weights: Mapping[str, Tensor]) -> None:
+    """
+    Raises:
+        KeyError: a tensor is missing.
+        RuntimeError: one has another shape.
+    """
+    for name, value in small.tensors():
+        if weights[name].shape != value.shape:
+            raise RuntimeError(
+                f"'{name}' is {list(weights[name].shape)} in place of {list(value.shape)}"
+            )
 
 
 def small_model(

@@ -6,13 +6,13 @@ from pydantic import Field
 
 from tasks.config import Config
 from tasks.refine.config import FeaturesConfig
-from tasks.refine.training.config import TrainConfig
+from tasks.refine.training.config import TrainConfig, Width
 
 
 class SmallShape(Config):
     """Shape of the model; stored with its weights."""
 
-    widths: tuple[int, ...] = Field(
+    widths: tuple[Width, ...] = Field(
         default=(32, 64, 96),
         min_length=1,
         max_length=6,

@@ -48,13 +48,16 @@ def read_checkpoint(path: Path, *, digest: str | None = None) -> ResidualNetwork
     """
     described, weights = read_weights_file(path, form=FORMAT, version=VERSION, digest=digest)
     try:
-        network = ResidualNetwork(NetworkConfig.model_validate(described.get("network")))
+        config = NetworkConfig.model_validate(described.get("network"))
     except ValidationError as error:
         raise InputError(
             f"the description of the network in '{path}' has {error.error_count()} errors (the "
             f"first: {error.errors()[0]['msg']}), so its weights have no place; name another file"
         ) from error
-    _check(path, weights, network.state_dict())
+    with torch.device("meta"):  # whatever it describes, without the memory for it
+        described_network = ResidualNetwork(config)
+    _check(path, weights, described_network.state_dict())
+    network = ResidualNetwork(config)
     network.load_state_dict(weights)
     return network.eval()
 

@@ -5,13 +5,13 @@ from typing import Literal
 from pydantic import Field
 
 from tasks.refine.config import FeaturesConfig
-from tasks.refine.training.config import TrainConfig
+from tasks.refine.training.config import TrainConfig, Width
 
 
 class NetworkConfig(FeaturesConfig):
     """Shape of the residual network; stored with its weights."""
 
-    widths: tuple[int, ...] = Field(
+    widths: tuple[Width, ...] = Field(
         default=(32, 64, 96, 128),
         min_length=1,
         max_length=6,

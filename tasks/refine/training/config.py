@@ -8,6 +8,9 @@ from pydantic import Field
 from tasks.config import Alternative
 from tasks.refine.config import FeaturesConfig
 
+Width = Annotated[int, Field(ge=1, le=4096)]
+"""Channels at one resolution of a network."""
+
 
 class Steps(Alternative):
     """Number of steps: bitwise reproducible on the CPU, also after interruptions."""

@@ -16,7 +16,10 @@ def description_in(content: bytes) -> dict[str, Any]:
         ValueError: it is not a safetensors file.
     """
     metadata = _header(content).get("__metadata__", {})
-    found = json.loads(metadata.get(ENTRY, "{}"))
+    try:
+        found = json.loads(metadata.get(ENTRY, "{}"))
+    except RecursionError as error:
+        raise ValueError("its description is nested too deeply") from error
     return found if isinstance(found, dict) else {}
 
 

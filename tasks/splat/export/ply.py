@@ -68,19 +68,28 @@ def write_ply(file: Path, gaussians: Gaussians) -> None:
         writing.write(rows.tobytes())
 
 
-def read_ply(file: Path) -> Gaussians:
+def read_ply(file: Path, most: int | None = None) -> Gaussians:
     """Read a splat of degree 0 to 3 as any of the usual tools writes it.
 
     Properties may stand in any order; normals and others that a splat does not need are passed
     over, as is what follows the Gaussians.
 
+    Args:
+        most: number of Gaussians above which none is read; None for any.
+
     Raises:
-        InputError: the file cannot be read, is cut off, is no splat, or holds values that are not
-            finite or rotations that are 0.
+        InputError: the file cannot be read, is cut off, holds more than ``most``, is no splat, or
+            holds values that are not finite or rotations that are 0.
     """
     try:
         with file.open("rb") as reading:
             count, row = _read_header(file, reading)
+            if most is not None and count > most:
+                raise InputError(
+                    f"'{file}' announces {count:,} Gaussians, and splat.memory_gib and "
+                    f"splat.max_gaussians leave room for {most:,}, so it is not read; raise them "
+                    "or start from fewer"
+                )
             there = os.fstat(reading.fileno()).st_size - reading.tell()
             if there < count * row.itemsize:
                 raise InputError(

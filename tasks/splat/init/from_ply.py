@@ -8,17 +8,21 @@ from tasks.errors import InputError
 from tasks.gaussians import Gaussians
 from tasks.sfm.reconstruct import Poses
 from tasks.source import Source
+from tasks.splat.config import SplatConfig
+from tasks.splat.densify.budget import most_gaussians
 from tasks.splat.export.ply import read_ply
 
 
-def read_start(source: Source | None, *, poses: Poses, sh_degree: int) -> Gaussians | None:
-    """Initial splat of a fit, its harmonics cut or padded with 0 to ``sh_degree``; None for points.
+def read_start(source: Source | None, *, poses: Poses, config: SplatConfig) -> Gaussians | None:
+    """Initial splat of a fit, its harmonics cut or padded with 0 to the config's degree; None for
+    points.
 
     Args:
         poses: origin of the cameras. Estimated ones are in a frame of their own.
 
     Raises:
-        InputError: the cameras were estimated, or the file is no splat.
+        InputError: the cameras were estimated, the file is no splat, or it holds more Gaussians
+            than the fit may.
     """
     if source is None:
         return None
@@ -28,7 +32,8 @@ def read_start(source: Source | None, *, poses: Poses, sh_degree: int) -> Gaussi
             "than theirs and cannot be what its fit starts from; give the cameras of that splat (a "
             "COLMAP model, transforms.json, or cameras_gt.json with sfm.poses 'given')"
         )
-    return with_degree(read_ply(Path(source.folder)), sh_degree)
+    splat = read_ply(Path(source.folder), most_gaussians(config))
+    return with_degree(splat, config.sh_degree)
 
 
 def with_degree(gaussians: Gaussians, sh_degree: int) -> Gaussians:

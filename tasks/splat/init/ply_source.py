@@ -1,7 +1,6 @@
 """The PLY file of an initial splat, found without importing its reader."""
 
 from collections.abc import Sequence
-from hashlib import file_digest
 from pathlib import Path
 
 from tasks.depth.config import DenseConfig
@@ -34,8 +33,7 @@ def find_start(
             "it lies in in UNSEEN_PHOTO_ROOTS"
         )
     try:
-        with path.open("rb") as file:
-            return Source(folder=str(path), digest=file_digest(file, "sha256").hexdigest())
+        return Source.of_file(path)
     except OSError as error:
         raise InputError(
             f"'{path}' cannot be read ({error.strerror or error}), and splat.init says that the "

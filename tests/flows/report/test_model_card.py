@@ -106,8 +106,11 @@ def test_the_card_holds_the_command_and_the_whole_config() -> None:
 
 def test_the_card_file_is_beside_the_weights_and_never_overwrites_them() -> None:
     assert card_beside(Path("weights/it.safetensors")) == Path("weights/it.md")
-    with pytest.raises(InputError, match=r"cannot be 'it\.md'"):
+    with pytest.raises(InputError, match=r"cannot be written to 'it\.md'"):
         card_beside(Path("weights/it.md"))
+    for other in (".bashrc", "weights/it", "it.safetensors.txt", "authorized_keys"):
+        with pytest.raises(InputError, match=r"end the name with \.safetensors"):
+            card_beside(Path(other))
 
 
 def test_the_card_notes_missing_validation() -> None:

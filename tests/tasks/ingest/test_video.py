@@ -338,7 +338,7 @@ def test_frames_may_have_masks_and_depth(tmp_path: Path) -> None:
 
 def test_a_real_video_gives_its_frames_spread_over_time() -> None:
     path = scene_folder("hololens_a") / "video.mp4"
-    assert read_video(path).duration_s == pytest.approx(8.0)
+    assert read_video(path, 10**6).duration_s == pytest.approx(8.0)
     photos, _ = ingested(path, config(frames=20))
     assert [int(name[6:12]) // 4 for name in photos.names] == list(range(20))
 

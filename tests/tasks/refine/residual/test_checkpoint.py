@@ -164,3 +164,31 @@ def test_the_configured_refiner_uses_the_weights_of_the_file(file: Path) -> None
 def test_a_residual_refiner_without_weights_is_refused() -> None:
     with pytest.raises(InputError, match="'residual' has no weights"):
         refiner_for(RefineConfig(refiner=Residual()))
+
+
+def test_a_small_file_that_describes_a_huge_network_takes_no_memory_for_it(file: Path) -> None:
+    import resource
+
+    huge = {"widths": [4096] * 6, "blocks": 8, "photos": 2}  # 20 GB
+    file.write_bytes(described_as(file.read_bytes(), network=huge))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(InputError, match="name another file"):
+        read_checkpoint(file)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**20  # KiB
+
+
+@pytest.mark.parametrize("width", [0, -1, 4097, 10**30])
+def test_a_network_of_an_impossible_width_is_refused(file: Path, width: int) -> None:
+    network = {"widths": [4, width], "photos": 2}
+    file.write_bytes(described_as(file.read_bytes(), network=network))
+    with pytest.raises(InputError, match="the description of the network"):
+        read_checkpoint(file)
+
+
+def test_a_description_nested_without_end_is_refused(file: Path) -> None:
+    content = file.read_bytes()
+    entry = "[" * 100_000
+    metadata = {**header(content), "__metadata__": {"unseen": entry}}
+    file.write_bytes(with_header(content, metadata))
+    with pytest.raises(InputError, match="nested too deeply"):
+        read_checkpoint(file)

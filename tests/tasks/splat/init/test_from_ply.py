@@ -46,7 +46,7 @@ def test_one_step_from_an_exported_splat_gives_the_same_render(
     scene: PosedPhotos, splat: Splat, tmp_path: Path
 ) -> None:
     write_ply(tmp_path / "splat.ply", splat.fitted.gaussians)
-    start = read_start(find_start(tmp_path, Ply()), poses="given", sh_degree=1)
+    start = read_start(find_start(tmp_path, Ply()), poses="given", config=SplatConfig(sh_degree=1))
 
     again = fit(
         scene,
@@ -165,7 +165,7 @@ def test_the_stage_key_depends_on_the_content_and_not_on_the_path(
 
 def test_starting_from_points_needs_no_file(tmp_path: Path) -> None:
     assert find_start(tmp_path, Points()) is None
-    assert read_start(None, poses="estimated", sh_degree=1) is None
+    assert read_start(None, poses="estimated", config=SplatConfig(sh_degree=1)) is None
 
 
 def test_the_file_is_found_beside_a_video(splat: Splat, tmp_path: Path) -> None:
@@ -188,10 +188,10 @@ def test_a_starting_splat_with_estimated_cameras_is_refused(splat: Splat, tmp_pa
     write_ply(tmp_path / "splat.ply", splat.fitted.gaussians)
     start = find_start(tmp_path, Ply())
     with pytest.raises(InputError, match=r"cameras of this scene were estimated.*splat\.ply"):
-        read_start(start, poses="estimated", sh_degree=1)
+        read_start(start, poses="estimated", config=SplatConfig(sh_degree=1))
 
 
 def test_a_file_that_is_no_splat_is_refused(tmp_path: Path) -> None:
     (tmp_path / "splat.ply").write_bytes(b"ply\nformat ascii 1.0\nend_header\n")
     with pytest.raises(InputError, match="format 'ascii"):
-        read_start(find_start(tmp_path, Ply()), poses="given", sh_degree=1)
+        read_start(find_start(tmp_path, Ply()), poses="given", config=SplatConfig(sh_degree=1))
