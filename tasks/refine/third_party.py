@@ -8,7 +8,7 @@ from json import dumps
 from pathlib import Path
 
 from tasks.errors import InputError
-from tasks.refine.config import ControlNet, Difix, Learned, Reproject
+from tasks.refine.config import ControlNet, Difix, Learned, Mean, Reproject
 from tasks.refine.diffusion.config import StableDiffusion
 from tasks.runtime.trust import Trust, address_of, is_folder
 
@@ -35,7 +35,7 @@ class ThirdParty:
         return Path(self.address) if is_folder(self.name) else None
 
 
-def third_parties(refiner: Learned | Reproject) -> tuple[ThirdParty, ...]:
+def third_parties(refiner: Learned | Reproject | Mean) -> tuple[ThirdParty, ...]:
     """The models of others that a refiner loads, in the order of their loading."""
     if isinstance(refiner, Difix):
         model = ThirdParty(name=refiner.model, revision=refiner.revision, code=True)

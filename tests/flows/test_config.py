@@ -100,7 +100,7 @@ def test_densification_keeps_its_kind_unless_another_is_named(tmp_path: Path) ->
         (
             "iterations: 5",
             "there is no field 'iterations' (known: stages, ingest, sfm, split, protocol, splat, "
-            "ensemble, views, refine, distil)",
+            "ensemble, views, refine, distil, evaluate)",
         ),
         ("splats: {}", "there is no field 'splats', did you mean 'splat'?"),
         ("splat: {iteration: 5}", "no field 'splat.iteration', did you mean 'iterations'?"),
