@@ -140,8 +140,7 @@ class Rasteriser(Protocol):
 
         A Gaussian that reaches the plane through the camera is not drawn: one whose mean is nearer
         to it than its standard deviation along the optical axis. Its projection is meaningless
-        there and may veil the whole image. (On CUDA a Gaussian that reaches the plane of any camera
-        of a stack is left out of the images of all.)
+        there and may veil the whole image. Each image of a stack is that of its camera alone.
 
         Returns:
             The images, stacked if the cameras are.
