@@ -13,7 +13,7 @@ PERCEPTUAL := stlpips-pytorch lpips
 # The tests start hundreds of processes, and each would compile all our modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install demo test slow-test check docs clean
+.PHONY: install demo test slow-test check docs stages clean
 
 install: $(VENV)/.installed
 
@@ -45,6 +45,11 @@ check: $(VENV)/.installed
 
 docs: $(VENV)/.installed
 	$(BIN)/python -m docs.generate
+
+# After a new version of a stage. SAME='splat views': stages whose code has changed, but no bit of
+# their results; SAME=all: every stage.
+stages: $(VENV)/.installed
+	$(BIN)/python -m docs.stages --same-results $(SAME)
 
 clean:
 	rm -rf $(VENV) unseen-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

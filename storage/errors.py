@@ -12,6 +12,10 @@ class IntegrityError(UnseenError):
     """Stored bytes are not what their handle promises: rebuild them."""
 
 
+class UndefinedNumbersError(UnseenError):
+    """A stage computed NaN or infinity where its artefact has numbers: change its input."""
+
+
 class SchemaError(UnseenError):
     """The store is of another version: name another store."""
 

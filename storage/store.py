@@ -16,7 +16,7 @@ import numpy as np
 import zarr
 
 from storage.addresses import local_path, remote
-from storage.errors import IntegrityError, StoreError, as_store_error
+from storage.errors import IntegrityError, StoreError, UndefinedNumbersError, as_store_error
 from storage.handles import MANIFEST, ArrayHandle, Manifest
 from storage.names import object_name
 from storage.staging import locked_folder, remove_abandoned
@@ -38,6 +38,8 @@ class NamedArray:
     name: str
     values: np.ndarray
     dims: tuple[str, ...]
+    may_be_nan: bool = False
+    """Whether NaN says that there is no number; else neither NaN nor infinity is stored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,15 +139,36 @@ class Writer:
             dims: names of the axes, as in :class:`NamedArray`.
 
         Raises:
+            UndefinedNumbersError: some of the values are no finite numbers.
             StoreError: the store is full or cannot be written.
         """
-        with as_store_error(self.failure):
-            _write_array(self.group, NamedArray(name=name, values=values, dims=dims), self.lengths)
+        self.add_all([NamedArray(name=name, values=values, dims=dims)])
 
     def add_all(self, arrays: Iterable[NamedArray]) -> None:
         """Write arrays as an iterable yields them; see :meth:`add`."""
         for array in arrays:
-            self.add(array.name, array.values, array.dims)
+            if not array.may_be_nan:
+                self._check_numbers(array)
+            with as_store_error(self.failure):
+                _write_array(self.group, array, self.lengths)
+
+    def _check_numbers(self, array: NamedArray) -> None:
+        """
+        Raises:
+            UndefinedNumbersError: some of the values are no finite numbers.
+        """
+        values = array.values
+        if values.dtype.kind != "f" or not values.size:
+            return
+        # Of one number, without a mask of all: the least is NaN where any is.
+        if np.isfinite(values.min()) and np.isfinite(values.max()):
+            return
+        bad = int(np.count_nonzero(~np.isfinite(values)))
+        raise UndefinedNumbersError(
+            f"{bad:,} of the {values.size:,} numbers '{array.name}' of the {self.kind} of scene "
+            f"'{self.scene}' are NaN or infinite, so it is of no use and is not kept; see the "
+            "scene's photos and options, and whether a stage before it gave what it should"
+        )
 
     def commit(self, attributes: Mapping[str, Any]) -> ArrayHandle:
         """Finish the artefact: the manifest last, then the rename or upload.

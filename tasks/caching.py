@@ -9,6 +9,7 @@ from dataclasses import fields, is_dataclass
 from functools import cache
 from hashlib import sha256
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 from uuid import UUID
 
@@ -92,16 +93,32 @@ def compute(stage: Stage, scene: str, inputs: Mapping[str, Any], machine: Machin
 
 
 def stage_key(stage: Stage, scene: str, inputs: Mapping[str, Any], device: Device) -> str:
-    """The cache key: scene, stage, version and every input; artefacts by digest, configs by value.
+    """The cache key: scene, stage, its version, those of its libraries, and every input.
+
+    Artefacts count by digest, configs by value.
 
     Raises:
         TypeError: an input of a kind that has no stable value.
     """
     parts: dict[str, Any] = {"scene": scene, "stage": stage.key, "version": stage.version}
+    parts["libraries"] = {name: installed_version(name) for name in stage.libraries}
     if stage.depends_on_device:
         parts["device"] = device
     parts["inputs"] = {name: _key_part(value) for name, value in inputs.items()}
     return f"{stage.key}-{sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()}"
+
+
+@cache
+def installed_version(distribution: str) -> str | None:
+    """Version of a library, which is not imported; None where it is not installed.
+
+    Without the local part, which tells builds for CUDA and for the CPU apart: the key has the
+    device, and any machine is to find what another has computed.
+    """
+    try:
+        return version(distribution).partition("+")[0]
+    except PackageNotFoundError:
+        return None
 
 
 def _key_part(value: Any) -> Any:

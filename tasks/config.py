@@ -3,7 +3,7 @@
 import errno
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from enum import Enum
 from pathlib import Path
@@ -153,6 +153,37 @@ def overridden(base: ConfigT, changes: Any, *, where: str) -> ConfigT:
         raise InputError(f"{where} is wrong: {explained(error, type(base))}") from error
 
 
+NAMES_SHOWN = 20
+"""Most names of what there is that an error lists."""
+
+
+def check_names(given: Collection[str], known: Collection[str], *, where: str, kind: str) -> None:
+    """Refuse names that nothing has, and suggest the nearest ones that are there.
+
+    Args:
+        given: names that a person gave.
+        where: of what they should be, as the error begins: ``run 'may'``.
+        kind: of what is named: ``scene``.
+
+    Raises:
+        InputError: some of the names are not among ``known``.
+    """
+    if unknown := sorted(set(given) - set(known)):
+        names = ", ".join(map(repr, unknown))
+        raise InputError(f"{where} has no {kind} {names}{nearest(unknown, known)}")
+
+
+def nearest(unknown: Collection[str], known: Collection[str]) -> str:
+    """End of a sentence about names that there are not: the nearest that there are, and a list."""
+    close = [match for name in unknown for match in get_close_matches(name, known, n=1)]
+    there = sorted(known)
+    more = f" and {len(there) - NAMES_SHOWN} more" if len(there) > NAMES_SHOWN else ""
+    listed = f"it has: {', '.join(there[:NAMES_SHOWN])}{more}"
+    if not close:
+        return f"; {listed}"
+    return f", did you mean {' and '.join(map(repr, dict.fromkeys(close)))}? ({listed})"
+
+
 def explained(error: ValidationError, whole: type[Config]) -> str:
     """What pydantic found, as people read it: the field's path, the fault, what was given."""
     return "; ".join(_explained(fault, whole) for fault in error.errors())
@@ -162,19 +193,28 @@ def _explained(fault: ErrorDetails, whole: type[Config]) -> str:
     path, model = _place(fault["loc"], whole)
     known = list(getattr(model, "model_fields", {}))
     if fault["type"] == "extra_forbidden":
-        close = get_close_matches(str(fault["loc"][-1]), known, n=1)
-        hint = f", did you mean '{close[0]}'?" if close else f" (known: {', '.join(known)})"
+        hint = _did_you_mean(str(fault["loc"][-1]), known) or f" (known: {', '.join(known)})"
         return f"there is no field '{path}'{hint}"
     if fault["type"] == "missing":
         return f"'{path}' is missing"
     if fault["type"] == "union_tag_invalid":
         kinds = fault["ctx"]["expected_tags"]
-        return f"'{path}.kind' is {fault['ctx']['tag']!r}: it should be one of {kinds}"
-    message = fault["msg"]
+        given = str(fault["ctx"]["tag"])
+        hint = _did_you_mean(given, kinds.replace("'", "").split(", "))
+        return f"'{path}.kind' is {given!r}: it should be one of {kinds}{hint}"
+    message, hint = fault["msg"], ""
+    if fault["type"] == "literal_error":
+        choices = fault["ctx"]["expected"].replace(" or ", ", ").replace("'", "").split(", ")
+        hint = _did_you_mean(str(fault["input"]), choices)
     given = repr(fault["input"])
     if len(given) > LONGEST_SHOWN:
         given = f"{given[:LONGEST_SHOWN]}..."
-    return f"'{path}' is {given}: {message[0].lower()}{message[1:]}"
+    return f"'{path}' is {given}: {message[0].lower()}{message[1:]}{hint}"
+
+
+def _did_you_mean(given: str, known: Collection[str]) -> str:
+    close = get_close_matches(given, known, n=1)
+    return f", did you mean '{close[0]}'?" if close else ""
 
 
 def _place(location: tuple[int | str, ...], whole: type[Config]) -> tuple[str, Any]:

@@ -4,9 +4,20 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt8
 from PIL import Image
 
+from tasks.errors import DivergedError
+
 
 def to_uint8(values: Float32[np.ndarray, "*s"]) -> UInt8[np.ndarray, "*s"]:
-    """Quantise values in [0, 1]; 255 stands for 1."""
+    """Quantise values in [0, 1]; 255 stands for 1.
+
+    Raises:
+        DivergedError: a value is no number, which would be stored as black.
+    """
+    if bad := int(np.count_nonzero(np.isnan(values))):
+        raise DivergedError(
+            f"{bad:,} of the {values.size:,} values of an image are NaN, so it shows nothing; "
+            "see the options and the photos of the scene"
+        )
     return np.round(255 * values).astype(np.uint8)
 
 

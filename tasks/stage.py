@@ -46,12 +46,15 @@ class Stage:
     artefact: str
     """Kind of its artefact; prefix of its columns in ``scenes``."""
     version: int
-    """Part of the cache key: raised by hand when the numbers change."""
+    """Part of the cache key: raised by hand when the numbers change; ``docs/stages.json`` records
+    the sources that each version runs."""
     run: str
     """``module:function`` that computes it, imported when it is called:
     ``run(out: Writer, context: Context, **inputs) -> ArrayHandle``."""
     variant: str = ""
     """Tells stages of one name apart that run in each other's place."""
+    libraries: tuple[str, ...] = ()
+    """Distributions that its numbers come from; their installed versions are part of the key."""
     depends_on_device: bool = True
     """Whether cpu and cuda give other numbers, and are cached apart."""
     needs: str | None = None

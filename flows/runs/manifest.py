@@ -12,7 +12,7 @@ from flows.config import SceneConfig
 from flows.runs.settable import refuse_fields_of_the_owner
 from storage.errors import UnseenError
 from storage.names import check_name
-from tasks.config import overridden, read_yaml
+from tasks.config import check_names, nearest, overridden, read_yaml
 from tasks.errors import InputError
 from tasks.ingest.containment import is_inside
 from tasks.ingest.folder import SCENE_FOLDERS
@@ -20,6 +20,8 @@ from tasks.ingest.source import find_files
 
 MANIFESTS = ("dataset.yaml", "dataset.yml", "dataset.csv")
 """Names of manifests, which replace the listing of a dataset's folder."""
+FIELDS = frozenset({"folder", "name", "priority", "config"})
+"""Of an entry."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,10 +71,7 @@ def find_scenes(
             f"'{dataset}' holds no scenes, so there is nothing to do; give a folder with one "
             "sub-folder of photos for each scene, or a manifest"
         )
-    if unknown := sorted(set(only) - {entry.name for entry in entries}):
-        known = ", ".join(sorted({entry.name for entry in entries}))
-        names = ", ".join(map(repr, unknown))
-        raise InputError(f"'{dataset}' has no scene {names}; it has: {known}")
+    check_names(only, {entry.name for entry in entries}, where=f"'{dataset}'", kind="scene")
     if only:
         entries = [entry for entry in entries if entry.name in only]
     return tuple(sorted(_without_double_names(entries), key=lambda one: (-one.priority, one.name)))
@@ -96,6 +95,9 @@ def _rows(dataset: Path, roots: Sequence[Path]) -> Sequence[Mapping[str, Any]]:
         content = read_yaml(dataset)
         scenes = content.get("scenes") if isinstance(content, Mapping) else None
         if isinstance(scenes, list) and all(isinstance(row, Mapping) for row in scenes):
+            check_names(
+                {str(key) for key in content}, {"scenes"}, where=f"'{dataset}'", kind="place for"
+            )
             return scenes
         raise InputError(
             f"'{dataset}' has no list 'scenes' of entries with 'folder' and 'name'; write "
@@ -180,10 +182,10 @@ def _entry(
     error: UnseenError | None = None
     config, priority = base, 0
     try:
-        if unknown := set(row) - {"folder", "name", "priority", "config"}:
+        if unknown := sorted(map(str, set(row) - FIELDS)):
             raise InputError(
-                f"the entry '{name}' of {dataset} has unknown fields {sorted(map(str, unknown))}; "
-                "known are folder, name, priority and config"
+                f"the entry '{name}' of {dataset} has unknown fields {unknown}"
+                f"{nearest(unknown, FIELDS)}"
             )
         if not folder:
             raise InputError(f"the entry '{name}' of {dataset} has no folder; give it one")

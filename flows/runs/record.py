@@ -5,6 +5,7 @@ import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from storage.inventory import is_empty
 from storage.metrics import read_table
 from storage.names import object_name
 from storage.store import Store
+from tasks.config import check_names
 from tasks.errors import InputError
 
 DIGEST = "sha256"
@@ -112,8 +114,10 @@ def load_run(store: Store, run: str | None = None) -> RunRecord:
         raise InputError(f"the store {store.root} has no runs yet; start one with 'unseen run'")
     if run is None:
         return records[-1]
+    close = get_close_matches(run, [record.run for record in records], n=1)
+    hint = f", did you mean '{close[0]}'" if close else ""
     names = ", ".join(record.run for record in records[-5:])
-    raise InputError(f"the store {store.root} has no run '{run}'; the last ones are: {names}")
+    raise InputError(f"the store {store.root} has no run '{run}'{hint}; the last ones are: {names}")
 
 
 def check_not_empty(store: Store) -> None:
@@ -157,11 +161,7 @@ def scenes_to_resume(store: Store, record: RunRecord, names: Collection[str]) ->
         InputError: the run has no such scene, or none at all.
     """
     check_has_scenes(record)
-    if unknown := sorted(set(names) - set(record.scenes)):
-        raise InputError(
-            f"the run '{record.run}' has no scene {', '.join(map(repr, unknown))}; it has: "
-            f"{', '.join(record.scenes)}"
-        )
+    check_names(names, record.scenes, where=f"the run '{record.run}'", kind="scene")
     return tuple(names) or unfinished_scenes(store, record)
 
 

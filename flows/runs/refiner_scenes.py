@@ -8,6 +8,7 @@ from pathlib import Path
 from flows.config import RefinerConfig, SceneConfig, ValidationConfig
 from flows.runs.manifest import SceneEntry, find_scenes
 from flows.runs.record import REFINER
+from tasks.config import check_names
 from tasks.errors import InputError
 
 
@@ -52,11 +53,7 @@ def scenes_of(
         ("validation.scenes", config.validation.scenes),
         ("subsets", tuple(config.subsets)),
     ):
-        if unknown := sorted(set(named) - set(entries)):
-            raise InputError(
-                f"'{option}' names {', '.join(map(repr, unknown))}, which is not among the "
-                f"{len(entries)} scenes: {', '.join(sorted(entries))}; correct the name"
-            )
+        check_names(named, entries, where=f"'{option}' is wrong: the training", kind="scene")
     return tuple(entries.values())
 
 

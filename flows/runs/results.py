@@ -9,6 +9,7 @@ from flows.stages.pipeline import SceneArtefacts
 from storage.handles import ArrayHandle
 from storage.metrics import read_table
 from storage.store import Store
+from tasks.config import check_names
 from tasks.errors import InputError
 from tasks.stage import Stage
 
@@ -45,10 +46,8 @@ def artefacts_with(
     """
     record = load_run(store, run)
     found, name = artefacts_of(store, record), record.run
+    check_names(scenes, found, where=f"run '{name}'", kind="scene")
     for scene in scenes:
-        if scene not in found:
-            known = ", ".join(sorted(found))
-            raise InputError(f"run '{name}' has no scene '{scene}'; it has: {known}")
         if not found[scene].all_of(stage):
             raise InputError(
                 f"the scene '{scene}' of run '{name}' has not finished the stage {stage.name}; "

@@ -14,6 +14,7 @@ from tasks.runtime.threads import limit_threads
 from tasks.splat.artefact import arrays_of, near_depths_of, read_gaussians
 from tasks.splat.config import SplatConfig
 from tasks.splat.training_photos import photos_of
+from tasks.splat.visible import check_visible
 from tasks.views.artefact import NovelViews
 
 
@@ -32,14 +33,16 @@ def run_control(
         splat_config: how the splat was fitted.
     """
     limit_threads(context.threads)
+    training = photos_of(sparse, splat, "training")
     fitted = continue_fit(
         read_gaussians(splat),
-        photos_of(sparse, splat, "training"),
+        training,
         splat_config,
         config,
         near_depths=near_depths_of(splat),
         context=context,
     )
+    check_visible(fitted.gaussians, training.cameras, device=context.device)
     out.add_all(arrays_of(fitted))
     return out.commit(
         {
@@ -86,6 +89,7 @@ def run(
         near_depths=near_depths_of(splat),
         context=context,
     )
+    check_visible(fitted.gaussians, training.cameras, device=context.device)
     validation = photos_of(sparse, splat, "validation")
     control = read_gaussians(splats["control"])
     choice = choose(

@@ -3,6 +3,8 @@
 from tasks.splat.task import splat_bytes
 from tasks.stage import SceneSize, Stage
 
+LIBRARIES = ("gsplat", "numba", "numpy", "pillow", "torch")
+
 
 def _work(scene: SceneSize) -> float:
     """Pixels rendered by one continuation."""
@@ -24,6 +26,7 @@ CONTROL = Stage(
     artefact="control",
     version=4,
     run="tasks.distil.run:run_control",
+    libraries=LIBRARIES,
     needs="distil",
     compared_with="splat",
     curve=True,
@@ -36,6 +39,7 @@ DISTIL = Stage(
     artefact="distilled",
     version=7,
     run="tasks.distil.run:run",
+    libraries=LIBRARIES,
     needs="refine",
     optional=True,
     compared_with="control",

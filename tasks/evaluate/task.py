@@ -24,6 +24,7 @@ EVALUATE = Stage(
     artefact="evaluation",
     version=7,
     run="tasks.evaluate.run:run",
+    libraries=("diffusers", "gsplat", "numba", "numpy", "pillow", "scipy", "torch", "transformers"),
     optional=True,
     work=_work,
     seconds=7e-7,

@@ -12,6 +12,7 @@ INGEST = Stage(
     artefact="photos",
     version=3,
     run="tasks.ingest.run:run",
+    libraries=("av", "numpy", "pillow"),
     depends_on_device=False,
     work=lambda scene: scene.photos,
     seconds=0.03,

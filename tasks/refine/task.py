@@ -25,6 +25,7 @@ REFINE = Stage(
     artefact="refined",
     version=6,
     run="tasks.refine.run:run",
+    libraries=("diffusers", "gsplat", "numba", "numpy", "pillow", "scipy", "torch", "transformers"),
     needs="views",
     optional=True,
     compared_with="splat",
@@ -32,4 +33,10 @@ REFINE = Stage(
     work=_work,
     seconds=9e-7,
 )
-REFINE_JOINTLY = replace(REFINE, variant="joint", version=2, run="tasks.refine.run:run_joint")
+REFINE_JOINTLY = replace(
+    REFINE,
+    variant="joint",
+    version=2,
+    run="tasks.refine.run:run_joint",
+    libraries=("diffusers", "gsplat", "numba", "numpy", "pillow", "torch", "transformers"),
+)

@@ -12,6 +12,7 @@ SFM = Stage(
     artefact="sparse",
     version=4,
     run="tasks.sfm.run:run",
+    libraries=("numpy", "pillow", "pycolmap"),
     depends_on_device=False,
     work=lambda scene: scene.photos,
     seconds=0.6,

@@ -41,7 +41,9 @@ def arrays_of(fitted: Fitted) -> Iterator[NamedArray]:
         ("curve_gaussians", curve.gaussians, ("curve_point",)),
         ("curve_held_out_psnr_db", curve.score, ("curve_point",)),
     ):
-        yield NamedArray(name=name, values=values, dims=dims)
+        yield NamedArray(
+            name=name, values=values, dims=dims, may_be_nan=name == "curve_held_out_psnr_db"
+        )
     if per_photo.colours is not None:
         dims = ("training_photo", "channel", "rgb1")
         yield NamedArray(name="photo_colours", values=per_photo.colours, dims=dims)

@@ -2,6 +2,7 @@
 
 from storage.handles import ArrayHandle
 from storage.store import Writer
+from tasks.images import fitted_sizes
 from tasks.runtime.context import Context
 from tasks.runtime.threads import limit_threads
 from tasks.source import Source
@@ -9,7 +10,9 @@ from tasks.splat.artefact import arrays_of, attributes_of
 from tasks.splat.config import EveryNth, SplatConfig, TrainOn
 from tasks.splat.fit import fit, notes_on
 from tasks.splat.init.from_ply import read_start
+from tasks.splat.split import check_photos
 from tasks.splat.training_photos import posed_photos
+from tasks.splat.visible import check_visible
 
 
 def run(
@@ -30,12 +33,18 @@ def run(
             :mod:`tasks.splat.init.from_ply`; None starts from triangulated points.
     """
     limit_threads(context.threads)
+    known = sparse.attributes
+    check_photos(split, (*known["names"], *known["unregistered"]))
+    posed = posed_photos(sparse)
     splat = fit(
-        posed_photos(sparse),
+        posed,
         split,
         config,
         start=read_start(start, poses=sparse.attributes["poses"], config=config),
         context=context,
     )
+    cameras = posed.cameras.select(posed.cameras.indices_of(splat.training))
+    cameras = cameras.resized(fitted_sizes(cameras.sizes, splat.longest_edge))
+    check_visible(splat.fitted.gaussians, cameras, device=context.device)
     out.add_all(arrays_of(splat.fitted))
     return out.commit({**attributes_of(splat), "notes": list(notes_on(splat, config))})

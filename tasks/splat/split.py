@@ -1,8 +1,9 @@
 """Split of the photos into training, validation and held-out ones."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from tasks.config import check_names
 from tasks.errors import InputError
 from tasks.splat.config import EveryNth, TrainOn
 
@@ -14,6 +15,19 @@ class Split:
     training: tuple[int, ...]
     validation: tuple[int, ...]
     held_out: tuple[int, ...]
+
+
+def check_photos(config: EveryNth | TrainOn, photos: Collection[str]) -> None:
+    """Refuse names of training photos that no photo of the scene has.
+
+    Args:
+        photos: names of all photos, those without a pose included.
+
+    Raises:
+        InputError: there is no such photo.
+    """
+    if isinstance(config, TrainOn):
+        check_names(config.photos, photos, where="'split' is wrong: the scene", kind="photo")
 
 
 def split_photos(names: Sequence[str], config: EveryNth | TrainOn) -> Split:

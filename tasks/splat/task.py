@@ -5,6 +5,8 @@ from tasks.stage import SceneSize, Stage
 GAUSSIANS = 100_000
 """Of a common splat: densification ends there, far below what memory would hold."""
 
+LIBRARIES = ("gsplat", "numba", "numpy", "pillow", "scipy", "torch")
+
 
 def fit_work(scene: SceneSize) -> float:
     """Pixels rendered by one fit."""
@@ -26,6 +28,7 @@ SPLAT = Stage(
     artefact="splat",
     version=7,
     run="tasks.splat.run:run",
+    libraries=LIBRARIES,
     curve=True,
     pictured=True,
     work=fit_work,
@@ -37,6 +40,7 @@ ENSEMBLE = Stage(
     artefact="ensemble",
     version=2,
     run="tasks.splat.run:run",
+    libraries=LIBRARIES,
     needs="refine",
     optional=True,
     compared_with="splat",

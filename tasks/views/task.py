@@ -22,6 +22,7 @@ VIEWS = Stage(
     artefact="views",
     version=3,
     run="tasks.views.run:run",
+    libraries=("gsplat", "numba", "numpy", "pillow", "scipy", "torch"),
     optional=True,
     work=views_work,
     seconds=1.3e-6,

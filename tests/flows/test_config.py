@@ -166,3 +166,13 @@ def test_a_config_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "photo.yaml").write_bytes(b"\xff\xd8\xff\xe0 jpeg")
     with pytest.raises(InputError, match="is not YAML"):
         read_config(tmp_path / "photo.yaml")
+
+
+def test_unknown_choices_suggest_the_nearest() -> None:
+    for changes, sentence in (
+        ({"stages": {"until": "splt"}}, "did you mean 'splat'"),
+        ({"stages": {"without": ["ensembel"]}}, "did you mean 'ensemble'"),
+        ({"refine": {"refiner": {"kind": "residul"}}}, "did you mean 'residual'"),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            overridden(SceneConfig(), changes, where="the config")

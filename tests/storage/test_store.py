@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from hashlib import sha256
 from math import prod
 from multiprocessing.synchronize import Barrier
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from storage import store as arrays
+from storage.errors import UndefinedNumbersError
 from storage.handles import ArrayHandle
 from storage.store import NamedArray, Store, layout
 
@@ -49,7 +51,9 @@ def test_any_array_is_read_back_with_its_type_shape_and_bytes(
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(arrays, "CHUNK_BYTES", chunk)
         patch.setattr(arrays, "SHARD_BYTES", 4 * chunk)
-        handle = Store(root=folder).commit("s", "k", [named("x", first), named("y", second)], {})
+        both = [replace(named("x", first), may_be_nan=True)]
+        both.append(replace(named("y", second), may_be_nan=True))
+        handle = Store(root=folder).commit("s", "k", both, {})
         for name, values in (("x", first), ("y", second)):
             found = handle.array(name)
             assert (found.dtype, found.shape) == (values.dtype, values.shape)
@@ -259,3 +263,18 @@ def test_handles_with_equal_fields_are_equal_and_hashable(store: Store) -> None:
     same = ArrayHandle(uri=handle.uri, kind=handle.kind, digest=handle.digest)
     assert same == handle
     assert {same: 1}[handle] == 1
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+def test_no_artefact_holds_numbers_that_are_none(store: Store, bad: float, kind: type) -> None:
+    values = np.array([0.5, bad, 2.0], kind)
+    with (
+        pytest.raises(UndefinedNumbersError, match=r"1 of the 3 numbers 'x' of the ramp of scene"),
+        store.writer("hall", "ramp") as out,
+    ):
+        out.add("x", values, ("i",))
+    scores = NamedArray(name="x", values=values, dims=("i",), may_be_nan=True)
+    assert np.array_equal(
+        store.commit("hall", "ramp", [scores], {}).array("x"), values, equal_nan=True
+    )

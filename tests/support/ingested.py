@@ -1,13 +1,13 @@
 """Artefacts that are kept in memory."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from storage.store import Writer
+from storage.store import NamedArray, Writer
 from tasks.ingest.artefact import Photos, write_photos
 from tasks.ingest.config import IngestConfig
 
@@ -18,6 +18,10 @@ class InMemory(Writer):
     def __init__(self) -> None:
         self.arrays: dict[str, np.ndarray] = {}
         self.attributes: Mapping[str, Any] = {}
+
+    def add_all(self, arrays: Iterable[NamedArray]) -> None:
+        for array in arrays:
+            self.add(array.name, array.values, array.dims)
 
     def add(self, name: str, values: np.ndarray, dims: tuple[str, ...]) -> None:
         assert len(dims) == values.ndim

@@ -7,5 +7,6 @@ TRAIN_CONTROLNET = Stage(
     artefact="refiner",
     version=2,
     run="tasks.refine.diffusion.run:run",
+    libraries=("diffusers", "numba", "numpy", "torch", "transformers"),
     variant="controlnet",
 )

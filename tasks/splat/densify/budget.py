@@ -2,15 +2,13 @@
 
 from tasks.errors import InputError
 from tasks.splat.config import SplatConfig
-
-NOMINAL_THREADS = 8
-"""Threads assumed for the rasteriser's memory: a result must not depend on the machine's."""
+from tasks.splat.rasterise.cpu.layout import PARTS
 
 _FLOAT_BYTES = 4
 _COPIES = 4
 """Copies of each parameter: itself, its gradient and Adam's two moments."""
-_PER_THREAD = 16
-"""Floats for a Gaussian's gradients in each thread of the rasteriser."""
+_PER_PART = 16
+"""Floats for a Gaussian's gradients in each part of the rasteriser's sums."""
 _ONCE = 30
 """Floats for pixel positions and radii, their gradients, the projection, its order by depth and
 the strategy's sums."""
@@ -21,7 +19,7 @@ def bytes_per_gaussian(sh_degree: int) -> int:
     harmonics = 3 * (sh_degree + 1) ** 2
     parameters = 3 + 4 + 3 + 1 + harmonics
     activated = 2 * (3 + 1 + harmonics)  # scales, opacity, joined harmonics; and their gradients
-    floats = _COPIES * parameters + activated + _ONCE + _PER_THREAD * NOMINAL_THREADS
+    floats = _COPIES * parameters + activated + _ONCE + _PER_PART * PARTS
     return _FLOAT_BYTES * floats
 
 

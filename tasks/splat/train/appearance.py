@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import numba
 import numpy as np
 import torch
 from jaxtyping import Float32, Float64
@@ -10,6 +9,7 @@ from numba import prange
 from torch import Tensor
 
 from tasks.runtime.jit import parallel_kernel
+from tasks.splat.rasterise.cpu.layout import PARTS
 
 
 def affine_colours(
@@ -40,7 +40,7 @@ class _Affine(torch.autograd.Function):
     def backward(ctx: Any, by_mapped: Tensor) -> tuple[Tensor, Tensor]:
         rgb, matrix = (tensor.detach() for tensor in ctx.saved_tensors)
         by_rgb = torch.empty_like(rgb)
-        by_matrix = np.zeros((numba.get_num_threads(), 3, 4))
+        by_matrix = np.zeros((PARTS, 3, 4))
         _map_backward(
             rgb.numpy(), matrix.numpy(), by_mapped.contiguous().numpy(), by_rgb.numpy(), by_matrix
         )
@@ -68,13 +68,13 @@ def _map_backward(
     matrix: Float32[np.ndarray, "3 4"],
     by_mapped: Float32[np.ndarray, "h w 3"],
     by_rgb: Float32[np.ndarray, "h w 3"],
-    by_matrix: Float64[np.ndarray, "threads 3 4"],
+    by_matrix: Float64[np.ndarray, "parts 3 4"],
 ) -> None:
-    """Adds each thread's sum to its row of ``by_matrix``."""
+    """Adds the sum of each part of the image to its row of ``by_matrix``."""
     height, width, _ = rgb.shape
-    threads = by_matrix.shape[0]
-    for thread in prange(threads):
-        for row in range(height * thread // threads, height * (thread + 1) // threads):
+    parts = by_matrix.shape[0]
+    for part in prange(parts):
+        for row in range(height * part // parts, height * (part + 1) // parts):
             of_row = np.zeros((3, 4), np.float32)
             for column in range(width):
                 r, g, b = rgb[row, column, 0], rgb[row, column, 1], rgb[row, column, 2]
@@ -97,4 +97,4 @@ def _map_backward(
                 of_row[2, 1] += w * g
                 of_row[2, 2] += w * b
                 of_row[2, 3] += w
-            by_matrix[thread] += of_row
+            by_matrix[part] += of_row

@@ -244,3 +244,18 @@ def test_missing_and_empty_datasets_are_refused(tmp_path: Path) -> None:
         found(tmp_path / "none")
     with pytest.raises(InputError, match="holds no scenes"):
         found(tmp_path)
+
+
+def test_names_that_nothing_has_suggest_the_nearest(tmp_path: Path) -> None:
+    dataset = written(tmp_path / "d.yaml", "scenes: [{folder: attic}, {folder: hall}]")
+    with pytest.raises(InputError, match=r"no scene 'atic', did you mean 'attic'\? \(it has: at"):
+        find_scenes(dataset, SceneConfig(), ("atic", "hall"))
+    (entry,) = find_scenes(
+        written(tmp_path / "e.yaml", "scenes: [{folder: a, priorty: 3}]"), SceneConfig()
+    )
+    assert "did you mean 'priority'" in str(entry.error)
+    with pytest.raises(InputError, match=r"has no place for 'confg', 'scene'.*it has: scenes"):
+        find_scenes(
+            written(tmp_path / "f.yaml", "scenes: [{folder: a}]\nconfg: {}\nscene: 1"),
+            SceneConfig(),
+        )

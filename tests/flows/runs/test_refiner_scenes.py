@@ -71,7 +71,7 @@ def test_scenes_of_several_datasets_are_combined(tmp_path: Path) -> None:
         (
             ["a"],
             ("cellar",),
-            "'validation.scenes' names 'cellar', which is not among the 1 scenes: hall",
+            "'validation.scenes' is wrong: the training has no scene 'cellar'; it has: hall",
         ),
     ],
 )

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from tasks.splat.task import ENSEMBLE, SPLAT
 from tasks.stage import Stage
 from tasks.views.config import ViewsConfig
 
+LIBRARIES = ["diffusers", "gsplat", "numba", "numpy", "pillow", "scipy", "torch", "transformers"]
 HANDLE = ArrayHandle(uri="nowhere", kind="photos", digest="0" * 64)
 
 
@@ -95,6 +97,7 @@ def test_the_refine_key_of_single_views_matches_a_key_computed_by_hand(folder: P
         "scene": "hall",
         "stage": "refine",
         "version": REFINE.version,
+        "libraries": {name: version(name).split("+")[0] for name in LIBRARIES},
         "device": "cpu",
         "inputs": {
             "sparse": {"kind": "sparse", "digest": 64 * "s"},

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from tasks.errors import InputError
 from tasks.splat.config import EveryNth, TrainOn
-from tasks.splat.split import named_split, split_photos
+from tasks.splat.split import check_photos, named_split, split_photos
 
 GUARD = st.none() | st.integers(0, 12)
 
@@ -116,3 +116,11 @@ def test_the_named_split_is_the_same_whichever_photos_get_a_pose() -> None:
     split = split_photos(with_pose, found)
     held_out = {with_pose[i] for i in split.held_out}
     assert held_out == {everyone[1], everyone[9]}
+
+
+def test_a_named_photo_that_the_scene_lacks_is_an_error_that_suggests_the_nearest() -> None:
+    chosen = TrainOn(photos=("0000.jpg", "0001.jpeg", "0002.jpg"))
+    with pytest.raises(InputError, match=r"no photo '0001.jpeg', did you mean '0001.jpg'\?"):
+        check_photos(chosen, names(3))
+    check_photos(TrainOn(photos=("0000.jpg", "0002.jpg")), names(3))
+    check_photos(EveryNth(), names(3))

@@ -2,4 +2,10 @@
 
 from tasks.stage import Stage
 
-PAIRS = Stage(name="pairs", artefact="pairs", version=3, run="tasks.refine.training.pairs.run:run")
+PAIRS = Stage(
+    name="pairs",
+    artefact="pairs",
+    version=3,
+    run="tasks.refine.training.pairs.run:run",
+    libraries=("gsplat", "numba", "numpy", "pillow", "scipy", "torch"),
+)

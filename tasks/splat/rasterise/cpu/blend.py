@@ -436,25 +436,25 @@ def blend(
 ) -> None:
     """Write ``image``, ``details``, and the ``stops`` and ``touched`` rows of ``tiles``.
 
-    Runs on as many threads as ``details.weights`` has tables.
+    Runs on at most as many threads as ``details.weights`` has tables.
     """
     starts, members, stops, touched = tiles
     rgb, transmittance, depth_sum = image
     median_depth, weights = details
     with_depth = depth_sum.shape[0] > 0
     with_details = median_depth.shape[0] > 0
-    threads = weights.shape[0]
+    parts = weights.shape[0]
     height, width = transmittance.shape
     tile_columns = tiles_along(width)
     tile_count = tile_columns * tiles_along(height)
     flat_projected = projected.reshape(-1)
-    for thread in prange(threads):
+    for part in prange(parts):
         state = np.empty(_PLANES * _PLANE, np.float32)
         alive = np.empty(TILE, np.int32)
-        own_weights = weights[thread]
+        own_weights = weights[part]
         own_weights[:] = float32(0)
-        # Tiles in turn rather than in blocks: neighbours cost alike, so the threads end together.
-        for tile in range(thread, tile_count, threads):
+        # Tiles in turn rather than in blocks: neighbours cost alike, so the parts end together.
+        for tile in range(part, tile_count, parts):
             x = (tile % tile_columns) * TILE
             y = (tile // tile_columns) * TILE
             rows = min(TILE, height - y)
@@ -520,9 +520,9 @@ def blend_backward(
     image: Blended,
     by_image: Blended,
     with_absolute: bool,
-    gradients: Float32[np.ndarray, "threads n 16"],
+    gradients: Float32[np.ndarray, "parts n 16"],
 ) -> None:
-    """Backward of :func:`blend`: fill ``gradients`` (see layout), a table for each thread."""
+    """Backward of :func:`blend`: fill ``gradients`` (see layout)."""
     starts, members, stops, touched = tiles
     rgb, transmittance, depth_sum = image
     grad_rgb, grad_alpha, grad_depth_sum = by_image
@@ -530,15 +530,15 @@ def blend_backward(
     height, width = transmittance.shape
     tile_columns = tiles_along(width)
     tile_count = tile_columns * tiles_along(height)
-    threads = gradients.shape[0]
+    parts = gradients.shape[0]
     flat_projected = projected.reshape(-1)
-    for thread in prange(threads):
-        own = gradients[thread]
+    for part in prange(parts):
+        own = gradients[part]
         own[:] = float32(0)
         flat_own = own.reshape(-1)
         state = np.empty(_PLANES * _PLANE, np.float32)
         alive = np.empty(TILE, np.int32)
-        for tile in range(thread, tile_count, threads):
+        for tile in range(part, tile_count, parts):
             x = (tile % tile_columns) * TILE
             y = (tile // tile_columns) * TILE
             rows = min(TILE, height - y)

@@ -32,7 +32,11 @@ CONIC_DET = 11
 """Determinant of the conic, kept because ``xx * yy - xy**2`` cancels for thin Gaussians."""
 PROJECTED = 12
 
-# `gradients` [threads, n, GRADIENTS]: sums over pixels, m = dL / d(ln alpha), d = mean - pixel.
+PARTS = 8
+"""Tables in which sums over an image are taken. The threads share them out, so that no sum depends
+on how many threads there are; more threads than tables gain nothing."""
+
+# `gradients` [PARTS, n, GRADIENTS]: sums over pixels, m = dL / d(ln alpha), d = mean - pixel.
 SUM_M = 0
 SUM_M_DX = 1
 SUM_M_DX_DX = 2
@@ -112,7 +116,7 @@ class Details(NamedTuple):
 
     median_depth: Float32[np.ndarray, "h_or_0 w_or_0"]
     """World units."""
-    weights: Float32[np.ndarray, "threads n_or_0"]
+    weights: Float32[np.ndarray, "parts n_or_0"]
     """Sums of w of each Gaussian, a table for each thread."""
 
 

@@ -327,7 +327,7 @@ def project_backward(
     sh_degree: int,
     antialiased: bool,
     projection: Projection,
-    gradients: Float32[np.ndarray, "threads n 16"],
+    gradients: Float32[np.ndarray, "parts n 16"],
     by_splat: SplatGradients,
 ) -> None:
     """Backward of :func:`project`, from the sums over pixels that blending left (see layout).
@@ -391,17 +391,17 @@ def project_backward(
         grad_green = zero
         grad_blue = zero
         grad_depth = zero
-        for thread in range(gradients.shape[0]):
-            sum_m += gradients[thread, n, SUM_M]
-            sum_m_dx += gradients[thread, n, SUM_M_DX]
-            sum_m_dx_dx += gradients[thread, n, SUM_M_DX_DX]
-            sum_m_dy += gradients[thread, n, SUM_M_DY]
-            sum_m_dx_dy += gradients[thread, n, SUM_M_DX_DY]
-            sum_m_dy_dy += gradients[thread, n, SUM_M_DY_DY]
-            grad_red += gradients[thread, n, GRAD_RED]
-            grad_green += gradients[thread, n, GRAD_GREEN]
-            grad_blue += gradients[thread, n, GRAD_BLUE]
-            grad_depth += gradients[thread, n, GRAD_DEPTH]
+        for part in range(gradients.shape[0]):
+            sum_m += gradients[part, n, SUM_M]
+            sum_m_dx += gradients[part, n, SUM_M_DX]
+            sum_m_dx_dx += gradients[part, n, SUM_M_DX_DX]
+            sum_m_dy += gradients[part, n, SUM_M_DY]
+            sum_m_dx_dy += gradients[part, n, SUM_M_DX_DY]
+            sum_m_dy_dy += gradients[part, n, SUM_M_DY_DY]
+            grad_red += gradients[part, n, GRAD_RED]
+            grad_green += gradients[part, n, GRAD_GREEN]
+            grad_blue += gradients[part, n, GRAD_BLUE]
+            grad_depth += gradients[part, n, GRAD_DEPTH]
 
         # ln alpha = ln opacity - (xx dx^2 + 2 xy dx dy + yy dy^2) / 2
         conic_xx = projected[n, CONIC_XX]

@@ -17,6 +17,7 @@ from tasks.splat.rasterise.cpu.layout import (
     ABS_X,
     ABS_Y,
     GRADIENTS,
+    PARTS,
     PROJECTED,
     Blended,
     Camera,
@@ -34,10 +35,11 @@ from tasks.splat.rasterise.protocol import PinholeCameras, Rendering, RenderOpti
 def rasterise(splat: SplatTensors, cameras: PinholeCameras, options: RenderOptions) -> Rendering:
     """See :class:`tasks.splat.rasterise.protocol.Rasteriser`.
 
-    Runs on ``numba.get_num_threads()`` threads; the same number gives the same bits every time.
+    Runs on ``numba.get_num_threads()`` threads, blending on at most :data:`PARTS`; any number gives
+    the same bits.
     Fastest under ``torch.set_num_threads(1)``: after each operation torch's own threads spin for a
     while on the cores that the next kernel needs.
-    The backward pass takes 64 bytes for each thread and Gaussian.
+    The backward pass takes 512 bytes for each Gaussian.
 
     Raises:
         InputError: a Gaussian is not finite.
@@ -254,7 +256,7 @@ def _blend(
     gaussians = len(projection.radii) if with_details else 0
     details = Details(
         median_depth=np.empty(shape if with_details else (0, 0), np.float32),
-        weights=np.empty((spec.threads, gaussians), np.float32),
+        weights=np.empty((PARTS, gaussians), np.float32),
     )
     blend(projection.projected, tiles, _background_image(background), image, details)
     return image, details
@@ -262,9 +264,9 @@ def _blend(
 
 def _blend_backward(
     projection: Projection, tiles: Tiles, image: Blended, by_image: Blended, spec: _ImageSpec
-) -> Float32[np.ndarray, "threads n 16"]:
+) -> Float32[np.ndarray, "parts n 16"]:
     """Sums over pixels that the gradient of the projection needs; also writes ``absgrad``."""
-    pixel_sums = np.empty((spec.threads, len(projection.radii), GRADIENTS), np.float32)
+    pixel_sums = np.empty((PARTS, len(projection.radii), GRADIENTS), np.float32)
     with_absolute = spec.absolute is not None
     blend_backward(projection.projected, tiles, image, by_image, with_absolute, pixel_sums)
     if spec.absolute is not None:
@@ -275,7 +277,7 @@ def _blend_backward(
 def _project_backward(
     tensors: Sequence[Tensor],
     projection: Projection,
-    pixel_sums: Float32[np.ndarray, "threads n 16"],
+    pixel_sums: Float32[np.ndarray, "parts n 16"],
     spec: _ImageSpec,
     with_camera: bool,
 ) -> tuple[list[Tensor], SplatGradients]:
