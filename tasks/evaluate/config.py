@@ -17,8 +17,8 @@ class EvaluateConfig(Config):
     perceptual: Literal["alex", "vgg", "none"] = Field(
         default="alex",
         description="Network of the perceptual figures: ST-LPIPS where 'stlpips-pytorch' is "
-        "installed, LPIPS where its weights are. A picture of 480x320 px takes 0.5 s of a core by "
-        "'alex' (AlexNet), 2 s by 'vgg' (VGG-16); their figures are not comparable.",
+        "installed, LPIPS where its weights are. A picture of 480x320 px takes half a second of a "
+        "core by 'alex' (AlexNet), 2 to 3 s by 'vgg' (VGG-16); their figures are not comparable.",
     )
 
 
