@@ -26,12 +26,27 @@ from tasks.sfm.reconstruct import GivenPose, Poses, Reconstruction, SourcePhoto
 from tasks.sfm.triangulate import Observations
 
 
-def poses_of(photos: Photos, config: SfmConfig) -> Poses:
+def poses_of(photos: Photos, config: SfmConfig, *, own_poses: bool = False) -> Poses:
     """Whether poses are given with the photos or estimated, by the config.
 
+    Args:
+        own_poses: whether they are to come from the training photos alone.
+
     Raises:
-        InputError: the config requires given cameras and none came with the photos.
+        InputError: the config requires given cameras and none came with the photos; or they are
+            used, and poses were to come from the training photos.
     """
+    poses = _asked_poses(photos, config)
+    if own_poses and poses == "given":
+        raise InputError(
+            "the protocol is 'own-poses', which estimates poses from the training photos, and the "
+            "photos came with poses, which sfm.poses takes as given; set sfm.poses to 'estimate', "
+            "or the protocol to 'shared-poses'"
+        )
+    return poses
+
+
+def _asked_poses(photos: Photos, config: SfmConfig) -> Poses:
     if config.poses == "given" and photos.reference_kind is None:
         raise InputError(
             f"sfm.poses is 'given' and none of the {len(photos)} photos came with a camera; add a "

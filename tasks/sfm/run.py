@@ -6,7 +6,6 @@ from tempfile import TemporaryDirectory
 
 from storage.handles import ArrayHandle
 from storage.store import Writer
-from tasks.errors import InputError
 from tasks.ingest.artefact import Photos
 from tasks.runtime.context import Context
 from tasks.sfm.artefact import arrays_of, attributes_of, poses_of, source_photos
@@ -31,13 +30,7 @@ def run(
         InputError: as that function does; or poses are given, and ``training`` with them.
     """
     stored = Photos(photos)
-    poses = poses_of(stored, config)
-    if training is not None and poses == "given":
-        raise InputError(
-            "the protocol is 'own-poses', which estimates poses from the training photos, and the "
-            "photos came with poses, which sfm.poses takes as given; set sfm.poses to 'estimate', "
-            "or the protocol to 'shared-poses'"
-        )
+    poses = poses_of(stored, config, own_poses=training is not None)
     with TemporaryDirectory(prefix="unseen-sfm-") as folder:
         found = reconstruct(
             source_photos(stored),
