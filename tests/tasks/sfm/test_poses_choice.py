@@ -94,7 +94,7 @@ def test_photos_are_loaded_with_their_cameras_and_masks() -> None:
 @pytest.mark.parametrize("asked", ["auto", "given"])
 def test_given_poses_are_none_of_the_training_photos_own(asked: str) -> None:
     photos, config = stored_photos("colmap"), SfmConfig.model_validate({"poses": asked})
-    with pytest.raises(InputError, match="set sfm.poses to 'estimate', or the protocol"):
+    with pytest.raises(InputError, match=r"set sfm\.poses to 'estimate', or the protocol"):
         poses_of(photos, config, own_poses=True)
     estimate = SfmConfig(poses="estimate")
     assert poses_of(photos, estimate, own_poses=True) == "estimated"
