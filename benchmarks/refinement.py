@@ -133,7 +133,8 @@ def run_draw(
     from flows.scene import reconstruct_scene  # late: Prefect reads its settings when imported
 
     sfm = f"{draw.scene}-sfm"
-    until = {"stages": {"until": "sfm"}}
+    # Of all photos, so that both protocols draw the same ones.
+    until = {"stages": {"until": "sfm"}, "protocol": "shared-poses"}
     reconstruct_scene(entry.folder, draw.scene, sfm, changed(entry.config, until))
     names = registered(store, sfm)
     if draw.photos >= len(names):
