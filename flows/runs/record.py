@@ -115,9 +115,9 @@ def load_run(store: Store, run: str | None = None) -> RunRecord:
     if run is None:
         return records[-1]
     close = get_close_matches(run, [record.run for record in records], n=1)
-    hint = f", did you mean '{close[0]}'" if close else ""
+    hint = f", did you mean '{close[0]}'? The" if close else "; the"
     names = ", ".join(record.run for record in records[-5:])
-    raise InputError(f"the store {store.root} has no run '{run}'{hint}; the last ones are: {names}")
+    raise InputError(f"the store {store.root} has no run '{run}'{hint} last ones are: {names}")
 
 
 def check_not_empty(store: Store) -> None:

@@ -44,7 +44,7 @@ def test_what_no_manifest_holds_is_refused_in_a_sentence(tmp_path: Path, text: s
 
 
 def test_aliases_are_read_where_they_stand_for_little(tmp_path: Path) -> None:
-    text = "usual: &c {splat: {iterations: 7}}\nscenes: [{folder: a, config: *c}, "
+    text = "scenes: [{folder: a, config: &c {splat: {iterations: 7}}}, "
     (tmp_path / "dataset.yaml").write_text(text + "{folder: b, config: {<<: *c}}]")
     entries = find_scenes(tmp_path, SceneConfig())
     assert [entry.config.splat.iterations for entry in entries] == [7, 7]

@@ -1,6 +1,7 @@
 """Stores of schema 2, with one file for a run that had ended, are converted wholly or again."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -112,7 +113,7 @@ def test_each_scene_of_an_older_store_has_a_file_of_its_own(store: Store, prepar
 def test_a_conversion_killed_at_any_point_is_ended_by_the_next(tmp_path: Path) -> None:
     said = subprocess.run(
         [sys.executable, "-c", KILLED_EVERYWHERE, str(tmp_path)],
-        cwd=REPOSITORY,
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
         capture_output=True,
         text=True,
         check=False,

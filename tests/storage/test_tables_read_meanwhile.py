@@ -1,6 +1,7 @@
 """Tables are right at every instant, for readers that know nothing of us, while scenes write."""
 
 import json
+import os
 import subprocess
 import sys
 from collections import defaultdict
@@ -102,7 +103,12 @@ def test_readers_in_other_processes_have_the_rows_of_each_scene_once(store: Stor
         for name in ("duckdb", "pandas"):
             words = [sys.executable, "-c", READER, name, f"{store.root}/metrics/views/*.parquet"]
             reader = stack.enter_context(
-                subprocess.Popen(words, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
+                subprocess.Popen(
+                    words,
+                    env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
             )
             stack.callback(reader.kill)
             readers.append(reader)

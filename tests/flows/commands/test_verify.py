@@ -113,7 +113,7 @@ def test_a_store_with_nothing_in_it_is_never_said_to_be_sound(store: Store) -> N
 
 def test_a_run_without_results_is_never_said_to_be_sound(store: Store) -> None:
     ended(store, "first", {"a": 1.0})
-    with pytest.raises(InputError, match=r"has no run 'frist'; the last ones are: first"):
+    with pytest.raises(InputError, match=r"has no run 'frist', did you mean 'first'\?"):
         findings(store, "frist")
     ended(store, "none", {})
     with pytest.raises(InputError, match=r"the run 'none' has 0 scenes"):

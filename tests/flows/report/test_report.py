@@ -116,7 +116,9 @@ def test_a_record_of_an_older_version_is_read(tmp_path: Path) -> None:
 
 
 def test_an_unknown_run_is_refused_and_recent_runs_are_listed(store: Store) -> None:
-    with pytest.raises(InputError, match="has no run 'mixd'; the last ones are: mixed"):
+    with pytest.raises(
+        InputError, match=r"has no run 'mixd', did you mean 'mixed'\? The last ones are: mixed"
+    ):
         load_run(store, "mixd")
 
 
