@@ -146,7 +146,7 @@ def test_an_exported_reconstruction_is_read_back_with_the_same_cameras(
     work_folder.mkdir()
     seen = dino.observations
     tracks = np.arange(len(dino.points))
-    colours = sample_colours(seen, tracks, dino.photos, photos=range(len(dino.cameras)))
+    colours = sample_colours(seen, tracks, dino.photos)
     if form == "colmap":
         write_colmap(
             folder,
