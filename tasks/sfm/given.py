@@ -11,6 +11,7 @@ import pycolmap
 from tasks.errors import InputError
 from tasks.sfm.epipolar import epipolar_errors
 from tasks.sfm.exchange import Request
+from tasks.sfm.verified import verified_pairs
 
 MIN_POINTS = 50
 """Poses whose translations had the wrong sign still left 17 and 20 points of 60,011 and 39,638
@@ -78,16 +79,10 @@ def measure_agreement(request: Request) -> Agreement:
     """Compare the verified matches with the epipolar lines of the given cameras."""
     assert request.camera_from_world is not None
     database = pycolmap.Database.open(str(request.database))
-    pair_ids, geometries = database.read_two_view_geometries()
     pairs = matches = agreeing = 0
-    for pair_id, geometry in zip(pair_ids, geometries, strict=True):
-        matched = np.asarray(geometry.inlier_matches)
-        if len(matched) == 0:
-            continue
+    for images, matched in verified_pairs(database):
         rays, focals_px, poses = [], [], []
-        for image_id, chosen in zip(
-            pycolmap.pair_id_to_image_pair(pair_id), matched.T, strict=True
-        ):
+        for image_id, chosen in zip(images, matched.T, strict=True):
             camera = database.read_camera(request.camera_of_photo[image_id - 1] + 1)
             xy = np.asarray(database.read_keypoints(image_id), dtype=np.float64)[chosen, :2]
             rays.append(camera.cam_from_img(xy))

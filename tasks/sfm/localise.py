@@ -9,6 +9,7 @@ import numpy as np
 import pycolmap
 
 from tasks.sfm.exchange import Request
+from tasks.sfm.verified import verified_pairs
 
 MIN_INLIERS = 15
 """As few as the relaxed attempt of mapping demands."""
@@ -45,9 +46,7 @@ def _matched_points(
     """Of each image outside the model: its keypoints and the points that their matches show."""
     registered = set(model.reg_image_ids())
     seen: dict[int, set[tuple[int, int]]] = {}
-    for pair_id, geometry in zip(*database.read_two_view_geometries(), strict=True):
-        images = pycolmap.pair_id_to_image_pair(pair_id)
-        matches = np.asarray(geometry.inlier_matches, dtype=np.int64).reshape(-1, 2)
+    for images, matches in verified_pairs(database):
         for (known, other), pairs in ((images, matches), (images[::-1], matches[:, ::-1])):
             if known not in registered or other in registered:
                 continue

@@ -26,7 +26,11 @@ def verified_matches(
     """
     registered = sorted(model.reg_image_ids())
     stored = pycolmap.Database.open(str(database))
-    pairs = dict(_pairs(stored, set(registered)))
+    pairs = {
+        images: matched
+        for images, matched in verified_pairs(stored)
+        if set(registered).issuperset(images)
+    }
     keypoints = [np.asarray(stored.read_keypoints(one), np.float64) for one in registered]
     stored.close()
     matched = {one: np.zeros(len(xy), bool) for one, xy in zip(registered, keypoints, strict=True)}
@@ -51,12 +55,12 @@ def verified_matches(
     )
 
 
-def _pairs(
-    database: pycolmap.Database, registered: set[int]
+def verified_pairs(
+    database: pycolmap.Database,
 ) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
-    """Images and matched keypoints [n 2] of each verified pair of registered images."""
+    """Images and matched keypoints [n 2] of each pair that has verified matches."""
     for pair_id, geometry in zip(*database.read_two_view_geometries(), strict=True):
-        images = pycolmap.pair_id_to_image_pair(pair_id)
         matched = np.asarray(geometry.inlier_matches, dtype=np.int64).reshape(-1, 2)
-        if registered.issuperset(images) and len(matched):
-            yield tuple(images), matched
+        if len(matched):  # a pair without any is stored, too
+            first, second = pycolmap.pair_id_to_image_pair(pair_id)
+            yield (first, second), matched
