@@ -149,6 +149,7 @@ def _recall(store: Store, record: RunRecord, entry: SceneEntry) -> Page | None:
         device=device,
         roots=_roots(record),
         trust=settings.trust(),
+        lpips_backbone=settings.lpips_file(),
     )
     if found is None:
         return None

@@ -68,7 +68,9 @@ def reconstruct_scene(
     artefacts = SceneArtefacts()
     try:
         with end_with_worker(), tags(*tag_flow_run(tag_of(run), scene_tag(scene))):
-            source = find_source(Path(folder), config, settings.roots(), machine.trust)
+            source = find_source(
+                Path(folder), config, settings.roots(), machine.trust, settings.lpips_file()
+            )
             artefacts = reconstruct(stages, source, config)
         for table, rows in rows_of(artefacts).items():
             write_rows(machine.store, table, run=run, scene=scene, rows=rows)

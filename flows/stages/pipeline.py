@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from flows.config import STAGES, SceneConfig
-from flows.settings import Settings
 from storage.handles import ArrayHandle
 from tasks.distil.task import CONTROL, DISTIL
 from tasks.evaluate.config import HeldOutRefinement
@@ -87,7 +86,11 @@ assert {one.name for one in fields(SceneArtefacts)} == {stage.artefact for stage
 
 
 def find_source(
-    folder: Path, config: SceneConfig, roots: Sequence[Path], trust: Trust = Trust()
+    folder: Path,
+    config: SceneConfig,
+    roots: Sequence[Path],
+    trust: Trust = Trust(),
+    lpips_backbone: Path | None = None,
 ) -> SceneSource:
     """Find and digest the files of a scene.
 
@@ -95,6 +98,7 @@ def find_source(
         folder: of the scene's photos.
         roots: folders that links may lead to beside the scene's own.
         trust: in models of others.
+        lpips_backbone: weights of LPIPS's backbone; None: torchvision's in torch's cache.
 
     Raises:
         InputError: a file is missing, leads out of the scene, or a model is not trusted.
@@ -104,15 +108,13 @@ def find_source(
         photos=digest_files(files_inside(folder, roots)),
         start=find_start(folder, config.splat.init, roots) if runs(SPLAT) else None,
         weights=find_weights(folder, config.refine, roots, trust) if runs(REFINE) else None,
-        perceptual=_perceptual(config) if runs(EVALUATE) else None,
+        perceptual=_perceptual(config, lpips_backbone) if runs(EVALUATE) else None,
     )
 
 
-def _perceptual(config: SceneConfig) -> PerceptualWeights | None:
-    backbone = config.evaluate.perceptual
-    if backbone == "none":
-        return None
-    return find_perceptual_weights(backbone, Settings().lpips_file())
+def _perceptual(config: SceneConfig, lpips_backbone: Path | None) -> PerceptualWeights | None:
+    network = config.evaluate.perceptual
+    return None if network == "none" else find_perceptual_weights(network, lpips_backbone)
 
 
 def reconstruct(run: Run, source: SceneSource, config: SceneConfig) -> SceneArtefacts:

@@ -52,6 +52,7 @@ def recall(
     device: Device,
     roots: Sequence[Path],
     trust: Trust = Trust(),
+    lpips_backbone: Path | None = None,
 ) -> RecalledScene | None:
     """Recall every stage of a scene, and verify every artefact.
 
@@ -60,6 +61,7 @@ def recall(
         device: on which scenes run.
         roots: folders that links may lead to beside the scene's own.
         trust: in models of others.
+        lpips_backbone: weights of LPIPS's backbone; None: torchvision's in torch's cache.
 
     Returns:
         None where a stage must run, or where anything is wrong: the scene's own process finds
@@ -68,7 +70,8 @@ def recall(
     started = time.monotonic()
     stages = StageRecaller(store=store, device=device, scene=scene)
     try:
-        artefacts = reconstruct(stages, find_source(folder, config, roots, trust), config)
+        source = find_source(folder, config, roots, trust, lpips_backbone)
+        artefacts = reconstruct(stages, source, config)
         for handle in artefacts:  # now that it is known that all are there
             handle.verify()
         figures = summary_of(artefacts) | selection_of(artefacts, config)
