@@ -1,0 +1,1 @@
+"""Features of photos and matches between them, by networks: ALIKED and LightGlue."""
