@@ -77,10 +77,6 @@ class PairMatches:
         keep = self.scores >= min_score
         return PairMatches(indices=self.indices[keep], scores=self.scores[keep])
 
-    def flipped(self) -> "PairMatches":
-        """The same matches between the other and the one."""
-        return PairMatches(indices=self.indices[:, ::-1].copy(), scores=self.scores)
-
     def write(self, file: Path) -> None:
         """
         Raises:
