@@ -49,7 +49,7 @@ from tasks.procedural.write import write_scene
 ROOT = Path(__file__).parents[1]
 PHOTO_SIZE = (320, 240)
 LITTLE_WORK = {
-    "sfm": {"poses": "given", "max_features": 512},
+    "sfm": {"poses": "given", "features": {"kind": "sift", "max_features": 512}},
     "splat": {"iterations": 1, "max_size": 16, "init": {"kind": "points"}},
     "views": {"count": 1},
     "distil": {"iterations": 1, "max_training_photos": 1000},

@@ -44,6 +44,7 @@ from tasks.runtime.atomic_file import check_file, write_atomically
 from tasks.runtime.context import Machine
 from tasks.sfm.config import SfmConfig
 from tasks.sfm.task import SFM
+from tasks.sfm.weights import weights_for
 from tasks.stage import Stage
 
 TRAININGS: Mapping[str, Stage] = {"residual": TRAIN_RESIDUAL, "controlnet": TRAIN_CONTROLNET}
@@ -177,9 +178,12 @@ class Training:
         if entry.error is not None:
             raise entry.error
         stages = self._stages(entry.name)
-        source = digest_files(files_inside(Path(entry.folder), self.settings.roots()))
+        folder, roots = Path(entry.folder), self.settings.roots()
+        source = digest_files(files_inside(folder, roots))
         photos = stages(INGEST, source=source, config=entry.config.ingest)
-        sparse = stages(SFM, photos=photos, config=with_given(entry.config.sfm, photos))
+        config = with_given(entry.config.sfm, photos)
+        weights = weights_for(config, folder, roots)
+        sparse = stages(SFM, photos=photos, config=config, weights=weights)
         pairs = stages(PAIRS, sparse=sparse, config=self.config.pairs_of(entry.name))
         return MinedScene(photos=photos, sparse=sparse, pairs=pairs)
 

@@ -17,7 +17,9 @@ from tasks.metrics.perceptual.files import PerceptualWeights, find_perceptual_we
 from tasks.refine.task import REFINE, REFINE_JOINTLY
 from tasks.refine.weights import find_weights
 from tasks.runtime.trust import Trust
+from tasks.sfm.features.files import FeatureWeights
 from tasks.sfm.task import SFM
+from tasks.sfm.weights import weights_for
 from tasks.source import Source
 from tasks.splat.config import EveryNth, TrainOn
 from tasks.splat.init.ply_source import find_start
@@ -43,6 +45,9 @@ class SceneSource:
     """Splat to start the fit from."""
     weights: Source | None
     """Of the refiner."""
+    features: FeatureWeights | None
+    """Of networks for features; None where none are needed, or none installed where there is a
+    choice."""
     perceptual: PerceptualWeights | None
     """Of the perceptual figures; None where none is asked for."""
 
@@ -108,6 +113,7 @@ def find_source(
         photos=digest_files(files_inside(folder, roots)),
         start=find_start(folder, config.splat.init, roots) if runs(SPLAT) else None,
         weights=find_weights(folder, config.refine, roots, trust) if runs(REFINE) else None,
+        features=weights_for(config.sfm, folder, roots) if runs(SFM) else None,
         perceptual=_perceptual(config, lpips_backbone) if runs(EVALUATE) else None,
     )
 
@@ -134,7 +140,7 @@ def reconstruct(run: Run, source: SceneSource, config: SceneConfig) -> SceneArte
 
     photos = stage(INGEST, source=source.photos, config=config.ingest)
     split, own = _split_of(photos, config)
-    sparse = stage(SFM, photos=photos, config=config.sfm, **own)
+    sparse = stage(SFM, photos=photos, config=config.sfm, weights=source.features, **own)
     fit = {"sparse": sparse, "start": source.start, "split": split}
     splat = stage(SPLAT, **fit, config=config.splat)
     members = config.ensemble_splats(len(splat.attributes["training"])) if splat else ()

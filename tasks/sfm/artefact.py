@@ -1,13 +1,15 @@
 """Layout of a reconstruction in the store, and its reader.
 
-Arrays: ``camera_from_world`` [n 4 4], ``intrinsics`` [n 3 3] and ``sizes`` [n 2] of the registered
-photos; ``points`` [m 3] and their observations ``point_index``, ``photo_index`` and ``xy``, which
-all photos gave together; ``keypoint_photo``, ``keypoint_xy`` and ``pairs``, which each two photos
-gave by themselves, see :class:`tasks.sfm.matches.Matches`; the undistorted photos ``photo_0000``,
-``photo_0001``, ... (uint8, [h w 3]), in the cameras' order; and ``mask_0007`` (bool, [h w]),
-undistorted too, for those of them that have one.
+Arrays: ``camera_from_world`` [n 4 4], ``intrinsics`` [n 3 3], ``sizes`` [n 2] and
+``pose_confidence`` [n] of the registered photos; ``points`` [m 3] and their observations
+``point_index``, ``photo_index`` and ``xy``, which all photos gave together; ``keypoint_photo``,
+``keypoint_xy`` and ``pairs``, which each two photos gave by themselves, see
+:class:`tasks.sfm.matches.Matches`; the undistorted photos ``photo_0000``, ``photo_0001``, ...
+(uint8, [h w 3]), in the cameras' order; and ``mask_0007`` (bool, [h w]), undistorted too, for those
+of them that have one.
 """
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -83,6 +85,9 @@ def arrays_of(found: Reconstruction) -> Iterator[NamedArray]:
     """The arrays of a reconstruction, its photos one at a time."""
     seen = found.observations
     yield from arrays_of_cameras(found.cameras, dim="camera")
+    yield NamedArray(
+        name="pose_confidence", values=found.confidence, dims=("camera",), may_be_nan=True
+    )
     yield NamedArray(name="points", values=found.points, dims=("point", "xyz"))
     yield NamedArray(name="point_index", values=seen.point_index, dims=("observation",))
     yield NamedArray(name="photo_index", values=seen.photo_index, dims=("observation",))
@@ -112,7 +117,9 @@ def attributes_of(found: Reconstruction, *, own_poses: bool = False) -> dict[str
         "reprojection_error_px": found.reprojection_error_px,
         "model_sizes": list(found.model_sizes),
         "localised": list(found.localised),
-        "relaxed": found.relaxed,
+        "sure": found.sure.tolist(),
+        "left_out": [[name, found.left_out[name]] for name in found.unregistered],
+        "rungs": [dataclasses.asdict(rung) for rung in found.rungs],
     }
 
 

@@ -1,14 +1,29 @@
 """Options of the sfm stage."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tasks.config import Config
+from tasks.config import Alternative, Config
+from tasks.sfm.features.config import Aliked, Both, Sift
+
+FeatureName = Literal["sift", "aliked", "both"]
+MapperName = Literal["incremental", "global"]
+
+
+class AutoFeatures(Alternative):
+    """SIFT; and where it does not confirm every photo, SIFT and ALIKED together."""
+
+    kind: Literal["auto"] = "auto"
+    sift: Sift = Sift()
+    aliked: Aliked = Aliked()
+
+
+Features = Annotated[AutoFeatures | Sift | Aliked | Both, Field(discriminator="kind")]
 
 
 class SfmConfig(Config):
-    """Incremental structure from motion with SIFT features; triangulation for given cameras."""
+    """Structure from motion; triangulation for given cameras."""
 
     poses: Literal["auto", "estimate", "given"] = Field(
         default="auto",
@@ -17,11 +32,17 @@ class SfmConfig(Config):
         "given for a COLMAP model and transforms.json, estimate for cameras_gt.json, which serves "
         "as a reference for evaluation.",
     )
-    max_features: int = Field(
-        default=4096,
-        ge=256,
-        le=65536,
-        description="Maximum number of SIFT features per photo; the strongest are kept.",
+    features: Features = Field(
+        default=AutoFeatures(), description="Features that photos are matched by."
+    )
+    mapper: Literal["auto", "incremental", "global"] = Field(
+        default="auto",
+        description="COLMAP's mapper; 'auto': incremental, and the global one where that does not "
+        "confirm every photo.",
+    )
+    keep_doubtful: bool = Field(
+        default=False,
+        description="Keep photos whose poses nothing confirms; about half of them are wrong.",
     )
     exhaustive_up_to: int = Field(
         default=120,
@@ -47,19 +68,12 @@ class SfmConfig(Config):
         description="Estimate the principal point; otherwise it is the image centre. Unstable "
         "with few photos.",
     )
-    relax_below: float = Field(
-        default=0.75,
-        ge=0.0,
-        le=1.0,
-        description="Fraction of registered photos below which mapping is repeated with half the "
-        "minimum number of inliers per photo, and the larger model is kept. 0 disables it.",
-    )
     min_registered_share: float = Field(
         default=0.25,
         ge=0.0,
         le=1.0,
-        description="Minimum fraction of registered photos; with fewer the scene fails, since the "
-        "model is a fragment of it. At least 3 photos must be registered in any case.",
+        description="Minimum fraction of photos with a pose; with fewer the scene fails, since the "
+        "model is a fragment of it. At least 3 photos must have one in any case.",
     )
     threads: int = Field(
         default=0,
@@ -68,3 +82,25 @@ class SfmConfig(Config):
         description="Number of CPU threads; 0 takes those of the stage. Reproducible with 1 only.",
     )
     seed: int = Field(default=0, ge=0, le=2**31 - 1, description="Seed of every RANSAC.")
+
+    def attempts(self) -> tuple[tuple[FeatureName, MapperName], ...]:
+        """Features and mapper of each attempt at a model, in order."""
+        kind = self.features.kind
+        features: tuple[FeatureName, ...] = ("sift", "both") if kind == "auto" else (kind,)
+        if self.mapper != "auto":
+            return tuple((one, self.mapper) for one in features)
+        return (*((one, "incremental") for one in features), (features[-1], "global"))
+
+    def sift(self) -> Sift:
+        """Of SIFT features; the default ones where the config has none."""
+        return (
+            self.features.sift
+            if isinstance(self.features, (AutoFeatures, Both))
+            else (self.features if isinstance(self.features, Sift) else Sift())
+        )
+
+    def aliked(self) -> Aliked | None:
+        """Of ALIKED features; None where the config has none."""
+        if isinstance(self.features, (AutoFeatures, Both)):
+            return self.features.aliked
+        return self.features if isinstance(self.features, Aliked) else None

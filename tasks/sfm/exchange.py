@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int32, Int64
+from jaxtyping import Bool, Float32, Float64, Int32, Int64
 
 from tasks.cameras import CameraModel
+from tasks.runtime.context import Device
 from tasks.sfm.config import SfmConfig
+from tasks.sfm.features.files import FeatureWeights
+from tasks.source import Source
 
 PHOTO_FOLDER = "photos"
 MASK_FOLDER = "masks"
@@ -28,20 +31,40 @@ class SharedCamera:
     """Known exactly, or None: to be estimated."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rung:
+    """One attempt at a model."""
+
+    features: str
+    mapper: str
+    registered: int
+    """Photos of its best model."""
+    sure: int
+    """Photos of it whose poses are confirmed."""
+    seconds: float
+    chosen: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Request:
     """The photos lie in ``photo_folder`` already, named by their index, and their masks beside."""
 
     folder: Path
     config: SfmConfig
-    threads: int
     cameras: tuple[SharedCamera, ...]
     camera_of_photo: tuple[int, ...]
     """Index into ``cameras`` of each photo."""
+    threads: int = 1
     camera_from_world: Float64[np.ndarray, "n 4 4"] | None = None
     """Given poses, to be kept; every camera has its camera model then. None: to be estimated."""
     training: tuple[int, ...] | None = None
     """Photos that are mapped; the others are localised against them. None: all are mapped."""
+    weights: FeatureWeights | None = None
+    """Of networks that the config's features need."""
+    cache: Path | None = None
+    """Folder for features and matches by networks."""
+    device: Device = "cpu"
+    """Of these networks."""
 
     @property
     def mapped(self) -> tuple[int, ...]:
@@ -91,6 +114,9 @@ class Request:
             "cameras": [dataclasses.asdict(camera) for camera in self.cameras],
             "camera_of_photo": self.camera_of_photo,
             "training": self.training,
+            "weights": None if self.weights is None else dataclasses.asdict(self.weights),
+            "cache": None if self.cache is None else str(self.cache),
+            "device": self.device,
             "camera_from_world": (
                 None if self.camera_from_world is None else self.camera_from_world.tolist()
             ),
@@ -109,7 +135,18 @@ class Request:
             camera_of_photo=tuple(content["camera_of_photo"]),
             camera_from_world=None if poses is None else np.array(poses),
             training=None if training is None else tuple(training),
+            weights=_weights_from_json(content["weights"]),
+            cache=None if content["cache"] is None else Path(content["cache"]),
+            device=content["device"],
         )
+
+
+def _weights_from_json(fields: dict[str, Any] | None) -> FeatureWeights | None:
+    if fields is None:
+        return None
+    return FeatureWeights(
+        **{name: None if one is None else Source(**one) for name, one in fields.items()}
+    )
 
 
 def _camera_from_json(fields: dict[str, Any]) -> SharedCamera:
@@ -140,12 +177,21 @@ class Result:
     """See :class:`tasks.sfm.matches.Matches`."""
     reprojection_error_px: float
     model_sizes: tuple[int, ...]
-    relaxed: bool
+    rungs: tuple[Rung, ...]
+    """Attempts, in their order; none for given poses."""
+    sure: Bool[np.ndarray, " n"]
+    """Whether the pose of each photo is confirmed; all are where poses are given."""
+    confidence: Float32[np.ndarray, " n"]
+    """0 to 1; NaN where poses are given."""
+    left_out: tuple[tuple[int, str], ...]
+    """Index in the request of each photo without a pose, and the reason."""
     localised: Int64[np.ndarray, " l"]
     """Index in the request of the photos that were localised after mapping."""
 
     def write(self, folder: Path) -> None:
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        fields["rungs"] = json.dumps([dataclasses.asdict(rung) for rung in self.rungs])
+        fields["left_out"] = json.dumps(self.left_out)
         np.savez(folder / "result.npz", **fields)
 
     @classmethod
@@ -157,6 +203,7 @@ class Result:
                 **fields,
                 "reprojection_error_px": float(fields["reprojection_error_px"]),
                 "model_sizes": tuple(int(size) for size in fields["model_sizes"]),
-                "relaxed": bool(fields["relaxed"]),
+                "rungs": tuple(Rung(**rung) for rung in json.loads(str(fields["rungs"]))),
+                "left_out": tuple((i, reason) for i, reason in json.loads(str(fields["left_out"]))),
             }
         )

@@ -4,6 +4,7 @@ Runs in the child process, like :mod:`tasks.sfm.worker`.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pycolmap
@@ -12,11 +13,11 @@ from tasks.sfm.exchange import Request
 from tasks.sfm.verified import verified_pairs
 
 MIN_INLIERS = 15
-"""As few as the relaxed attempt of mapping demands."""
+"""Half of what COLMAP's mapper demands; what they are worth, the pairs tell afterwards."""
 
 
 def localise_photos(
-    model: pycolmap.Reconstruction, request: Request, photos: Sequence[int]
+    model: pycolmap.Reconstruction, request: Request, photos: Sequence[int], database: Path
 ) -> tuple[int, ...]:
     """Register photos in a model by their matches with its photos.
 
@@ -27,16 +28,15 @@ def localise_photos(
     Args:
         model: gets the photos that were found.
         photos: indices in the request.
+        database: with verified matches.
 
     Returns:
         The photos found; at least 15 inliers each.
     """
-    database = pycolmap.Database.open(str(request.database))
-    seen = _matched_points(model, database)
-    found = tuple(
-        photo for photo in photos if _localised(model, database, photo + 1, seen, request)
-    )
-    database.close()
+    opened = pycolmap.Database.open(str(database))
+    seen = _matched_points(model, opened)
+    found = tuple(photo for photo in photos if _localised(model, opened, photo + 1, seen, request))
+    opened.close()
     return found
 
 

@@ -1,12 +1,13 @@
 """Structure from motion: photos in; cameras, tracks and undistorted photos out."""
 
-from collections.abc import Collection, Iterable, Sequence
+import dataclasses
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float64, UInt8
+from jaxtyping import Bool, Float32, Float64, UInt8
 from PIL import Image
 
 from tasks.artefacts import Lazy
@@ -14,7 +15,8 @@ from tasks.cameras import CameraModel, Cameras
 from tasks.errors import InputError
 from tasks.runtime.context import Context
 from tasks.sfm.config import SfmConfig
-from tasks.sfm.exchange import MASK_FOLDER, PHOTO_FOLDER, Request, Result, SharedCamera
+from tasks.sfm.exchange import MASK_FOLDER, PHOTO_FOLDER, Request, Result, Rung, SharedCamera
+from tasks.sfm.features.files import FeatureWeights
 from tasks.sfm.matches import Matches
 from tasks.sfm.process import run_child
 from tasks.sfm.triangulate import Observations
@@ -80,8 +82,14 @@ class Reconstruction:
     """Photos in each model found, largest first; a photo can be in several."""
     localised: tuple[str, ...]
     """Names of the photos that were localised against the finished model."""
-    relaxed: bool
-    """Whether the second, less demanding attempt gave this model."""
+    sure: Bool[np.ndarray, " n"]
+    """Whether the evidence for each camera's pose can be believed; always where it is given."""
+    confidence: Float32[np.ndarray, " n"]
+    """Of each camera's pose: the share of such poses that are right; NaN where it is given."""
+    left_out: Mapping[str, str]
+    """Why each of ``unregistered`` has no camera."""
+    rungs: tuple[Rung, ...]
+    """Attempts at a model, in their order; none for given poses."""
 
 
 def reconstruct(
@@ -91,6 +99,8 @@ def reconstruct(
     work_folder: Path,
     poses: Poses = "estimated",
     training: Collection[str] | None = None,
+    weights: FeatureWeights | None = None,
+    cache: Path | None = None,
     context: Context = Context(),
 ) -> Reconstruction:
     """Find the cameras of a scene's photos and points seen by them, in a process of its own.
@@ -102,6 +112,8 @@ def reconstruct(
             triangulated; photos without a given pose are left out.
         training: names of the photos that give cameras and points; the others are localised against
             them. None = all photos. Only with estimated poses.
+        weights: of networks for features; without any, 'auto' features are those of SIFT.
+        cache: folder for features and matches by networks; None: nothing is kept.
         work_folder: empty; the result's photos are read from it.
         context: its threads are used where ``config.threads`` is 0; one where both are unset.
 
@@ -111,9 +123,13 @@ def reconstruct(
         MachineError: the process died.
     """
     threads = config.threads or context.threads or 1
-    request, names, left_out = _write_request(
-        photos, config, work_folder, threads, given=poses == "given", training=training
+    request, names, left_out = _prepare(
+        photos, config, work_folder, given=poses == "given", training=training
     )
+    request = dataclasses.replace(
+        request, threads=threads, weights=weights, cache=cache, device=context.device
+    )
+    request.write()
     run_child("tasks.sfm.worker", work_folder, threads=threads, progress=context.progress)
     result = Result.read(work_folder)
     registered = set(result.photos.tolist())
@@ -141,7 +157,11 @@ def reconstruct(
         reprojection_error_px=result.reprojection_error_px,
         model_sizes=result.model_sizes,
         localised=tuple(names[i] for i in result.localised),
-        relaxed=result.relaxed,
+        sure=result.sure,
+        confidence=result.confidence,
+        left_out={names[photo]: reason for photo, reason in result.left_out}
+        | dict.fromkeys(left_out, "it has no given pose"),
+        rungs=result.rungs,
     )
 
 
@@ -149,16 +169,15 @@ def _loaded(mask: Path) -> Bool[np.ndarray, "_ _"] | None:
     return np.load(mask) if mask.exists() else None
 
 
-def _write_request(
+def _prepare(
     photos: Iterable[SourcePhoto],
     config: SfmConfig,
     folder: Path,
-    threads: int,
     *,
     given: bool,
     training: Collection[str] | None,
 ) -> tuple[Request, list[str], list[str]]:
-    """Photos and masks to lossless files, their cameras grouped.
+    """Write photos and masks to lossless files, and group their cameras.
 
     Returns:
         The request, the names of its photos, and those of the photos left out.
@@ -198,7 +217,6 @@ def _write_request(
     request = Request(
         folder=folder,
         config=config,
-        threads=threads,
         cameras=tuple(
             SharedCamera(
                 width=width,
@@ -212,7 +230,6 @@ def _write_request(
         camera_from_world=np.stack(poses) if given else None,
         training=None if training is None else tuple(mapped),
     )
-    request.write()
     return request, names, left_out
 
 

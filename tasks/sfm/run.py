@@ -10,6 +10,8 @@ from tasks.ingest.artefact import Photos
 from tasks.runtime.context import Context
 from tasks.sfm.artefact import arrays_of, attributes_of, poses_of, source_photos
 from tasks.sfm.config import SfmConfig
+from tasks.sfm.features.cache import cache_folder
+from tasks.sfm.features.files import FeatureWeights
 from tasks.sfm.reconstruct import reconstruct
 
 
@@ -19,11 +21,14 @@ def run(
     *,
     photos: ArrayHandle,
     config: SfmConfig,
+    weights: FeatureWeights | None = None,
     training: Collection[str] | None = None,
 ) -> ArrayHandle:
     """Find the cameras of ingested photos; see :func:`tasks.sfm.reconstruct.reconstruct`.
 
     Args:
+        weights: of networks for features; None where the config needs none, or has a choice and
+            none are installed.
         training: names of the photos that give cameras and points; None = all.
 
     Raises:
@@ -37,6 +42,8 @@ def run(
             config,
             poses=poses,
             training=training,
+            weights=weights,
+            cache=cache_folder(out.store, out.scene),
             work_folder=Path(folder),
             context=context,
         )

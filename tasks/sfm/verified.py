@@ -1,16 +1,69 @@
-"""The verified matches in the database.
+"""Two-view verification, and the verified matches in the database.
 
 Runs in the child process, like :mod:`tasks.sfm.worker`.
 """
 
-from collections.abc import Iterator, Sequence
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pycolmap
 
+from tasks.sfm.config import SfmConfig
+from tasks.sfm.exchange import Request
 from tasks.sfm.matches import Matches
 from tasks.sfm.undistort import undistorted_pixels
+
+STRICT_ERROR_PX = 1.0
+STRICT_SHARE = 0.5
+STRICT_MATCHES = 30
+"""See :func:`verification_options`."""
+
+
+def verification_options(config: SfmConfig, *, strict: bool) -> pycolmap.TwoViewGeometryOptions:
+    """Of a pair, by its two photos alone.
+
+    By COLMAP's defaults, a pair of 15 matches within 4 px of an epipolar geometry is accepted,
+    however many others of its matches disagree: enough to choose between points at known poses, and
+    too little to find poses by. Photos of other windows of the same facade pass that too. Strictly,
+    it takes 30 matches within 1 px, and half of all the pair's matches.
+    """
+    options = pycolmap.TwoViewGeometryOptions()
+    options.ransac.random_seed = config.seed
+    if strict:
+        options.ransac.max_error = STRICT_ERROR_PX
+        options.min_inlier_ratio = STRICT_SHARE
+        options.min_num_inliers = STRICT_MATCHES
+    return options
+
+
+def verify_strictly(request: Request, database: Path, strict: Path) -> None:
+    """Copy a database and verify its matches anew, strictly."""
+    shutil.copy(database, strict)
+    opened = pycolmap.Database.open(str(strict))
+    opened.clear_two_view_geometries()
+    pair_ids, counts = opened.read_num_matches()
+    opened.close()
+    pairs = [
+        tuple(image - 1 for image in pycolmap.pair_id_to_image_pair(pair_id))
+        for pair_id, count in zip(pair_ids, counts, strict=True)
+        if count >= STRICT_MATCHES
+    ]
+    verify(request, strict, pairs, strict=True)
+
+
+def verify(
+    request: Request, database: Path, pairs: Iterable[tuple[int, ...]], *, strict: bool
+) -> None:
+    """Verify the matches of pairs, which are indices in the request."""
+    lines = [f"{request.photo_name(i)} {request.photo_name(j)}\n" for i, j in pairs]
+    if not lines:  # an empty list would mean every pair
+        return
+    pair_list = database.with_suffix(".txt")
+    pair_list.write_text("".join(lines))
+    options = verification_options(request.config, strict=strict)
+    pycolmap.verify_matches(str(database), str(pair_list), options=options)
 
 
 def verified_matches(

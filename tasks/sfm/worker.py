@@ -5,6 +5,7 @@ pycolmap and Pillow in one process have corrupted its memory, so nothing here im
 Source: Schoenberger and Frahm, Structure-from-Motion Revisited, CVPR 2016 (COLMAP).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,263 +15,128 @@ import pycolmap
 from tasks.errors import InputError
 from tasks.sfm import child
 from tasks.sfm.child import Report
-from tasks.sfm.exchange import Request, Result, SharedCamera
+from tasks.sfm.database import write_photo_list
+from tasks.sfm.exchange import Request, Result, Rung
 from tasks.sfm.given import triangulate_given
-from tasks.sfm.localise import localise_photos
-from tasks.sfm.pairs import pairs_to_match
+from tasks.sfm.ladder import Climbed, climb, finish, with_further
+from tasks.sfm.mappers import MIN_PHOTOS
+from tasks.sfm.reasons import matched_images, reasons
+from tasks.sfm.sift import extract_features, match_features
 from tasks.sfm.undistort import undistort, undistorted_pixels
 from tasks.sfm.verified import verified_matches
 
-MIN_PHOTOS = 3
-RELAXED_MIN_INLIERS = 15
-"""COLMAP demands 30 to register a photo. At 15 all the photos but one of a wide orbit were found,
-at 30 only half of them."""
-
-_SHARE_AFTER = {"features": 0.35, "matching": 0.65, "mapping": 0.95}
-"""Typical shares of the time on photos of about a megapixel."""
+_MATCHED, _MAPPED = 0.5, 0.95
+"""Typical shares of the time after matching and after mapping."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Mapped:
-    """The largest model, and where it comes from."""
+class Found:
+    """A model, and what is known of its photos."""
 
     model: pycolmap.Reconstruction
     sizes: tuple[int, ...]
     """Photos in each model found, largest first."""
-    relaxed: bool
+    confidence: Mapping[int, float] | None
+    """Of each image; None where poses are given."""
+    sure: frozenset[int]
     localised: tuple[int, ...]
     """Photos in the model that took no part in making it."""
+    rungs: tuple[Rung, ...]
+    left_out: tuple[tuple[int, str], ...]
+    """Photos without a pose, and why."""
+    verified: Path
+    """Database with the matches, verified by COLMAP's defaults."""
 
 
 def work(folder: Path, report: Report) -> None:
     """Read the request in ``folder``, write the result there.
 
     Raises:
-        InputError: too few photos could be registered, or the given poses do not fit them.
+        InputError: too few photos have a pose that can be believed, or the given poses do not fit.
     """
     request = Request.read(folder)
     pycolmap.set_random_seed(request.config.seed)
-    write_photo_list(request)
-    extract_features(request, report)
-    match_features(request, report)
-    if request.camera_from_world is None:
-        models, relaxed = map_photos(request, report)
-        model = largest_model(models, request)
-        others = sorted(set(range(len(request.camera_of_photo))).difference(request.mapped))
-    else:
-        report(_SHARE_AFTER["matching"], "triangulating with the given poses")
+    write_photo_list(request, request.database)
+    extract_features(request, _part(report, 0.0, _MATCHED))
+    match_features(request, _part(report, 0.0, _MATCHED))
+    if request.camera_from_world is not None:
+        report(_MATCHED, "triangulating with the given poses")
         model = triangulate_given(request)
-        models, relaxed, others = [model], False, []
-    found = Mapped(
-        model=model,
-        sizes=tuple(one.num_reg_images() for one in models),
-        relaxed=relaxed,
-        localised=localise_photos(model, request, others) if others else (),
-    )
-    write_result(found, request, report)
-
-
-def write_photo_list(request: Request) -> None:
-    """Declare cameras and photos, so that photos of one camera share its intrinsics."""
-    database = pycolmap.Database.open(str(request.database))
-    for camera_id, camera in enumerate(request.cameras, start=1):
-        declared = _declared(camera, camera_id, request.config.camera_model)
-        database.write_camera(declared, use_camera_id=True)
-        rig = pycolmap.Rig(rig_id=camera_id)
-        rig.add_ref_sensor(declared.sensor_id)
-        database.write_rig(rig, use_rig_id=True)
-    for image_id, camera_index in enumerate(request.camera_of_photo, start=1):
-        image = pycolmap.Image(
-            name=request.photo_name(image_id - 1), camera_id=camera_index + 1, image_id=image_id
+        found = Found(
+            model=model,
+            sizes=(model.num_reg_images(),),
+            confidence=None,
+            sure=frozenset(model.reg_image_ids()),
+            localised=(),
+            rungs=(),
+            left_out=(),
+            verified=request.database,
         )
-        database.write_image(image, use_image_id=True)
-        frame = pycolmap.Frame(frame_id=image_id, rig_id=camera_index + 1)
-        frame.add_data_id(image.data_id)
-        database.write_frame(frame, use_frame_id=True)
-    database.close()
+    else:
+        found = estimate(request, _part(report, _MATCHED, _MAPPED))
+    write_result(found, request, _part(report, _MAPPED, 1.0))
 
 
-def _declared(camera: SharedCamera, camera_id: int, estimated_model: str) -> pycolmap.Camera:
-    if camera.camera_model is not None:
-        declared = pycolmap.Camera(
-            camera_id=camera_id,
-            model=camera.camera_model.model,
-            width=camera.width,
-            height=camera.height,
-            params=camera.camera_model.params,
-        )
-        declared.has_prior_focal_length = True
-        return declared
-    guess = 1.2 * max(camera.width, camera.height)  # COLMAP's, a field of view of about 45 deg
-    declared = pycolmap.Camera.create_from_model_name(
-        camera_id, estimated_model, camera.focal_px or guess, camera.width, camera.height
-    )
-    declared.has_prior_focal_length = camera.focal_px is not None
-    return declared
+def _part(report: Report, start: float, end: float) -> Report:
+    return lambda share, doing: report(start + (end - start) * share, doing)
 
 
-def extract_features(request: Request, report: Report) -> None:
-    """SIFT, a few photos at a time for the sake of progress."""
-    options = pycolmap.FeatureExtractionOptions()
-    options.sift.max_num_features = request.config.max_features
-    options.num_threads = request.threads
-    count = len(request.camera_of_photo)
-    batch = 4 * request.threads
-    report(0.0, f"features of 0 of {count} photos")
-    for start in range(0, count, batch):
-        stop = min(start + batch, count)
-        names = [request.photo_name(i) for i in range(start, stop)]
-        masked = [n for n in names if (request.mask_folder / request.mask_name(n)).exists()]
-        plain = [n for n in names if n not in masked]
-        # Apart: with a folder of masks, a photo that has none in there gets no features at all.
-        for chosen, masks in ((plain, None), (masked, request.mask_folder)):
-            reading = pycolmap.ImageReaderOptions()
-            if masks is not None:
-                reading.mask_path = str(masks)
-            if chosen:  # no names would mean every photo
-                pycolmap.extract_features(
-                    str(request.database),
-                    str(request.photo_folder),
-                    image_names=chosen,
-                    reader_options=reading,
-                    extraction_options=options,
-                    device=pycolmap.Device.cpu,
-                )
-        report(_SHARE_AFTER["features"] * stop / count, f"features of {stop} of {count} photos")
-
-
-def match_features(request: Request, report: Report) -> None:
-    """Match and verify the pairs, some hundreds at a time for the sake of progress."""
-    matching = pycolmap.FeatureMatchingOptions()
-    matching.num_threads = request.threads
-    verification = pycolmap.TwoViewGeometryOptions()
-    verification.ransac.random_seed = request.config.seed
-    pairing = pycolmap.ImportedPairingOptions()
-    pairs = pairs_to_match(len(request.camera_of_photo), request.config)
-    # Each call loads the descriptors of its photos anew, so not too many calls.
-    batch = max(200, len(pairs) // 20)
-    before, after = _SHARE_AFTER["features"], _SHARE_AFTER["matching"]
-    for start in range(0, len(pairs), batch):
-        chosen = pairs[start : start + batch]
-        pair_list = request.folder / "pairs.txt"
-        pair_list.write_text(
-            "".join(f"{request.photo_name(i)} {request.photo_name(j)}\n" for i, j in chosen)
-        )
-        pairing.match_list_path = str(pair_list)
-        pycolmap.match_image_pairs(
-            str(request.database),
-            matching_options=matching,
-            pairing_options=pairing,
-            verification_options=verification,
-            device=pycolmap.Device.cpu,
-        )
-        stop = start + len(chosen)
-        report(
-            before + (after - before) * stop / len(pairs), f"matched {stop} of {len(pairs)} pairs"
-        )
-
-
-def map_photos(request: Request, report: Report) -> tuple[list[pycolmap.Reconstruction], bool]:
-    """All models of the first attempt, or of a relaxed second one if its largest is larger.
-
-    Returns:
-        The models, largest first, and whether they are of the relaxed attempt.
-    """
-    models = _incremental_mapping(request, report, relaxed=False)
-    count = len(request.mapped)
-    registered = models[0].num_reg_images() if models else 0
-    if registered < request.config.relax_below * count:
-        second = _incremental_mapping(request, report, relaxed=True)
-        if second and second[0].num_reg_images() > registered:
-            return second, True
-    return models, False
-
-
-def _incremental_mapping(
-    request: Request, report: Report, *, relaxed: bool
-) -> list[pycolmap.Reconstruction]:
-    options = pycolmap.IncrementalPipelineOptions()
-    options.num_threads = request.threads
-    options.random_seed = request.config.seed
-    options.min_model_size = MIN_PHOTOS
-    options.ba_refine_principal_point = request.config.refine_principal_point
-    options.extract_colors = False
-    options.image_names = [request.photo_name(photo) for photo in request.mapped]
-    if relaxed:
-        options.mapper.abs_pose_min_num_inliers = RELAXED_MIN_INLIERS
-    count = len(request.mapped)
-    before, after = _SHARE_AFTER["matching"], _SHARE_AFTER["mapping"]
-    registered = 0
-    furthest = 0
-
-    def start_model() -> None:
-        nonlocal registered
-        registered = 2
-
-    def add_photo() -> None:
-        nonlocal registered, furthest
-        registered += 1
-        furthest = max(furthest, registered)  # of all the models begun, and never backwards
-        share = before + (after - before) * min(furthest / count, 1.0)
-        report(share, f"registered {registered} of {count} photos")
-
-    output = request.folder / ("relaxed" if relaxed else "mapped")
-    output.mkdir()
-    models = pycolmap.incremental_mapping(
-        str(request.database),
-        str(request.photo_folder),
-        str(output),
-        options,
-        initial_image_pair_callback=start_model,
-        next_image_callback=add_photo,
-    )
-    return sorted(models.values(), key=lambda model: -model.num_reg_images())
-
-
-def largest_model(
-    models: list[pycolmap.Reconstruction], request: Request
-) -> pycolmap.Reconstruction:
-    """The first of ``models`` if it is worth going on with.
+def estimate(request: Request, report: Report) -> Found:
+    """Poses of the photos that can be believed, and why others have none.
 
     Raises:
-        InputError: there is none, or it has too few of the photos.
+        InputError: there are too few.
     """
-    count = len(request.mapped)
-    if not models:
-        tried, verified = _counted_pairs(request)
-        raise InputError(
-            f"none of the {count} photos could be registered: {verified} of {tried} pairs of "
-            "photos show the same scene, and no pair has enough points and parallax to start "
-            "from; add photos that overlap more, of a scene with more texture"
-        )
-    registered = models[0].num_reg_images()
-    needed = max(MIN_PHOTOS, int(np.ceil(request.config.min_registered_share * count)))
-    if registered < needed:
-        sizes = ", ".join(str(model.num_reg_images()) for model in models)
-        raise InputError(
-            f"{registered} of {count} photos could be registered together (groups found: {sizes}), "
-            f"and at least {needed} are needed; add photos that overlap more and link the groups"
-        )
-    return models[0]
-
-
-def _counted_pairs(request: Request) -> tuple[int, int]:
-    """Pairs of mapped photos that were matched, and those of them that show the same scene."""
-    mapped = set(request.mapped)
-    every = pairs_to_match(len(request.camera_of_photo), request.config)
-    database = pycolmap.Database.open(str(request.database))
-    pair_ids, inliers = database.read_two_view_geometry_num_inliers()
-    database.close()
-    verified = sum(
-        number > 0  # one without inliers is stored too
-        and mapped.issuperset(image - 1 for image in pycolmap.pair_id_to_image_pair(pair_id))
-        for pair_id, number in zip(pair_ids, inliers, strict=True)
+    climbed = climb(request, report)
+    found = None if climbed.best is None else finish(climbed.best, request, climbed.strict)
+    images = {photo + 1 for photo in range(len(request.camera_of_photo))}
+    mapped = {photo + 1 for photo in request.mapped}
+    if found is None or len(found.images) < _needed(request):
+        raise InputError(_too_few(request, climbed, len(found.images) if found else 0))
+    further = sorted(images - mapped)
+    if further:
+        found = with_further(found, request, climbed.strict, [one - 1 for one in further])
+    kept = set(found.images)
+    why = reasons(climbed, sorted(images - kept))
+    return Found(
+        model=found.model,
+        sizes=tuple(len(group) for group in climbed.groups),
+        confidence=found.confidence,
+        sure=found.sure,
+        localised=tuple(one - 1 for one in further if one in kept),
+        rungs=climbed.rungs,
+        left_out=tuple((image - 1, reason) for image, reason in why.items()),
+        verified=climbed.verified,
     )
-    return sum(mapped.issuperset(pair) for pair in every), verified
+
+
+def _needed(request: Request) -> int:
+    share = request.config.min_registered_share
+    return max(MIN_PHOTOS, int(np.ceil(share * len(request.mapped))))
+
+
+def _too_few(request: Request, climbed: Climbed, sure: int) -> str:
+    """Why a scene has no model, and what to photograph."""
+    count, needed = len(request.mapped), _needed(request)
+    best = climbed.best
+    if best is None:
+        mapped = {photo + 1 for photo in request.mapped}
+        linked = mapped & matched_images(climbed.verified).keys()
+        return (
+            f"none of the {count} photos could be registered: {len(linked)} of them match another "
+            "one, and no pair has enough points and parallax to start from; add photos that "
+            "overlap more, of a scene with more texture, each a step to the side of the last"
+        )
+    sizes = ", ".join(str(len(group)) for group in climbed.groups)
+    return (
+        f"{sure} of {count} photos have a pose that their matches confirm, of {len(best.images)} "
+        f"that could be registered together (groups found: {sizes}), and at least {needed} are "
+        "needed; add photos between these, so that each overlaps with two others by half"
+    )
 
 
 def write_result(
-    found: Mapped,
+    found: Found,
     request: Request,
     report: Report,
 ) -> None:
@@ -301,11 +167,8 @@ def write_result(
         distorted = np.array([point.xy for point in seen], dtype=np.float64).reshape(-1, 2)
         seen_xy.append(undistorted_pixels(distorted, camera, pinhole))
         finished = (index + 1) / len(registered)
-        report(
-            _SHARE_AFTER["mapping"] + (1 - _SHARE_AFTER["mapping"]) * finished,
-            f"undistorted {index + 1} of {len(registered)} photos",
-        )
-    matches = verified_matches(model, request.database, pinholes)
+        report(finished, f"undistorted {index + 1} of {len(registered)} photos")
+    matches = verified_matches(model, found.verified, pinholes)
     Result(
         photos=np.array(registered, dtype=np.int64) - 1,
         camera_from_world=np.stack(poses),
@@ -322,7 +185,13 @@ def write_result(
         pairs=matches.pairs,
         reprojection_error_px=float(model.compute_mean_reprojection_error()),
         model_sizes=found.sizes,
-        relaxed=found.relaxed,
+        rungs=found.rungs,
+        sure=np.array([one in found.sure for one in registered]),
+        confidence=np.array(
+            [np.nan if found.confidence is None else found.confidence[one] for one in registered],
+            dtype=np.float32,
+        ),
+        left_out=found.left_out,
         localised=np.array(found.localised, dtype=np.int64),
     ).write(request.folder)
 

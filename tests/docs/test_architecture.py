@@ -97,16 +97,16 @@ import numpy as np
 import pycolmap
 from tasks.sfm.config import SfmConfig
 from tasks.sfm.exchange import Request, SharedCamera
-from tasks.sfm.worker import extract_features, write_photo_list
+from tasks.sfm.database import write_photo_list
+from tasks.sfm.sift import extract_features
 
 request = Request(
     folder=Path(sys.argv[1]),
-    config=SfmConfig(features=sys.argv[2]),
-    threads=1,
+    config=SfmConfig(features={"kind": "sift", "variant": sys.argv[2]}),
     cameras=(SharedCamera(width=320, height=240, focal_px=None),),
     camera_of_photo=(0, 0),
 )
-write_photo_list(request)
+write_photo_list(request, request.database)
 extract_features(request, lambda share, doing: None)
 database = pycolmap.Database.open(str(request.database))
 np.savez(
@@ -117,15 +117,15 @@ np.savez(
 request.database.unlink()
 """
     found = {}
-    for features in ("sift", "upright_sift", "dsp_sift"):
+    for features in ("plain", "upright", "dsp"):
         run_python(code, program, tmp_path, features)
         found[features] = dict(np.load(tmp_path / f"{features}.npz"))
         assert len(found[features]["keypoints"]) > 100
     # Columns: x, y, then the shape [[a11 a12] [a21 a22]], a scaled rotation.
-    assert np.any(found["sift"]["keypoints"][:, 3] != 0)
-    assert np.all(found["upright_sift"]["keypoints"][:, 3] == 0)
-    assert np.any(found["dsp_sift"]["keypoints"][:, 3] != 0)
-    sift, pooled = found["sift"]["descriptors"], found["dsp_sift"]["descriptors"]
+    assert np.any(found["plain"]["keypoints"][:, 3] != 0)
+    assert np.all(found["upright"]["keypoints"][:, 3] == 0)
+    assert np.any(found["dsp"]["keypoints"][:, 3] != 0)
+    sift, pooled = found["plain"]["descriptors"], found["dsp"]["descriptors"]
     assert sift.shape != pooled.shape or np.any(sift != pooled)
 
 

@@ -29,7 +29,7 @@ from tests.conftest import ROOT
 from tests.flows.conftest import Command
 
 CONFIG = {
-    "sfm": {"threads": 1, "max_features": 2048},
+    "sfm": {"threads": 1, "features": {"kind": "sift", "max_features": 2048}},
     "pairs": {
         "subsets": 1,
         "sizes": [4],

@@ -90,7 +90,10 @@ def test_the_deployments_file_matches_the_command(site: dict[str, str]) -> None:
 def test_a_scene_submitted_by_hand_is_run_by_a_worker(
     site: dict[str, str], cpu_worker: Path, photographed: Path
 ) -> None:
-    config = {"splat": {"iterations": 100, "max_size": 160}, "sfm": {"max_features": 2048}}
+    config = {
+        "splat": {"iterations": 100, "max_size": 160},
+        "sfm": {"features": {"kind": "sift", "max_features": 2048}},
+    }
     parameters = {
         "folder": str(photographed),
         "scene": "by hand",

@@ -32,7 +32,10 @@ from tests.support.commands import environment_of, free_port, script
 
 screenshots = script("screenshots")
 
-LONG = {"splat": {"iterations": 100_000, "max_size": 160}, "sfm": {"max_features": 2048}}
+LONG = {
+    "splat": {"iterations": 100_000, "max_size": 160},
+    "sfm": {"features": {"kind": "sift", "max_features": 2048}},
+}
 """The config of a scene that is still running whenever a busy machine comes to look at it."""
 
 

@@ -11,10 +11,11 @@ from tasks.errors import InputError
 from tasks.metrics.poses import pose_errors
 from tasks.runtime.context import Context
 from tasks.sfm.config import SfmConfig
+from tasks.sfm.features.config import Sift
 from tasks.sfm.reconstruct import Reconstruction, SourcePhoto, reconstruct
 from tests.tasks.sfm.conftest import photos_of, reference_of
 
-CONFIG = SfmConfig(max_features=2048)
+CONFIG = SfmConfig(features=Sift(max_features=2048))
 COUNT = 6
 HELD_OUT = (1, 4)
 

@@ -10,10 +10,12 @@ from tasks.errors import InputError
 from tasks.metrics.poses import pose_errors
 from tasks.runtime.context import Context
 from tasks.sfm.config import SfmConfig
+from tasks.sfm.features.config import Sift
 from tasks.sfm.matches import Matches
 from tasks.sfm.reconstruct import Reconstruction, SourcePhoto, reconstruct
 from tasks.sfm.tracks import link_tracks
 from tasks.sfm.triangulate import triangulate_tracks
+from tasks.sfm.weights import weights_for
 from tests.tasks.sfm.conftest import photos_of, posed_photos_of, projected, reference_of
 
 TWO_THREADS = Context(threads=2)
@@ -109,7 +111,7 @@ def test_tracks_of_some_photos_alone_give_nearly_the_mappers_points(
 
 
 def test_matches_of_two_photos_do_not_depend_on_others(tmp_path: Path) -> None:
-    config = SfmConfig(max_features=1024)
+    config = SfmConfig(features=Sift(max_features=1024))
     found = []
     for count in (3, 5):
         folder = tmp_path / str(count)
@@ -145,11 +147,20 @@ def test_portrait_and_landscape_photos_of_one_phone_are_two_cameras(tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_a_scene_split_into_models_is_joined_by_the_relaxed_attempt(tmp_path: Path) -> None:
-    found = reconstruct(photos_of("banana"), SfmConfig(), work_folder=tmp_path, context=TWO_THREADS)
-    assert found.relaxed
-    assert len(found.cameras) >= 13
+def test_a_scene_that_sift_splits_is_joined_by_learned_features(tmp_path: Path) -> None:
+    config = SfmConfig()
+    found = reconstruct(
+        photos_of("banana"),
+        config,
+        weights=weights_for(config, tmp_path),
+        work_folder=tmp_path,
+        context=TWO_THREADS,
+    )
+    assert [one.chosen for one in found.rungs].count(True) == 1
+    assert found.rungs[0].sure < len(found.cameras)
+    assert len(found.cameras) >= 15
     assert len(found.cameras) + len(found.unregistered) == 16
+    assert found.left_out.keys() == set(found.unregistered)
 
 
 @pytest.mark.slow
@@ -158,7 +169,7 @@ def test_one_thread_gives_equal_bytes_twice(tmp_path: Path) -> None:
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
         photos = photos_of("fountain_p11", limit=5)
-        config = SfmConfig(threads=1, max_features=1024)
+        config = SfmConfig(threads=1, features=Sift(max_features=1024))
         runs.append(reconstruct(photos, config, work_folder=tmp_path / name, context=TWO_THREADS))
 
     first, second = runs

@@ -12,6 +12,7 @@ from tasks.cameras import CameraModel
 from tasks.runtime.context import Context
 from tasks.sfm.artefact import Sparse, arrays_of, attributes_of
 from tasks.sfm.config import SfmConfig
+from tasks.sfm.features.config import Sift
 from tasks.sfm.reconstruct import Reconstruction, SourcePhoto, reconstruct
 from tests.tasks.sfm.conftest import photos_of, posed_photos_of, projected
 
@@ -75,7 +76,7 @@ def fountain(
     first, second, third = (distorted(photo, -0.15) for photo in originals)
     return reconstruct(
         [first, masked(second), painted(masked(third))],
-        SfmConfig(max_features=2048),
+        SfmConfig(features=Sift(max_features=2048)),
         work_folder=tmp_path_factory.mktemp("sfm"),
         poses="given",
         context=TWO_THREADS,
@@ -160,7 +161,10 @@ def test_masks_are_applied_with_estimated_poses_too(tmp_path: Path) -> None:
     photos = [painted(masked(photo)) for photo in photos_of("fountain_p11", 5)]
 
     found = reconstruct(
-        photos, SfmConfig(max_features=2048), work_folder=tmp_path, context=TWO_THREADS
+        photos,
+        SfmConfig(features=Sift(max_features=2048)),
+        work_folder=tmp_path,
+        context=TWO_THREADS,
     )
 
     assert found.poses == "estimated"

@@ -62,7 +62,10 @@ def made(store: Store) -> tuple[ArrayHandle, ArrayHandle, ArrayHandle]:
         reprojection_error_px=0.0,
         model_sizes=(len(seen.photos),),
         localised=(),
-        relaxed=False,
+        sure=np.ones(len(seen.photos), bool),
+        confidence=np.ones(len(seen.photos), np.float32),
+        left_out={},
+        rungs=(),
     )
     sparse = store.commit("plane", "sparse", arrays_of_sparse(found), attributes_of_sparse(found))
     stored, split = Sparse(sparse), TrainOn(photos=TRAINING, validation=0)

@@ -1,0 +1,226 @@
+"""How sure the poses of a model are: evidence that can fail.
+
+A mapper places a photo wherever enough of its matches fit, so that a small reprojection error says
+little: repeated windows fit as well as the right ones. What can contradict a model is measured on
+pairs of photos instead, each verified by its two photos alone and strictly (see
+:data:`tasks.sfm.verified.STRICT`). A pair supports a model whose relative pose its matches fit, in
+front of both cameras and with parallax, and contradicts one that they do not fit. Pairs that
+support it and close a cycle confirm each other: independent estimates of relative poses do not add
+up to the identity by chance.
+
+Source: cycles as evidence: Zach et al., Disambiguating Visual Relations Using Loop Constraints,
+CVPR 2010.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from tasks.sfm.epipolar import epipolar_errors
+
+MAX_ERROR_PX = 2.0
+"""Of a match that fits a model; strict verification allows 1 px with the pair's own geometry."""
+MAX_DISTANCE_PX = 4.0
+"""Of a keypoint from the projection of a point: COLMAP's limit for its observations."""
+MIN_FITTING_MATCHES = 30
+MIN_FITTING_SHARE = 0.8
+MAX_CONTRADICTING_SHARE = 0.3
+"""Of matches that fit: a pair with no more contradicts the model."""
+MIN_PARALLAX_DEG = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairEvidence:
+    """What the matches of two photos say of their poses in a model."""
+
+    first: int
+    second: int
+    """Indices of the model's photos."""
+    matches: int
+    fitting: int
+    """Matches that fit the model."""
+    wide: int
+    """Fitting matches whose rays meet at ``MIN_PARALLAX_DEG`` at least."""
+
+    @property
+    def verdict(self) -> Literal["supports", "contradicts", "undecided"]:
+        share = self.fitting / self.matches
+        if share >= MIN_FITTING_SHARE and self.wide >= MIN_FITTING_MATCHES:
+            return "supports"
+        if share <= MAX_CONTRADICTING_SHARE and self.matches >= MIN_FITTING_MATCHES:
+            return "contradicts"
+        return "undecided"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SeenMatches:
+    """Strictly verified matches of two photos, with what a model makes of them."""
+
+    rays: tuple[Float64[np.ndarray, "k 2"], Float64[np.ndarray, "k 2"]]
+    """x / z and y / z in the first and in the second camera."""
+    points: tuple[Float64[np.ndarray, "k 3"], Float64[np.ndarray, "k 3"]]
+    """The model's point that the first, and that the second keypoint shows; NaN where it shows
+    none."""
+
+
+def pair_evidence(
+    camera_from_world: Float64[np.ndarray, "n 4 4"],
+    focal_px: Float64[np.ndarray, " n"],
+    matches: Mapping[tuple[int, int], SeenMatches],
+) -> tuple[PairEvidence, ...]:
+    """Compare the matches of every strictly verified pair with the poses of a model.
+
+    A match fits where it lies near its epipolar line, in front of both cameras; and where a point
+    of the model that one of its keypoints shows is seen near the other one, too: along epipolar
+    lines, a camera that is turned by degrees fits a pair nearly as well.
+
+    Args:
+        focal_px: mean focal length of each photo's camera.
+        matches: of each pair of photos.
+    """
+    found = []
+    for (first, second), seen in matches.items():
+        one, other = seen.rays
+        pose = camera_from_world[second] @ np.linalg.inv(camera_from_world[first])
+        focal = float(focal_px[[first, second]].mean())
+        errors_px = epipolar_errors(one, other, pose) * focal
+        behind, angle_deg = _triangulated(one, other, pose)
+        wide = angle_deg >= MIN_PARALLAX_DEG
+        fits = (errors_px <= MAX_ERROR_PX) & ~(behind & wide)
+        for points, rays, photo in ((seen.points[0], other, second), (seen.points[1], one, first)):
+            away_px = _distance(points, rays, camera_from_world[photo]) * focal
+            fits &= ~(away_px > MAX_DISTANCE_PX)  # NaN, without a point, says nothing
+        found.append(
+            PairEvidence(
+                first=first,
+                second=second,
+                matches=len(one),
+                fitting=int(fits.sum()),
+                wide=int((fits & wide).sum()),
+            )
+        )
+    return tuple(found)
+
+
+def _distance(
+    points: Float64[np.ndarray, "k 3"],
+    rays: Float64[np.ndarray, "k 2"],
+    camera_from_world: Float64[np.ndarray, "4 4"],
+) -> Float64[np.ndarray, " k"]:
+    """Of each point's projection from a ray, in focal lengths; infinite behind the camera."""
+    x, y, z = (points @ camera_from_world[:3, :3].T + camera_from_world[:3, 3]).T
+    with np.errstate(divide="ignore", invalid="ignore"):
+        away = np.hypot(x / z - rays[:, 0], y / z - rays[:, 1])
+    return np.where(z <= 0, np.inf, away)
+
+
+def _triangulated(
+    first: Float64[np.ndarray, "k 2"],
+    second: Float64[np.ndarray, "k 2"],
+    second_from_first: Float64[np.ndarray, "4 4"],
+) -> tuple[Bool[np.ndarray, " k"], Float64[np.ndarray, " k"]]:
+    """Whether the rays of each match come closest behind a camera, and their angle, deg.
+
+    Source: the common perpendicular of two lines, Hartley and Zisserman, 2nd ed., ch. 12.
+    """
+    rotation, translation = second_from_first[:3, :3], second_from_first[:3, 3]
+    one = np.hstack([first, np.ones((len(first), 1))])
+    other = np.hstack([second, np.ones((len(second), 1))]) @ rotation  # in the first camera's axes
+    baseline = -rotation.T @ translation
+    a, b, c = (one * one).sum(1), (other * other).sum(1), (one * other).sum(1)
+    along_one, along_other = one @ baseline, other @ baseline
+    # Depths times a * b - c^2 >= 0, which only their signs need.
+    behind = (along_one * b <= along_other * c) | (along_one * c <= along_other * a)
+    angle = np.degrees(np.arccos(np.clip(c / np.sqrt(a * b), -1.0, 1.0)))
+    return behind, angle
+
+
+def confirmed(count: int, pairs: Sequence[PairEvidence]) -> Bool[np.ndarray, " n"]:
+    """The largest group of photos of which every supporting pair closes a cycle within the group.
+
+    A two-edge-connected component of the graph of supporting pairs, of three photos or more; of
+    equally large ones the first. A photo that one pair alone holds is in no such group.
+
+    Args:
+        count: number of the model's photos.
+    """
+    edges = np.array(
+        [(one.first, one.second) for one in pairs if one.verdict == "supports"], dtype=np.int64
+    ).reshape(-1, 2)
+    kept = edges[~_bridges(count, edges)]
+    graph = coo_array((np.ones(len(kept), bool), tuple(kept.T)), shape=(count, count))
+    _, group = connected_components(graph, directed=False)
+    sizes = np.bincount(group, minlength=1)
+    largest = int(sizes.argmax()) if count else 0
+    return (group == largest) & (sizes[largest] >= 3)
+
+
+def _bridges(count: int, edges: Int64[np.ndarray, "m 2"]) -> Bool[np.ndarray, " m"]:
+    """Edges on no cycle of an undirected graph without parallel edges.
+
+    Source: Tarjan, A Note on Finding the Bridges of a Graph, Information Processing Letters 2(6),
+    1974; depth first without recursion.
+    """
+    touching: list[list[tuple[int, int]]] = [[] for _ in range(count)]
+    for index, (one, other) in enumerate(edges.tolist()):
+        touching[one].append((other, index))
+        touching[other].append((one, index))
+    found = np.zeros(len(edges), bool)
+    entered = [0] * count  # 0 = not yet
+    lowest = [0] * count
+    clock = 0
+    for root in range(count):
+        if entered[root]:
+            continue
+        clock += 1
+        entered[root] = lowest[root] = clock
+        stack = [(root, -1, iter(touching[root]))]
+        while stack:
+            photo, through, neighbours = stack[-1]
+            for other, index in neighbours:
+                if index == through:
+                    continue
+                if entered[other]:
+                    lowest[photo] = min(lowest[photo], entered[other])
+                    continue
+                clock += 1
+                entered[other] = lowest[other] = clock
+                stack.append((other, index, iter(touching[other])))
+                break
+            else:
+                stack.pop()
+                if stack:
+                    above = stack[-1][0]
+                    lowest[above] = min(lowest[above], lowest[photo])
+                    found[through] = lowest[photo] > entered[above]
+    return found
+
+
+def contradicted(count: int, pairs: Iterable[PairEvidence]) -> Bool[np.ndarray, " n"]:
+    """Photos that at least as many pairs contradict as support."""
+    balance = np.zeros((2, count), np.int64)
+    for one in pairs:
+        if one.verdict != "undecided":
+            balance[int(one.verdict == "contradicts"), [one.first, one.second]] += 1
+    return (balance[1] > 0) & (balance[1] >= balance[0])
+
+
+def confidence(*, confirmed: bool, witnessed: bool, contradicted: bool) -> float:
+    """Share of such poses that are right, as measured; see docs/results.md.
+
+    Args:
+        confirmed, contradicted: by pairs, as the functions above tell.
+        witnessed: whether another model of the same pairs places the photo alike.
+    """
+    if contradicted:
+        return 0.1
+    return _SHARE_RIGHT[confirmed, witnessed]
+
+
+_SHARE_RIGHT = {(True, True): 0.99, (True, False): 0.7, (False, True): 0.6, (False, False): 0.3}
+"""Of confirmed and witnessed poses."""

@@ -1,0 +1,76 @@
+"""SIFT features and their matches, into the database.
+
+Runs in the child process, like :mod:`tasks.sfm.worker`.
+
+Source: Lowe, Distinctive Image Features from Scale-Invariant Keypoints, IJCV 60(2), 2004.
+"""
+
+import pycolmap
+
+from tasks.sfm.child import Report
+from tasks.sfm.exchange import Request
+from tasks.sfm.pairs import pairs_to_match
+from tasks.sfm.verified import verification_options
+
+FEATURES_SHARE = 0.55
+"""Typical share of the time on photos of about a megapixel; the rest is matching."""
+
+
+def extract_features(request: Request, report: Report) -> None:
+    """SIFT, a few photos at a time for the sake of progress."""
+    options = pycolmap.FeatureExtractionOptions()
+    options.sift.max_num_features = request.config.sift().max_features
+    options.num_threads = request.threads
+    count = len(request.camera_of_photo)
+    batch = 4 * request.threads
+    report(0.0, f"features of 0 of {count} photos")
+    for start in range(0, count, batch):
+        stop = min(start + batch, count)
+        names = [request.photo_name(i) for i in range(start, stop)]
+        masked = [n for n in names if (request.mask_folder / request.mask_name(n)).exists()]
+        plain = [n for n in names if n not in masked]
+        # Apart: with a folder of masks, a photo that has none in there gets no features at all.
+        for chosen, masks in ((plain, None), (masked, request.mask_folder)):
+            reading = pycolmap.ImageReaderOptions()
+            if masks is not None:
+                reading.mask_path = str(masks)
+            if chosen:  # no names would mean every photo
+                pycolmap.extract_features(
+                    str(request.database),
+                    str(request.photo_folder),
+                    image_names=chosen,
+                    reader_options=reading,
+                    extraction_options=options,
+                    device=pycolmap.Device.cpu,
+                )
+        report(FEATURES_SHARE * stop / count, f"features of {stop} of {count} photos")
+
+
+def match_features(request: Request, report: Report) -> None:
+    """Match and verify the pairs, some hundreds at a time for the sake of progress."""
+    matching = pycolmap.FeatureMatchingOptions()
+    matching.num_threads = request.threads
+    verification = verification_options(request.config, strict=False)
+    pairing = pycolmap.ImportedPairingOptions()
+    pairs = pairs_to_match(len(request.camera_of_photo), request.config)
+    # Each call loads the descriptors of its photos anew, so not too many calls.
+    batch = max(200, len(pairs) // 20)
+    before, after = FEATURES_SHARE, 1.0
+    for start in range(0, len(pairs), batch):
+        chosen = pairs[start : start + batch]
+        pair_list = request.folder / "pairs.txt"
+        pair_list.write_text(
+            "".join(f"{request.photo_name(i)} {request.photo_name(j)}\n" for i, j in chosen)
+        )
+        pairing.match_list_path = str(pair_list)
+        pycolmap.match_image_pairs(
+            str(request.database),
+            matching_options=matching,
+            pairing_options=pairing,
+            verification_options=verification,
+            device=pycolmap.Device.cpu,
+        )
+        stop = start + len(chosen)
+        report(
+            before + (after - before) * stop / len(pairs), f"matched {stop} of {len(pairs)} pairs"
+        )

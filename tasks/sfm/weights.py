@@ -1,0 +1,26 @@
+"""Which networks the sfm stage needs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tasks.sfm.config import AutoFeatures, SfmConfig
+from tasks.sfm.features.config import Both
+from tasks.sfm.features.files import FeatureWeights, aliked_is_installed, find_feature_weights
+
+
+def weights_for(
+    config: SfmConfig, folder: Path, roots: Sequence[Path] = ()
+) -> FeatureWeights | None:
+    """The weights of networks that a config uses; see
+    :func:`tasks.sfm.features.files.find_feature_weights`.
+
+    Returns:
+        None where it uses none, and where features are 'auto' and none are installed.
+    """
+    features = config.features
+    if not isinstance(features, AutoFeatures):
+        return find_feature_weights(features, folder, roots)
+    named = features.aliked.weights and features.aliked.matcher_weights
+    if not named and not aliked_is_installed():
+        return None
+    return find_feature_weights(Both(sift=features.sift, aliked=features.aliked), folder, roots)

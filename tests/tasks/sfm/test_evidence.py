@@ -1,0 +1,147 @@
+"""What pairs of photos say of poses: synthetic scenes with planted wrong cameras; graphs against
+networkx."""
+
+import networkx
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.sfm.evidence import (
+    PairEvidence,
+    SeenMatches,
+    confidence,
+    confirmed,
+    contradicted,
+    pair_evidence,
+)
+
+FOCAL_PX = 700.0
+
+
+def ring(count: int) -> np.ndarray:
+    """``camera_from_world`` [n 4 4] of cameras 6 from the origin, which they look at, 12 deg
+    apart."""
+    poses = np.tile(np.eye(4), (count, 1, 1))
+    for pose, angle in zip(poses, np.radians(12 * np.arange(count)), strict=True):
+        turn = [[np.cos(angle), 0, -np.sin(angle)], [0, 1, 0], [np.sin(angle), 0, np.cos(angle)]]
+        pose[:3, :3] = turn
+        pose[2, 3] = 6.0
+    return poses
+
+
+POINTS = np.random.default_rng(0).uniform(-1, 1, (60, 3))
+"""Around the origin."""
+
+
+def seen_rays(poses: np.ndarray) -> list[np.ndarray]:
+    """x / z and y / z of the points in every camera."""
+    in_cameras = np.einsum("nij,pj->npi", poses[:, :3, :3], POINTS) + poses[:, None, :3, 3]
+    return list(in_cameras[..., :2] / in_cameras[..., 2:])
+
+
+def evidence_of(
+    poses: np.ndarray, truth: np.ndarray, pairs: list[tuple[int, int]], *, points: bool = True
+) -> tuple[PairEvidence, ...]:
+    """Of a model with these poses, and with points from the right ones or none."""
+    rays = seen_rays(truth)
+    known = POINTS if points else np.full_like(POINTS, np.nan)
+    return pair_evidence(
+        poses,
+        np.full(len(poses), FOCAL_PX),
+        {(i, j): SeenMatches(rays=(rays[i], rays[j]), points=(known, known)) for i, j in pairs},
+    )
+
+
+def all_pairs(count: int) -> list[tuple[int, int]]:
+    return [(i, j) for i in range(count) for j in range(i + 1, count)]
+
+
+def turned(pose: np.ndarray, degrees: float) -> np.ndarray:
+    """A camera that stands where it stood and looks elsewhere, about its vertical axis."""
+    angle = np.radians(degrees)
+    turn = np.eye(4)
+    turn[0, 0] = turn[2, 2] = np.cos(angle)
+    turn[0, 2], turn[2, 0] = np.sin(angle), -np.sin(angle)
+    return turn @ pose
+
+
+def test_matches_of_right_poses_support_them() -> None:
+    poses = ring(5)
+    found = evidence_of(poses, poses, all_pairs(5))
+    assert [one.verdict for one in found] == ["supports"] * 10
+    assert all(one.fitting == one.matches == 60 for one in found)
+    assert confirmed(5, found).all()
+    assert not contradicted(5, found).any()
+
+
+@pytest.mark.parametrize("degrees", [3.0, 20.0])
+def test_a_turned_camera_is_contradicted_and_not_confirmed(degrees: float) -> None:
+    truth = ring(5)
+    poses = truth.copy()
+    poses[2] = turned(poses[2], degrees)
+    found = evidence_of(poses, truth, all_pairs(5))
+    assert confirmed(5, found).tolist() == [True, True, False, True, True]
+    assert contradicted(5, found).tolist() == [False, False, True, False, False]
+
+
+def test_points_seen_from_behind_do_not_fit() -> None:
+    truth = ring(3)
+    poses = truth.copy()
+    # Mirrored through the origin, every ray meets its partner behind both cameras.
+    poses[:, :3, 3] *= -1
+    found = evidence_of(poses, truth, all_pairs(3), points=False)
+    assert [one.fitting for one in found] == [0, 0, 0]
+    assert [one.verdict for one in found] == ["contradicts"] * 3
+
+
+def test_matches_without_parallax_support_nothing() -> None:
+    poses = np.stack([turned(ring(1)[0], degrees) for degrees in (0.0, 5.0, 10.0)])
+    found = evidence_of(poses, poses, all_pairs(3))
+    assert all(one.wide == 0 and one.verdict == "undecided" for one in found)
+    assert not confirmed(3, found).any()
+
+
+def test_a_photo_that_one_pair_holds_is_not_confirmed() -> None:
+    poses = ring(5)
+    pairs = [(0, 1), (1, 2), (0, 2), (2, 3), (3, 4)]
+    found = evidence_of(poses, poses, pairs)
+    assert confirmed(5, found).tolist() == [True, True, True, False, False]
+
+
+def pair(first: int, second: int) -> PairEvidence:
+    return PairEvidence(first=first, second=second, matches=50, fitting=50, wide=50)
+
+
+@given(st.integers(1, 12), st.data())
+def test_confirmed_photos_are_a_largest_component_without_bridges(
+    count: int, data: st.DataObject
+) -> None:
+    edges = data.draw(st.sets(st.sampled_from(all_pairs(count)))) if count > 1 else set()
+    graph = networkx.Graph(sorted(edges))
+    graph.add_nodes_from(range(count))
+    expected = list(networkx.k_edge_components(graph, 2))
+
+    found = frozenset(np.flatnonzero(confirmed(count, [pair(*edge) for edge in sorted(edges)])))
+
+    largest = max(len(one) for one in expected)
+    if largest < 3:
+        assert not found
+    else:
+        assert len(found) == largest
+        assert set(found) in [set(one) for one in expected]
+
+
+def test_long_chains_need_no_recursion() -> None:
+    count = 5000
+    chain = [pair(i, i + 1) for i in range(count - 1)]
+    assert not confirmed(count, chain).any()
+    assert confirmed(count, [*chain, pair(0, count - 1)]).all()
+
+
+def test_confidence_falls_with_each_doubt() -> None:
+    both = confidence(confirmed=True, witnessed=True, contradicted=False)
+    one = confidence(confirmed=True, witnessed=False, contradicted=False)
+    none = confidence(confirmed=False, witnessed=False, contradicted=False)
+    against = confidence(confirmed=True, witnessed=True, contradicted=True)
+    assert 1 >= both > one > none > against >= 0
