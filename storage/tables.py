@@ -31,7 +31,7 @@ def _flag(description: str) -> Column:
 
 
 _VIEW = _text("File name of the photo.")
-_ROTATION = "Rotation against the reference camera, degrees."
+_ROTATION = "Rotation against the reference camera, degrees; null without an alignment."
 _CENTRE = "Distance of the centre from the reference camera's, reference units."
 _PERCEPTUAL = {
     "edge_energy": _number("Edge energy, as a share of the photo's."),
@@ -91,10 +91,25 @@ TABLES: Mapping[str, Mapping[str, Column]] = {
         "confidence_ause": _number(
             "Mean area under the sparsification error curve, as a share of that of a random order."
         ),
-        "rotation_error_deg": _number("Median rotation error of the cameras, degrees."),
-        "centre_error": _number("RMS error of camera centres, reference units."),
-        "centre_error_relative": _number("The same as a share of the cameras' extent."),
-        "pose_auc_5": _number("Area under the curve of pose accuracy up to 5 degrees, 0 to 1."),
+        "poses_right": _count(
+            "Photos whose pose is within 5 degrees and 5 % of the extent of the reference, under "
+            "the alignment that the most poses agree on."
+        ),
+        "poses_wrong": _count("Photos with a reference whose pose is not."),
+        "poses_missing": _count("Photos with a reference and no pose."),
+        "poses_remark": _text("Wrong poses by name; a tie of two alignments; why none is judged."),
+        "poses_sure": _count("Poses called sure, by the reconstruction's own evidence."),
+        "poses_sure_wrong": _count("Poses called sure and wrong by the reference."),
+        "rotation_error_deg": _number("Median rotation error of the right poses, degrees."),
+        "centre_error": _number("Median error of the right poses' centres, reference units."),
+        "centre_error_relative": _number("The same as a share of the references' extent."),
+        **{
+            f"pose_auc_{limit}": _number(
+                f"Area under the recall of relative poses up to {limit} {unit}, 0 to 1; missing "
+                "poses count as wrong."
+            )
+            for limit, unit in ((1, "degree"), (3, "degrees"), (5, "degrees"))
+        },
         "depth_error_relative": _number(
             "Median over photos of the median relative error of depth."
         ),
@@ -148,9 +163,18 @@ TABLES: Mapping[str, Mapping[str, Column]] = {
     },
     "poses": {
         "view": _VIEW,
+        "verdict": _text(
+            "`right`, `wrong`, or `missing` without a pose; null without a reference, or where "
+            "references leave it open."
+        ),
         "rotation_error_deg": _number(_ROTATION),
         "centre_error": _number(_CENTRE),
-        "centre_error_relative": _number("The same as a share of the cameras' extent."),
+        "centre_error_relative": _number("The same as a share of the references' extent."),
+        "pose_confidence": _number(
+            "Confidence of the reconstruction in the pose, 0 to 1; null where not assessed."
+        ),
+        "sure": _flag("The reconstruction calls the pose sure; null where not assessed."),
+        "left_out": _text("Why the reconstruction gives the photo no pose, where it says so."),
     },
     "geometry": {
         "view": _VIEW,

@@ -30,6 +30,7 @@ PARTS = {
     ),
     "Cameras and geometry": (
         *("protocol", "registered_share", "reprojection_error_px"),
+        *("poses", "sure"),
         *("rotation_error_deg", "centre_error_relative", "depth_error_relative"),
     ),
     "Confidence and cost": (

@@ -45,6 +45,8 @@ def scene_page(scene: str, run: str, row: Mapping[str, Any], artefacts: SceneArt
         lines += [f"| {title} | {escaped(value)} |" for title, value in figures]
     if rejected := row.get("rejected"):
         lines += ["", f"It went on without {_shortened(rejected)}."]
+    if remark := row.get("poses_remark"):
+        lines += ["", f"Against the reference cameras: {_shortened(remark)}."]
     evaluation = artefacts.evaluation
     views = held_out_views(evaluation, PICTURES) if evaluation else []
     if views:

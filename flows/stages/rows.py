@@ -48,6 +48,8 @@ def summary_of(artefacts: SceneArtefacts) -> Row:
         row["protocol"] = sparse["protocol"]
         row["registered_share"] = len(sparse["names"]) / len(photos["photos"])
         row["reprojection_error_px"] = sparse["reprojection_error_px"]
+        sure = sparse.get("sure")
+        row["poses_sure"] = None if sure is None else sum(sure)
     if artefacts.splat:
         splat = artefacts.splat.attributes
         row["training_photos"] = len(splat["training"])
@@ -114,10 +116,14 @@ def _scores(evaluation: Mapping[str, Any]) -> Row:
     return row | {
         "confidence_spearman": _mean(row["spearman"] for row in evaluation["confidence"]),
         "confidence_ause": _mean(row["ause_over_random"] for row in evaluation["confidence"]),
+        **{
+            f"poses_{name}": poses.get(name)
+            for name in ("right", "wrong", "missing", "remark", "sure_wrong")
+        },
         "rotation_error_deg": poses.get("rotation_median_deg"),
-        "centre_error": poses.get("centre_rmse"),
-        "centre_error_relative": poses.get("centre_rmse_relative"),
-        "pose_auc_5": poses.get("auc_5"),
+        "centre_error": poses.get("centre_median"),
+        "centre_error_relative": poses.get("centre_median_relative"),
+        **{f"pose_auc_{limit}": poses.get(f"auc_{limit}") for limit in (1, 3, 5)},
         "depth_error_relative": _median(
             row["depth_error_relative"] for row in evaluation["geometry"]
         ),

@@ -7,6 +7,7 @@ from storage.store import Writer
 from tasks.evaluate.artefact import write_evaluation
 from tasks.evaluate.config import HeldOutRefinement
 from tasks.evaluate.held_out import held_out_refiner
+from tasks.evaluate.poses import read_evidence
 from tasks.evaluate.score import FittedSplats, score_against_reference, score_views
 from tasks.ingest.artefact import Photos
 from tasks.metrics.perceptual.files import INSTALL, PerceptualWeights
@@ -62,6 +63,8 @@ def run(
     attributes = write_evaluation(out, views)
     if perceptual is not None and perceptual.st_lpips is None:
         attributes["notes"] = [f"ST-LPIPS is left out, its weights are not installed: {INSTALL}"]
-    attributes |= score_against_reference(Photos(photos), stored, fitted, context=context)
+    attributes |= score_against_reference(
+        Photos(photos), stored, fitted, evidence=read_evidence(sparse), context=context
+    )
     context.progress(1.0, f"scored {len(stored.cameras)} views")
     return out.commit(attributes)

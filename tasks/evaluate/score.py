@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
 from tasks.cameras import Cameras
-from tasks.errors import DegenerateGeometryError
 from tasks.evaluate.held_out import RefinedView, RefineView
+from tasks.evaluate.poses import PoseEvidence, pose_rows
 from tasks.gaussians import Gaussians
 from tasks.images import fitted_sizes, from_uint8, resized, resized_mask
 from tasks.ingest.artefact import Photos
@@ -199,20 +199,30 @@ def scores_of(
 
 
 def score_against_reference(
-    photos: Photos, sparse: Sparse, splats: FittedSplats, *, context: Context = Context()
+    photos: Photos,
+    sparse: Sparse,
+    splats: FittedSplats,
+    *,
+    evidence: PoseEvidence = PoseEvidence(),
+    context: Context = Context(),
 ) -> dict[str, Any]:
     """Errors of poses and of the splat's depth against the reference cameras of the input.
 
+    Args:
+        evidence: the reconstruction's own, for its poses.
+
     Returns:
-        Rows of the tables ``poses`` and ``geometry``, both empty without reference cameras;
-        ``pose_summary``, or None; and ``pose_summary_missing``, the reason, where the cameras
-        do not determine the alignment. JSON-able.
+        Rows of the tables ``poses``, one a photo, and ``geometry``, empty without an alignment
+        with reference cameras; and ``pose_summary``, None without any. JSON-able.
     """
-    found: dict[str, Any] = {"poses": [], "geometry": [], "pose_summary": None}
-    if (reference := photos.reference()) is None:
-        return found
-    try:
-        errors = pose_errors(reference, sparse.cameras)
+    reference = photos.reference()
+    if reference is None:
+        rows = pose_rows(photos.names, None, evidence)
+        return {"poses": rows, "geometry": [], "pose_summary": None}
+    errors = pose_errors(reference, sparse.cameras)
+    summary = summarise_poses(reference, sparse.cameras, errors=errors, sure=evidence.sure)
+    geometry: list[dict[str, Any]] = []
+    if errors.reference_from_model is not None:
         depths = score_depths(
             splats.stages["splat"],
             sparse.cameras,
@@ -222,32 +232,22 @@ def score_against_reference(
             metres_from_world=errors.reference_from_model.scale,
             device=context.device,
         )
-        summary = asdict(summarise_poses(reference, sparse.cameras))
-    except DegenerateGeometryError as error:
-        return {**found, "pose_summary_missing": str(error)}
+        geometry = [_depth_row(name, splats.split(name), score) for name, score in depths]
     return {
-        "pose_summary": summary,
-        "poses": [
-            {
-                "view": name,
-                "rotation_error_deg": float(errors.rotation_error_deg[index]),
-                "centre_error": float(errors.centre_error[index]),
-                "centre_error_relative": float(errors.centre_error_relative[index]),
-            }
-            for index, name in enumerate(errors.names)
-        ],
-        "geometry": [
-            {
-                "view": name,
-                "split": splats.split(name),
-                "pixels": score.pixels,
-                "coverage": score.coverage,
-                "depth_error_relative": score.median_relative_error,
-                "depth_share_within_5_percent": score.within_5_percent,
-            }
-            for name, score in depths
-            if score.pixels
-        ],
+        "pose_summary": asdict(summary),
+        "poses": pose_rows(photos.names, errors, evidence),
+        "geometry": [row for row in geometry if row["pixels"]],
+    }
+
+
+def _depth_row(name: str, split: Split, score: DepthScore) -> dict[str, Any]:
+    return {
+        "view": name,
+        "split": split,
+        "pixels": score.pixels,
+        "coverage": score.coverage,
+        "depth_error_relative": score.median_relative_error,
+        "depth_share_within_5_percent": score.within_5_percent,
     }
 
 

@@ -156,3 +156,11 @@ def test_a_run_page_lists_failures_before_the_tables_and_links_to_scenes(
         "poor": scene_page("poor", "one", row, SceneArtefacts())["key"],
         "\\[a\\](b)": scene_page("[a](b)", "one", row, SceneArtefacts())["key"],
     }
+
+
+def test_a_scene_page_names_wrong_poses() -> None:
+    row = {"state": "completed", "poses_right": 14, "poses_wrong": 2, "poses_missing": 0}
+    row["poses_remark"] = "wrong poses: a|b.jpg, c.jpg"
+    page = scene_page("hall", "one", row, SceneArtefacts())
+    assert "| right / wrong / missing | 14 / 2 / 0 |" in page["markdown"]
+    assert "Against the reference cameras: wrong poses: a\\|b.jpg, c.jpg." in page["markdown"]

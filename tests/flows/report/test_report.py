@@ -41,6 +41,11 @@ FIGURES = {
     "selected": "distilled",
     "confidence_spearman": 0.53,
     "confidence_ause": 0.36,
+    "poses_right": 21,
+    "poses_wrong": 2,
+    "poses_missing": 1,
+    "poses_sure": 20,
+    "poses_sure_wrong": 1,
     "rotation_error_deg": 0.26,
     "centre_error_relative": 0.0018,
     "depth_error_relative": 0.019,
@@ -161,7 +166,7 @@ def test_a_run_without_results_is_shown(tmp_path: Path) -> None:
     assert markdown_report(store, "new").count("| no result yet |") == 2
 
 
-@pytest.mark.parametrize("width", [40, 60, 80, 120, 400])
+@pytest.mark.parametrize("width", [40, 60, 80, 120, 440])
 def test_the_table_fits_the_terminal_and_keeps_the_essential_columns(
     store: Store, width: int
 ) -> None:
@@ -175,16 +180,30 @@ def test_the_table_fits_the_terminal_and_keeps_the_essential_columns(
         assert "0.875" in text
         assert "crashed (crashed)" in text
         assert "later (no result yet)" in text
-    if width == 400:
+    if width == 440:
         assert all(column.title in text for column in COLUMNS)
         assert "more columns" not in text
         assert "45,545" in text
         assert all(figure in text for figure in ("0.312", "0.330", "71%", "52%"))
         assert "21 / 3" in text
+        assert "21 / 2 / 1" in text
+        assert "20 (1 wrong)" in text
         assert "1 of 4" in text
         assert "+0.50" in text  # refined less splat, and distilled less control
         assert "+0.25" in text  # ensemble less splat
         assert "-0.12" in text  # control less splat
+
+
+def test_wrong_poses_are_named_below_the_table(tmp_path: Path) -> None:
+    store = Store(root=str(tmp_path / "store"))
+    save_run(store, record("poses", "hall", "yard"))
+    remark = "wrong poses: a.jpg, b.jpg"
+    counts = {"poses_right": 14, "poses_wrong": 2, "poses_missing": 0, "poses_sure": 15}
+    put_row(store, "poses", "hall", state="completed", **counts, poses_remark=remark)
+    put_row(store, "poses", "yard", state="completed", photos=6)
+    text = markdown_report(store, "poses")
+    assert "- hall: wrong poses: a.jpg, b.jpg" in text
+    assert "| 14 / 2 / 0 | 15 |" in text
 
 
 def test_a_narrow_table_notes_omitted_columns(store: Store) -> None:

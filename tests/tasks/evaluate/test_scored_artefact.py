@@ -203,6 +203,7 @@ def test_exact_poses_have_no_error_and_the_scale_is_found(store: Store) -> None:
     assert attributes["pose_summary"]["scale"] == pytest.approx(SCALE, rel=1e-9)
     assert max(row["rotation_error_deg"] for row in attributes["poses"]) < 1e-5
     assert max(row["centre_error"] for row in attributes["poses"]) < 1e-9
+    assert [row["verdict"] for row in attributes["poses"]] == ["right"] * 3
 
 
 def test_depth_is_compared_in_metres_at_the_maps_resolution(store: Store) -> None:
@@ -218,7 +219,8 @@ def test_depth_is_compared_in_metres_at_the_maps_resolution(store: Store) -> Non
 def test_without_references_only_views_are_scored(store: Store) -> None:
     attributes, _ = evaluated(store, with_reference=False)
     assert len(attributes["views"]) == 3
-    assert attributes["poses"] == []
+    assert [row["view"] for row in attributes["poses"]] == ["a.jpg", "b.jpg", "c.jpg"]
+    assert all(value is None for row in attributes["poses"] for value in list(row.values())[1:])
     assert attributes["geometry"] == []
     assert attributes["pose_summary"] is None
 
