@@ -7,6 +7,12 @@ Arrays: ``camera_from_world`` [n 4 4], ``intrinsics`` [n 3 3], ``sizes`` [n 2] a
 :class:`tasks.sfm.matches.Matches`; the undistorted photos ``photo_0000``, ``photo_0001``, ...
 (uint8, [h w 3]), in the cameras' order; and ``mask_0007`` (bool, [h w]), undistorted too, for those
 of them that have one.
+
+The attribute ``world`` tells what the world is: ``upright`` (z points up), ``metric`` (a unit is a
+metre), by what ``source``, with the RMS distance ``residual_m`` from the ``positions`` that fixed
+it; ``world_from_model`` has the similarity (``scale``, ``rotation``, ``translation``) that took the
+mapper's world to it, and ``gps_origin`` latitude, longitude and height of its origin. Arrays are in
+that world.
 """
 
 import dataclasses
@@ -54,6 +60,11 @@ def _asked_poses(photos: Photos, config: SfmConfig) -> Poses:
             f"sfm.poses is 'given' and none of the {len(photos)} photos came with a camera; add a "
             "COLMAP model, transforms.json or cameras_gt.json, or set sfm.poses to 'auto'"
         )
+    if config.world == "reference" and photos.reference_kind is None:
+        raise InputError(
+            f"sfm.world is 'reference' and none of the {len(photos)} photos came with a camera; "
+            "add cameras, or set sfm.world to 'auto'"
+        )
     if config.poses == "auto":
         return "given" if photos.reference_kind in ("colmap", "transforms") else "estimated"
     return "given" if config.poses == "given" else "estimated"
@@ -78,6 +89,7 @@ def source_photos(photos: Photos) -> Iterator[SourcePhoto]:
             focal_px=info.focal_px,
             given=given.get(info.name),
             mask=photos.mask(info.name) if info.name in masked else None,
+            gps=info.gps,
         )
 
 
@@ -120,6 +132,9 @@ def attributes_of(found: Reconstruction, *, own_poses: bool = False) -> dict[str
         "sure": found.sure.tolist(),
         "left_out": [[name, found.left_out[name]] for name in found.unregistered],
         "rungs": [dataclasses.asdict(rung) for rung in found.rungs],
+        "pairing": found.pairing,
+        "matched_pairs": found.matched_pairs,
+        "world": found.frame.attributes() | {"gps_origin": found.gps_origin},
     }
 
 

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from tasks.config import Alternative, Config
 from tasks.sfm.features.config import Aliked, Both, Sift
+from tasks.sfm.pairs.config import Automatic, PairsConfig
 
 FeatureName = Literal["sift", "aliked", "both"]
 MapperName = Literal["incremental", "global"]
@@ -44,19 +45,14 @@ class SfmConfig(Config):
         default=False,
         description="Keep photos whose poses nothing confirms; about half of them are wrong.",
     )
-    exhaustive_up_to: int = Field(
-        default=120,
-        ge=0,
-        le=2000,
-        description="Largest number of photos for which all pairs are matched; above it, "
-        "neighbours in the order of names, as in a video or a walk. 0 matches neighbours always.",
+    pairs: PairsConfig = Field(
+        default=Automatic(), description="Which pairs of photos are matched."
     )
-    overlap: int = Field(
-        default=10,
-        ge=1,
-        le=200,
-        description="Number of following photos that each photo is matched with, where neighbours "
-        "are matched; also the number of doublings of the further distances 2, 4, 8, ...",
+    world: Literal["auto", "model", "reference"] = Field(
+        default="auto",
+        description="World of estimated poses. 'auto': z up where cameras that were held level or "
+        "GPS positions tell, metres where GPS positions do; 'model': as the mapper gives it; "
+        "'reference': that of the cameras that came with the photos, which are in metres.",
     )
     camera_model: Literal["SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV"] = Field(
         default="SIMPLE_RADIAL",

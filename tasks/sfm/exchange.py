@@ -65,6 +65,10 @@ class Request:
     """Folder for features and matches by networks."""
     device: Device = "cpu"
     """Of these networks."""
+    video: bool = False
+    """Whether the photos are frames of videos, in their order."""
+    positions_m: Float64[np.ndarray, "n 3"] | None = None
+    """Of the photos, from GPS: east, north, up; NaN where unknown. None: none is known."""
 
     @property
     def mapped(self) -> tuple[int, ...]:
@@ -117,6 +121,8 @@ class Request:
             "weights": None if self.weights is None else dataclasses.asdict(self.weights),
             "cache": None if self.cache is None else str(self.cache),
             "device": self.device,
+            "video": self.video,
+            "positions_m": None if self.positions_m is None else self.positions_m.tolist(),
             "camera_from_world": (
                 None if self.camera_from_world is None else self.camera_from_world.tolist()
             ),
@@ -127,6 +133,7 @@ class Request:
     def read(cls, folder: Path) -> "Request":
         content = json.loads((folder / "request.json").read_text())
         poses, training = content["camera_from_world"], content["training"]
+        positions = content["positions_m"]
         return cls(
             folder=folder,
             config=SfmConfig.model_validate(content["config"]),
@@ -138,6 +145,8 @@ class Request:
             weights=_weights_from_json(content["weights"]),
             cache=None if content["cache"] is None else Path(content["cache"]),
             device=content["device"],
+            video=content["video"],
+            positions_m=None if positions is None else np.array(positions),
         )
 
 
@@ -187,6 +196,9 @@ class Result:
     """Index in the request of each photo without a pose, and the reason."""
     localised: Int64[np.ndarray, " l"]
     """Index in the request of the photos that were localised after mapping."""
+    pairing: str
+    """Kind of the pairs that were matched."""
+    matched_pairs: int
 
     def write(self, folder: Path) -> None:
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
@@ -205,5 +217,7 @@ class Result:
                 "model_sizes": tuple(int(size) for size in fields["model_sizes"]),
                 "rungs": tuple(Rung(**rung) for rung in json.loads(str(fields["rungs"]))),
                 "left_out": tuple((i, reason) for i, reason in json.loads(str(fields["left_out"]))),
+                "pairing": str(fields["pairing"]),
+                "matched_pairs": int(fields["matched_pairs"]),
             }
         )

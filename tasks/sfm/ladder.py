@@ -32,6 +32,7 @@ from tasks.sfm.evidence import (
     pair_evidence,
 )
 from tasks.sfm.exchange import Request, Rung
+from tasks.sfm.features.exchange import Pair
 from tasks.sfm.learned import database_of
 from tasks.sfm.localise import localise_photos
 from tasks.sfm.mappers import MIN_PHOTOS, map_photos
@@ -106,8 +107,12 @@ def _score(judged: Judged) -> tuple[int, int]:
     return sure, sure - len(judged.images)
 
 
-def climb(request: Request, report: Report) -> Climbed:
-    """Make one attempt after the other until one is sure of every photo."""
+def climb(request: Request, pairs: Sequence[Pair], report: Report) -> Climbed:
+    """Make one attempt after the other until one is sure of every photo.
+
+    Args:
+        pairs: photos to match.
+    """
     plan = [
         (features, mapper)
         for features, mapper in request.config.attempts()
@@ -116,7 +121,9 @@ def climb(request: Request, report: Report) -> Climbed:
     attempts = []
     for number, (features, mapper) in enumerate(plan):
         attempts.append(
-            _attempt(request, features, mapper, _part(report, number / len(plan), 1 / len(plan)))
+            _attempt(
+                request, pairs, (features, mapper), _part(report, number / len(plan), 1 / len(plan))
+            )
         )
         if attempts[-1].rung.sure == len(request.mapped):
             break
@@ -131,10 +138,14 @@ def climb(request: Request, report: Report) -> Climbed:
 
 
 def _attempt(
-    request: Request, features: FeatureName, mapper: MapperName, report: Report
+    request: Request,
+    pairs: Sequence[Pair],
+    planned: tuple[FeatureName, MapperName],
+    report: Report,
 ) -> _Attempt:
+    features, mapper = planned
     began = time.monotonic()
-    verified = database_of(request, features, _part(report, 0.0, 0.7))
+    verified = database_of(request, features, pairs, _part(report, 0.0, 0.7))
     strict = strict_database(request, verified)
     folder = request.folder / f"{features}-{mapper}"
     on_registered = _registered(_part(report, 0.7, 0.3), len(request.mapped))

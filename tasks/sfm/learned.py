@@ -3,6 +3,7 @@
 Runs in the child process, like :mod:`tasks.sfm.worker`; the networks run in one of their own.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,14 @@ from tasks.sfm.child import Report
 from tasks.sfm.config import FeatureName
 from tasks.sfm.database import write_photo_list
 from tasks.sfm.exchange import Request
+from tasks.sfm.features.exchange import Pair
 from tasks.sfm.features.learned import learned_matches
-from tasks.sfm.pairs import pairs_to_match
 from tasks.sfm.verified import verify
 
 
-def database_of(request: Request, features: FeatureName, report: Report) -> Path:
+def database_of(
+    request: Request, features: FeatureName, pairs: Sequence[Pair], report: Report
+) -> Path:
     """The database of features and matches, verified by COLMAP's defaults.
 
     That of SIFT is there already. The others are made where they are not: matches of both kinds
@@ -34,15 +37,19 @@ def database_of(request: Request, features: FeatureName, report: Report) -> Path
         partial = request.folder / f"{features}-partial.db"
         partial.unlink(missing_ok=True)
         write_photo_list(request, partial)
-        pairs = _write_matches(request, features, partial, report)
-        verify(request, partial, pairs, strict=False)
+        matched = _write_matches(request, features, pairs, partial, report)
+        verify(request, partial, matched, strict=False)
         partial.rename(database)
     return database
 
 
 def _write_matches(
-    request: Request, features: FeatureName, database: Path, report: Report
-) -> list[tuple[int, int]]:
+    request: Request,
+    features: FeatureName,
+    pairs: Sequence[Pair],
+    database: Path,
+    report: Report,
+) -> list[Pair]:
     """Write keypoints and matches; the pairs that have any, as indices in the request."""
     config = request.config.aliked()
     assert config is not None, "the plan has only features of the config"
@@ -53,7 +60,7 @@ def _write_matches(
     found = learned_matches(
         [request.photo_folder / name for name in names],
         [mask if mask.exists() else None for mask in masks],
-        pairs_to_match(count, request.config),
+        pairs,
         config,
         request.weights,
         cache=request.cache,

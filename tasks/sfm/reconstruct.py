@@ -1,8 +1,7 @@
 """Structure from motion: photos in; cameras, tracks and undistorted photos out."""
 
-import dataclasses
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -13,13 +12,16 @@ from PIL import Image
 from tasks.artefacts import Lazy
 from tasks.cameras import CameraModel, Cameras
 from tasks.errors import InputError
+from tasks.ingest.exif import Gps
 from tasks.runtime.context import Context
 from tasks.sfm.config import SfmConfig
 from tasks.sfm.exchange import MASK_FOLDER, PHOTO_FOLDER, Request, Result, Rung, SharedCamera
 from tasks.sfm.features.files import FeatureWeights
+from tasks.sfm.geodesy import local_positions
 from tasks.sfm.matches import Matches
 from tasks.sfm.process import run_child
 from tasks.sfm.triangulate import Observations
+from tasks.sfm.world_frame import WorldFrame, find_world_frame, frame_of_reference, unchanged
 
 MIN_PHOTOS = 3
 
@@ -51,14 +53,12 @@ class SourcePhoto:
     """Used where the poses of the reconstruction are the given ones."""
     mask: Bool[np.ndarray, "h w"] | None = None
     """True where the photo may be used; None = everywhere."""
+    gps: Gps | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Reconstruction:
-    """The largest model that structure from motion found, or the points of given cameras.
-
-    World units are its own, or those of the given poses.
-    """
+    """The largest model that structure from motion found, or the points of given cameras."""
 
     cameras: Cameras
     """Of the registered photos, in the order of the input, undistorted: each has its own K and
@@ -90,6 +90,13 @@ class Reconstruction:
     """Why each of ``unregistered`` has no camera."""
     rungs: tuple[Rung, ...]
     """Attempts at a model, in their order; none for given poses."""
+    pairing: str
+    """Kind of the pairs that were matched."""
+    matched_pairs: int
+    frame: WorldFrame
+    """Of ``cameras`` and ``points``."""
+    gps_origin: Gps | None
+    """Place of the world's origin, where GPS fixed the frame."""
 
 
 def reconstruct(
@@ -101,6 +108,7 @@ def reconstruct(
     training: Collection[str] | None = None,
     weights: FeatureWeights | None = None,
     cache: Path | None = None,
+    video: bool = False,
     context: Context = Context(),
 ) -> Reconstruction:
     """Find the cameras of a scene's photos and points seen by them, in a process of its own.
@@ -114,26 +122,35 @@ def reconstruct(
             them. None = all photos. Only with estimated poses.
         weights: of networks for features; without any, 'auto' features are those of SIFT.
         cache: folder for features and matches by networks; None: nothing is kept.
+        video: whether the photos are frames of videos.
         work_folder: empty; the result's photos are read from it.
         context: its threads are used where ``config.threads`` is 0; one where both are unset.
 
     Raises:
         InputError: too few photos, or too few that could be registered; or given poses that do
-            not fit the photos.
+            not fit the photos, or are needed and missing.
         MachineError: the process died.
     """
     threads = config.threads or context.threads or 1
+    known = _Known(poses={}, gps={})
     request, names, left_out = _prepare(
-        photos, config, work_folder, given=poses == "given", training=training
+        _noted(photos, known), config, work_folder, given=poses == "given", training=training
     )
-    request = dataclasses.replace(
-        request, threads=threads, weights=weights, cache=cache, device=context.device
+    positions = local_positions([known.gps[name] for name in names])
+    request = replace(
+        request,
+        threads=threads,
+        weights=weights,
+        cache=cache,
+        device=context.device,
+        video=video,
+        positions_m=None if positions is None else positions.positions_m,
     )
     request.write()
     run_child("tasks.sfm.worker", work_folder, threads=threads, progress=context.progress)
     result = Result.read(work_folder)
     registered = set(result.photos.tolist())
-    return Reconstruction(
+    found = Reconstruction(
         cameras=Cameras(
             names=tuple(names[i] for i in result.photos),
             camera_from_world=result.camera_from_world,
@@ -162,7 +179,65 @@ def reconstruct(
         left_out={names[photo]: reason for photo, reason in result.left_out}
         | dict.fromkeys(left_out, "it has no given pose"),
         rungs=result.rungs,
+        pairing=result.pairing,
+        matched_pairs=result.matched_pairs,
+        frame=unchanged("model"),
+        gps_origin=None,
     )
+    return _placed(found, config, known)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """What photos tell of where they were taken, by their names."""
+
+    poses: dict[str, GivenPose]
+    gps: dict[str, Gps | None]
+
+
+def _noted(photos: Iterable[SourcePhoto], known: _Known) -> Iterator[SourcePhoto]:
+    for photo in photos:
+        known.gps[photo.name] = photo.gps
+        if photo.given is not None:
+            known.poses[photo.name] = photo.given
+        yield photo
+
+
+def _placed(found: Reconstruction, config: SfmConfig, known: _Known) -> Reconstruction:
+    """The reconstruction in the world that the config wants, which the mapped photos alone decide;
+    given poses are kept exactly."""
+    if found.poses == "given":
+        return replace(found, frame=unchanged("given", metric=config.world == "reference"))
+    if config.world == "model":
+        return found
+    names = found.cameras.names
+    mapped = found.cameras.select([i for i, one in enumerate(names) if one not in found.localised])
+    positions = None
+    if config.world == "reference":
+        frame = _frame_of_reference(mapped, known.poses)
+    else:
+        positions = local_positions([known.gps[name] for name in mapped.names])
+        frame = find_world_frame(mapped, None if positions is None else positions.positions_m)
+    if frame.source == "model":
+        return found
+    return replace(
+        found,
+        cameras=frame.world_from_model.apply_to_cameras(found.cameras),
+        points=frame.world_from_model.apply(found.points),
+        frame=frame,
+        gps_origin=positions.origin if positions and frame.source == "gps" else None,
+    )
+
+
+def _frame_of_reference(mapped: Cameras, poses: Mapping[str, GivenPose]) -> WorldFrame:
+    common = mapped.select([i for i, name in enumerate(mapped.names) if name in poses])
+    reference = replace(
+        common,
+        camera_from_world=np.array(
+            [poses[name].camera_from_world for name in common.names]
+        ).reshape(-1, 4, 4),
+    )
+    return frame_of_reference(reference, common)
 
 
 def _loaded(mask: Path) -> Bool[np.ndarray, "_ _"] | None:

@@ -44,6 +44,7 @@ def run(
             training=training,
             weights=weights,
             cache=cache_folder(out.store, out.scene),
+            video=stored.kind == "video",
             work_folder=Path(folder),
             context=context,
         )

@@ -5,11 +5,14 @@ Runs in the child process, like :mod:`tasks.sfm.worker`.
 Source: Lowe, Distinctive Image Features from Scale-Invariant Keypoints, IJCV 60(2), 2004.
 """
 
+from collections.abc import Sequence
+
+import numpy as np
 import pycolmap
 
 from tasks.sfm.child import Report
 from tasks.sfm.exchange import Request
-from tasks.sfm.pairs import pairs_to_match
+from tasks.sfm.pairs.choose import Capture, Pairing, choose_pairs
 from tasks.sfm.verified import verification_options
 
 FEATURES_SHARE = 0.55
@@ -46,13 +49,41 @@ def extract_features(request: Request, report: Report) -> None:
         report(FEATURES_SHARE * stop / count, f"features of {stop} of {count} photos")
 
 
-def match_features(request: Request, report: Report) -> None:
+def pairs_of(request: Request) -> Pairing:
+    """The pairs to match, by the config and the features in the database."""
+    database = pycolmap.Database.open(str(request.database))
+    capture = Capture(
+        local=_StoredDescriptors(database, len(request.camera_of_photo)),
+        video=request.video,
+        positions_m=request.positions_m,
+        mapped=request.training,
+        seed=request.config.seed,
+    )
+    chosen = choose_pairs(request.config.pairs, capture)
+    database.close()
+    return chosen
+
+
+class _StoredDescriptors(Sequence[np.ndarray]):
+    """Of each photo's features, [m 128], read when they are used."""
+
+    def __init__(self, database: pycolmap.Database, photos: int) -> None:
+        self._database, self._photos = database, photos
+
+    def __len__(self) -> int:
+        return self._photos
+
+    def __getitem__(self, photo: int) -> np.ndarray:  # type: ignore[override]
+        return np.asarray(self._database.read_descriptors(photo + 1).data)
+
+
+def match_features(request: Request, pairing: Pairing, report: Report) -> None:
     """Match and verify the pairs, some hundreds at a time for the sake of progress."""
     matching = pycolmap.FeatureMatchingOptions()
     matching.num_threads = request.threads
     verification = verification_options(request.config, strict=False)
-    pairing = pycolmap.ImportedPairingOptions()
-    pairs = pairs_to_match(len(request.camera_of_photo), request.config)
+    listed = pycolmap.ImportedPairingOptions()
+    pairs = pairing.pairs
     # Each call loads the descriptors of its photos anew, so not too many calls.
     batch = max(200, len(pairs) // 20)
     before, after = FEATURES_SHARE, 1.0
@@ -62,15 +93,16 @@ def match_features(request: Request, report: Report) -> None:
         pair_list.write_text(
             "".join(f"{request.photo_name(i)} {request.photo_name(j)}\n" for i, j in chosen)
         )
-        pairing.match_list_path = str(pair_list)
+        listed.match_list_path = str(pair_list)
         pycolmap.match_image_pairs(
             str(request.database),
             matching_options=matching,
-            pairing_options=pairing,
+            pairing_options=listed,
             verification_options=verification,
             device=pycolmap.Device.cpu,
         )
         stop = start + len(chosen)
         report(
-            before + (after - before) * stop / len(pairs), f"matched {stop} of {len(pairs)} pairs"
+            before + (after - before) * stop / len(pairs),
+            f"matched {stop} of {len(pairs)} pairs ({pairing.kind})",
         )

@@ -20,8 +20,9 @@ from tasks.sfm.exchange import Request, Result, Rung
 from tasks.sfm.given import triangulate_given
 from tasks.sfm.ladder import Climbed, climb, finish, with_further
 from tasks.sfm.mappers import MIN_PHOTOS
+from tasks.sfm.pairs.choose import Pairing
 from tasks.sfm.reasons import matched_images, reasons
-from tasks.sfm.sift import extract_features, match_features
+from tasks.sfm.sift import extract_features, match_features, pairs_of
 from tasks.sfm.undistort import undistort, undistorted_pixels
 from tasks.sfm.verified import verified_matches
 
@@ -58,7 +59,8 @@ def work(folder: Path, report: Report) -> None:
     pycolmap.set_random_seed(request.config.seed)
     write_photo_list(request, request.database)
     extract_features(request, _part(report, 0.0, _MATCHED))
-    match_features(request, _part(report, 0.0, _MATCHED))
+    pairing = pairs_of(request)
+    match_features(request, pairing, _part(report, 0.0, _MATCHED))
     if request.camera_from_world is not None:
         report(_MATCHED, "triangulating with the given poses")
         model = triangulate_given(request)
@@ -73,21 +75,21 @@ def work(folder: Path, report: Report) -> None:
             verified=request.database,
         )
     else:
-        found = estimate(request, _part(report, _MATCHED, _MAPPED))
-    write_result(found, request, _part(report, _MAPPED, 1.0))
+        found = estimate(request, pairing, _part(report, _MATCHED, _MAPPED))
+    write_result(found, pairing, request, _part(report, _MAPPED, 1.0))
 
 
 def _part(report: Report, start: float, end: float) -> Report:
     return lambda share, doing: report(start + (end - start) * share, doing)
 
 
-def estimate(request: Request, report: Report) -> Found:
+def estimate(request: Request, pairing: Pairing, report: Report) -> Found:
     """Poses of the photos that can be believed, and why others have none.
 
     Raises:
         InputError: there are too few.
     """
-    climbed = climb(request, report)
+    climbed = climb(request, pairing.pairs, report)
     found = None if climbed.best is None else finish(climbed.best, request, climbed.strict)
     images = {photo + 1 for photo in range(len(request.camera_of_photo))}
     mapped = {photo + 1 for photo in request.mapped}
@@ -137,6 +139,7 @@ def _too_few(request: Request, climbed: Climbed, sure: int) -> str:
 
 def write_result(
     found: Found,
+    pairing: Pairing,
     request: Request,
     report: Report,
 ) -> None:
@@ -193,6 +196,8 @@ def write_result(
         ),
         left_out=found.left_out,
         localised=np.array(found.localised, dtype=np.int64),
+        pairing=pairing.kind,
+        matched_pairs=len(pairing.pairs),
     ).write(request.folder)
 
 

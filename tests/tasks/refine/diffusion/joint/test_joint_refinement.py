@@ -22,6 +22,7 @@ from tasks.sfm.artefact import arrays_of as arrays_of_sparse
 from tasks.sfm.artefact import attributes_of as attributes_of_sparse
 from tasks.sfm.reconstruct import Reconstruction
 from tasks.sfm.triangulate import Observations
+from tasks.sfm.world_frame import unchanged
 from tasks.splat.artefact import arrays_of, attributes_of
 from tasks.splat.config import SplatConfig, TrainOn
 from tasks.splat.fit import fit
@@ -66,6 +67,10 @@ def made(store: Store) -> tuple[ArrayHandle, ArrayHandle, ArrayHandle]:
         confidence=np.ones(len(seen.photos), np.float32),
         left_out={},
         rungs=(),
+        pairing="exhaustive",
+        matched_pairs=0,
+        frame=unchanged("given"),
+        gps_origin=None,
     )
     sparse = store.commit("plane", "sparse", arrays_of_sparse(found), attributes_of_sparse(found))
     stored, split = Sparse(sparse), TrainOn(photos=TRAINING, validation=0)
