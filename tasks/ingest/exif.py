@@ -24,6 +24,9 @@ PLAUSIBLE_SENSOR_EDGE_MM = (3.0, 80.0)
 """From the smallest phone's to more than medium format; outside, a photo was reduced without its
 tags."""
 
+PLAUSIBLE_ALTITUDE_M = (-12_000.0, 100_000.0)
+"""From the bottom of the sea to space."""
+
 TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -68,6 +71,20 @@ def read_exif(image: Image.Image) -> Exif:
         position: Mapping[int, Any] = exif.get_ifd(IFD.GPSInfo)
     except Exception:  # the parser raises whatever broken bytes lead it to
         return Exif()
+    return exif_of_tags(main, shot, position, image.size)
+
+
+def exif_of_tags(
+    main: Mapping[int, Any],
+    shot: Mapping[int, Any],
+    position: Mapping[int, Any],
+    stored_size: tuple[int, int],
+) -> Exif:
+    """The tags we use, of those of an image's main directory, of the shot and of its position.
+
+    Args:
+        stored_size: width and height of the pixels as stored.
+    """
     orientation = main.get(Base.Orientation)
     return Exif(
         orientation=orientation if orientation in TRANSPOSE else 1,
@@ -76,7 +93,7 @@ def read_exif(image: Image.Image) -> Exif:
         lens=_text(shot.get(Base.LensModel)),
         focal_mm=_positive(shot.get(Base.FocalLength)),
         focal_35mm=_positive(shot.get(Base.FocalLengthIn35mmFilm)),
-        sensor_edge_mm=_sensor_edge_mm(shot, image.size),
+        sensor_edge_mm=_sensor_edge_mm(shot, stored_size),
         gps=_gps(position),
     )
 
@@ -132,6 +149,9 @@ def _gps(position: Mapping[int, Any]) -> Gps | None:
     altitude = _number(position.get(GPS.GPSAltitude))
     if altitude is not None and position.get(GPS.GPSAltitudeRef) in (1, 3, b"\x01", b"\x03"):
         altitude = -altitude
+    lowest, highest = PLAUSIBLE_ALTITUDE_M
+    if altitude is not None and not lowest <= altitude <= highest:
+        altitude = None
     return latitude, longitude, altitude
 
 
@@ -143,10 +163,10 @@ def _degrees(
     parts = position.get(tag)
     if len(hemisphere) != 1 or hemisphere not in signs or not isinstance(parts, tuple):
         return None
-    numbers = [_number(part) for part in parts]
-    if not numbers or None in numbers:
+    numbers = [number for part in parts if (number := _number(part)) is not None]
+    if not 0 < len(parts) == len(numbers) <= 3 or not all(0 <= n <= 60 for n in numbers[1:]):
         return None
-    degrees = sum(n / 60.0**i for i, n in enumerate(numbers) if n is not None)
+    degrees = sum(n / 60.0**i for i, n in enumerate(numbers))
     if not 0.0 <= degrees <= limit:
         return None
     return degrees if hemisphere == signs[0] else -degrees
@@ -161,7 +181,7 @@ def _text(value: Any) -> str:
 def _number(value: Any) -> float | None:
     try:
         number = float(value)
-    except (TypeError, ValueError, ZeroDivisionError):
+    except (TypeError, ValueError, ArithmeticError):  # a ratio by zero, more than a float holds
         return None
     return number if math.isfinite(number) else None
 

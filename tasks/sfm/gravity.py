@@ -10,7 +10,9 @@ MIN_CAMERAS = 3
 LEVEL_RAD = np.radians(8.0)
 """Largest roll of a camera that was held level."""
 LEVEL_SHARE = 0.75
-"""Smallest share of the cameras that are level."""
+"""Smallest share of the cameras that are level; of up to 5, all are: of 4 that were held anyhow, 3
+agree on some direction in 3 of 10 scenes."""
+ALL_LEVEL = 5
 COMMON_ROLL_RAD = np.radians(1.5)
 """Roll that all photos may share, by the hand that took them; more photos do not reduce it."""
 MAX_ERROR_RAD = np.radians(6.0)
@@ -63,7 +65,7 @@ def up_of_level_cameras(world_from_camera: Float64[np.ndarray, "n 3 3"]) -> Up |
             return None
         direction = np.linalg.eigh(across[level].T @ across[level])[1][:, 0]
         level = np.abs(across @ direction) <= limit
-    if level.sum() < max(MIN_CAMERAS, LEVEL_SHARE * count):
+    if level.sum() < max(min(count, ALL_LEVEL), LEVEL_SHARE * count):
         return None
     chosen = across[level]
     spread = np.sqrt(np.maximum(np.linalg.eigvalsh(chosen.T @ chosen / len(chosen)), 0.0))

@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from PIL.ExifTags import GPS, IFD, Base
+from PIL.TiffImagePlugin import IFDRational
 
 from tasks.ingest.config import IngestConfig
-from tasks.ingest.exif import Exif, camera_name, focal_px, read_exif
+from tasks.ingest.exif import Exif, camera_name, exif_of_tags, focal_px, read_exif
 from tasks.ingest.photos import read_photo
 from tests.support.real_scenes import scene_folder
 
@@ -254,6 +255,98 @@ def test_an_invalid_gps_position_is_ignored(
 ) -> None:
     exif = tags(tmp_path / "a.jpg", textured(32, 32), position=NORTH_EAST | change)
     assert exif.gps is None
+
+
+def repr_start(value: Any) -> str:
+    return repr(value)[:20]
+
+
+ODD_VALUES = st.one_of(
+    st.none(),
+    st.integers(-(2**70), 2**70),
+    st.floats(),
+    st.text(max_size=8),
+    st.binary(max_size=8),
+    st.fractions(),
+    st.builds(IFDRational, st.integers(-(2**31), 2**31), st.integers(-3, 3)),
+)
+ODD_TAGS = st.one_of(ODD_VALUES, st.lists(ODD_VALUES, max_size=300).map(tuple))
+
+
+@given(
+    main=st.dictionaries(st.sampled_from([Base.Orientation, Base.Make, Base.Model]), ODD_TAGS),
+    shot=st.dictionaries(
+        st.sampled_from(
+            [
+                Base.LensModel,
+                Base.FocalLength,
+                Base.FocalLengthIn35mmFilm,
+                Base.FocalPlaneXResolution,
+                Base.FocalPlaneResolutionUnit,
+                Base.ExifImageWidth,
+            ]
+        ),
+        ODD_TAGS,
+    ),
+    position=st.dictionaries(
+        st.sampled_from(
+            [
+                GPS.GPSLatitude,
+                GPS.GPSLongitude,
+                GPS.GPSAltitude,
+                GPS.GPSAltitudeRef,
+                GPS.GPSLatitudeRef,
+            ]
+        ),
+        ODD_TAGS,
+    ),
+    hemispheres=st.booleans(),
+)
+def test_no_tag_crashes_and_no_position_is_off_the_earth(
+    main: dict[int, Any], shot: dict[int, Any], position: dict[int, Any], hemispheres: bool
+) -> None:
+    if hemispheres:
+        position = position | {GPS.GPSLatitudeRef: "N", GPS.GPSLongitudeRef: "W"}
+
+    exif = exif_of_tags(main, shot, position, (300, 200))
+
+    focal = focal_px(exif, (300, 200))
+    assert focal is None or 60 <= focal <= 3000
+    if exif.gps is not None:
+        latitude, longitude, altitude = exif.gps
+        assert -90 <= latitude <= 90
+        assert -180 <= longitude <= 180
+        assert altitude is None or -12_000 <= altitude <= 100_000
+
+
+@pytest.mark.parametrize(
+    "latitude",
+    [
+        (46.0,) * 200,  # more parts than degrees, minutes and seconds
+        (46.0, 75.0, 0.0),
+        (46.0, -30.0, 0.0),
+        (math.nan, 0.0, 0.0),
+        (46.0, math.inf, 0.0),
+        (IFDRational(1, 0), 0.0, 0.0),
+        (10**400, 0.0, 0.0),
+        ("46", "x", "0"),
+        (),
+        46.5,
+        "46.5",
+    ],
+    ids=repr_start,
+)
+def test_a_latitude_that_is_none_is_ignored(latitude: Any) -> None:
+    position = NORTH_EAST | {GPS.GPSLatitude: latitude}
+    assert exif_of_tags({}, {}, position, (300, 200)).gps is None
+
+
+@pytest.mark.parametrize(
+    "altitude", [math.nan, 1e9, -20_000.0, IFDRational(5, 0), 10**400, (1, 2)], ids=repr_start
+)
+def test_an_altitude_that_is_none_leaves_the_position(altitude: Any) -> None:
+    position = NORTH_EAST | {GPS.GPSAltitude: altitude}
+    assert exif_of_tags({}, {}, position, (300, 200)).gps == (46.5, 7.0, None)
 
 
 def test_cameras_are_distinguished_by_model_setting_and_upright_size(
