@@ -63,6 +63,12 @@ TABLES: Mapping[str, Mapping[str, Column]] = {
         "protocol": _text("`shared-poses`, or `own-poses`: poses from the training photos alone."),
         "registered_share": _number("Share of the photos that structure from motion registered."),
         "reprojection_error_px": _number("Mean reprojection error of the sparse points, px."),
+        "pairing": _text("How pairs to match were chosen: `exhaustive`, `sequential`, ..."),
+        "upright": _flag("Whether the world's z axis is known to point up."),
+        "metric": _flag("Whether a world unit is known to be a metre."),
+        "world_residual_m": _number(
+            "RMS distance of the cameras from the positions that fixed the world, metres."
+        ),
         "training_photos": _count("Photos that the splat is fitted to."),
         "held_out_photos": _count("Photos that it is scored against."),
         "gaussians": _count("Gaussians of the splat."),

@@ -66,6 +66,7 @@ def _with_cameras(artefacts: SceneArtefacts, folder: Path, form: Format) -> Path
             colours=colours,
             observations=sparse.observations,
             masks=sparse.masks,
+            world=artefacts.sparse.attributes["world"],
         )
     else:
         write_transforms(
@@ -75,5 +76,6 @@ def _with_cameras(artefacts: SceneArtefacts, folder: Path, form: Format) -> Path
             points=points,
             colours=colours,
             masks=sparse.masks,
+            world=artefacts.sparse.attributes["world"],
         )
     return folder

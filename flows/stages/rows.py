@@ -50,6 +50,9 @@ def summary_of(artefacts: SceneArtefacts) -> Row:
         row["reprojection_error_px"] = sparse["reprojection_error_px"]
         sure = sparse.get("sure")
         row["poses_sure"] = None if sure is None else sum(sure)
+        row["pairing"] = sparse["pairing"]
+        row |= {name: sparse["world"][name] for name in ("upright", "metric")}
+        row["world_residual_m"] = sparse["world"]["residual_m"]
     if artefacts.splat:
         splat = artefacts.splat.attributes
         row["training_photos"] = len(splat["training"])

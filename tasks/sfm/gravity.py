@@ -13,7 +13,7 @@ LEVEL_SHARE = 0.75
 """Smallest share of the cameras that are level; of up to 5, all are: of 4 that were held anyhow, 3
 agree on some direction in 3 of 10 scenes."""
 ALL_LEVEL = 5
-COMMON_ROLL_RAD = np.radians(1.5)
+COMMON_ROLL_RAD = np.radians(2.0)
 """Roll that all photos may share, by the hand that took them; more photos do not reduce it."""
 MAX_ERROR_RAD = np.radians(6.0)
 MIN_COSINE = 0.35

@@ -218,6 +218,13 @@ def _placed(found: Reconstruction, config: SfmConfig, known: _Known) -> Reconstr
     else:
         positions = local_positions([known.gps[name] for name in mapped.names])
         frame = find_world_frame(mapped, None if positions is None else positions.positions_m)
+    origin = positions.origin if positions and frame.source == "gps" else None
+    return in_world(found, frame, gps_origin=origin)
+
+
+def in_world(found: Reconstruction, frame: WorldFrame, *, gps_origin: Gps | None) -> Reconstruction:
+    """The same reconstruction in another world: its photos see the same points at the same
+    pixels."""
     if frame.source == "model":
         return found
     return replace(
@@ -225,7 +232,7 @@ def _placed(found: Reconstruction, config: SfmConfig, known: _Known) -> Reconstr
         cameras=frame.world_from_model.apply_to_cameras(found.cameras),
         points=frame.world_from_model.apply(found.points),
         frame=frame,
-        gps_origin=positions.origin if positions and frame.source == "gps" else None,
+        gps_origin=gps_origin,
     )
 
 

@@ -1,8 +1,9 @@
 """Export as a COLMAP project of undistorted photos."""
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Float64, Int64, UInt8
@@ -16,6 +17,7 @@ from tasks.sfm.export.folder import (
     photo_files,
     write_masks,
     write_photos,
+    write_world,
 )
 from tasks.sfm.triangulate import Observations
 
@@ -34,6 +36,7 @@ def write_colmap(
     colours: Float32[np.ndarray, "m 3"],
     observations: Observations,
     masks: Masks | None = None,
+    world: Mapping[str, Any] | None = None,
 ) -> None:
     """Write ``images/`` (PNG) and ``sparse/0/{cameras,images,points3D}.bin``, tracks included.
 
@@ -48,6 +51,7 @@ def write_colmap(
         colours: of the points, RGB in [0, 1].
         observations: ``point_index`` counts in ``points``.
         masks: of the photos, written to ``masks/<photo's file>.png``.
+        world: what is known of the world, written to ``world.json``.
 
     Raises:
         InputError: the folder holds something already.
@@ -56,6 +60,7 @@ def write_colmap(
     Source: https://colmap.github.io/format.html
     """
     with new_folder(folder) as partial:
+        write_world(partial, world)
         write_photos(partial, cameras, photos)
         write_masks(partial, cameras, masks)
         sparse = partial / "sparse" / "0"

@@ -1,10 +1,12 @@
 """What every export has in common: a folder that is whole or not there, and the photos in it."""
 
+import json
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
@@ -16,6 +18,7 @@ from tasks.errors import InputError, MachineError
 
 PHOTO_FOLDER = "images"
 MASK_FOLDER = "masks"
+WORLD_FILE = "world.json"
 
 Masks = Sequence[Bool[np.ndarray, "_ _"] | None]
 """Of each photo: true where it may be used; None = everywhere."""
@@ -83,3 +86,10 @@ def write_masks(folder: Path, cameras: Cameras, masks: Masks | None) -> dict[int
             written[index] = f"{MASK_FOLDER}/{file}.png"
             Image.fromarray(255 * mask.astype(np.uint8)).save(folder / written[index])
     return written
+
+
+def write_world(folder: Path, world: Mapping[str, Any] | None) -> None:
+    """``world.json``: what is known of the world that cameras and points are in, such as whether
+    z is up and a unit is a metre."""
+    if world is not None:
+        (folder / WORLD_FILE).write_text(json.dumps(world, indent=2), encoding="utf-8")

@@ -1,7 +1,7 @@
 """Export as a ``transforms.json`` of undistorted photos, as nerfstudio reads it."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from tasks.sfm.export.folder import (
     photo_files,
     write_masks,
     write_photos,
+    write_world,
 )
 
 _OPENCV_FROM_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
@@ -33,6 +34,7 @@ def write_transforms(
     points: Float64[np.ndarray, "m 3"],
     colours: Float32[np.ndarray, "m 3"],
     masks: Masks | None = None,
+    world: Mapping[str, Any] | None = None,
 ) -> None:
     """Write ``images/`` (PNG), ``transforms.json`` and the points as ``sparse_pc.ply``.
 
@@ -47,6 +49,7 @@ def write_transforms(
         colours: of the points, RGB in [0, 1].
         masks: of the photos, written to ``masks/`` and named as each frame's ``mask_path``. Where
             one has a mask all get one: nerfstudio refuses a folder with fewer masks than photos.
+        world: what is known of the world, written to ``world.json``.
 
     Raises:
         InputError: the folder holds something already.
@@ -55,6 +58,7 @@ def write_transforms(
     Source: https://docs.nerf.studio/quickstart/data_conventions.html
     """
     with new_folder(folder) as partial:
+        write_world(partial, world)
         write_photos(partial, cameras, photos)
         mask_files = write_masks(partial, cameras, _all_or_none(cameras, masks))
         _write_ply(partial / _POINT_FILE, points, colours)

@@ -13,6 +13,7 @@ from storage.handles import ArrayHandle
 from storage.store import NamedArray, Store
 from tasks.caching import stage_key
 from tasks.config import overridden
+from tasks.sfm.world_frame import unchanged
 from tasks.stage import Stage
 from tests.support.stored_runs import record
 
@@ -40,6 +41,8 @@ def run_all(store: Store, folder: Path, config: SceneConfig) -> list[ArrayHandle
         "names": ["a.jpg"],
         "protocol": "shared-poses",
         "reprojection_error_px": 0.5,
+        "pairing": "exhaustive",
+        "world": unchanged("model").attributes(),
         "training": list("abcd"),
         "held_out": [],
         "gaussians": 1,

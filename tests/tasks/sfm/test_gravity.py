@@ -5,6 +5,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from tasks.sfm.gravity import up_of_level_cameras
+from tests.tasks.sfm.conftest import reference_of
 
 WORLD_FROM_LEVEL = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
 """A level camera that looks north: its x axis to the east, its y axis down."""
@@ -46,7 +47,7 @@ def test_the_error_is_as_large_as_it_says() -> None:
     ratios = []
     for seed in range(60):
         rng = np.random.default_rng(seed)
-        heading = rng.uniform(0, 120, 12)
+        heading = rng.uniform(0, 200, 12)
         shared = rng.normal(0, 1.0)
         cameras, up = tilted(
             held(heading, rng.uniform(-20, 10, 12), shared + rng.normal(0, 2.0, 12)), seed
@@ -112,6 +113,30 @@ def test_photos_held_at_random_are_hardly_ever_taken_for_level() -> None:
             for _ in range(200)
         ]
         assert np.mean(taken) <= most, count
+
+
+@pytest.mark.parametrize(
+    ("scene", "up", "within_deg"),
+    [
+        ("fountain_p11", [0.0, 0.0, -1.0], 1.0),  # the survey's z axis is vertical and points down
+        ("entry_p10", [0.0, 0.0, -1.0], 1.0),
+        ("castle_p19", [0.0, 0.0, -1.0], 1.0),
+        ("hololens_a", [0.0, 1.0, 0.0], 7.0),  # worn on a head, held to the side for a while
+    ],
+)
+def test_real_cameras_tell_the_vertical_of_their_survey(
+    scene: str, up: list[float], within_deg: float
+) -> None:
+    cameras = reference_of(scene).world_from_camera[:, :3, :3]
+    found = up_of_level_cameras(cameras)
+    assert found is not None
+    assert angle_deg(found.direction, np.array(up)) < within_deg
+    assert angle_deg(found.direction, np.array(up)) < 2 * np.degrees(found.error_rad)
+
+
+def test_a_gantry_that_turns_the_camera_does_not_tell_up() -> None:
+    cameras = reference_of("dino_sparse").world_from_camera[:, :3, :3]
+    assert up_of_level_cameras(cameras) is None
 
 
 def test_two_photos_are_too_few() -> None:

@@ -156,6 +156,7 @@ def test_one_height_that_is_missing_does_not_cost_the_others() -> None:
     assert frame.world_from_model.scale == pytest.approx(2.0, rel=0.02)
 
 
+@pytest.mark.slow
 def test_positions_that_are_noise_are_no_measure() -> None:
     wrong = 0
     for seed in range(40):
