@@ -84,8 +84,9 @@ Conventions:
 - Transforms are 4x4, float64, and named `target_from_source`.
 - Cameras have x to the right, y down and z forward (OpenCV). Intrinsics are in pixels; the centre
   of the first pixel is at (0.5, 0.5).
-- Depth is measured along the optical axis, in world units: metres where the input is metric, else
-  as structure from motion gives them.
+- The world has z up and metres as unit where the attribute `world` of `sparse` says so; otherwise
+  orientation and unit are those of structure from motion, or of the given cameras.
+- Depth is measured along the optical axis, in world units.
 - Quaternions are wxyz; scales of Gaussians are logarithms, opacities logits.
 """
 

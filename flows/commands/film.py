@@ -11,7 +11,7 @@ from flows.settings import Settings
 from flows.stages.pipeline import SceneArtefacts
 from tasks.cameras import Cameras
 from tasks.film.encode import write_film
-from tasks.film.paths import along, ellipse, spiral, spline
+from tasks.film.paths import Up, along, ellipse, spiral, spline
 from tasks.gaussians import Gaussians
 from tasks.images import fitted_sizes, to_uint8
 from tasks.runtime.context import Device, Machine
@@ -48,7 +48,7 @@ def film_scenes(
         file = folder / f"{scene}.mp4"
         frames = max(2, round(seconds * FRAMES_PER_SECOND))
         gaussians, cameras = selected_splat(artefacts), _training_cameras(artefacts, longest_edge)
-        flight = _flight(path, cameras, gaussians, frames, machine.device)
+        flight = _flight(path, cameras, gaussians, frames, machine.device, up=_up(artefacts))
         pictures = _pictures(gaussians, flight, machine, scene)
         write_film(file, pictures, frames_per_second=FRAMES_PER_SECOND)
         yield file
@@ -62,13 +62,26 @@ def _training_cameras(artefacts: SceneArtefacts, longest_edge: int) -> Cameras:
     return cameras.resized(fitted_sizes(cameras.sizes, longest_edge))
 
 
+def _up(artefacts: SceneArtefacts) -> Up | None:
+    """The z axis, where the world is upright."""
+    assert artefacts.sparse
+    upright = artefacts.sparse.attributes["world"]["upright"]
+    return np.array([0.0, 0.0, 1.0]) if upright else None
+
+
 def _flight(
-    path: Flight, cameras: Cameras, gaussians: Gaussians, frames: int, device: Device
+    path: Flight,
+    cameras: Cameras,
+    gaussians: Gaussians,
+    frames: int,
+    device: Device,
+    *,
+    up: Up | None,
 ) -> Cameras:
     if path == "spline":
         return spline(cameras, frames)
     if path == "ellipse":
-        return ellipse(cameras, frames)
+        return ellipse(cameras, frames, up=up)
     middle = render(
         gaussians.foreground, cameras, len(cameras) // 2, with_depth=True, device=device
     )
@@ -76,7 +89,7 @@ def _flight(
     focus_depth = float(middle.depth[middle.alpha > 0].median())
     if path == "spiral":
         return spiral(cameras, frames, focus_depth=focus_depth)
-    return along(cameras, frames, focus_depth=focus_depth)
+    return along(cameras, frames, focus_depth=focus_depth, up=up)
 
 
 def _pictures(

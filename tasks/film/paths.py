@@ -14,6 +14,8 @@ from tasks.views.novel_views import intrinsics_at_size
 Capture = Literal["around", "forward", "through"]
 """Photos taken around an object, of a scene in front, or on a walk."""
 
+Up = Float64[np.ndarray, "3"]
+
 AROUND_RAD = np.deg2rad(120)
 """Widest gap that photos around an object leave, seen from the object."""
 FORWARD_RAD = np.deg2rad(35)
@@ -22,22 +24,23 @@ SPIRAL_TURNS = 2
 """Circles of a spiral while it goes forth and back once."""
 
 
-def along(cameras: Cameras, frames: int, *, focus_depth: float) -> Cameras:
+def along(cameras: Cameras, frames: int, *, focus_depth: float, up: Up | None = None) -> Cameras:
     """The path that suits the capture (:func:`capture_kind`): an ellipse, a spiral or a spline.
 
     Args:
         cameras: training cameras, in the order in which they were taken.
         focus_depth: see :func:`spiral`.
+        up: see :func:`ellipse`.
     """
-    kind = capture_kind(cameras)
+    kind = capture_kind(cameras, up=up)
     if kind == "around":
-        return ellipse(cameras, frames)
+        return ellipse(cameras, frames, up=up)
     if kind == "forward":
         return spiral(cameras, frames, focus_depth=focus_depth)
     return spline(cameras, frames)
 
 
-def capture_kind(cameras: Cameras) -> Capture:
+def capture_kind(cameras: Cameras, *, up: Up | None = None) -> Capture:
     """How the photos were taken, by where their cameras look.
 
     Around: most look at one point before them, and none of the gaps between them, seen from there,
@@ -56,7 +59,7 @@ def capture_kind(cameras: Cameras) -> Capture:
         return "through"
     towards = focus - cameras.centres
     looked_at = np.einsum("ni,ni->n", towards, directions) > 0.8 * np.linalg.norm(towards, axis=1)
-    axes = _level_axes(cameras)
+    axes = _level_axes(cameras, up)
     azimuths = np.sort(np.arctan2(-towards @ axes[1], -towards @ axes[0]))
     gaps = np.diff(azimuths, append=azimuths[0] + 2 * np.pi)
     return "around" if looked_at.mean() >= 0.8 and gaps.max() <= AROUND_RAD else "through"
@@ -84,8 +87,11 @@ def spline(cameras: Cameras, frames: int) -> Cameras:
     )
 
 
-def ellipse(cameras: Cameras, frames: int) -> Cameras:
+def ellipse(cameras: Cameras, frames: int, *, up: Up | None = None) -> Cameras:
     """Once around what the cameras look at, at their mean height, as far out as most of them.
+
+    Args:
+        up: of the world, a unit vector; None = the mean up direction of the photos.
 
     Raises:
         DegenerateGeometryError: the cameras look in parallel, at no point.
@@ -94,7 +100,7 @@ def ellipse(cameras: Cameras, frames: int) -> Cameras:
     90th percentiles.
     """
     focus = focus_point(cameras)
-    first, second, up = _level_axes(cameras)
+    first, second, up = _level_axes(cameras, up)
     from_focus = cameras.centres - focus
     flat = np.stack([from_focus @ first, from_focus @ second], axis=1)
     # Along the directions in which the cameras spread most and least.
@@ -170,9 +176,10 @@ def facing(
     return np.stack([x, np.cross(z, x), z], axis=-1)
 
 
-def _level_axes(cameras: Cameras) -> Float64[np.ndarray, "3 3"]:
-    """Rows: two axes of the ground and the mean up direction of the photos."""
-    up = _normalised(-cameras.world_from_camera[:, :3, 1].mean(0))
+def _level_axes(cameras: Cameras, up: Up | None) -> Float64[np.ndarray, "3 3"]:
+    """Rows: two axes of the ground and the up direction, by default the mean one of the photos."""
+    if up is None:
+        up = _normalised(-cameras.world_from_camera[:, :3, 1].mean(0))
     first = _normalised(np.cross(up, np.eye(3)[np.argmin(np.abs(up))]))
     return np.stack([first, np.cross(up, first), up])
 

@@ -54,6 +54,15 @@ def test_an_ellipse_around_a_ring_is_the_ring() -> None:
     assert (path.camera_from_world[:, 1, 1] > 0.9).all()  # upright: down stays down
 
 
+def test_an_ellipse_is_level_where_up_is_known_though_the_photos_look_down_from_one_side() -> None:
+    ring = on_a_ring(12, radius=3.0, height=2.0)
+    side = ring.select([0, 1, 2, 3, 4])
+    tilted = ellipse(side, 24)
+    level = ellipse(side, 24, up=np.array([0.0, -1.0, 0.0]))
+    assert np.ptp(tilted.centres[:, 1]) > 0.5
+    np.testing.assert_allclose(level.centres[:, 1], -2.0, atol=1e-9)
+
+
 def test_the_focus_of_a_ring_is_its_middle() -> None:
     np.testing.assert_allclose(focus_point(on_a_ring(7, height=0.5)), 0, atol=1e-12)
 
