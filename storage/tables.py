@@ -62,6 +62,7 @@ TABLES: Mapping[str, Mapping[str, Column]] = {
         "rejected": _text("Name and reason of each rejected photo."),
         "protocol": _text("`shared-poses`, or `own-poses`: poses from the training photos alone."),
         "registered_share": _number("Share of the photos that structure from motion registered."),
+        "left_out": _text("Name and reason of each photo without a pose."),
         "reprojection_error_px": _number("Mean reprojection error of the sparse points, px."),
         "pairing": _text("How pairs to match were chosen: `exhaustive`, `sequential`, ..."),
         "upright": _flag("Whether the world's z axis is known to point up."),
@@ -166,6 +167,14 @@ TABLES: Mapping[str, Mapping[str, Column]] = {
         "gaussians": _count("Gaussians at that step."),
         "held_out_psnr_db": _number("PSNR of photos kept out of fitting; null between scorings."),
         "held_out_gain_db": _number("Gain of a refiner over the renders, on validation scenes."),
+    },
+    "attempts": {
+        "features": _text("Features that photos were matched by: `sift`, `aliked` or `both`."),
+        "mapper": _text("COLMAP's mapper: `incremental` or `global`."),
+        "registered": _count("Photos of its best model."),
+        "sure": _count("Photos of it whose poses the evidence confirms."),
+        "seconds": _number("Wall time, seconds."),
+        "chosen": _flag("Whether the scene's poses come from it."),
     },
     "poses": {
         "view": _VIEW,

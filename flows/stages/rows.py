@@ -15,8 +15,10 @@ Row = dict[str, Any]
 
 
 def rows_of(artefacts: SceneArtefacts) -> dict[str, list[Row]]:
-    """Rows of the tables about views and training, as far as the scene's stages went."""
+    """Rows of the tables about poses, views and training, as far as the scene's stages went."""
     rows: dict[str, list[Row]] = {"training": list(_curves(artefacts))}
+    if artefacts.sparse:
+        rows["attempts"] = artefacts.sparse.attributes["rungs"]
     if artefacts.evaluation:
         for table in ("views", "gains", "confidence", "poses", "geometry"):
             rows[table] = artefacts.evaluation.attributes[table]
@@ -47,8 +49,9 @@ def summary_of(artefacts: SceneArtefacts) -> Row:
         sparse = artefacts.sparse.attributes
         row["protocol"] = sparse["protocol"]
         row["registered_share"] = len(sparse["names"]) / len(photos["photos"])
+        row["left_out"] = "; ".join(f"{name}: {why}" for name, why in sparse["left_out"]) or None
         row["reprojection_error_px"] = sparse["reprojection_error_px"]
-        sure = sparse.get("sure")
+        sure = sparse["sure"]
         row["poses_sure"] = None if sure is None else sum(sure)
         row["pairing"] = sparse["pairing"]
         row |= {name: sparse["world"][name] for name in ("upright", "metric")}

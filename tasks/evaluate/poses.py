@@ -1,7 +1,6 @@
 """What a reconstruction says of its poses, beside what the reference cameras say of them."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,16 +23,14 @@ class PoseEvidence:
 def read_evidence(sparse: ArrayHandle) -> PoseEvidence:
     """The evidence in a stored reconstruction; see :mod:`tasks.sfm.artefact`."""
     attributes = sparse.attributes
-    names = attributes["names"]
-    sure = attributes.get("sure")
-    confidence: dict[str, float] = {}
-    with suppress(KeyError):  # no such array: poses were not assessed
-        stored = sparse.array("pose_confidence").tolist()
-        confidence = dict(zip(names, stored, strict=True))
+    names, sure = attributes["names"], attributes["sure"]
+    left_out = dict(attributes["left_out"])
+    if sure is None:  # given poses are not assessed
+        return PoseEvidence(left_out=left_out)
     return PoseEvidence(
-        confidence=confidence,
-        sure=None if sure is None else dict(zip(names, sure, strict=True)),
-        left_out=dict(attributes.get("left_out", ())),
+        confidence=dict(zip(names, sparse.array("pose_confidence").tolist(), strict=True)),
+        sure=dict(zip(names, sure, strict=True)),
+        left_out=left_out,
     )
 
 

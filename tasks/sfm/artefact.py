@@ -129,7 +129,7 @@ def attributes_of(found: Reconstruction, *, own_poses: bool = False) -> dict[str
         "reprojection_error_px": found.reprojection_error_px,
         "model_sizes": list(found.model_sizes),
         "localised": list(found.localised),
-        "sure": found.sure.tolist(),
+        "sure": None if found.poses == "given" else found.sure.tolist(),
         "left_out": [[name, found.left_out[name]] for name in found.unregistered],
         "rungs": [dataclasses.asdict(rung) for rung in found.rungs],
         "pairing": found.pairing,

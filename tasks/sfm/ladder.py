@@ -119,12 +119,9 @@ def climb(request: Request, pairs: Sequence[Pair], report: Report) -> Climbed:
         if features == "sift" or request.weights is not None
     ]
     attempts = []
-    for number, (features, mapper) in enumerate(plan):
-        attempts.append(
-            _attempt(
-                request, pairs, (features, mapper), _part(report, number / len(plan), 1 / len(plan))
-            )
-        )
+    for number, planned in enumerate(plan):
+        part = _part(report, number / len(plan), 1 / len(plan))
+        attempts.append(_attempt(request, pairs, planned, part))
         if attempts[-1].rung.sure == len(request.mapped):
             break
     best = max(attempts, key=lambda one: one.score)  # of equals the first

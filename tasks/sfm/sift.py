@@ -86,7 +86,6 @@ def match_features(request: Request, pairing: Pairing, report: Report) -> None:
     pairs = pairing.pairs
     # Each call loads the descriptors of its photos anew, so not too many calls.
     batch = max(200, len(pairs) // 20)
-    before, after = FEATURES_SHARE, 1.0
     for start in range(0, len(pairs), batch):
         chosen = pairs[start : start + batch]
         pair_list = request.folder / "pairs.txt"
@@ -102,7 +101,5 @@ def match_features(request: Request, pairing: Pairing, report: Report) -> None:
             device=pycolmap.Device.cpu,
         )
         stop = start + len(chosen)
-        report(
-            before + (after - before) * stop / len(pairs),
-            f"matched {stop} of {len(pairs)} pairs ({pairing.kind})",
-        )
+        share = FEATURES_SHARE + (1 - FEATURES_SHARE) * stop / len(pairs)
+        report(share, f"matched {stop} of {len(pairs)} pairs ({pairing.kind})")

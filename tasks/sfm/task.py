@@ -10,7 +10,7 @@ def _bytes(scene: SceneSize) -> float:
 SFM = Stage(
     name="sfm",
     artefact="sparse",
-    version=5,
+    version=6,
     run="tasks.sfm.run:run",
     libraries=("numpy", "pillow", "pycolmap"),
     depends_on_device=False,

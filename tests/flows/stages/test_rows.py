@@ -47,6 +47,9 @@ def test_right_wrong_and_missing_poses_are_in_the_scenes_row(tmp_path: Path) -> 
         "names": list(model.names),
         "reprojection_error_px": 0.5,
         "sure": list(sure.values()),
+        "left_out": [[names[scene.strays[1]], "matches no other photo"]],
+        "pairing": "exhaustive",
+        "world": {"upright": False, "metric": False, "residual_m": None},
     }
     evaluation: dict[str, Any] = {"views": [], "confidence": [], "geometry": []}
     evaluation["pose_summary"] = asdict(summarise_poses(scene.reference, model, sure=sure))
@@ -65,6 +68,7 @@ def test_right_wrong_and_missing_poses_are_in_the_scenes_row(tmp_path: Path) -> 
     called = sum(sure.values())
     assert found[["poses_sure", "poses_sure_wrong"]].tolist() == [called, called - right_and_sure]
     assert stray in found["poses_remark"]
+    assert found["left_out"] == f"{names[scene.strays[1]]}: matches no other photo"
     assert found["rotation_error_deg"] < 1
     assert found["centre_error_relative"] < 0.01
     assert found["pose_auc_1"] < found["pose_auc_3"] < found["pose_auc_5"] < 36 / 66

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from storage.store import NamedArray, Store
 from tasks.evaluate.poses import PoseEvidence, pose_rows, read_evidence
@@ -69,11 +68,8 @@ def test_confidence_of_poses_is_read_from_the_reconstruction(tmp_path: Path) -> 
     assert {row["verdict"] for row in rows} == {None}
 
 
-@pytest.mark.parametrize("sure", [None, [True, True]])
-def test_a_reconstruction_without_confidence_is_read(
-    tmp_path: Path, sure: list[bool] | None
-) -> None:
-    attributes = {"names": ["a.jpg", "b.jpg"]} | ({} if sure is None else {"sure": sure})
+def test_given_poses_are_not_assessed(tmp_path: Path) -> None:
+    attributes = {"names": ["a.jpg", "b.jpg"], "sure": None, "left_out": [["c.jpg", "no pose"]]}
     evidence = read_evidence(Store(root=str(tmp_path)).commit("hall", "sparse", [], attributes))
-    assert evidence.confidence == {}
-    assert evidence.sure == (None if sure is None else {"a.jpg": True, "b.jpg": True})
+    assert (evidence.confidence, evidence.sure) == ({}, None)
+    assert evidence.left_out == {"c.jpg": "no pose"}
