@@ -36,9 +36,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import yaml
+from draws import subset
 from refinement_pictures import draw_pictures
 from refinement_tables import (
     METRICS,
@@ -87,13 +87,6 @@ class Run:
     name: str
     pictures: Mapping[str, str]
     """What the pictures of its stages are called in tables."""
-
-
-def subset(names: Sequence[str], count: int, which: int, subsets: int) -> tuple[str, ...]:
-    """``count`` names, evenly spread; each ``which`` begins elsewhere between two of them."""
-    step = len(names) / count
-    places = (np.arange(count) + (which + 0.5) / subsets) * step
-    return tuple(names[int(place)] for place in places)
 
 
 def seeded(config: SceneConfig, seed: int) -> dict[str, Any]:

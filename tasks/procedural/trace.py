@@ -38,6 +38,9 @@ class Solid:
     material: Material
     least_texels: int = 4
     """Minimum texels of indirect light along a side of a face; 1 is enough for a leaf."""
+    texture: int | None = None
+    """Solids of equal material and size that share this have equal textures; None = one of its
+    own."""
 
 
 class Solids(NamedTuple):
@@ -63,7 +66,7 @@ class Solids(NamedTuple):
 
 def pack(solids: Sequence[Solid], *, texture_seed: int = 1) -> Solids:
     """Arrays and hierarchy of ``solids``; a texture's seed combines ``texture_seed`` and the index
-    of the solid."""
+    of the solid, or its ``texture`` where it has one."""
     unit_from_world = np.empty((len(solids), 3, 4))
     lower, upper = np.empty((len(solids), 3)), np.empty((len(solids), 3))
     for i, solid in enumerate(solids):
@@ -77,6 +80,7 @@ def pack(solids: Sequence[Solid], *, texture_seed: int = 1) -> Solids:
     node_skip, node_solid = np.empty(nodes, np.int64), np.empty(nodes, np.int64)
     _grow(lower, upper, node_lower, node_upper, node_skip, node_solid)
     materials = [solid.material for solid in solids]
+    textures = [i if solid.texture is None else solid.texture for i, solid in enumerate(solids)]
     return Solids(
         shape=np.array([int(solid.shape) for solid in solids]),
         unit_from_world=unit_from_world,
@@ -85,7 +89,7 @@ def pack(solids: Sequence[Solid], *, texture_seed: int = 1) -> Solids:
         scale_m=np.array([m.scale_m for m in materials]),
         colours=np.array([[linear_rgb(c) for c in m.colours] for m in materials]),
         gloss=np.array([m.gloss for m in materials]),
-        seed=np.arange(len(solids)) * 101 + texture_seed,
+        seed=np.array(textures) * 101 + texture_seed,
         least_texels=np.array([solid.least_texels for solid in solids]),
         node_lower=node_lower,
         node_upper=node_upper,

@@ -1,5 +1,7 @@
 """Intersections against analytic answers and against numpy in the world frame."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -127,3 +129,13 @@ def test_normals_are_the_gradients_of_the_surface() -> None:
             )
             found = normal_at(packed, i, face, *unit)
             np.testing.assert_allclose(found, gradient / np.linalg.norm(gradient), atol=1e-5)
+
+
+def test_solids_that_share_a_texture_have_one_seed_and_others_keep_their_own() -> None:
+    plain = random_solids(np.random.default_rng(0), 5)
+    shared = [replace(one, texture=7) if i in (1, 4) else one for i, one in enumerate(plain)]
+    before, after = pack(plain).seed, pack(shared).seed
+    assert len(set(before.tolist())) == 5
+    assert after[1] == after[4]
+    assert len(set(after.tolist())) == 4
+    np.testing.assert_array_equal(after[[0, 2, 3]], before[[0, 2, 3]])
