@@ -25,7 +25,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.metadata import version
@@ -96,11 +96,9 @@ def system_of(text: str, config: Path | None) -> System:
     return System(name=name, checkout=Path(path).absolute())
 
 
-def draws_of(
-    scene: str, files: SceneFiles, subsets: Sequence[int], draws: int, seeds: int
-) -> Iterator[Draw]:
+def draws_of(files: SceneFiles, subsets: Sequence[int], draws: int, seeds: int) -> Iterator[Draw]:
     """All photos with every seed, then the subsets."""
-    names = tuple(photo.name for photo in files.photos)
+    scene, names = files.folder.name, tuple(photo.name for photo in files.photos)
     for seed in range(seeds):
         yield Draw(scene=scene, photos=names, whole=True, which=0, seed=seed)
     for count in subsets if not (files.folder / EXPECTED).exists() else ():
@@ -218,12 +216,8 @@ def row_of(
         score = judged(reference, model)
     wrong = [name for name in sure if score is not None and name in score.wrong]
     agreed: set[str] = set()
-    for other in others if model is not None and len(model) > 1 else ():
+    for other in others if model is not None else ():
         agreed.update(judged(other, model).right)
-    won = next((rung for rung in result.get("rungs", ()) if rung.get("chosen")), None)
-    rung = "relaxed" if result.get("relaxed") else ""
-    if won is not None:
-        rung = f"{won.get('features', '')} {won.get('mapper', '')}".strip()
     return Row(
         scene=draw.scene,
         photos=len(draw.photos),
@@ -245,10 +239,27 @@ def row_of(
         error=result.get("error", ""),
         seconds=result["seconds"],
         cpu_seconds=result["cpu_seconds"],
-        rung=rung,
+        rung=_rung(result),
+        believed=_believed(result, score) if score else (),
+        left_out_because=tuple(reason for _, reason in result.get("left_out", ())),
         fault=expected.fault if expected else "",
         complaints=tuple(expected.complaints(sure, wrong)) if expected else (),
     )
+
+
+def _rung(result: dict[str, Any]) -> str:
+    """The attempt that gave the model."""
+    for rung in result.get("rungs", ()):
+        if rung.get("chosen"):
+            return f"{rung.get('features', '')} {rung.get('mapper', '')}".strip()
+    return "relaxed" if result.get("relaxed") else ""
+
+
+def _believed(result: dict[str, Any], score: Judged) -> tuple[tuple[float, bool], ...]:
+    """Confidence of every pose that has a reference, and whether it is right."""
+    named = zip(result["cameras"]["names"], result["confidence"], strict=True)
+    known = {*score.right, *score.wrong}
+    return tuple((value, name in score.right) for name, value in named if name in known)
 
 
 def _sure(result: dict[str, Any]) -> list[str]:
@@ -259,27 +270,37 @@ def _sure(result: dict[str, Any]) -> list[str]:
     return [name for name, yes in zip(names, result["sure"], strict=True) if yes]
 
 
-def rows_of_draw(
-    draw: Draw, systems: Sequence[System], files: SceneFiles, store: Path, before: list[Any]
-) -> Iterator[Row]:
-    """Run every system on a draw.
-
-    Args:
-        before: system and model of runs on the same photos, by which those without a reference
-            are judged; those of this draw are added.
-    """
-    reference = reference_of(files, draw.photos)
-    expected = Expected.read(files.folder) if (files.folder / EXPECTED).exists() else None
-    results = {}
-    for system in systems:
+def rows_of_scene(
+    folder: Path,
+    systems: Sequence[System],
+    store: Path,
+    draws: Callable[[SceneFiles], Iterator[Draw]],
+) -> list[Row]:
+    """Run every system on every draw of a scene; each is told of on standard error meanwhile."""
+    files = find_files(folder)
+    expected = Expected.read(folder) if (folder / EXPECTED).exists() else None
+    runs = []
+    for draw in draws(files):
+        reference = reference_of(files, draw.photos)
         check = reference is None and expected is None
-        result = result_of(system, draw, files, store, check=check)
-        results[system] = result
-        if (model := model_of(result)) is not None and len(model) > 1:
-            before.append((system.name, draw.seed, model))
-    for system, result in results.items():
-        others = [model for name, seed, model in before if (name, seed) != (system.name, draw.seed)]
-        yield row_of(system, draw, result, reference, expected, () if reference else others)
+        for system in systems:
+            result = result_of(system, draw, files, store, check=check)
+            runs.append((system, draw, result, reference))
+            row = row_of(system, draw, result, reference, expected, ())
+            print(row.line(), file=sys.stderr, flush=True)
+    models = [(system, draw, model_of(result)) for system, draw, result, _ in runs]
+    rows = []
+    for system, draw, result, reference in runs:
+        others = [  # of the same photos, by which those without a reference are judged
+            model
+            for one, other, model in models
+            if reference is None
+            and model is not None
+            and other.photos == draw.photos
+            and (one, other.seed) != (system, draw.seed)
+        ]
+        rows.append(row_of(system, draw, result, reference, expected, others))
+    return rows
 
 
 def main() -> None:
@@ -300,13 +321,12 @@ def main() -> None:
     folders = [one for one in folders if not options.scenes or one.name in options.scenes]
     rows: list[Row] = []
     for folder in folders:
-        files = find_files(folder)
-        models: dict[tuple[str, ...], list[Any]] = {}
-        for draw in draws_of(folder.name, files, options.subsets, options.draws, options.seeds):
-            before = models.setdefault(draw.photos, [])
-            for row in rows_of_draw(draw, systems, files, options.store, before):
-                rows.append(row)
-                print(row.line(), flush=True)
+        rows += rows_of_scene(
+            folder,
+            systems,
+            options.store,
+            lambda files: draws_of(files, options.subsets, options.draws, options.seeds),
+        )
         if options.markdown:
             options.markdown.write_text(tables(rows))
         if options.json:

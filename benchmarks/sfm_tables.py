@@ -1,10 +1,14 @@
 """Tables of ``benchmarks/sfm.py``."""
 
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+
+CONFIDENCES = (0.0, 0.5, 0.8, 0.9, 0.95, 0.99, 1.01)
+"""Edges of the ranges of which the calibration is shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +41,10 @@ class Row:
     seconds: float | None
     cpu_seconds: float | None
     rung: str
+    """The attempt that gave the model."""
+    believed: tuple[tuple[float, bool], ...]
+    """Confidence of every pose whose truth is known, and whether it is right."""
+    left_out_because: tuple[str, ...]
     fault: str
     complaints: tuple[str, ...]
 
@@ -78,7 +86,8 @@ def tables(rows: Sequence[Row]) -> str:
     for title, belongs, table in kinds:
         if own := [one for one in rows if belongs(one)]:
             text += f"\n## {title}\n\n{table(own)}"
-    return f"{text}\n{verdicts(rows)}"
+    text += against_plain([one for one in rows if one.whole and one.has_truth and not one.fault])
+    return f"{text}{calibration(rows)}\n{verdicts(rows)}"
 
 
 def with_truth(rows: Sequence[Row]) -> str:
@@ -159,6 +168,52 @@ def of_faults(rows: Sequence[Row]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def against_plain(rows: Sequence[Row]) -> str:
+    """Ratios to pycolmap at its defaults on the scenes of which it places every photo rightly;
+    medians over seeds."""
+    lines = []
+    by_scene = dict(grouped(rows))
+    for (scene, photos, system), own in by_scene.items():
+        plain = by_scene.get((scene, photos, "plain"), [])
+        solved = plain and all(one.right == one.photos for one in plain)
+        if system == "plain" or not solved:
+            continue
+        centre, seconds, cpu = (
+            _middle(getattr(one, name) for one in own)
+            / _middle(getattr(one, name) for one in plain)
+            for name in ("centre_share", "seconds", "cpu_seconds")
+        )
+        areas = [np.mean([one.auc for one in some if one.auc], axis=0) for some in (own, plain)]
+        shown = "/".join(f"{one:.3f}" for one in areas[0] / np.maximum(areas[1], 1e-9))
+        cells = [scene, system, f"{centre:.2f}", shown, f"{seconds:.2f}", f"{cpu:.2f}"]
+        lines.append(f"| {' | '.join([*cells, _costs(own)[2]])} |\n")
+    if not lines:
+        return ""
+    head = "| scene | system | centre error | AUC@1/3/5 | seconds | CPU s | rung |\n"
+    return (
+        f"\n## Ratios to plain, where it solves the scene\n\n{head}{'|---' * 7}|\n{''.join(lines)}"
+    )
+
+
+def calibration(rows: Sequence[Row]) -> str:
+    """Of poses whose truth is known, by confidence: how many there are and how many are right."""
+    lines = []
+    for system in dict.fromkeys(one.system for one in rows):
+        pairs = [pair for one in rows if one.system == system for pair in one.believed]
+        if len({value for value, _ in pairs}) < 2:
+            continue  # it knows no more or less
+        for low, high in itertools.pairwise(CONFIDENCES):
+            right = [good for value, good in pairs if low <= value < high]
+            if right:
+                share = f"{100 * np.mean(right):.1f} %"
+                span = f"{low:g} to {min(high, 1.0):g}"
+                lines.append(f"| {system} | {span} | {len(right)} | {share} |\n")
+    if not lines:
+        return ""
+    head = "| system | confidence | poses | right |\n|---|---|---|---|\n"
+    return f"\n## Calibration\n\n{head}{''.join(lines)}"
+
+
 def verdicts(rows: Sequence[Row]) -> str:
     """A sentence for each system: poses called right that are right, and faults that ended well."""
     lines = []
@@ -192,6 +247,12 @@ def _costs(rows: Sequence[Row]) -> list[str]:
         _median((one.cpu_seconds for one in rows), "{:.1f}"),
         ", ".join(rungs) or "-",
     ]
+
+
+def _middle(values: Iterable[float | None]) -> float:
+    """Median of what is known; NaN of nothing."""
+    known = [value for value in values if value is not None]
+    return float(np.median(known)) if known else float("nan")
 
 
 def _median(values: Iterable[float | None], form: str) -> str:

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,9 +17,12 @@ from scipy.spatial.transform import Rotation
 
 from benchmarks.sfm_check import epipolar_errors, fundamental_of
 from benchmarks.sfm_scores import judged
+from benchmarks.sfm_system import keep_photos
 from benchmarks.sfm_tables import Row, tables
 from tasks.cameras import Cameras, cameras_from_poses
 from tasks.ingest.source import find_files
+from tasks.procedural.render import prepare, render
+from tasks.procedural.scenes import facade
 from tests.support.cameras_by_hand import on_a_line, on_a_ring
 from tests.support.ring_of_cameras import project
 
@@ -159,15 +163,17 @@ def ended(names: tuple[str, ...], *, sure: list[bool] | None = None) -> dict[str
             "sizes": model.sizes.tolist(),
         },
         "sure": sure or [True] * len(names),
+        "confidence": [0.3 if name == "1.jpg" else 1.0 for name in names],
         "rungs": [{"features": "sift", "mapper": "global", "chosen": True}],
+        "left_out": [["5.jpg", "no match"]],
         "seconds": 2.0,
         "cpu_seconds": 3.0,
     }
 
 
 def row(benchmark: ModuleType, folder: Path, result: dict[str, Any]) -> Row:
-    files = find_files(scene(folder, 6))
-    (draw,) = benchmark.draws_of("attic", files, (), 5, 1)
+    files = find_files(scene(folder / "attic", 6))
+    (draw,) = benchmark.draws_of(files, (), 5, 1)
     reference = benchmark.reference_of(files, draw.photos)
     system = benchmark.system_of("ours", None)
     found: Row = benchmark.row_of(system, draw, result, reference, None, ())
@@ -208,13 +214,31 @@ def test_the_tables_sum_over_seeds_and_tell_subsets_apart(
     assert text.index("## All photos") < text.index("attic") < text.index("## Spaced subsets")
     assert text.index("## Spaced subsets") < text.index("cellar")
     assert "9 photos right, 3 called right but wrong in 3 runs" in text
+    assert "| ours | 0 to 0.5 | 3 | 0.0 % |" in text
+    assert "| ours | 0.99 to 1 | 9 | 100.0 % |" in text
+    assert "Ratios" not in text
+
+
+def test_ratios_to_plain_are_shown_where_plain_places_every_photo_rightly(
+    benchmark: ModuleType, tmp_path: Path
+) -> None:
+    found = row(benchmark, tmp_path, ended(("0.jpg", "2.jpg", "3.jpg")))
+    plain = replace(
+        found, system="plain", right=6, centre_share=0.02, auc=(0.5, 0.8, 0.9), seconds=4.0
+    )
+    ours = replace(plain, system="ours", centre_share=0.01, auc=(0.6, 0.8, 0.9), seconds=6.0)
+    fails = replace(plain, scene="cellar", right=5)
+    text = tables([plain, ours, fails, replace(ours, scene="cellar")])
+    ratios = text[text.index("## Ratios") :]
+    assert "| attic | ours | 0.50 | 1.200/1.000/1.000 | 1.50 | 1.00 | sift global |" in ratios
+    assert "| cellar" not in ratios[: ratios.index("- plain:")]
 
 
 def test_subsets_are_spread_evenly_and_differ_between_draws(
     benchmark: ModuleType, tmp_path: Path
 ) -> None:
     files = find_files(scene(tmp_path / "attic", 12))
-    draws = list(benchmark.draws_of("attic", files, (4, 30), 3, 2))
+    draws = list(benchmark.draws_of(files, (4, 30), 3, 2))
     assert [one.seed for one in draws if one.whole] == [0, 1]
     few = [one for one in draws if not one.whole]
     assert len({one.photos for one in few}) == 3
@@ -225,7 +249,7 @@ def test_an_interrupted_run_goes_on_with_what_the_store_has(
     benchmark: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = find_files(scene(tmp_path / "attic", 3))
-    (draw,) = benchmark.draws_of("attic", files, (), 1, 1)
+    (draw,) = benchmark.draws_of(files, (), 1, 1)
     system = benchmark.system_of("ours", None)
     first = benchmark.result_of(system, draw, files, tmp_path / "store", check=False)
     # Noise: no pair shows the same scene, which the stage says in its own words.
@@ -239,3 +263,27 @@ def test_an_interrupted_run_goes_on_with_what_the_store_has(
     )
     assert again == first
     assert other["error"] == "not to be called"
+
+
+@pytest.mark.slow
+def test_matches_found_anew_contradict_a_turned_camera_and_no_true_one(tmp_path: Path) -> None:
+    front = facade().excerpt("front", range(8, 13), (480, 360))
+    prepared = prepare(front, strata=2)
+    photos = [render(prepared, front.cameras, index, samples=2)[0] for index in range(5)]
+    poses = front.cameras.camera_from_world.copy()
+    found = []
+    for attempt in ("true", "turned"):
+        keep_photos(
+            tmp_path / attempt, photos, front.cameras.names, poses, front.cameras.intrinsics
+        )
+        out = tmp_path / f"{attempt}.json"
+        script = ROOT / "benchmarks" / "sfm_check.py"
+        subprocess.run([sys.executable, script, tmp_path / attempt, out], check=True, timeout=300)
+        found.append(json.loads(out.read_text()))
+        turn = Rotation.from_rotvec([np.deg2rad(6.0), 0.0, 0.0]).as_matrix()
+        poses[2, :3] = turn @ poses[2, :3]
+    true, turned = found
+    assert true["pairs"] >= 4
+    assert true["epipolar_px"] < 1.0
+    assert true["contradicted"] == true["unchecked"] == []
+    assert turned["contradicted"] == [front.cameras.names[2]]
