@@ -125,6 +125,8 @@ def result_of(
         for photo in chosen:
             shutil.copy(photo.path, folder / "photos" / "images" / photo.name)
         result = _run(system, draw.seed, folder, check=check)
+    if result.get("crashed"):
+        return result  # and try again next time
     kept.parent.mkdir(parents=True, exist_ok=True)
     partial = kept.with_suffix(".partial")
     partial.write_text(json.dumps(result))
@@ -144,7 +146,7 @@ def _run(system: System, seed: int, folder: Path, *, check: bool) -> dict[str, A
     }
     request.write_text(json.dumps(asked))
     if failure := _child(system.checkout, "sfm_system.py", str(request)):
-        return {"error": failure, "crashed": True, "seconds": None, "cpu_seconds": None}
+        return {"crashed": True, "error": failure, "seconds": None, "cpu_seconds": None}
     result = dict(json.loads((folder / "result.json").read_text()))
     if keep.exists():
         out = folder / "check.json"
@@ -237,6 +239,7 @@ def row_of(
         agreed=len(agreed),
         check=result.get("check"),
         error=result.get("error", ""),
+        crashed=result.get("crashed", False),
         seconds=result["seconds"],
         cpu_seconds=result["cpu_seconds"],
         rung=_rung(result),

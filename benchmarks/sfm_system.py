@@ -21,6 +21,7 @@ from PIL import Image
 from storage.errors import UnseenError
 from storage.store import Store
 from tasks.config import overridden
+from tasks.errors import MachineError
 from tasks.ingest import run as ingest
 from tasks.ingest.config import IngestConfig
 from tasks.ingest.source import digest_source, find_files
@@ -64,6 +65,8 @@ def project(
         try:
             with store.writer("scene", "sparse") as out:
                 sparse = sfm.run(out, context, photos=read, config=options)
+        except MachineError:
+            raise  # a crash says nothing of the photos
         except UnseenError as error:
             return {"error": str(error), **clock.read()}
         spent = clock.read()

@@ -38,6 +38,8 @@ class Row:
     check: dict[str, Any] | None
     """Of :func:`sfm_check.check`, where there is no truth."""
     error: str
+    """Of a refusal or a crash."""
+    crashed: bool
     seconds: float | None
     cpu_seconds: float | None
     rung: str
@@ -62,7 +64,7 @@ class Row:
         if self.has_truth:
             found += f", {self.right} right, {len(self.sure_wrong)} sure but wrong"
         if self.error:
-            found += f" ({self.error[:90]})"
+            found += f" ({self.error[:120]})"
         return f"{found}, {_seconds(self.seconds)} s"
 
 
@@ -82,12 +84,15 @@ def tables(rows: Sequence[Row]) -> str:
         ("No truth", lambda one: not one.has_truth and not one.fault, without_truth),
         ("Planted faults", lambda one: bool(one.fault), of_faults),
     )
-    text = ""
+    text, ended = "", [one for one in rows if not one.crashed]
     for title, belongs, table in kinds:
-        if own := [one for one in rows if belongs(one)]:
+        if own := [one for one in ended if belongs(one)]:
             text += f"\n## {title}\n\n{table(own)}"
-    text += against_plain([one for one in rows if one.whole and one.has_truth and not one.fault])
-    return f"{text}{calibration(rows)}\n{verdicts(rows)}"
+    text += against_plain([one for one in ended if one.whole and one.has_truth and not one.fault])
+    if crashed := [one for one in rows if one.crashed]:
+        text += "\n## Crashes, which are in no table\n\n"
+        text += "".join(f"- {one.line()}\n" for one in crashed)
+    return f"{text}{calibration(ended)}\n{verdicts(ended)}"
 
 
 def with_truth(rows: Sequence[Row]) -> str:

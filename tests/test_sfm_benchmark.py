@@ -264,6 +264,12 @@ def test_an_interrupted_run_goes_on_with_what_the_store_has(
     assert again == first
     assert other["error"] == "not to be called"
 
+    monkeypatch.setattr(benchmark, "_child", lambda *_: "not again")
+    retried = benchmark.result_of(
+        system, replace(draw, seed=1), files, tmp_path / "store", check=False
+    )
+    assert retried["error"] == "not again"  # a crash is no result
+
 
 @pytest.mark.slow
 def test_matches_found_anew_contradict_a_turned_camera_and_no_true_one(tmp_path: Path) -> None:
