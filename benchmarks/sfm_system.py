@@ -6,6 +6,7 @@ JSON, with the seconds and CPU seconds of structure from motion alone, of all it
 undistorted photos and their cameras are kept where a folder is given for them.
 """
 
+import importlib.util
 import json
 import resource
 import sys
@@ -64,7 +65,9 @@ def project(
         clock = Clock()
         try:
             with store.writer("scene", "sparse") as out:
-                sparse = sfm.run(out, context, photos=read, config=options)
+                sparse = sfm.run(
+                    out, context, photos=read, config=options, **networks(photos, options)
+                )
         except MachineError:
             raise  # a crash says nothing of the photos
         except UnseenError as error:
@@ -92,6 +95,15 @@ def project(
             "reprojection_error_px": about["reprojection_error_px"],
             **spent,
         }
+
+
+def networks(photos: Path, options: SfmConfig) -> dict[str, Any]:
+    """The weights of networks that the stage takes; none in checkouts before it took any."""
+    if importlib.util.find_spec("tasks.sfm.weights") is None:
+        return {}
+    from tasks.sfm.weights import weights_for
+
+    return {"weights": weights_for(options, photos)}
 
 
 def plain(photos: Path, seed: int, keep: Path | None = None) -> dict[str, Any]:
