@@ -1,6 +1,7 @@
 """The alignment that most cameras agree on, which strays do not move."""
 
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
@@ -13,7 +14,9 @@ RIGHT_ROTATION_DEG = 5.0
 RIGHT_CENTRE_RELATIVE = 0.05
 """Largest errors of a right pose: degrees, and a share of the reference's extent."""
 MIN_AGREEING = 3
-"""Cameras that must agree where they are no majority: two neighbours agree by themselves."""
+MIN_AGREEING_SHARE = 0.2
+"""Cameras that must agree where they are no majority: two neighbours agree by themselves, and so
+does the part of a mirrored or folded model that its fault happens to leave in place."""
 MAX_TESTS = 4_000_000
 """Tests of a camera under a hypothesis; above 200 cameras, pairs are drawn at random."""
 FITS_WELL = 0.25
@@ -32,7 +35,7 @@ class Consensus:
     right: Bool[np.ndarray, " n"]
     rival: int
     """Most cameras that are right under another similarity and mostly wrong under this one; 0 where
-    they are too few to count. As many as are right: the choice between the two is arbitrary."""
+    they are too few to be evidence. As many as are right: which of the two wins is arbitrary."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -80,8 +83,8 @@ def align_agreeing(reference: Cameras, model: Cameras, *, extent: float) -> Cons
         extent: of the reference, in its units; the tolerance of centres is a share of it.
 
     Returns:
-        None where no set is large enough to be evidence: less than ``MIN_AGREEING`` cameras, and
-        no majority. Rotations are proper, so a mirrored model does not agree.
+        None where no set is large enough to be evidence, see :func:`fewest_agreeing`. Rotations
+        are proper, so a mirrored model does not agree.
 
     Source: the maximum of consistent data as in Fischler and Bolles, CACM 24(6), 1981, with local
     optimisation as in Chum, Matas and Kittler, DAGM 2003.
@@ -101,12 +104,13 @@ def align_agreeing(reference: Cameras, model: Cameras, *, extent: float) -> Cons
     sets = np.array([one.right for one in pool])
     sizes = sets[_mostly_outside(sets, best.right)].sum(1)
     rival, count = int(sizes.max(initial=0)), int(best.right.sum())
-    if not _enough(count, len(reference)):
+    fewest = fewest_agreeing(len(reference))
+    if count < fewest:
         return None
     return Consensus(
         reference_from_model=best.similarity,
         right=best.right,
-        rival=rival if _enough(rival, len(reference)) else 0,
+        rival=rival if rival >= fewest else 0,
     )
 
 
@@ -118,8 +122,10 @@ def residuals(reference: Cameras, model: Cameras, similarity: Similarity) -> Res
     return Residuals(rotation_deg=np.degrees(angles), centre=np.linalg.norm(offset, axis=1))
 
 
-def _enough(count: int, common: int) -> bool:
-    return count >= MIN_AGREEING or 2 * count > common
+def fewest_agreeing(common: int) -> int:
+    """How many of the cameras in both sets are evidence if they agree: a majority is, and of many
+    cameras fewer are."""
+    return min(common // 2 + 1, max(MIN_AGREEING, ceil(MIN_AGREEING_SHARE * common)))
 
 
 def _mostly_outside(

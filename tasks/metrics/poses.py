@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float64
 
 from tasks.cameras import Cameras, rotation_angles
 from tasks.errors import DegenerateGeometryError
-from tasks.metrics.consensus import MIN_AGREEING, align_agreeing, residuals
+from tasks.metrics.consensus import align_agreeing, fewest_agreeing, residuals
 from tasks.metrics.similarity import Similarity
 
 AUC_THRESHOLDS_DEG = (1.0, 3.0, 5.0, 10.0, 20.0)
@@ -57,8 +57,9 @@ class PoseErrors:
         wrong, agreeing = self.wrong, int(self.right.sum())
         if not agreeing:
             return (
-                f"no pose is called right: no {MIN_AGREEING} of the {len(self.names)}, and no "
-                "majority, agree with the reference under one alignment"
+                f"no pose is called right: no {fewest_agreeing(len(self.names))} of the "
+                f"{len(self.names)} agree with the reference under one alignment, and fewer may "
+                "by chance"
             )
         parts = []
         if wrong:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from storage.metrics import read_table, write_rows
 from storage.store import NamedArray, Store
 from tasks.evaluate.poses import PoseEvidence, pose_rows, read_evidence
 from tasks.metrics.poses import pose_errors
@@ -66,6 +67,20 @@ def test_confidence_of_poses_is_read_from_the_reconstruction(tmp_path: Path) -> 
         (None, None, "no match"),
     ]
     assert {row["verdict"] for row in rows} == {None}
+
+
+def test_the_table_keeps_every_column(tmp_path: Path) -> None:
+    store = Store(root=str(tmp_path))
+    evidence = PoseEvidence(confidence={NAMES[0]: 0.5}, sure={NAMES[0]: True})
+    errors = pose_errors(SCENE.reference, SCENE.model)
+    for number, known in enumerate((evidence, PoseEvidence())):
+        rows = pose_rows(NAMES, errors, known)
+        write_rows(store, "poses", run="r", scene=f"hall {number}", rows=rows)
+        found = read_table(store, "poses")
+        found = found[found["scene"] == f"hall {number}"]
+        assert found["verdict"].tolist() == [row["verdict"] for row in rows]
+        assert found["sure"].notna().sum() == len(known.sure or {})
+        assert found["pose_confidence"].sum() == sum(known.confidence.values())
 
 
 def test_given_poses_are_not_assessed(tmp_path: Path) -> None:

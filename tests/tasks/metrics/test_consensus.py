@@ -145,16 +145,14 @@ def test_a_mirrored_model_is_not_right(seed: int, flipped: int) -> None:
     model = cameras_at(dome @ mirror, mirror @ turns @ flip)
     assert np.linalg.det(model.camera_from_world[:, :3, :3]) == pytest.approx(1.0)
 
-    found = aligned(cameras_at(dome, turns), model)
-
-    assert found is None or found.right.sum() <= 5
+    assert aligned(cameras_at(dome, turns), model) is None
 
 
 def test_a_mirrored_ring_with_the_right_rotations_is_not_right() -> None:
     """Centres of the reflection beside rotations of the truth."""
     turns = turned_inwards(RING, np.array([0.0, 0.0, -0.3]))
-    found = aligned(cameras_at(RING, turns), cameras_at(RING * [1.0, -1.0, 1.0], turns))
-    assert found is None or found.right.sum() <= 4
+    model = cameras_at(RING * [1.0, -1.0, 1.0], turns)
+    assert aligned(cameras_at(RING, turns), model) is None
 
 
 def test_two_cameras_check_each_other() -> None:
@@ -173,6 +171,13 @@ def test_two_of_three_are_a_majority_and_two_of_four_are_no_evidence() -> None:
     assert found is not None
     np.testing.assert_array_equal(found.right, scene.honest)
     scene = planted(SPACE[:4], turns_of(4), 2, seed=4)
+    assert aligned(scene.reference, scene.model) is None
+
+
+def test_a_quarter_is_found_and_a_tenth_is_no_evidence() -> None:
+    centres = np.random.default_rng(6).uniform(-1, 1, (40, 3))
+    check_planted(planted(centres, turns_of(40), 30), scale=0.02)
+    scene = planted(centres, turns_of(40), 36)
     assert aligned(scene.reference, scene.model) is None
 
 

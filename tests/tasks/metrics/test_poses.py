@@ -109,7 +109,7 @@ def test_two_that_agree_among_16_are_no_evidence_and_no_median_is_given() -> Non
     assert (summary.right, summary.wrong) == (0, 16)
     assert (summary.rotation_median_deg, summary.centre_median, summary.scale) == (None,) * 3
     assert summary.remark is not None
-    assert "no 3 of the 16" in summary.remark
+    assert "no 4 of the 16" in summary.remark
 
 
 @pytest.mark.parametrize("common", [0, 1])
