@@ -18,6 +18,8 @@ MIN_INLIER_SHARE = 0.6
 MAX_RELATIVE_RESIDUAL = 0.2
 """Residual over the extent of the positions, both root mean squares, above which positions are
 noise."""
+HEIGHT_DRIFT_M = 1.0
+"""What heights may be off together in a part of a scene, which tilts it and leaves no residual."""
 SAME_PLACE_M = 0.1
 
 Fit = Callable[[Float64[np.ndarray, "n 3"], Float64[np.ndarray, "n 3"]], Similarity | None]
@@ -33,7 +35,7 @@ class GpsFit:
     residual_m: float
     """Root mean square distance of the inliers, corrected for what was fitted."""
     tilt_error_rad: float
-    """Standard error of the direction of gravity; infinite where positions leave it free."""
+    """Standard error of the direction of gravity; large where positions leave it free."""
 
 
 def fit_upright(
@@ -121,7 +123,8 @@ def _fit(
         inliers=everyone,
         residual_m=residual_m,
         # The rotation about the longest axis is held by the spread along the second.
-        tilt_error_rad=residual_m / max(float(spread_m[1]) * np.sqrt(inliers.sum()), 1e-12),
+        tilt_error_rad=float(np.hypot(residual_m / np.sqrt(inliers.sum()), HEIGHT_DRIFT_M))
+        / max(float(spread_m[1]), 1e-12),
     )
 
 

@@ -13,9 +13,6 @@ from tasks.sfm.gravity import MAX_ERROR_RAD, up_of_level_cameras
 
 Origin = Literal["model", "level-cameras", "gps", "reference", "given"]
 
-GPS_NOISE_M = 0.5
-"""What positions of one receiver may be off together, at least."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class WorldFrame:
@@ -105,9 +102,8 @@ def find_world_frame(
     if positions_m is not None:
         free = fit_freely(cameras.centres, positions_m)
         upright = fit_upright(cameras.centres, positions_m, up.direction) if up else None
-    tilt = _tilt_error(free) if free else np.inf
-    if free and tilt <= min(MAX_ERROR_RAD, up.error_rad if up else np.inf):
-        return _by_positions(free, free.similarity, tilt)
+    if free and free.tilt_error_rad <= min(MAX_ERROR_RAD, up.error_rad if up else np.inf):
+        return _by_positions(free, free.similarity, free.tilt_error_rad)
     if up and upright:
         return _by_positions(upright, upright.similarity, up.error_rad)
     if up:
@@ -125,11 +121,6 @@ def find_world_frame(
         )
         return _by_positions(free, scaled, None)
     return unchanged("model")
-
-
-def _tilt_error(fit: GpsFit) -> float:
-    """Errors that the positions share are not averaged out."""
-    return fit.tilt_error_rad * max(1.0, GPS_NOISE_M / max(fit.residual_m, 1e-9))
 
 
 def _by_positions(fit: GpsFit, similarity: Similarity, tilt_rad: float | None) -> WorldFrame:
