@@ -1,5 +1,6 @@
 """Options of which pairs of photos are matched."""
 
+from math import log2
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -79,3 +80,22 @@ class Automatic(Alternative):
 PairsConfig = Annotated[
     Automatic | Exhaustive | Sequential | Spatial | Retrieval, Field(discriminator="kind")
 ]
+
+LISTED_TWICE = 0.3
+"""Share of the nearest photos whose own nearest ones name the pair, too."""
+
+
+def expected_pairs(config: PairsConfig, photos: int) -> float:
+    """About how many pairs are matched, before anything is known of the photos but their number."""
+    every = photos * (photos - 1) / 2
+    if isinstance(config, Exhaustive):
+        return every
+    if isinstance(config, Automatic):
+        if photos <= config.exhaustive_up_to:
+            return every
+        return expected_pairs(Retrieval(), photos)
+    if isinstance(config, Sequential):
+        steps = config.overlap + min(config.overlap, log2(photos)) / 2 + config.similar
+        return min(every, photos * steps)
+    beside = config.similar if isinstance(config, Spatial) else 0
+    return min(every, photos * (config.neighbours + beside) * (1 - LISTED_TWICE))

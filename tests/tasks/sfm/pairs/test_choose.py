@@ -14,6 +14,7 @@ from tasks.sfm.pairs.config import (
     Retrieval,
     Sequential,
     Spatial,
+    expected_pairs,
 )
 
 
@@ -158,3 +159,15 @@ def test_pairs_of_mapped_photos_do_not_depend_on_the_others(config: PairsConfig)
     changed = among_mapped(on_a_walk(places, seed=9), positions + 3.0)
     assert same == changed
     assert same
+
+
+@pytest.mark.parametrize("count", [2, 30, 200])
+@pytest.mark.parametrize(
+    "config", [Automatic(), Exhaustive(), Sequential(), Spatial(), Retrieval(neighbours=8)]
+)
+def test_the_number_of_pairs_is_about_as_expected(config: PairsConfig, count: int) -> None:
+    places = np.random.default_rng(4).permutation(count)
+    positions = np.c_[places * 5.0, np.zeros(count), np.zeros(count)]
+    capture = Capture(local=on_a_walk(places, features=3), positions_m=positions)
+    found = len(choose_pairs(config, capture).pairs)
+    assert 0.7 * found <= expected_pairs(config, count) <= 1.4 * found
