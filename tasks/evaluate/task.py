@@ -22,7 +22,7 @@ def _work(scene: SceneSize) -> float:
 EVALUATE = Stage(
     name="evaluate",
     artefact="evaluation",
-    version=8,
+    version=9,
     run="tasks.evaluate.run:run",
     libraries=("diffusers", "gsplat", "numba", "numpy", "pillow", "scipy", "torch", "transformers"),
     optional=True,
