@@ -32,6 +32,9 @@ MIN_FITTING_SHARE = 0.8
 MAX_CONTRADICTING_SHARE = 0.3
 """Of matches that fit: a pair with no more contradicts the model."""
 MIN_PARALLAX_DEG = 1.0
+FOCAL_FACTORS = np.geomspace(0.6, 1.7, 6)
+MAX_ROTATED = 200
+"""Matches of a pair that a rotation is tried on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +94,8 @@ def pair_evidence(
         errors_px = epipolar_errors(one, other, pose) * focal
         behind, angle_deg = _triangulated(one, other, pose)
         wide = angle_deg >= MIN_PARALLAX_DEG
+        if _rotation_explains(one, other, focal):
+            wide[:] = False  # whatever the model makes of it
         fits = (errors_px <= MAX_ERROR_PX) & ~(behind & wide)
         for points, rays, photo in ((seen.points[0], other, second), (seen.points[1], one, first)):
             away_px = _distance(points, rays, camera_from_world[photo]) * focal
@@ -105,6 +110,33 @@ def pair_evidence(
             )
         )
     return tuple(found)
+
+
+def _rotation_explains(
+    first: Float64[np.ndarray, "k 2"], second: Float64[np.ndarray, "k 2"], focal_px: float
+) -> bool:
+    """Whether a rotation of one camera in its place explains matches, at a focal length near the
+    model's: photos from one spot give models with any parallax at a wrong focal length.
+
+    Source: the rotation by Kabsch, Acta Cryst. A32, 1976, and once more on the better half.
+    """
+    step = max(1, len(first) // MAX_ROTATED)
+    longer = FOCAL_FACTORS[:, None, None]
+    one, other = (
+        np.concatenate(
+            [rays[None, ::step] / longer, np.ones((len(longer), len(rays[::step]), 1))], 2
+        )
+        for rays in (first, second)
+    )
+    one, other = (rays / np.linalg.norm(rays, axis=2, keepdims=True) for rays in (one, other))
+    weight = np.ones(one.shape[:2])
+    for _ in range(2):
+        u, _, vt = np.linalg.svd(np.einsum("fk,fki,fkj->fij", weight, other, one))
+        u[..., -1] *= np.linalg.det(u @ vt)[:, None]
+        turned = one @ np.swapaxes(u @ vt, 1, 2)
+        away_px = np.linalg.norm(turned - other, axis=2) * focal_px * FOCAL_FACTORS[:, None]
+        weight = (away_px <= np.median(away_px, axis=1, keepdims=True)).astype(np.float64)
+    return bool(((away_px <= MAX_ERROR_PX).mean(axis=1) >= MIN_FITTING_SHARE).any())
 
 
 def _distance(

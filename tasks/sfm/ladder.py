@@ -23,6 +23,7 @@ from tasks.cameras import Cameras
 from tasks.metrics.consensus import align_agreeing
 from tasks.sfm.child import Report
 from tasks.sfm.config import FeatureName, MapperName
+from tasks.sfm.databases import databases_of
 from tasks.sfm.evidence import (
     PairEvidence,
     SeenMatches,
@@ -33,10 +34,9 @@ from tasks.sfm.evidence import (
 )
 from tasks.sfm.exchange import Request, Rung
 from tasks.sfm.features.exchange import Pair
-from tasks.sfm.learned import database_of
 from tasks.sfm.localise import localise_photos
 from tasks.sfm.mappers import MIN_PHOTOS, map_photos
-from tasks.sfm.verified import verified_pairs, verify_strictly
+from tasks.sfm.verified import verified_pairs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -142,8 +142,8 @@ def _attempt(
 ) -> _Attempt:
     features, mapper = planned
     began = time.monotonic()
-    verified = database_of(request, features, pairs, _part(report, 0.0, 0.7))
-    strict = strict_database(request, verified)
+    databases = databases_of(request, features, pairs, _part(report, 0.0, 0.7))
+    strict = databases.strict
     folder = request.folder / f"{features}-{mapper}"
     on_registered = _registered(_part(report, 0.7, 0.3), len(request.mapped))
     models = map_photos(request, strict, mapper, folder, on_registered)
@@ -162,7 +162,7 @@ def _attempt(
         best=best,
         groups=tuple(frozenset(model.reg_image_ids()) for model in models),
         strict=strict,
-        verified=verified,
+        verified=databases.verified,
     )
 
 
@@ -175,14 +175,6 @@ def _registered(report: Report, count: int) -> Callable[[int], None]:
         report(min(registered / count, 1.0), f"registered {registered} of {count} photos")
 
     return on_registered
-
-
-def strict_database(request: Request, verified: Path) -> Path:
-    """A database whose pairs are verified strictly; made where it is not there."""
-    strict = verified.with_name(f"{verified.stem}-strict.db")
-    if not strict.exists():
-        verify_strictly(request, verified, strict)
-    return strict
 
 
 def witnessed(judged: Judged, request: Request, database: Path, mapper: MapperName) -> Judged:

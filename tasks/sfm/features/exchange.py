@@ -107,6 +107,8 @@ class LearnedMatches:
     """Of each pair (i, j): indices of the keypoints in photo i and in photo j. Empty ones too."""
     scores: Mapping[Pair, Float32[np.ndarray, " _"]]
     """Of these matches; all at least the config's ``min_score``."""
+    descriptors: tuple[Float16[np.ndarray, "_ d"], ...] = ()
+    """Of each photo's keypoints, of unit length."""
     computed: tuple[int, int] = (0, 0)
     """Photos and pairs that were computed; the others were recalled."""
 

@@ -169,6 +169,7 @@ def _matches(
     }
     return LearnedMatches(
         keypoints=tuple(one.xy for one in features),
+        descriptors=tuple(one.descriptors for one in features),
         matches={pair: one.indices for pair, one in found.items()},
         scores={pair: one.scores for pair, one in found.items()},
         computed=result.computed,

@@ -102,6 +102,25 @@ def test_matches_without_parallax_support_nothing() -> None:
     assert not confirmed(3, found).any()
 
 
+@pytest.mark.parametrize("factor", [0.7, 1.0, 1.5])
+def test_photos_from_one_spot_support_no_model(factor: float) -> None:
+    # The model has parallax at a wrong focal length; the photos have none.
+    spot = np.stack([turned(ring(1)[0], degrees) for degrees in (0.0, 4.0, 8.0, 12.0)])
+    rays = [factor * one for one in seen_rays(spot)]
+    poses = ring(4)
+    nothing = np.full_like(POINTS, np.nan)
+    found = pair_evidence(
+        poses,
+        np.full(4, FOCAL_PX / factor),
+        {
+            (i, j): SeenMatches(rays=(rays[i], rays[j]), points=(nothing,) * 2)
+            for i, j in all_pairs(4)
+        },
+    )
+    assert all(one.wide == 0 for one in found)
+    assert not confirmed(4, found).any()
+
+
 def test_a_photo_that_one_pair_holds_is_not_confirmed() -> None:
     poses = ring(5)
     pairs = [(0, 1), (1, 2), (0, 2), (2, 3), (3, 4)]
