@@ -17,7 +17,6 @@ channels as the published weights expect them.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from jaxtyping import Float32, Int64
@@ -36,10 +35,6 @@ LARGEST_OFFSET = 0.25
 """Of the longer side."""
 EPSILON = 1e-5
 """Of batch norms."""
-
-
-class Layer(Protocol):
-    def __call__(self, image: Tensor) -> Tensor: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -66,6 +61,9 @@ class Deformable:
         offsets = self.offsets(image).clamp(-limit, limit)
         found = deformable_convolution(image, offsets, self.weight)
         return found + self.bias[:, None, None]
+
+
+Layer = Convolution | Deformable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -196,14 +194,15 @@ def descriptors(
     corner = torch.minimum((xy.floor() - side // 2).clamp(min=0), last).long()
     steps = torch.arange(side, device=xy.device)
     square = torch.stack(torch.meshgrid(steps, steps, indexing="xy"), dim=-1).view(-1, 2)
-    around = features.at((corner[:, None] + square).view(-1, 2)).view(count, side * side, -1)
-    around = around.transpose(1, 2).flatten(1)
+    around = features.at((corner[:, None] + square).view(-1, 2))
+    around = around.reshape(count, side * side, around.shape[1]).transpose(1, 2).flatten(1)
     look, place = head.look, head.place
     found = functional.selu(functional.linear(around, look.weight.flatten(1), look.bias))
     found = functional.linear(found, place.weight.flatten(1), place.bias)
     limit = LARGEST_OFFSET * max(width, height)
     offsets = found.clamp(-limit, limit).view(count, 2, places).transpose(1, 2)
-    seen = features.between((xy[:, None] + offsets).reshape(-1, 2)).view(count, places, -1)
+    seen = features.between((xy[:, None] + offsets).reshape(-1, 2))
+    seen = seen.reshape(count, places, seen.shape[1])
     seen = functional.selu(seen @ head.project.T)
     return functional.normalize(torch.einsum("nmc,mcd->nd", seen, head.gather), dim=1)
 

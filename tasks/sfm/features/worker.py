@@ -58,7 +58,6 @@ def work(folder: Path, report: Report) -> None:
         MachineError: an entry of the cache could not be written.
     """
     request = Request.read(folder)
-    keep_freed_memory()
     torch.set_num_threads(request.threads)
     count = Count(report, PHOTO_PER_PAIR * len(request.photos) + len(request.pairs) or 1.0)
     keys, features = _given(request) if request.given else _extracted(request, count)
@@ -164,4 +163,5 @@ def _mask(file: str) -> Bool[np.ndarray, "h w"]:
 
 
 if __name__ == "__main__":
+    keep_freed_memory()
     child.serve(work)

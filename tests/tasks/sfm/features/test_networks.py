@@ -1,0 +1,195 @@
+"""Features of photos and matches of pairs, in the photos' own pixels."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.spatial import cKDTree
+
+from tasks.errors import InputError
+from tasks.sfm.features.aliked import Aliked
+from tasks.sfm.features.exchange import Extraction, Matching, PhotoFeatures
+from tasks.sfm.features.networks import extract, load_aliked, load_lightglue, match_pair
+from tasks.sfm.features.sift import sift_features
+from tests.support.polygons import photo
+from tests.support.published_networks import weights
+
+WIDTH, HEIGHT = 160, 120
+
+
+def extraction(long_side: int = 2 * WIDTH, file: Path | None = None, most: int = 300) -> Extraction:
+    return Extraction(
+        max_keypoints=most,
+        detection_threshold=0.05,
+        long_side=long_side,
+        weights=str(file or weights("aliked-n16rot.pth")),
+        weights_digest="",
+    )
+
+
+@pytest.fixture(scope="module")
+def network() -> Aliked:
+    return load_aliked(extraction(), "cpu")
+
+
+@pytest.fixture(scope="module")
+def pixels() -> np.ndarray:
+    return photo(WIDTH, HEIGHT, count=400)
+
+
+def nearest(one: np.ndarray, other: np.ndarray, within: float) -> np.ndarray:
+    """From each position to the nearest of the others, where there is one, px."""
+    away, at = cKDTree(other).query(one)
+    return (other[at] - one)[away < within]
+
+
+def test_a_photo_of_twice_the_size_has_its_keypoints_at_twice_the_place(
+    network: Aliked, pixels: np.ndarray
+) -> None:
+    """Each pixel is four: x to 2 x where corners of pixels are whole; with whole centres they would
+    be half a pixel away."""
+    double = pixels.repeat(2, axis=0).repeat(2, axis=1)
+    small = extract(network, pixels, None, extraction())
+    large = extract(network, double, None, extraction())
+    assert large.size == (2 * WIDTH, 2 * HEIGHT)
+    step = nearest(2 * small.xy, large.xy, within=1.0)
+    assert len(step) > 0.5 * len(small.xy) > 20
+    np.testing.assert_allclose(np.median(step, axis=0), 0.0, atol=0.1)
+
+
+def test_every_keypoint_lies_where_the_mask_allows_it(network: Aliked, pixels: np.ndarray) -> None:
+    mask = np.zeros((HEIGHT, WIDTH), dtype=bool)
+    mask[40:100, 30:90] = True
+    found = extract(network, pixels, mask, extraction())
+    column, row = found.xy.astype(int).T
+    assert len(found.xy) > 10
+    assert mask[row, column].all()
+    assert len(found.descriptors) == len(found.strength) == len(found.xy)
+
+
+def test_a_mask_leaves_room_for_weaker_keypoints(network: Aliked, pixels: np.ndarray) -> None:
+    whole = extract(network, pixels, None, extraction(most=20))
+    column, row = whole.xy.astype(int).T
+    mask = np.ones((HEIGHT, WIDTH), dtype=bool)
+    for x, y in zip(column[:10], row[:10], strict=True):
+        mask[max(y - 4, 0) : y + 5, max(x - 4, 0) : x + 5] = False
+    assert len(extract(network, pixels, mask, extraction(most=20)).xy) == 20
+
+
+def test_a_photo_of_one_colour_or_too_narrow_has_no_keypoints(network: Aliked) -> None:
+    for shape in ((40, 60, 3), (2, 160, 3), (1, 1, 3)):
+        found = extract(network, np.full(shape, 90, dtype=np.uint8), None, extraction(200))
+        assert found.xy.shape == (0, 2)
+        assert found.descriptors.shape == (0, 128)
+
+
+def test_matches_of_a_moved_photo_are_right(network: Aliked) -> None:
+    """One turned by 10 degrees and made smaller, so that places are known."""
+    turn = 0.9 * np.array([[0.985, -0.174], [0.174, 0.985]])
+
+    def warp(xy: np.ndarray) -> np.ndarray:
+        return (xy - (WIDTH, HEIGHT) + (80, 60)) @ turn.T + (75, 62)
+
+    matcher = load_lightglue(
+        Matching(
+            precision="float32", weights=str(weights("aliked_lightglue.pth")), weights_digest=""
+        ),
+        "cpu",
+    )
+    one = extract(network, photo(WIDTH, HEIGHT, count=400), None, extraction())
+    other = extract(network, photo(WIDTH, HEIGHT, count=400, warp=warp), None, extraction())
+    found = match_pair(matcher, one, other).at_least(0.3)
+    assert len(found.indices) > 30
+    away = warp(one.xy[found.indices[:, 0]]) - other.xy[found.indices[:, 1]]
+    assert np.mean(np.linalg.norm(away, axis=1) < 1.5) > 0.95
+    assert len(np.unique(found.indices[:, 1])) == len(found.indices)
+
+
+def small_matcher(file: Path, places: int) -> Path:
+    """Weights of a LightGlue with two layers of width 8, made up."""
+    rng = torch.Generator().manual_seed(0)
+    tensors = {}
+
+    def linear(name: str, inputs: int, outputs: int) -> None:
+        tensors[f"{name}.weight"] = 0.2 * torch.randn(outputs, inputs, generator=rng)
+        tensors[f"{name}.bias"] = torch.zeros(outputs)
+
+    linear("input_proj", 128, 8)
+    tensors["posenc.Wr.weight"] = torch.randn(2, places, generator=rng)
+    for index in range(2):
+        for block, parts in (
+            ("self_attn", (("Wqkv", 24), ("out_proj", 8))),
+            ("cross_attn", (("to_qk", 8), ("to_v", 8), ("to_out", 8))),
+        ):
+            name = f"transformers.{index}.{block}"
+            for part, outputs in parts:
+                linear(f"{name}.{part}", 8, outputs)
+            linear(f"{name}.ffn.0", 16, 16)
+            tensors[f"{name}.ffn.1.weight"] = torch.ones(16)
+            tensors[f"{name}.ffn.1.bias"] = torch.zeros(16)
+            linear(f"{name}.ffn.3", 16, 8)
+        linear(f"log_assignment.{index}.matchability", 8, 1)
+        linear(f"log_assignment.{index}.final_proj", 8, 8)
+        tensors[f"log_assignment.{index}.matchability.weight"] *= 0.0
+        tensors[f"log_assignment.{index}.matchability.bias"] += 9.0
+        tensors[f"log_assignment.{index}.final_proj.weight"] *= 100.0
+    linear("token_confidence.0.token.0", 8, 1)
+    torch.save(tensors, file)
+    return file
+
+
+def sift_photo(seed: int, count: int = 30) -> PhotoFeatures:
+    rng = np.random.default_rng(seed)
+    keypoints = np.concatenate(
+        [
+            rng.uniform(5, 100, (count, 2)),
+            rng.uniform(1, 9, (count, 1)),
+            rng.uniform(-3, 3, (count, 1)),
+        ],
+        axis=1,
+    )
+    return sift_features(keypoints, rng.integers(0, 90, (count, 128)).astype(np.uint8), (110, 105))
+
+
+def test_lightglue_takes_sift_with_scale_and_angle(tmp_path: Path) -> None:
+    file = small_matcher(tmp_path / "sift.pth", places=4)
+    matcher = load_lightglue(
+        Matching(precision="float32", weights=str(file), weights_digest=""), "cpu"
+    )
+    photo_features = sift_photo(1)
+    found = match_pair(matcher, photo_features, photo_features)
+    assert len(found.indices) > 10  # it is made up, but a keypoint is most like itself
+    assert (found.indices[:, 0] == found.indices[:, 1]).mean() > 0.8
+
+
+def test_weights_for_other_features_are_refused(tmp_path: Path) -> None:
+    file = small_matcher(tmp_path / "plain.pth", places=2)
+    matcher = load_lightglue(
+        Matching(precision="float32", weights=str(file), weights_digest=""), "cpu"
+    )
+    with pytest.raises(InputError, match="positions of 2, the features have 128 and 4"):
+        match_pair(matcher, sift_photo(1), sift_photo(2))
+
+
+def test_a_file_that_holds_no_such_network_is_refused(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.pth"
+    broken.write_bytes(b"nothing of the kind")
+    with pytest.raises(InputError, match=r"broken\.pth' does not hold weights of ALIKED"):
+        load_aliked(extraction(file=broken), "cpu")
+    with pytest.raises(InputError, match="does not hold weights of ALIKED"):
+        load_aliked(extraction(file=weights("aliked_lightglue.pth")), "cpu")
+
+
+def test_colmap_s_affine_shape_gives_scale_and_angle() -> None:
+    scale, angle = 3.0, 0.7
+    a11, a21 = scale * np.cos(angle), scale * np.sin(angle)
+    plain = np.array([[4.5, 6.5, scale, angle]])
+    affine = np.array([[4.5, 6.5, a11, -a21, a21, a11]])
+    looks = np.full((1, 128), 45, dtype=np.uint8)
+    for keypoints in (plain, affine):
+        found = sift_features(keypoints, looks, (10, 10))
+        assert found.scale_and_angle is not None
+        np.testing.assert_allclose(found.scale_and_angle, [[scale, angle]], rtol=1e-6)
+        np.testing.assert_allclose(found.xy, [[4.5, 6.5]])
+        np.testing.assert_allclose(np.linalg.norm(found.descriptors.astype(float)), 1.0, rtol=1e-3)
