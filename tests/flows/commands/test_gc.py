@@ -21,6 +21,7 @@ from storage.metrics import read_table, write_rows
 from storage.staging import locked_folder
 from storage.store import Store
 from tasks.errors import InputError
+from tasks.sfm.features.cache import cache_folder
 from tests.support.object_store import object_store
 from tests.support.stored_runs import FIRST_DAY, cached, checkpoint, commit, ended, keys_in
 
@@ -67,6 +68,25 @@ def test_a_store_whose_runs_are_all_kept_is_unchanged(store: Store) -> None:
     assert {count for count, _ in bytes_of(garbage).values()} == {0}
     assert remove_all(store, garbage) == []
     assert keys_in(store) == before
+
+
+def test_features_and_matches_go_with_the_last_run_of_their_scene(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))  # of a store at a URL
+    ended(store, "first", {"a/b": 1.0, "c": 2.0}, day=1)
+    ended(store, "second", {"c": 2.0}, day=2)
+    entries = {}
+    for scene in ("a/b", "c", "never run"):
+        entries[scene] = cache_folder(store, scene) / "pairs" / "0f" / "one.npz"
+        entries[scene].parent.mkdir(parents=True)
+        entries[scene].write_bytes(b"some bytes")
+    assert [one.size for one in garbage_in(store).features] == [10]
+    assert garbage_in(store, age=timedelta(minutes=15)).features == ()
+    remove_all(store, garbage_in(store))
+    assert [scene for scene, entry in entries.items() if entry.exists()] == ["a/b", "c"]
+    remove_all(store, garbage_in(store, "first"))
+    assert [scene for scene, entry in entries.items() if entry.exists()] == ["c"]
 
 
 def test_an_empty_store_has_nothing_to_remove(store: Store) -> None:
