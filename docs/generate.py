@@ -61,7 +61,7 @@ Results lie in one store: a directory, or any fsspec URL (see [options](options.
 | `runs/<run>.json` | record of a run: its dataset, scenes and config |
 | `cache/` | records of finished stages, by cache key |
 | `checkpoints/` | states of unfinished long stages, by cache key |
-| `features/<scene>/` | learned features of photos, matches of pairs, by content; for a store at a URL, in the machine's temporary folder |
+| `features/<scene>/` | learned features and matches; for a URL, in the temporary folder |
 | `schema.json` | version of the layout; a store of schema 2 is converted, any other is refused |
 | `converting/` | files of schema 2, while their rows are written to a file for each scene |
 | `staging/` | unfinished writes; for a store at a URL, in the machine's temporary folder |
