@@ -48,7 +48,9 @@ class PairEvidence:
     fitting: int
     """Matches that fit the model."""
     wide: int
-    """Fitting matches whose rays meet at ``MIN_PARALLAX_DEG`` at least."""
+    """Fitting matches whose rays meet at ``MIN_PARALLAX_DEG`` at least; none where ``turned``."""
+    turned: bool = False
+    """Whether a rotation explains the matches: both photos may have been taken from one spot."""
 
     @property
     def verdict(self) -> Literal["supports", "contradicts", "undecided"]:
@@ -94,7 +96,8 @@ def pair_evidence(
         errors_px = epipolar_errors(one, other, pose) * focal
         behind, angle_deg = _triangulated(one, other, pose)
         wide = angle_deg >= MIN_PARALLAX_DEG
-        if _rotation_explains(one, other, focal):
+        turned = _rotation_explains(one, other, focal)
+        if turned:
             wide[:] = False  # whatever the model makes of it
         fits = (errors_px <= MAX_ERROR_PX) & ~(behind & wide)
         for points, rays, photo in ((seen.points[0], other, second), (seen.points[1], one, first)):
@@ -107,6 +110,7 @@ def pair_evidence(
                 matches=len(one),
                 fitting=int(fits.sum()),
                 wide=int((fits & wide).sum()),
+                turned=turned,
             )
         )
     return tuple(found)

@@ -19,7 +19,7 @@ def _bytes(scene: SceneSize) -> float:
 SFM = Stage(
     name="sfm",
     artefact="sparse",
-    version=7,
+    version=8,
     run="tasks.sfm.run:run",
     libraries=("numpy", "pillow", "pycolmap"),
     depends_on_device=False,

@@ -129,6 +129,13 @@ def _too_few(request: Request, climbed: Climbed, sure: int) -> str:
             "one, and no pair has enough points and parallax to start from; add photos that "
             "overlap more, of a scene with more texture, each a step to the side of the last"
         )
+    turned = sum(pair.turned for pair in best.pairs)
+    if turned > len(best.pairs) / 2:
+        return (
+            f"in {turned} of {len(best.pairs)} pairs of matching photos the camera only turned; "
+            "photos from one spot show no depth; take them from places that differ by about a "
+            "tenth of the distance to the scene"
+        )
     sizes = ", ".join(str(len(group)) for group in climbed.groups)
     return (
         f"{sure} of {count} photos have a pose that their matches confirm, of {len(best.images)} "

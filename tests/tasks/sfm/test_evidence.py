@@ -117,7 +117,7 @@ def test_photos_from_one_spot_support_no_model(factor: float) -> None:
             for i, j in all_pairs(4)
         },
     )
-    assert all(one.wide == 0 for one in found)
+    assert all(one.turned and one.wide == 0 for one in found)
     assert not confirmed(4, found).any()
 
 
