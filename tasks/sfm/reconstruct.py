@@ -96,7 +96,7 @@ class Reconstruction:
     frame: WorldFrame
     """Of ``cameras`` and ``points``."""
     gps_origin: Gps | None
-    """Place of the world's origin, where GPS fixed the frame."""
+    """Place of the world's origin, where it is upright by GPS."""
 
 
 def reconstruct(
@@ -148,9 +148,21 @@ def reconstruct(
     )
     request.write()
     run_child("tasks.sfm.worker", work_folder, threads=threads, progress=context.progress)
-    result = Result.read(work_folder)
+    found = _read(Result.read(work_folder), request, names, left_out)
+    return _placed(found, config, known)
+
+
+def _read(
+    result: Result, request: Request, names: Sequence[str], left_out: Sequence[str]
+) -> Reconstruction:
+    """What the child found, in the mapper's world or that of the given poses.
+
+    Args:
+        names: of the request's photos.
+        left_out: names of further photos.
+    """
     registered = set(result.photos.tolist())
-    found = Reconstruction(
+    return Reconstruction(
         cameras=Cameras(
             names=tuple(names[i] for i in result.photos),
             camera_from_world=result.camera_from_world,
@@ -170,7 +182,7 @@ def reconstruct(
             *(name for i, name in enumerate(names) if i not in registered),
             *left_out,
         ),
-        poses=poses,
+        poses="estimated" if request.camera_from_world is None else "given",
         reprojection_error_px=result.reprojection_error_px,
         model_sizes=result.model_sizes,
         localised=tuple(names[i] for i in result.localised),
@@ -184,7 +196,6 @@ def reconstruct(
         frame=unchanged("model"),
         gps_origin=None,
     )
-    return _placed(found, config, known)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,7 +229,7 @@ def _placed(found: Reconstruction, config: SfmConfig, known: _Known) -> Reconstr
     else:
         positions = local_positions([known.gps[name] for name in mapped.names])
         frame = find_world_frame(mapped, None if positions is None else positions.positions_m)
-    origin = positions.origin if positions and frame.source == "gps" else None
+    origin = positions.origin if positions and frame.source == "gps" and frame.upright else None
     return in_world(found, frame, gps_origin=origin)
 
 
