@@ -215,14 +215,16 @@ def _noted(photos: Iterable[SourcePhoto], known: _Known) -> Iterator[SourcePhoto
 
 
 def _placed(found: Reconstruction, config: SfmConfig, known: _Known) -> Reconstruction:
-    """The reconstruction in the world that the config wants, which the mapped photos alone decide;
+    """The reconstruction in the world that the config wants, which mapped and sure photos decide;
     given poses are kept exactly."""
     if found.poses == "given":
         return replace(found, frame=unchanged("given", metric=config.world == "reference"))
     if config.world == "model":
         return found
     names = found.cameras.names
-    mapped = found.cameras.select([i for i, one in enumerate(names) if one not in found.localised])
+    mapped = found.cameras.select(
+        [i for i, one in enumerate(names) if found.sure[i] and one not in found.localised]
+    )
     positions = None
     if config.world == "reference":
         frame = _frame_of_reference(mapped, known.poses)
