@@ -61,7 +61,7 @@ Results lie in one store: a directory, or any fsspec URL (see [options](options.
 | `runs/<run>.json` | record of a run: its dataset, scenes and config |
 | `cache/` | records of finished stages, by cache key |
 | `checkpoints/` | states of unfinished long stages, by cache key |
-| `features/<scene>/` | learned features and matches; for a URL, in the temporary folder |
+| `features/<scene>/` | learned features and matches; of a URL, in the temporary folder |
 | `schema.json` | version of the layout; a store of schema 2 is converted, any other is refused |
 | `converting/` | files of schema 2, while their rows are written to a file for each scene |
 | `staging/` | unfinished writes; for a store at a URL, in the machine's temporary folder |
@@ -85,9 +85,8 @@ Conventions:
 - Transforms are 4x4, float64, and named `target_from_source`.
 - Cameras have x to the right, y down and z forward (OpenCV). Intrinsics are in pixels; the centre
   of the first pixel is at (0.5, 0.5).
-- The world has z up and metres as unit where the attribute `world` of `sparse` says so; otherwise
-  orientation and unit are those of structure from motion, or of the given cameras.
-- Depth is measured along the optical axis, in world units.
+- Depth is measured along the optical axis, in world units: metres where the input is metric, else
+  as structure from motion gives them.
 - Quaternions are wxyz; scales of Gaussians are logarithms, opacities logits.
 """
 

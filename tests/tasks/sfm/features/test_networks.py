@@ -10,11 +10,12 @@ from scipy.spatial import cKDTree
 
 from tasks.errors import InputError
 from tasks.sfm.features.aliked import Aliked
+from tasks.sfm.features.config import LEAST_SCORE
 from tasks.sfm.features.exchange import Extraction, Matching, PhotoFeatures
 from tasks.sfm.features.networks import extract, load_aliked, load_lightglue, match_pair
 from tasks.sfm.features.sift import sift_features
 from tests.support.polygons import photo
-from tests.support.published_networks import weights
+from tests.support.published_networks import published, weights
 
 WIDTH, HEIGHT = 160, 120
 
@@ -134,7 +135,7 @@ def small_matcher(file: Path, places: int) -> Path:
         linear(f"log_assignment.{index}.final_proj", 8, 8)
         tensors[f"log_assignment.{index}.matchability.weight"] *= 0.0
         tensors[f"log_assignment.{index}.matchability.bias"] += 9.0
-        tensors[f"log_assignment.{index}.final_proj.weight"] *= 100.0
+        tensors[f"log_assignment.{index}.final_proj.weight"] *= 20.0
     linear("token_confidence.0.token.0", 8, 1)
     torch.save(tensors, file)
     return file
@@ -153,18 +154,43 @@ def sift_photo(seed: int, count: int = 30) -> PhotoFeatures:
     return sift_features(keypoints, rng.integers(0, 90, (count, 128)).astype(np.uint8), (110, 105))
 
 
-def test_lightglue_takes_sift_with_scale_and_angle(tmp_path: Path) -> None:
+def test_sift_with_scale_and_angle_is_matched_as_by_lightglue_s_authors(tmp_path: Path) -> None:
     file = small_matcher(tmp_path / "sift.pth", places=4)
     matcher = load_lightglue(
         Matching(precision="float32", weights=str(file), weights_digest=""), "cpu"
     )
-    one = sift_photo(1)
-    found = match_pair(matcher, one, one)
-    assert len(found.indices) > 0  # the weights are made up: the most striking keypoints alone
-    assert (found.indices[:, 0] == found.indices[:, 1]).all()
+    one, other = sift_photo(1), sift_photo(2)
     assert one.scale_and_angle is not None
-    turned = replace(one, scale_and_angle=one.scale_and_angle[::-1].copy())
-    assert not np.array_equal(match_pair(matcher, one, turned).scores, found.scores)
+    shuffled = replace(one, scale_and_angle=one.scale_and_angle[::-1].copy())
+    for pair in ((one, one), (one, shuffled), (one, other)):
+        found = match_pair(matcher, *pair)
+        with published() as load, torch.inference_mode():
+            theirs = load("lightglue").LightGlue(
+                features=None,
+                input_dim=128,
+                descriptor_dim=8,
+                n_layers=2,
+                num_heads=2,
+                add_scale_ori=True,
+                filter_threshold=LEAST_SCORE,
+            )
+            theirs.load_state_dict(torch.load(file, weights_only=True), strict=False)
+            result = theirs.eval()({f"image{i}": as_theirs(part) for i, part in enumerate(pair)})
+        assert found.indices.tolist() == result["matches"][0].tolist()
+        np.testing.assert_allclose(found.scores, result["scores"][0], atol=1e-4)
+    assert len(match_pair(matcher, one, one).indices) > 0
+
+
+def as_theirs(photo: PhotoFeatures) -> dict[str, torch.Tensor]:
+    assert photo.scale_and_angle is not None
+    scale, angle = torch.from_numpy(photo.scale_and_angle).T
+    return {
+        "keypoints": torch.from_numpy(photo.xy)[None] - 0.5,
+        "descriptors": torch.from_numpy(photo.descriptors)[None].float(),
+        "image_size": torch.tensor([photo.size]).float(),
+        "scales": scale[None],
+        "oris": angle[None],
+    }
 
 
 def test_weights_for_other_features_are_refused(tmp_path: Path) -> None:
