@@ -44,7 +44,14 @@ LOOPBACK = "127.0.0.1"
 ROOT = Path(__file__).parents[1]
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 SMALL = (
-    *("--splat.iterations", "300", "--splat.max-size", "240", "--sfm.max-features", "2048"),
+    *(
+        "--splat.iterations",
+        "300",
+        "--splat.max-size",
+        "240",
+        "--sfm.features.sift.max-features",
+        "2048",
+    ),
     *("--views.count", "3", "--distil.iterations", "60", "--distil.max_training_photos", "99"),
 )
 """A config that exercises everything, at low quality."""

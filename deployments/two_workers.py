@@ -45,7 +45,14 @@ PHOTOS_A_SCENE = 8
 SECONDS_TO_START = 300.0
 SECONDS_TO_END = 30.0
 SMALL = (
-    *("--splat.iterations", "100", "--splat.max-size", "160", "--sfm.max-features", "2048"),
+    *(
+        "--splat.iterations",
+        "100",
+        "--splat.max-size",
+        "160",
+        "--sfm.features.sift.max-features",
+        "2048",
+    ),
     *("--views.count", "2", "--distil.iterations", "20", "--distil.max_training_photos", "99"),
 )
 """A config that exercises everything, at low quality."""

@@ -116,7 +116,8 @@ def climb(request: Request, pairs: Sequence[Pair], report: Report) -> Climbed:
     plan = [
         (features, mapper)
         for features, mapper in request.config.attempts()
-        if features == "sift" or request.weights is not None
+        if features == "sift"
+        or (request.weights is not None and request.weights.aliked is not None)
     ]
     attempts = []
     for number, planned in enumerate(plan):

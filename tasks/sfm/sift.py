@@ -10,10 +10,14 @@ from collections.abc import Sequence
 import numpy as np
 import pycolmap
 
+from tasks.runtime.context import Context
 from tasks.sfm.child import Report
 from tasks.sfm.exchange import Request
+from tasks.sfm.features.files import FeatureWeights
+from tasks.sfm.features.learned import sift_matches
+from tasks.sfm.features.sift import sift_features
 from tasks.sfm.pairs.choose import Capture, Pairing, choose_pairs
-from tasks.sfm.verified import verification_options
+from tasks.sfm.verified import verification_options, verify
 
 FEATURES_SHARE = 0.55
 """Typical share of the time on photos of about a megapixel; the rest is matching."""
@@ -78,7 +82,46 @@ class _StoredDescriptors(Sequence[np.ndarray]):
 
 
 def match_features(request: Request, pairing: Pairing, report: Report) -> None:
-    """Match and verify the pairs, some hundreds at a time for the sake of progress."""
+    """Match the pairs by nearest neighbours, or by a network where the config names its weights,
+    and verify them by COLMAP's defaults."""
+    if request.weights is not None and request.weights.sift_matcher is not None:
+        _match_by_network(request, pairing, request.weights, report)
+    else:
+        _match_by_neighbours(request, pairing, report)
+
+
+def _match_by_network(
+    request: Request, pairing: Pairing, weights: FeatureWeights, report: Report
+) -> None:
+    opened = pycolmap.Database.open(str(request.database))
+    features = []
+    for photo, camera in enumerate(request.camera_of_photo):
+        size = request.cameras[camera].width, request.cameras[camera].height
+        descriptors = np.asarray(opened.read_descriptors(photo + 1).data)
+        features.append(sift_features(opened.read_keypoints(photo + 1), descriptors, size))
+    found = sift_matches(
+        features,
+        pairing.pairs,
+        request.config.sift(),
+        weights,
+        cache=request.cache,
+        context=Context(
+            device=request.device,
+            threads=request.threads,
+            progress=lambda share, doing: report(
+                FEATURES_SHARE + (1 - FEATURES_SHARE) * share, doing
+            ),
+        ),
+    )
+    matched = {pair: chosen for pair, chosen in found.matches.items() if len(chosen)}
+    for (one, other), chosen in matched.items():
+        opened.write_matches(one + 1, other + 1, np.ascontiguousarray(chosen, dtype=np.uint32))
+    opened.close()
+    verify(request, request.database, sorted(matched), strict=False)
+
+
+def _match_by_neighbours(request: Request, pairing: Pairing, report: Report) -> None:
+    """Some hundreds at a time for the sake of progress."""
     matching = pycolmap.FeatureMatchingOptions()
     matching.num_threads = request.threads
     verification = verification_options(request.config, strict=False)

@@ -19,9 +19,9 @@ def _bytes(scene: SceneSize) -> float:
 SFM = Stage(
     name="sfm",
     artefact="sparse",
-    version=8,
+    version=9,
     run="tasks.sfm.run:run",
-    libraries=("numpy", "pillow", "pycolmap", "torch"),
+    libraries=("numpy", "pillow", "pycolmap", "scipy", "torch"),
     work=_work,
     seconds=0.5,
     size=_bytes,

@@ -15,12 +15,13 @@ def weights_for(
     :func:`tasks.sfm.features.files.find_feature_weights`.
 
     Returns:
-        None where it uses none, and where features are 'auto' and none are installed.
+        None where it uses none. Where features are 'auto' and ALIKED is not installed, those of
+        SIFT.
     """
     features = config.features
     if not isinstance(features, AutoFeatures):
         return find_feature_weights(features, folder, roots)
     named = features.aliked.weights and features.aliked.matcher_weights
     if not named and not aliked_is_installed():
-        return None
+        return find_feature_weights(features.sift, folder, roots)
     return find_feature_weights(Both(sift=features.sift, aliked=features.aliked), folder, roots)

@@ -15,7 +15,7 @@ from storage.store import Store
 from tests.conftest import ROOT
 
 FAST = (
-    *("--sfm.max-features", "2048", "--sfm.threads", "1"),
+    *("--sfm.features.sift.max-features", "2048", "--sfm.threads", "1"),
     *("--splat.iterations", "60", "--splat.max-size", "160", "--stages.until", "ingest"),
 )
 """The mapper on one thread ends with the same bits each time."""

@@ -11,7 +11,14 @@ import pytest
 from tests.conftest import ROOT
 
 FAST = (
-    *("--splat.iterations", "150", "--splat.max-size", "160", "--sfm.max-features", "2048"),
+    *(
+        "--splat.iterations",
+        "150",
+        "--splat.max-size",
+        "160",
+        "--sfm.features.sift.max-features",
+        "2048",
+    ),
     *("--ensemble.count", "1", "--ensemble.max-training-photos", "8"),
     *("--views.count", "3", "--distil.iterations", "30", "--distil.max_training_photos", "99"),
 )

@@ -153,8 +153,8 @@ def test_a_mistake_is_named_with_its_place_and_a_suggestion(
 
 
 def test_all_mistakes_are_reported_together(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"sfm\.max_features.*splat\.iterations"):
-        read_config(written(tmp_path, "splat: {iterations: -1}\nsfm: {max_features: 0}"))
+    with pytest.raises(InputError, match=r"sfm\.seed.*splat\.iterations"):
+        read_config(written(tmp_path, "splat: {iterations: -1}\nsfm: {seed: -1}"))
 
 
 def test_a_missing_config_file_is_refused(tmp_path: Path) -> None:

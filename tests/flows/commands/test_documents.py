@@ -45,6 +45,7 @@ NOT_RUN = {
     "python -m pytest": "runs this test: its paths and markers are checked",
     "python benchmarks": "takes up to hours: tests/test_benchmarks.py starts each",
     "python deployments": "needs a browser or Postgres: tests/flows/launch/test_two_workers.py",
+    "pip install --no-deps": "`make install` does so",
     "py-spy": "a program of others that is not installed here",
     "kernprof": "a program of others that is not installed here",
 }

@@ -55,6 +55,9 @@ def test_what_names_models_files_and_limits_is_as_the_table_says() -> None:
     assert stated == {
         "IngestConfig.max_pixels": "OWNER",
         "SplatConfig.memory_gib": "OWNER",
+        "Sift.matcher_weights": "OWNER",
+        "Aliked.weights": "OWNER",
+        "Aliked.matcher_weights": "OWNER",
         "Ply.file": "INSIDE",
         "Residual.weights": "INSIDE",
         "SmallModel.file": "INSIDE",

@@ -132,8 +132,8 @@ def test_photos_are_neither_dark_nor_overexposed(seed: int) -> None:
     ]
     levels = np.stack(photos)
     assert 70 < levels.mean() < 165
-    assert (levels.max(-1) < 8).mean() < 0.08
-    assert (levels.min(-1) > 250).mean() < 0.08
+    assert (levels.max(-1) < 8).mean() < 0.1
+    assert (levels.min(-1) > 250).mean() < 0.1
     assert levels.std() > 20
 
 

@@ -13,6 +13,7 @@ from tasks.sfm.artefact import Sparse, arrays_of, attributes_of, source_photos
 from tasks.sfm.config import SfmConfig
 from tasks.sfm.export.colmap import write_colmap
 from tasks.sfm.export.transforms import write_transforms
+from tasks.sfm.features.config import Sift
 from tasks.sfm.matches import Matches
 from tasks.sfm.reconstruct import Reconstruction, SourcePhoto, in_world, reconstruct
 from tasks.sfm.triangulate import Observations
@@ -134,7 +135,10 @@ def with_gps(scene: str) -> Iterator[SourcePhoto]:
 def test_a_drones_photos_make_an_upright_world_in_metres(tmp_path: Path) -> None:
     photos = {photo.name: photo for photo in with_gps("brighton_drone")}
     found = reconstruct(
-        photos.values(), SfmConfig(max_features=1536), work_folder=tmp_path, context=Context()
+        photos.values(),
+        SfmConfig(features=Sift(max_features=1536)),
+        work_folder=tmp_path,
+        context=Context(),
     )
 
     assert (found.frame.source, found.frame.upright, found.frame.metric) == ("gps", True, True)
@@ -158,7 +162,7 @@ def test_given_cameras_are_kept_and_reference_cameras_give_their_world(tmp_path:
     kept, aligned = tmp_path / "kept", tmp_path / "aligned"
     kept.mkdir()
     aligned.mkdir()
-    config = SfmConfig(max_features=1024)
+    config = SfmConfig(features=Sift(max_features=1024))
 
     given = reconstruct(posed_photos_of("fountain_p11", 6), config, work_folder=kept, poses="given")
     told = config.model_copy(update={"world": "reference"})
@@ -174,7 +178,7 @@ def test_given_cameras_are_kept_and_reference_cameras_give_their_world(tmp_path:
 @pytest.mark.slow
 def test_photos_of_a_facade_are_upright_by_their_level_cameras(tmp_path: Path) -> None:
     found = reconstruct(
-        photos_of("fountain_p11"), SfmConfig(max_features=1024), work_folder=tmp_path
+        photos_of("fountain_p11"), SfmConfig(features=Sift(max_features=1024)), work_folder=tmp_path
     )
     assert (found.frame.source, found.frame.upright, found.frame.metric) == (
         "level-cameras",

@@ -16,6 +16,7 @@ from tasks.sfm.features.networks import extract, load_aliked, load_lightglue, ma
 from tasks.sfm.features.sift import sift_features
 from tests.support.polygons import photo
 from tests.support.published_networks import published, weights
+from tests.support.small_matcher import small_matcher
 
 WIDTH, HEIGHT = 160, 120
 
@@ -106,39 +107,6 @@ def test_matches_of_a_moved_photo_are_right(network: Aliked) -> None:
     away = warp(one.xy[found.indices[:, 0]]) - other.xy[found.indices[:, 1]]
     assert np.mean(np.linalg.norm(away, axis=1) < 1.5) > 0.95
     assert len(np.unique(found.indices[:, 1])) == len(found.indices)
-
-
-def small_matcher(file: Path, places: int) -> Path:
-    """Weights of a LightGlue with two layers of width 8, made up."""
-    rng = torch.Generator().manual_seed(0)
-    tensors = {}
-
-    def linear(name: str, inputs: int, outputs: int) -> None:
-        tensors[f"{name}.weight"] = 0.2 * torch.randn(outputs, inputs, generator=rng)
-        tensors[f"{name}.bias"] = torch.zeros(outputs)
-
-    linear("input_proj", 128, 8)
-    tensors["posenc.Wr.weight"] = torch.randn(2, places, generator=rng)
-    for index in range(2):
-        for block, parts in (
-            ("self_attn", (("Wqkv", 24), ("out_proj", 8))),
-            ("cross_attn", (("to_qk", 8), ("to_v", 8), ("to_out", 8))),
-        ):
-            name = f"transformers.{index}.{block}"
-            for part, outputs in parts:
-                linear(f"{name}.{part}", 8, outputs)
-            linear(f"{name}.ffn.0", 16, 16)
-            tensors[f"{name}.ffn.1.weight"] = torch.ones(16)
-            tensors[f"{name}.ffn.1.bias"] = torch.zeros(16)
-            linear(f"{name}.ffn.3", 16, 8)
-        linear(f"log_assignment.{index}.matchability", 8, 1)
-        linear(f"log_assignment.{index}.final_proj", 8, 8)
-        tensors[f"log_assignment.{index}.matchability.weight"] *= 0.0
-        tensors[f"log_assignment.{index}.matchability.bias"] += 9.0
-        tensors[f"log_assignment.{index}.final_proj.weight"] *= 20.0
-    linear("token_confidence.0.token.0", 8, 1)
-    torch.save(tensors, file)
-    return file
 
 
 def sift_photo(seed: int, count: int = 30) -> PhotoFeatures:
