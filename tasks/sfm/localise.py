@@ -89,11 +89,14 @@ def _localised(
     if not is_known:
         model.add_camera(camera)
         model.add_rig(database.read_rig(camera_id))
-    frame = database.read_frame(image_id)
-    frame.rig_from_world = pose["cam_from_world"]
-    image = database.read_image(image_id)
-    image.frame_id = image_id
-    model.add_frame(frame)
-    model.add_image(image)
+    if model.exists_frame(image_id):  # taken out before
+        model.frame(image_id).rig_from_world = pose["cam_from_world"]
+    else:
+        frame = database.read_frame(image_id)
+        frame.rig_from_world = pose["cam_from_world"]
+        image = database.read_image(image_id)
+        image.frame_id = image_id
+        model.add_frame(frame)
+        model.add_image(image)
     model.register_frame(image_id)
     return True

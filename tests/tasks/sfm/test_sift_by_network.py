@@ -46,7 +46,7 @@ def matches_in(folder: Path, weights: str) -> list[list[int]]:
     (folder / "photos").mkdir(parents=True)
     (folder / "masks").mkdir()
     rng = np.random.default_rng(0)
-    small = Image.fromarray(rng.integers(0, 256, (8, 10, 3), dtype=np.uint8))
+    small = Image.fromarray(rng.integers(0, 256, (40, 50, 3), dtype=np.uint8))
     photo = small.resize((200, 160), Image.Resampling.BICUBIC)
     for number in range(2):
         photo.save(folder / f"photos/{number:06d}.png")
@@ -70,9 +70,6 @@ def test_a_network_matches_sift_in_place_of_nearest_neighbours(tmp_path: Path) -
     by_neighbours = matches_in(tmp_path / "plain", "")
     by_network = matches_in(tmp_path / "network", str(file))
 
-    assert len(by_neighbours) > 10
-    # Made-up weights give other matches than looks do; each keypoint has one at most.
-    assert by_network != by_neighbours
-    assert len(by_network) > 0
-    for side in zip(*by_network, strict=True):
-        assert len(set(side)) == len(by_network)
+    assert len(by_neighbours) > 50
+    # Made-up weights match nearly nothing, as equal as the photos are.
+    assert len(by_network) < len(by_neighbours) / 2
