@@ -28,7 +28,9 @@ class Databases:
     verified: Path
     """By COLMAP's defaults, which let weak pairs pass: enough to choose points at known poses."""
     strict: Path
-    """Verified strictly, to find poses by; of networks' matches only those that are distinct."""
+    """Verified strictly, to find poses by."""
+    distinct: Path | None
+    """With the matches that look like no other place, unverified; None: all do."""
 
 
 def databases_of(
@@ -43,7 +45,11 @@ def databases_of(
         UnseenError: as :func:`tasks.sfm.features.learned.learned_matches` does.
     """
     plain = request.database if features == "sift" else request.folder / f"{features}.db"
-    found = Databases(verified=plain, strict=request.folder / f"{features}-strict.db")
+    found = Databases(
+        verified=plain,
+        strict=request.folder / f"{features}-strict.db",
+        distinct=None if features == "sift" else request.folder / f"{features}-distinct.db",
+    )
     if found.strict.exists():
         return found
     if features == "sift":
@@ -52,14 +58,13 @@ def databases_of(
     learned = _learned(request, pairs, report)
     distinct = distinct_matches(learned.keypoints, learned.descriptors, learned.matches)
     sift = _read_sift(request) if features == "both" else None
-    for database, matches, strict in (
-        (found.verified, learned.matches, False),
-        (found.strict, distinct, True),
-    ):
+    assert found.distinct is not None
+    for database, matches in ((found.distinct, distinct), (plain, learned.matches)):
         write_photo_list(request, database)
         together = _together(sift, learned.keypoints, matches)
         _write(database, together)
-        verify(request, database, sorted(together.matches), strict=strict)
+    verify(request, plain, sorted(together.matches), strict=False)
+    verify_strictly(request, plain, found.strict)
     return found
 
 

@@ -28,6 +28,7 @@ MAX_ERROR_PX = 2.0
 MAX_DISTANCE_PX = 4.0
 """Of a keypoint from the projection of a point: COLMAP's limit for its observations."""
 MIN_FITTING_MATCHES = 30
+MIN_DISTINCT_MATCHES = 15
 MIN_FITTING_SHARE = 0.8
 MAX_CONTRADICTING_SHARE = 0.3
 """Of matches that fit: a pair with no more contradicts the model."""
@@ -49,13 +50,17 @@ class PairEvidence:
     """Matches that fit the model."""
     wide: int
     """Fitting matches whose rays meet at ``MIN_PARALLAX_DEG`` at least; none where ``turned``."""
+    distinct: int
+    """Wide matches that look like no other place; see
+    :func:`tasks.sfm.features.distinct.distinct_matches`."""
     turned: bool = False
     """Whether a rotation explains the matches: both photos may have been taken from one spot."""
 
     @property
     def verdict(self) -> Literal["supports", "contradicts", "undecided"]:
         share = self.fitting / self.matches
-        if share >= MIN_FITTING_SHARE and self.wide >= MIN_FITTING_MATCHES:
+        enough = self.wide >= MIN_FITTING_MATCHES and self.distinct >= MIN_DISTINCT_MATCHES
+        if share >= MIN_FITTING_SHARE and enough:
             return "supports"
         if share <= MAX_CONTRADICTING_SHARE and self.matches >= MIN_FITTING_MATCHES:
             return "contradicts"
@@ -71,6 +76,8 @@ class SeenMatches:
     points: tuple[Float64[np.ndarray, "k 3"], Float64[np.ndarray, "k 3"]]
     """The model's point that the first, and that the second keypoint shows; NaN where it shows
     none."""
+    distinct: Bool[np.ndarray, " k"]
+    """Whether a match looks like no other place."""
 
 
 def pair_evidence(
@@ -110,6 +117,7 @@ def pair_evidence(
                 matches=len(one),
                 fitting=int(fits.sum()),
                 wide=int((fits & wide).sum()),
+                distinct=int((fits & wide & seen.distinct).sum()),
                 turned=turned,
             )
         )

@@ -23,7 +23,7 @@ from tasks.cameras import Cameras
 from tasks.metrics.consensus import align_agreeing
 from tasks.sfm.child import Report
 from tasks.sfm.config import FeatureName, MapperName
-from tasks.sfm.databases import databases_of
+from tasks.sfm.databases import Databases, databases_of
 from tasks.sfm.evidence import (
     PairEvidence,
     SeenMatches,
@@ -82,10 +82,8 @@ class Climbed:
     """None where no attempt registered a photo."""
     groups: tuple[frozenset[int], ...]
     """Images of each model of the chosen attempt, largest first; an image can be in several."""
-    strict: Path
-    """Database of the chosen attempt, verified strictly."""
-    verified: Path
-    """The same, verified by COLMAP's defaults, which let weaker pairs pass."""
+    databases: Databases
+    """Of the chosen attempt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -93,8 +91,7 @@ class _Attempt:
     rung: Rung
     best: Judged | None
     groups: tuple[frozenset[int], ...]
-    strict: Path
-    verified: Path
+    databases: Databases
 
     @property
     def score(self) -> tuple[int, int]:
@@ -130,8 +127,7 @@ def climb(request: Request, pairs: Sequence[Pair], report: Report) -> Climbed:
         rungs=tuple(replace(one.rung, chosen=one is best) for one in attempts),
         best=best.best,
         groups=best.groups,
-        strict=best.strict,
-        verified=best.verified,
+        databases=best.databases,
     )
 
 
@@ -144,13 +140,12 @@ def _attempt(
     features, mapper = planned
     began = time.monotonic()
     databases = databases_of(request, features, pairs, _part(report, 0.0, 0.7))
-    strict = databases.strict
     folder = request.folder / f"{features}-{mapper}"
     on_registered = _registered(_part(report, 0.7, 0.3), len(request.mapped))
-    models = map_photos(request, strict, mapper, folder, on_registered)
-    judged = [judge(model, strict) for model in models]
+    models = map_photos(request, databases.strict, mapper, folder, on_registered)
+    judged = [judge(model, databases) for model in models]
     promising = max(judged, key=lambda one: len(one.confirmed), default=None)
-    best = None if promising is None else witnessed(promising, request, strict, mapper)
+    best = None if promising is None else witnessed(promising, request, databases, mapper)
     return _Attempt(
         rung=Rung(
             features=features,
@@ -162,8 +157,7 @@ def _attempt(
         ),
         best=best,
         groups=tuple(frozenset(model.reg_image_ids()) for model in models),
-        strict=strict,
-        verified=databases.verified,
+        databases=databases,
     )
 
 
@@ -178,18 +172,18 @@ def _registered(report: Report, count: int) -> Callable[[int], None]:
     return on_registered
 
 
-def witnessed(judged: Judged, request: Request, database: Path, mapper: MapperName) -> Judged:
+def witnessed(judged: Judged, request: Request, databases: Databases, mapper: MapperName) -> Judged:
     """The same, with a witness: the first other model that agrees on enough photos to count."""
     others: tuple[tuple[MapperName, int], ...] = (
         ("global" if mapper == "incremental" else "incremental", 0),
         ("incremental", 1),
     )
     for other, chances in others:
-        folder = database.with_suffix(f".{mapper}-{other}-{chances}")
+        folder = databases.strict.with_suffix(f".{mapper}-{other}-{chances}")
         config = request.config.model_copy(update={"seed": request.config.seed + chances})
         seeded = replace(request, config=config)
-        for model in map_photos(seeded, database, other, folder, lambda _: None):
-            found = judge(judged.model, database, model)
+        for model in map_photos(seeded, databases.strict, other, folder, lambda _: None):
+            found = judge(judged.model, databases, model)
             if len(found.witnessed) > len(judged.witnessed):
                 judged = found
         if len(judged.witnessed) >= MIN_PHOTOS:
@@ -199,7 +193,7 @@ def witnessed(judged: Judged, request: Request, database: Path, mapper: MapperNa
 
 def judge(
     model: pycolmap.Reconstruction,
-    database: Path,
+    databases: Databases,
     witness: pycolmap.Reconstruction | None = None,
 ) -> Judged:
     """Compare a model with the strictly verified pairs of a database, and with another model."""
@@ -211,7 +205,7 @@ def judge(
         np.array([cameras[image].mean_focal_length() for image in images]),
         {
             (place[first], place[second]): seen
-            for (first, second), seen in seen_matches(model, database)
+            for (first, second), seen in seen_matches(model, databases)
         },
     )
 
@@ -230,10 +224,11 @@ def judge(
 
 
 def seen_matches(
-    model: pycolmap.Reconstruction, database: Path
+    model: pycolmap.Reconstruction, databases: Databases
 ) -> Iterator[tuple[tuple[int, int], SeenMatches]]:
     """The verified matches of every two images of a model."""
-    opened = pycolmap.Database.open(str(database))
+    opened = pycolmap.Database.open(str(databases.strict))
+    distinct = _distinct(databases)
     rays: dict[int, np.ndarray] = {}
     points: dict[int, np.ndarray] = {}
     for image_id in model.reg_image_ids():
@@ -250,8 +245,28 @@ def seen_matches(
             both = tuple(zip(images, matched.T, strict=True))
             one, other = (rays[image][chosen] for image, chosen in both)
             first, second = (points[image][chosen] for image, chosen in both)
-            yield images, SeenMatches(rays=(one, other), points=(first, second))
+            kept = set() if distinct is None else distinct.get(images, set())
+            known = [distinct is None or tuple(pair) in kept for pair in matched.tolist()]
+            yield (
+                images,
+                SeenMatches(
+                    rays=(one, other), points=(first, second), distinct=np.array(known, bool)
+                ),
+            )
     opened.close()
+
+
+def _distinct(databases: Databases) -> dict[tuple[int, int], set[tuple[int, int]]] | None:
+    """The distinct matches of every two images; None where all are."""
+    if databases.distinct is None:
+        return None
+    opened = pycolmap.Database.open(str(databases.distinct))
+    found = {
+        pycolmap.pair_id_to_image_pair(pair_id): set(map(tuple, np.asarray(chosen).tolist()))
+        for pair_id, chosen in zip(*opened.read_all_matches(), strict=True)
+    }
+    opened.close()
+    return found
 
 
 def agreeing(model: pycolmap.Reconstruction, other: pycolmap.Reconstruction) -> frozenset[int]:
@@ -282,7 +297,7 @@ def _poses(model: pycolmap.Reconstruction, images: Sequence[int]) -> Float64[np.
     return np.array([np.vstack([pose, [0.0, 0.0, 0.0, 1.0]]) for pose in poses]).reshape(-1, 4, 4)
 
 
-def finish(judged: Judged, request: Request, database: Path) -> Judged:
+def finish(judged: Judged, request: Request, databases: Databases) -> Judged:
     """Take out the photos that are not sure, refine the rest, and try the others against it once.
 
     Where the config keeps doubtful photos, only contradicted ones are taken out.
@@ -294,15 +309,18 @@ def finish(judged: Judged, request: Request, database: Path) -> Judged:
         options = pycolmap.BundleAdjustmentOptions()
         options.refine_principal_point = request.config.refine_principal_point
         options.print_summary = False
+        options.ceres.solver_options.num_threads = request.threads
         pycolmap.bundle_adjustment(judged.model, options)
-        judged = judge(judged.model, database, judged.witness)
+        judged = judge(judged.model, databases, judged.witness)
     elif doubtful:
         _take_out(judged.model, doubtful)
-        return judge(judged.model, database, judged.witness)
-    return with_further(judged, request, database, request.mapped)
+        return judge(judged.model, databases, judged.witness)
+    return with_further(judged, request, databases, request.mapped)
 
 
-def with_further(judged: Judged, request: Request, database: Path, photos: Sequence[int]) -> Judged:
+def with_further(
+    judged: Judged, request: Request, databases: Databases, photos: Sequence[int]
+) -> Judged:
     """Localise photos against a model, and keep those that their pairs confirm.
 
     The witness has no say: it may not have tried to place them.
@@ -314,12 +332,12 @@ def with_further(judged: Judged, request: Request, database: Path, photos: Seque
     missing = {photo + 1 for photo in photos} - set(judged.images)
     if not missing:
         return judged
-    if not localise_photos(model, request, [one - 1 for one in sorted(missing)], database):
+    if not localise_photos(model, request, [one - 1 for one in sorted(missing)], databases.strict):
         return judged
-    found = judge(model, database, judged.witness)
+    found = judge(model, databases, judged.witness)
     supported = found.confirmed - found.contradicted
     _take_out(model, (missing & set(found.images)) - supported)
-    return judge(model, database, judged.witness)
+    return judge(model, databases, judged.witness)
 
 
 def _take_out(model: pycolmap.Reconstruction, images: Iterable[int]) -> None:

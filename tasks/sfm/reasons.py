@@ -14,8 +14,8 @@ from tasks.sfm.verified import verified_pairs
 
 def reasons(climbed: Climbed, images: Iterable[int]) -> dict[int, str]:
     """The reason of each image without a pose."""
-    strictly = matched_images(climbed.strict)
-    weakly = matched_images(climbed.verified)
+    strictly = matched_images(climbed.databases.strict)
+    weakly = matched_images(climbed.databases.verified)
     best = climbed.best
     found = {}
     for image in images:

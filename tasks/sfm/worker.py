@@ -90,14 +90,14 @@ def estimate(request: Request, pairing: Pairing, report: Report) -> Found:
         InputError: there are too few.
     """
     climbed = climb(request, pairing.pairs, report)
-    found = None if climbed.best is None else finish(climbed.best, request, climbed.strict)
+    found = None if climbed.best is None else finish(climbed.best, request, climbed.databases)
     images = {photo + 1 for photo in range(len(request.camera_of_photo))}
     mapped = {photo + 1 for photo in request.mapped}
     if found is None or len(found.images) < _needed(request):
         raise InputError(_too_few(request, climbed, len(found.images) if found else 0))
     further = sorted(images - mapped)
     if further:
-        found = with_further(found, request, climbed.strict, [one - 1 for one in further])
+        found = with_further(found, request, climbed.databases, [one - 1 for one in further])
     kept = set(found.images)
     why = reasons(climbed, sorted(images - kept))
     return Found(
@@ -108,7 +108,7 @@ def estimate(request: Request, pairing: Pairing, report: Report) -> Found:
         localised=tuple(one - 1 for one in further if one in kept),
         rungs=climbed.rungs,
         left_out=tuple((image - 1, reason) for image, reason in why.items()),
-        verified=climbed.verified,
+        verified=climbed.databases.verified,
     )
 
 
@@ -123,7 +123,7 @@ def _too_few(request: Request, climbed: Climbed, sure: int) -> str:
     best = climbed.best
     if best is None:
         mapped = {photo + 1 for photo in request.mapped}
-        linked = mapped & matched_images(climbed.verified).keys()
+        linked = mapped & matched_images(climbed.databases.verified).keys()
         return (
             f"none of the {count} photos could be registered: {len(linked)} of them match another "
             "one, and no pair has enough points and parallax to start from; add photos that "

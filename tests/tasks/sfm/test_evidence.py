@@ -46,11 +46,14 @@ def evidence_of(
     """Of a model with these poses, and with points from the right ones or none."""
     rays = seen_rays(truth)
     known = POINTS if points else np.full_like(POINTS, np.nan)
-    return pair_evidence(
-        poses,
-        np.full(len(poses), FOCAL_PX),
-        {(i, j): SeenMatches(rays=(rays[i], rays[j]), points=(known, known)) for i, j in pairs},
-    )
+    seen = {
+        (i, j): SeenMatches(rays=(rays[i], rays[j]), points=(known, known), distinct=ALL)
+        for i, j in pairs
+    }
+    return pair_evidence(poses, np.full(len(poses), FOCAL_PX), seen)
+
+
+ALL = np.ones(len(POINTS), bool)
 
 
 def all_pairs(count: int) -> list[tuple[int, int]]:
@@ -113,7 +116,7 @@ def test_photos_from_one_spot_support_no_model(factor: float) -> None:
         poses,
         np.full(4, FOCAL_PX / factor),
         {
-            (i, j): SeenMatches(rays=(rays[i], rays[j]), points=(nothing,) * 2)
+            (i, j): SeenMatches(rays=(rays[i], rays[j]), points=(nothing,) * 2, distinct=ALL)
             for i, j in all_pairs(4)
         },
     )
@@ -128,8 +131,22 @@ def test_a_photo_that_one_pair_holds_is_not_confirmed() -> None:
     assert confirmed(5, found).tolist() == [True, True, True, False, False]
 
 
+def test_matches_that_look_like_other_places_support_nothing() -> None:
+    poses = ring(3)
+    rays = seen_rays(poses)
+    found = pair_evidence(
+        poses,
+        np.full(3, FOCAL_PX),
+        {
+            (i, j): SeenMatches(rays=(rays[i], rays[j]), points=(POINTS,) * 2, distinct=~ALL)
+            for i, j in all_pairs(3)
+        },
+    )
+    assert [one.verdict for one in found] == ["undecided"] * 3
+
+
 def pair(first: int, second: int) -> PairEvidence:
-    return PairEvidence(first=first, second=second, matches=50, fitting=50, wide=50)
+    return PairEvidence(first=first, second=second, matches=50, fitting=50, wide=50, distinct=50)
 
 
 @given(st.integers(1, 12), st.data())

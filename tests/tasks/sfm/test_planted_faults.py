@@ -82,7 +82,7 @@ def fails(fault: str, how: str) -> Any:
     [
         "stranger",
         "fifth",
-        fails("one_spot", "4 of 10 photos are registered, though they have no parallax"),
+        "one_spot",
         fails("mirrored_some", "the 3 mirrored photos are registered among the 9 others"),
         "mirrored_all",
         fails("repeated", "a fold of 7 photos: 4 of them are wrong"),
