@@ -25,6 +25,9 @@ from tasks.sfm.epipolar import epipolar_errors
 
 MAX_ERROR_PX = 2.0
 """Of a match that fits a model; strict verification allows 1 px with the pair's own geometry."""
+MAX_MISFIT_SHARE = 0.2
+"""Of a model whose photos can be sure: a folded front of equal bays had 0.33, right models at most
+0.05."""
 MAX_DISTANCE_PX = 4.0
 """Of a keypoint from the projection of a point: COLMAP's limit for its observations."""
 MIN_FITTING_MATCHES = 30
@@ -55,6 +58,12 @@ class PairEvidence:
     :func:`tasks.sfm.features.distinct.distinct_matches`."""
     turned: bool = False
     """Whether a rotation explains the matches: both photos may have been taken from one spot."""
+
+    @property
+    def misfits(self) -> bool:
+        """Whether many of the matches fit no model that has these poses."""
+        share = self.fitting / self.matches
+        return share < MIN_FITTING_SHARE and self.matches >= MIN_FITTING_MATCHES
 
     @property
     def verdict(self) -> Literal["supports", "contradicts", "undecided"]:
@@ -187,7 +196,8 @@ def _triangulated(
 def confirmed(count: int, pairs: Sequence[PairEvidence]) -> Bool[np.ndarray, " n"]:
     """The largest group of photos of which every supporting pair closes a cycle within the group.
 
-    A two-edge-connected component of the graph of supporting pairs, of three photos or more; of
+    None where the model as a whole does not fit its pairs (:func:`repeats`). Else a
+    two-edge-connected component of the graph of supporting pairs, of three photos or more; of
     equally large ones the first. A photo that one pair alone holds is in no such group.
 
     Args:
@@ -196,12 +206,31 @@ def confirmed(count: int, pairs: Sequence[PairEvidence]) -> Bool[np.ndarray, " n
     edges = np.array(
         [(one.first, one.second) for one in pairs if one.verdict == "supports"], dtype=np.int64
     ).reshape(-1, 2)
+    if repeats(count, pairs):
+        edges = edges[:0]
     kept = edges[~_bridges(count, edges)]
     graph = coo_array((np.ones(len(kept), bool), tuple(kept.T)), shape=(count, count))
     _, group = connected_components(graph, directed=False)
     sizes = np.bincount(group, minlength=1)
     largest = int(sizes.argmax()) if count else 0
     return (group == largest) & (sizes[largest] >= 3)
+
+
+def misfits(count: int, pairs: Sequence[PairEvidence]) -> tuple[int, int]:
+    """Pairs that do not fit the model, and all pairs, of photos that are not contradicted.
+
+    Of a right model nearly all fit. Of a scene that repeats, such as a front of equal bays, photos
+    of different bays match strictly; whichever of them a model puts together, others do not fit.
+    """
+    against = contradicted(count, pairs)
+    rest = [one for one in pairs if not against[[one.first, one.second]].any()]
+    return sum(one.misfits for one in rest), len(rest)
+
+
+def repeats(count: int, pairs: Sequence[PairEvidence]) -> bool:
+    """Whether too many pairs do not fit for any photo to be sure."""
+    misfitting, tried = misfits(count, pairs)
+    return misfitting > MAX_MISFIT_SHARE * tried
 
 
 def _bridges(count: int, edges: Int64[np.ndarray, "m 2"]) -> Bool[np.ndarray, " m"]:

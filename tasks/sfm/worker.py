@@ -16,6 +16,7 @@ from tasks.errors import InputError
 from tasks.sfm import child
 from tasks.sfm.child import Report
 from tasks.sfm.database import write_photo_list
+from tasks.sfm.evidence import misfits, repeats
 from tasks.sfm.exchange import Request, Result, Rung
 from tasks.sfm.given import triangulate_given
 from tasks.sfm.ladder import Climbed, climb, finish, with_further
@@ -135,6 +136,13 @@ def _too_few(request: Request, climbed: Climbed, sure: int) -> str:
             f"in {turned} of {len(best.pairs)} pairs of matching photos the camera only turned; "
             "photos from one spot show no depth; take them from places that differ by about a "
             "tenth of the distance to the scene"
+        )
+    if repeats(len(best.images), best.pairs):
+        misfitting, tried = misfits(len(best.images), best.pairs)
+        return (
+            f"{misfitting} of {tried} pairs of matching photos do not fit the best model, as where "
+            "parts of the scene look alike; add photos that show what tells the parts apart, or "
+            "leave out those that show one part alone"
         )
     sizes = ", ".join(str(len(group)) for group in climbed.groups)
     return (

@@ -145,6 +145,17 @@ def test_matches_that_look_like_other_places_support_nothing() -> None:
     assert [one.verdict for one in found] == ["undecided"] * 3
 
 
+def test_a_model_that_many_pairs_do_not_fit_confirms_nothing() -> None:
+    # Six photos whose pairs all support the model, but for some that half fit it.
+    half = {"matches": 100, "fitting": 50, "wide": 50, "distinct": 50}
+    for count, confirms in ((3, True), (4, False)):
+        pairs = [
+            PairEvidence(first=i, second=j, **half) if index < count else pair(i, j)
+            for index, (i, j) in enumerate(all_pairs(6))
+        ]
+        assert confirmed(6, pairs).any() == confirms
+
+
 def pair(first: int, second: int) -> PairEvidence:
     return PairEvidence(first=first, second=second, matches=50, fitting=50, wide=50, distinct=50)
 

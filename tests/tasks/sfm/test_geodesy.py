@@ -40,7 +40,7 @@ def arc_m(latitude: float) -> tuple[float, float]:
 
 @given(
     latitude=st.floats(-85, 85),
-    longitude=st.floats(-180, 180),
+    longitude=st.floats(-179.9, 179.9),
     north=st.floats(-0.005, 0.005),
     east=st.floats(-0.005, 0.005),
     up=st.floats(-100, 100),
