@@ -43,7 +43,7 @@ class SfmConfig(Config):
     )
     keep_doubtful: bool = Field(
         default=False,
-        description="Keep photos whose poses nothing confirms; about half of them are wrong.",
+        description="Keep photos whose poses nothing confirms; many of them are wrong.",
     )
     pairs: PairsConfig = Field(
         default=Automatic(), description="Which pairs of photos are matched."

@@ -284,7 +284,7 @@ def contradicted(count: int, pairs: Iterable[PairEvidence]) -> Bool[np.ndarray, 
 
 
 def confidence(*, confirmed: bool, witnessed: bool, contradicted: bool) -> float:
-    """Share of such poses that are right, as measured; see docs/results.md.
+    """Share of such poses that are right: estimates, which no benchmark has calibrated yet.
 
     Args:
         confirmed, contradicted: by pairs, as the functions above tell.

@@ -85,7 +85,7 @@ class Reconstruction:
     sure: Bool[np.ndarray, " n"]
     """Whether the evidence for each camera's pose can be believed; always where it is given."""
     confidence: Float32[np.ndarray, " n"]
-    """Of each camera's pose: the share of such poses that are right; NaN where it is given."""
+    """Of each camera's pose: the estimated share of such poses that are right; NaN where given."""
     left_out: Mapping[str, str]
     """Why each of ``unregistered`` has no camera."""
     rungs: tuple[Rung, ...]
