@@ -16,6 +16,11 @@ Report = Callable[[float, str], None]
 """Called with the finished share, 0 to 1, and what is being done."""
 
 
+def part(report: Report, start: float, end: float) -> Report:
+    """Report of a part of the work: its share 0..1 is shown as ``start``..``end``."""
+    return lambda share, doing: report(start + (end - start) * share, doing)
+
+
 def serve(work: Callable[[Path, Report], None]) -> None:
     """Call ``work`` with the work folder and a way to report progress; report what it raises."""
     reports = _take_over_output()

@@ -59,10 +59,9 @@ def databases_of(
     distinct = distinct_matches(learned.keypoints, learned.descriptors, learned.matches)
     sift = _read_sift(request) if features == "both" else None
     assert found.distinct is not None
-    for database, matches in ((found.distinct, distinct), (plain, learned.matches)):
-        write_photo_list(request, database)
-        together = _together(sift, learned.keypoints, matches)
-        _write(database, together)
+    together = _together(sift, learned.keypoints, learned.matches)
+    _write(request, plain, together)
+    _write(request, found.distinct, _together(sift, learned.keypoints, distinct))
     verify(request, plain, sorted(together.matches), strict=False)
     verify_strictly(request, plain, found.strict)
     return found
@@ -126,7 +125,8 @@ def _together(
     )
 
 
-def _write(database: Path, features: _Features) -> None:
+def _write(request: Request, database: Path, features: _Features) -> None:
+    write_photo_list(request, database)
     opened = pycolmap.Database.open(str(database))
     for photo, xy in enumerate(features.keypoints):
         opened.write_keypoints(photo + 1, np.ascontiguousarray(xy, dtype=np.float32))

@@ -20,7 +20,7 @@ from jaxtyping import Float64
 
 from tasks.cameras import Cameras
 from tasks.metrics.consensus import align_agreeing
-from tasks.sfm.child import Report
+from tasks.sfm.child import Report, part
 from tasks.sfm.config import FeatureName, MapperName
 from tasks.sfm.databases import Databases, databases_of
 from tasks.sfm.evidence import (
@@ -117,8 +117,8 @@ def climb(request: Request, pairs: Sequence[Pair], report: Report) -> Climbed:
     ]
     attempts = []
     for number, planned in enumerate(plan):
-        part = _part(report, number / len(plan), 1 / len(plan))
-        attempts.append(_attempt(request, pairs, planned, part))
+        of_attempt = part(report, number / len(plan), (number + 1) / len(plan))
+        attempts.append(_attempt(request, pairs, planned, of_attempt))
         if attempts[-1].rung.sure == len(request.mapped):
             break
     best = max(attempts, key=lambda one: one.score)  # of equals the first
@@ -138,9 +138,9 @@ def _attempt(
 ) -> _Attempt:
     features, mapper = planned
     began = time.monotonic()
-    databases = databases_of(request, features, pairs, _part(report, 0.0, 0.7))
+    databases = databases_of(request, features, pairs, part(report, 0.0, 0.7))
     folder = request.folder / f"{features}-{mapper}"
-    on_registered = _registered(_part(report, 0.7, 0.3), len(request.mapped))
+    on_registered = _registered(part(report, 0.7, 1.0), len(request.mapped))
     models = map_photos(request, databases.strict, mapper, folder, on_registered)
     judged = [judge(model, databases) for model in models]
     promising = max(judged, key=lambda one: len(one.confirmed), default=None)
@@ -158,10 +158,6 @@ def _attempt(
         groups=tuple(frozenset(model.reg_image_ids()) for model in models),
         databases=databases,
     )
-
-
-def _part(report: Report, start: float, share: float) -> Report:
-    return lambda done, doing: report(start + share * done, doing)
 
 
 def _registered(report: Report, count: int) -> Callable[[int], None]:
@@ -182,9 +178,9 @@ def witnessed(judged: Judged, request: Request, databases: Databases, mapper: Ma
         config = request.config.model_copy(update={"seed": request.config.seed + chances})
         seeded = replace(request, config=config)
         for model in map_photos(seeded, databases.strict, other, folder, lambda _: None):
-            found = judge(judged.model, databases, model)
-            if len(found.witnessed) > len(judged.witnessed):
-                judged = found
+            alike = agreeing(judged.model, model)
+            if len(alike) > len(judged.witnessed):
+                judged = replace(judged, witness=model, witnessed=alike)
         if len(judged.witnessed) >= MIN_PHOTOS:
             break
     return judged
@@ -303,18 +299,23 @@ def finish(judged: Judged, request: Request, databases: Databases) -> Judged:
     """
     keep = request.config.keep_doubtful
     doubtful = judged.contradicted if keep else frozenset(judged.images) - judged.sure
-    if doubtful and len(judged.images) - len(doubtful) >= MIN_PHOTOS:
+    if doubtful:
         _take_out(judged.model, doubtful)
-        options = pycolmap.BundleAdjustmentOptions()
-        options.refine_principal_point = request.config.refine_principal_point
-        options.print_summary = False
-        options.ceres.solver_options.num_threads = request.threads
-        pycolmap.bundle_adjustment(judged.model, options)
+        is_model = judged.model.num_reg_images() >= MIN_PHOTOS
+        if is_model:
+            _refine(judged.model, request)
         judged = judge(judged.model, databases, judged.witness)
-    elif doubtful:
-        _take_out(judged.model, doubtful)
-        return judge(judged.model, databases, judged.witness)
+        if not is_model:
+            return judged
     return with_further(judged, request, databases, request.mapped)
+
+
+def _refine(model: pycolmap.Reconstruction, request: Request) -> None:
+    options = pycolmap.BundleAdjustmentOptions()
+    options.refine_principal_point = request.config.refine_principal_point
+    options.print_summary = False
+    options.ceres.solver_options.num_threads = request.threads
+    pycolmap.bundle_adjustment(model, options)
 
 
 def with_further(
@@ -334,8 +335,10 @@ def with_further(
     if not localise_photos(model, request, [one - 1 for one in sorted(missing)], databases.strict):
         return judged
     found = judge(model, databases, judged.witness)
-    supported = found.confirmed - found.contradicted
-    _take_out(model, (missing & set(found.images)) - supported)
+    unsupported = (missing & set(found.images)) - (found.confirmed - found.contradicted)
+    if not unsupported:
+        return found
+    _take_out(model, unsupported)
     return judge(model, databases, judged.witness)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pycolmap
 
 from tasks.runtime.context import Context
-from tasks.sfm.child import Report
+from tasks.sfm.child import Report, part
 from tasks.sfm.exchange import Request
 from tasks.sfm.features.files import FeatureWeights
 from tasks.sfm.features.learned import sift_matches
@@ -108,9 +108,7 @@ def _match_by_network(
         context=Context(
             device=request.device,
             threads=request.threads,
-            progress=lambda share, doing: report(
-                FEATURES_SHARE + (1 - FEATURES_SHARE) * share, doing
-            ),
+            progress=part(report, FEATURES_SHARE, 1.0),
         ),
     )
     matched = {pair: chosen for pair, chosen in found.matches.items() if len(chosen)}

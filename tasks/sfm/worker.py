@@ -14,7 +14,7 @@ import pycolmap
 
 from tasks.errors import InputError
 from tasks.sfm import child
-from tasks.sfm.child import Report
+from tasks.sfm.child import Report, part
 from tasks.sfm.database import write_photo_list
 from tasks.sfm.evidence import misfits, repeats
 from tasks.sfm.exchange import Request, Result, Rung
@@ -59,9 +59,9 @@ def work(folder: Path, report: Report) -> None:
     request = Request.read(folder)
     pycolmap.set_random_seed(request.config.seed)
     write_photo_list(request, request.database)
-    extract_features(request, _part(report, 0.0, _MATCHED))
+    extract_features(request, part(report, 0.0, _MATCHED))
     pairing = pairs_of(request)
-    match_features(request, pairing, _part(report, 0.0, _MATCHED))
+    match_features(request, pairing, part(report, 0.0, _MATCHED))
     if request.camera_from_world is not None:
         report(_MATCHED, "triangulating with the given poses")
         model = triangulate_given(request)
@@ -76,12 +76,8 @@ def work(folder: Path, report: Report) -> None:
             verified=request.database,
         )
     else:
-        found = estimate(request, pairing, _part(report, _MATCHED, _MAPPED))
-    write_result(found, pairing, request, _part(report, _MAPPED, 1.0))
-
-
-def _part(report: Report, start: float, end: float) -> Report:
-    return lambda share, doing: report(start + (end - start) * share, doing)
+        found = estimate(request, pairing, part(report, _MATCHED, _MAPPED))
+    write_result(found, pairing, request, part(report, _MAPPED, 1.0))
 
 
 def estimate(request: Request, pairing: Pairing, report: Report) -> Found:
