@@ -173,7 +173,6 @@ TABLES: Mapping[str, Mapping[str, Column]] = {
         "mapper": _text("COLMAP's mapper: `incremental` or `global`."),
         "registered": _count("Photos of its best model."),
         "sure": _count("Photos of it whose poses the evidence confirms."),
-        "seconds": _number("Wall time, seconds."),
         "chosen": _flag("Whether the scene's poses come from it."),
     },
     "poses": {

@@ -41,7 +41,6 @@ class Rung:
     """Photos of its best model."""
     sure: int
     """Photos of it whose poses are confirmed."""
-    seconds: float
     chosen: bool
 
 

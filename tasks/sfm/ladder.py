@@ -10,7 +10,6 @@ that is sure of every photo. Of the best model, photos that are not sure are tak
 once more against what is left.
 """
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -137,7 +136,6 @@ def _attempt(
     report: Report,
 ) -> _Attempt:
     features, mapper = planned
-    began = time.monotonic()
     databases = databases_of(request, features, pairs, part(report, 0.0, 0.7))
     folder = request.folder / f"{features}-{mapper}"
     on_registered = _registered(part(report, 0.7, 1.0), len(request.mapped))
@@ -151,7 +149,6 @@ def _attempt(
             mapper=mapper,
             registered=len(best.images) if best else 0,
             sure=len(best.sure) if best else 0,
-            seconds=time.monotonic() - began,
             chosen=False,
         ),
         best=best,

@@ -125,7 +125,7 @@ def test_every_script_and_test_that_is_named_exists_and_has_its_options() -> Non
 @pytest.mark.slow
 def test_the_commands_in_their_order_on_a_small_dataset(unseen: Command, tmp_path: Path) -> None:
     # Of a size at which the default config, which the README's commands have, takes a minute.
-    small = facade().excerpt("attic", range(8, 14), (96, 72))
+    small = facade().excerpt("attic", range(8, 14), (160, 120))
     write_scene(small, tmp_path / "photos" / "attic", lambda *_: None)
     commands = [
         command[1:]
