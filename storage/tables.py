@@ -170,7 +170,10 @@ TABLES: Mapping[str, Mapping[str, Column]] = {
     },
     "attempts": {
         "features": _text("Features that photos were matched by: `sift`, `aliked` or `both`."),
-        "mapper": _text("COLMAP's mapper: `incremental` or `global`."),
+        "mapper": _text("COLMAP's mapper of its best model: `incremental` or `global`."),
+        "focal_factor": _number(
+            "Times the first guess, where focal lengths are guesses: what that model started from."
+        ),
         "registered": _count("Photos of its best model."),
         "sure": _count("Photos of it whose poses the evidence confirms."),
         "chosen": _flag("Whether the scene's poses come from it."),

@@ -38,8 +38,8 @@ class SfmConfig(Config):
     )
     mapper: Literal["auto", "incremental", "global"] = Field(
         default="auto",
-        description="COLMAP's mapper; 'auto': incremental, and the global one where that does not "
-        "confirm every photo.",
+        description="COLMAP's mapper that makes the model; the other one makes a second model to "
+        "check it by. 'auto': whichever is sure of more photos.",
     )
     keep_doubtful: bool = Field(
         default=False,
@@ -79,13 +79,10 @@ class SfmConfig(Config):
     )
     seed: int = Field(default=0, ge=0, le=2**31 - 1, description="Seed of every RANSAC.")
 
-    def attempts(self) -> tuple[tuple[FeatureName, MapperName], ...]:
-        """Features and mapper of each attempt at a model, in order."""
+    def attempts(self) -> tuple[FeatureName, ...]:
+        """Features of each attempt at a model, in order."""
         kind = self.features.kind
-        features: tuple[FeatureName, ...] = ("sift", "both") if kind == "auto" else (kind,)
-        if self.mapper != "auto":
-            return tuple((one, self.mapper) for one in features)
-        return (*((one, "incremental") for one in features), (features[-1], "global"))
+        return ("sift", "both") if kind == "auto" else (kind,)
 
     def sift(self) -> Sift:
         """Of SIFT features; the default ones where the config has none."""

@@ -5,10 +5,12 @@ Runs in the child process, like :mod:`tasks.sfm.worker`; the networks run in one
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pycolmap
+from jaxtyping import Bool, Float64, Int64
 
 from tasks.runtime.context import Context
 from tasks.sfm.child import Report
@@ -18,7 +20,7 @@ from tasks.sfm.exchange import Request
 from tasks.sfm.features.distinct import distinct_matches
 from tasks.sfm.features.exchange import LearnedMatches, Pair
 from tasks.sfm.features.learned import learned_matches
-from tasks.sfm.verified import verify, verify_strictly
+from tasks.sfm.verified import verified_pairs, verify, verify_strictly
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +33,38 @@ class Databases:
     """Verified strictly, to find poses by."""
     distinct: Path | None
     """With the matches that look like no other place, unverified; None: all do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class StrictMatches:
+    """The strictly verified matches of an attempt."""
+
+    keypoints: Mapping[int, Float64[np.ndarray, "n 2"]]
+    """Of each image, pixels."""
+    pairs: Mapping[tuple[int, int], Int64[np.ndarray, "k 2"]]
+    """Matched keypoints of every two images that have any."""
+    distinct: Mapping[tuple[int, int], Bool[np.ndarray, " k"]]
+    """Whether each of these matches looks like no other place."""
+
+
+@cache
+def strict_matches(databases: Databases) -> StrictMatches:
+    """Read what :func:`databases_of` has written."""
+    opened = pycolmap.Database.open(str(databases.strict))
+    keypoints = {
+        image.image_id: np.asarray(opened.read_keypoints(image.image_id), np.float64)[:, :2]
+        for image in opened.read_all_images()
+    }
+    pairs = dict(verified_pairs(opened))
+    opened.close()
+    distinct = {pair: np.ones(len(matched), bool) for pair, matched in pairs.items()}
+    if databases.distinct is not None:
+        opened = pycolmap.Database.open(str(databases.distinct))
+        for pair, matched in pairs.items():
+            known = set(map(tuple, np.asarray(opened.read_matches(*pair)).tolist()))
+            distinct[pair] = np.array([tuple(one) in known for one in matched.tolist()], bool)
+        opened.close()
+    return StrictMatches(keypoints=keypoints, pairs=pairs, distinct=distinct)
 
 
 def databases_of(

@@ -21,13 +21,18 @@ from jaxtyping import Bool, Float64, Int64
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from tasks.sfm.epipolar import epipolar_errors
+from tasks.sfm.epipolar import epipolar_errors, own_epipolar_errors
 
 MAX_ERROR_PX = 2.0
 """Of a match that fits a model; strict verification allows 1 px with the pair's own geometry."""
 MAX_MISFIT_SHARE = 0.2
 """Of a model whose photos can be sure: a folded front of equal bays had 0.33, right models at most
 0.05."""
+MAX_EXCESS = 1.5
+"""Of a model whose photos can be sure. Right models had at most 1.1 (of a few photos 1.4), those
+with a focal length a fifth off 1.6 to 2."""
+MIN_OWN_ERROR_PX = 0.05
+"""Below it pixels tell nothing."""
 MAX_DISTANCE_PX = 4.0
 """Of a keypoint from the projection of a point: COLMAP's limit for its observations."""
 MIN_FITTING_MATCHES = 30
@@ -56,6 +61,8 @@ class PairEvidence:
     distinct: int
     """Wide matches that look like no other place; see
     :func:`tasks.sfm.features.distinct.distinct_matches`."""
+    excess: float = 1.0
+    """Median epipolar error of the matches over that of their own epipolar geometry."""
     turned: bool = False
     """Whether a rotation explains the matches: both photos may have been taken from one spot."""
 
@@ -127,10 +134,15 @@ def pair_evidence(
                 fitting=int(fits.sum()),
                 wide=int((fits & wide).sum()),
                 distinct=int((fits & wide & seen.distinct).sum()),
+                excess=_excess(errors_px, own_epipolar_errors(one, other) * focal),
                 turned=turned,
             )
         )
     return tuple(found)
+
+
+def _excess(errors_px: Float64[np.ndarray, " k"], own_px: Float64[np.ndarray, " k"]) -> float:
+    return float(np.median(errors_px) / max(np.median(own_px), MIN_OWN_ERROR_PX))
 
 
 def _rotation_explains(
@@ -196,7 +208,7 @@ def _triangulated(
 def confirmed(count: int, pairs: Sequence[PairEvidence]) -> Bool[np.ndarray, " n"]:
     """The largest group of photos of which every supporting pair closes a cycle within the group.
 
-    None where the model as a whole does not fit its pairs (:func:`repeats`). Else a
+    None where the model as a whole does not fit its pairs (:func:`repeats`, :func:`excess`). Else a
     two-edge-connected component of the graph of supporting pairs, of three photos or more; of
     equally large ones the first. A photo that one pair alone holds is in no such group.
 
@@ -206,7 +218,7 @@ def confirmed(count: int, pairs: Sequence[PairEvidence]) -> Bool[np.ndarray, " n
     edges = np.array(
         [(one.first, one.second) for one in pairs if one.verdict == "supports"], dtype=np.int64
     ).reshape(-1, 2)
-    if repeats(count, pairs):
+    if repeats(count, pairs) or excess(pairs) > MAX_EXCESS:
         edges = edges[:0]
     kept = edges[~_bridges(count, edges)]
     graph = coo_array((np.ones(len(kept), bool), tuple(kept.T)), shape=(count, count))
@@ -214,6 +226,17 @@ def confirmed(count: int, pairs: Sequence[PairEvidence]) -> Bool[np.ndarray, " n
     sizes = np.bincount(group, minlength=1)
     largest = int(sizes.argmax()) if count else 0
     return (group == largest) & (sizes[largest] >= 3)
+
+
+def excess(pairs: Sequence[PairEvidence]) -> float:
+    """Median of the supporting pairs, each measured by itself; 1 where there are none.
+
+    A pair's own epipolar geometry knows of no intrinsics and of no other photo. What a right model
+    adds to its errors is little. A wrong focal length, which a model of few photos can hide by
+    bending the scene, adds much, though every match stays within its tolerance.
+    """
+    supporting = [one.excess for one in pairs if one.verdict == "supports"]
+    return float(np.median(supporting)) if supporting else 1.0
 
 
 def misfits(count: int, pairs: Sequence[PairEvidence]) -> tuple[int, int]:

@@ -30,6 +30,10 @@ class SharedCamera:
     camera_model: CameraModel | None = None
     """Known exactly, or None: to be estimated."""
 
+    @property
+    def focal_is_guessed(self) -> bool:
+        return self.focal_px is None and self.camera_model is None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rung:
@@ -37,6 +41,9 @@ class Rung:
 
     features: str
     mapper: str
+    """Of its best model."""
+    focal_factor: float
+    """Times the first guess, where focal lengths are guesses: what that model started from."""
     registered: int
     """Photos of its best model."""
     sure: int

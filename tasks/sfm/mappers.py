@@ -6,7 +6,10 @@ Sources: Schoenberger and Frahm, Structure-from-Motion Revisited, CVPR 2016 (inc
 al., Global Structure-from-Motion Revisited, ECCV 2024 (global).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import copy
+from dataclasses import dataclass
 from pathlib import Path
 
 import pycolmap
@@ -16,12 +19,24 @@ from tasks.sfm.exchange import Request
 
 MIN_PHOTOS = 3
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """What a mapper starts from."""
+
+    mapper: MapperName
+    focal_factor: float = 1.0
+    """Times focal lengths that are guesses."""
+    more_seed: int = 0
+    """Added to that of the config."""
+
+
 OnRegistered = Callable[[int], None]
 """Called with the number of photos in the model."""
 
 
 def map_photos(
-    request: Request, database: Path, mapper: MapperName, output: Path, on_registered: OnRegistered
+    request: Request, database: Path, start: Start, output: Path, on_registered: OnRegistered
 ) -> list[pycolmap.Reconstruction]:
     """All models of the photos that are to be mapped, largest first.
 
@@ -29,17 +44,38 @@ def map_photos(
         output: new folder, for the models.
     """
     output.mkdir()
-    run = _incremental if mapper == "incremental" else _global
-    models = run(request, database, output, on_registered)
+    seed = request.config.seed + start.more_seed
+    run = _incremental if start.mapper == "incremental" else _global
+    with scaled_guesses(request, database, start.focal_factor):
+        models = run(request, database, seed, output, on_registered)
     return sorted(models, key=lambda model: -model.num_reg_images())
 
 
+@contextmanager
+def scaled_guesses(request: Request, database: Path, factor: float) -> Iterator[None]:
+    """The database with its guessed focal lengths times ``factor``; as it was afterwards."""
+    opened = pycolmap.Database.open(str(database))
+    known = opened.read_all_cameras()
+    for camera in known:
+        if request.cameras[camera.camera_id - 1].focal_is_guessed:
+            scaled = copy(camera)
+            for index in camera.focal_length_idxs():
+                scaled.params[index] *= factor
+            opened.update_camera(scaled)
+    opened.close()
+    yield
+    opened = pycolmap.Database.open(str(database))
+    for camera in known:
+        opened.update_camera(camera)
+    opened.close()
+
+
 def _incremental(
-    request: Request, database: Path, output: Path, on_registered: OnRegistered
+    request: Request, database: Path, seed: int, output: Path, on_registered: OnRegistered
 ) -> list[pycolmap.Reconstruction]:
     options = pycolmap.IncrementalPipelineOptions()
     options.num_threads = request.threads
-    options.random_seed = request.config.seed
+    options.random_seed = seed
     options.min_model_size = MIN_PHOTOS
     options.ba_refine_principal_point = request.config.refine_principal_point
     options.extract_colors = False
@@ -68,11 +104,11 @@ def _incremental(
 
 
 def _global(
-    request: Request, database: Path, output: Path, on_registered: OnRegistered
+    request: Request, database: Path, seed: int, output: Path, on_registered: OnRegistered
 ) -> list[pycolmap.Reconstruction]:
     options = pycolmap.GlobalPipelineOptions()
     options.num_threads = request.threads
-    options.random_seed = request.config.seed
+    options.random_seed = seed
     options.min_model_size = MIN_PHOTOS
     options.image_names = [request.photo_name(photo) for photo in request.mapped]
     options.mapper.bundle_adjustment.refine_principal_point = request.config.refine_principal_point

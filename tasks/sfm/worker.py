@@ -16,10 +16,11 @@ from tasks.errors import InputError
 from tasks.sfm import child
 from tasks.sfm.child import Report, part
 from tasks.sfm.database import write_photo_list
-from tasks.sfm.evidence import misfits, repeats
+from tasks.sfm.evidence import MAX_EXCESS, excess, misfits, repeats
 from tasks.sfm.exchange import Request, Result, Rung
+from tasks.sfm.finish import finish, with_further
 from tasks.sfm.given import triangulate_given
-from tasks.sfm.ladder import Climbed, climb, finish, with_further
+from tasks.sfm.ladder import Climbed, climb
 from tasks.sfm.mappers import MIN_PHOTOS
 from tasks.sfm.pairs.choose import Pairing
 from tasks.sfm.reasons import matched_images, reasons
@@ -139,6 +140,12 @@ def _too_few(request: Request, climbed: Climbed, sure: int) -> str:
             f"{misfitting} of {tried} pairs of matching photos do not fit the best model, as where "
             "parts of the scene look alike; add photos that show what tells the parts apart, or "
             "leave out those that show one part alone"
+        )
+    if (more := excess(best.pairs)) > MAX_EXCESS:
+        return (
+            f"the matches lie {more:.1f} times as far from the best model as from the geometry of "
+            "each pair alone, as where a focal length is wrong, and these photos leave it open; "
+            "keep the EXIF data of the photos, or add some from other heights and directions"
         )
     sizes = ", ".join(str(len(group)) for group in climbed.groups)
     return (

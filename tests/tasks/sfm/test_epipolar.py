@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import minimize
 from scipy.spatial.transform import Rotation
 
-from tasks.sfm.epipolar import epipolar_errors
+from tasks.sfm.epipolar import epipolar_errors, own_epipolar_errors
 
 SIDEWAYS = np.eye(4)
 SIDEWAYS[0, 3] = -1.0  # the second camera stands one unit to the right: epipolar lines are rows
@@ -62,3 +62,26 @@ def test_cameras_in_one_place_have_no_epipolar_error() -> None:
     rng = np.random.default_rng(0)
     found = epipolar_errors(rng.random((4, 2)), rng.random((4, 2)), np.eye(4))
     np.testing.assert_array_equal(found, np.zeros(4))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_exact_matches_of_any_two_cameras_fit_their_own_geometry(seed: int) -> None:
+    pose = random_pose(seed)
+    points = np.random.default_rng(seed).uniform([-1, -1, 4], [1, 1, 8], (50, 3))
+    moved = points @ pose[:3, :3].T + pose[:3, 3]
+    longer = 1.3 * rays_of(moved) + [0.1, -0.2]  # another focal length and principal point
+    np.testing.assert_allclose(own_epipolar_errors(rays_of(points), longer), 0, atol=1e-7)
+    assert np.median(epipolar_errors(rays_of(points), longer, pose)) > 1e-3
+
+
+def test_noisy_matches_fit_their_own_geometry_as_well_as_the_poses_that_made_them() -> None:
+    rng = np.random.default_rng(0)
+    ratios = []
+    for seed in range(20):
+        pose = random_pose(seed)
+        points = rng.uniform([-1, -1, 4], [1, 1, 8], (400, 3))
+        moved = points @ pose[:3, :3].T + pose[:3, 3]
+        first, second = (rays_of(x) + 5e-4 * rng.standard_normal((400, 2)) for x in (points, moved))
+        own, known = own_epipolar_errors(first, second), epipolar_errors(first, second, pose)
+        ratios.append(np.median(own) / np.median(known))
+    assert np.median(ratios) == pytest.approx(1.0, abs=0.05)

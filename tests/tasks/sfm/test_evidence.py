@@ -8,11 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.sfm.evidence import (
+    MAX_EXCESS,
     PairEvidence,
     SeenMatches,
     confidence,
     confirmed,
     contradicted,
+    excess,
     pair_evidence,
 )
 
@@ -156,8 +158,42 @@ def test_a_model_that_many_pairs_do_not_fit_confirms_nothing() -> None:
         assert confirmed(6, pairs).any() == confirms
 
 
-def pair(first: int, second: int) -> PairEvidence:
-    return PairEvidence(first=first, second=second, matches=50, fitting=50, wide=50, distinct=50)
+def pair(first: int, second: int, excess: float = 1.0) -> PairEvidence:
+    return PairEvidence(
+        first=first, second=second, matches=50, fitting=50, wide=50, distinct=50, excess=excess
+    )
+
+
+def test_a_wrong_focal_length_shows_beside_each_pair_by_itself() -> None:
+    poses, rng = ring(4), np.random.default_rng(0)
+    rays = [one + 0.1 / FOCAL_PX * rng.standard_normal(one.shape) for one in seen_rays(poses)]
+
+    def found(factor: float) -> tuple[PairEvidence, ...]:
+        return pair_evidence(
+            poses,
+            np.full(4, factor * FOCAL_PX),
+            {
+                (i, j): SeenMatches(
+                    rays=(rays[i] / factor, rays[j] / factor),
+                    points=(np.full_like(POINTS, np.nan),) * 2,
+                    distinct=ALL,
+                )
+                for i, j in all_pairs(4)
+            },
+        )
+
+    assert excess(found(1.0)) < 1.2
+    assert excess(found(0.85)) > MAX_EXCESS
+    assert all(one.verdict == "supports" for one in found(0.85))
+    assert confirmed(4, found(1.0)).all()
+    assert not confirmed(4, found(0.85)).any()
+
+
+def test_most_pairs_tell_of_a_wrong_focal_length() -> None:
+    pairs = [pair(i, j, excess=3.0 if i == 0 else 1.0) for i, j in all_pairs(5)]
+    assert excess(pairs) == 1.0
+    assert confirmed(5, pairs).all()
+    assert excess([]) == 1.0
 
 
 @given(st.integers(1, 12), st.data())

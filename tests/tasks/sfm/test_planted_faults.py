@@ -26,6 +26,7 @@ from benchmarks.sfm_system import project
 from tasks.cameras import Cameras
 from tasks.ingest.config import IngestConfig
 from tasks.procedural.render import prepare, render
+from tasks.procedural.write_random import write_random_scenes
 from tasks.sfm.config import SfmConfig
 from tests.support.cameras_by_hand import on_a_ring
 from tests.support.ring_of_cameras import project as pixel_of
@@ -94,6 +95,16 @@ def test_a_planted_fault_ends_as_it_must(
     assert (scene / EXPECTED).exists()
 
     assert complaints(scene, expected) == []
+
+
+@pytest.mark.slow
+def test_a_focal_length_that_the_first_guess_misses_is_found(tmp_path: Path) -> None:
+    # The incremental mapper ends 12 %, and the global one 46 % off from it; both fit every match.
+    (room,) = write_random_scenes(tmp_path, [2000001], long_side=480, progress=lambda *_: None)
+    names = tuple(sorted(path.name for path in (room / "images").iterdir()))
+    expected = Expected(fault="a focal length", groups=(names,), least=len(names))
+
+    assert complaints(room, expected) == []
 
 
 def test_an_end_is_judged_by_who_is_called_right() -> None:

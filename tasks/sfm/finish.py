@@ -1,0 +1,75 @@
+"""The photos of the best model that are sure, and what can be added to them.
+
+Runs in the child process, like :mod:`tasks.sfm.worker`.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import pycolmap
+
+from tasks.sfm.databases import Databases, strict_matches
+from tasks.sfm.exchange import Request
+from tasks.sfm.judged import Judged, judge, witnessed
+from tasks.sfm.localise import localise_photos
+from tasks.sfm.mappers import MIN_PHOTOS
+
+
+def finish(judged: Judged, request: Request, databases: Databases) -> Judged:
+    """Take out the photos that are not sure, refine the rest, and try the others against it once.
+
+    Where the config keeps doubtful photos, only contradicted ones are taken out.
+    """
+    keep = request.config.keep_doubtful
+    doubtful = judged.contradicted if keep else frozenset(judged.images) - judged.sure
+    if doubtful:
+        _take_out(judged.model, doubtful)
+        is_model = judged.model.num_reg_images() >= MIN_PHOTOS
+        if is_model:
+            _refine(judged.model, request)
+        judged = again(judged, databases)
+        if not is_model:
+            return judged
+    return with_further(judged, request, databases, request.mapped)
+
+
+def again(judged: Judged, databases: Databases) -> Judged:
+    """The judgement of a model that has changed, with the witness that it had."""
+    found = judge(judged.model, strict_matches(databases))
+    return found if judged.witness is None else witnessed(found, judged.witness)
+
+
+def _refine(model: pycolmap.Reconstruction, request: Request) -> None:
+    options = pycolmap.BundleAdjustmentOptions()
+    options.refine_principal_point = request.config.refine_principal_point
+    options.print_summary = False
+    options.ceres.solver_options.num_threads = request.threads
+    pycolmap.bundle_adjustment(model, options)
+
+
+def with_further(
+    judged: Judged, request: Request, databases: Databases, photos: Sequence[int]
+) -> Judged:
+    """Localise photos against a model, and keep those that their pairs confirm.
+
+    The witness has no say: it may not have tried to place them.
+
+    Args:
+        photos: indices in the request; those that the model has already stay as they are.
+    """
+    model = judged.model
+    missing = {photo + 1 for photo in photos} - set(judged.images)
+    if not missing:
+        return judged
+    if not localise_photos(model, request, [one - 1 for one in sorted(missing)], databases.strict):
+        return judged
+    found = again(judged, databases)
+    unsupported = (missing & set(found.images)) - (found.confirmed - found.contradicted)
+    if not unsupported:
+        return found
+    _take_out(model, unsupported)
+    return again(judged, databases)
+
+
+def _take_out(model: pycolmap.Reconstruction, images: Iterable[int]) -> None:
+    for image in sorted(images):
+        model.deregister_frame(model.image(image).frame_id)
