@@ -40,7 +40,7 @@ class IngestConfig(Config):
         "anti-aliased).",
     )
     min_photos: int = Field(
-        default=3,
+        default=2,
         ge=2,
         description="Minimum number of usable photos; a scene with fewer fails.",
     )

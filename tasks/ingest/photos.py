@@ -338,8 +338,9 @@ def _fingerprint(pixels: UInt8[np.ndarray, "h w 3"]) -> bytes:
 def _too_few(title: str, found: int, rejected: list[Rejected], needed: int) -> str:
     remain = found - len(rejected)
     if not rejected:
+        photos = "1 photo" if found == 1 else f"{found} photos"
         return (
-            f"'{title}' holds {found} photos and structure from motion needs at least {needed}; "
+            f"'{title}' holds {photos} and structure from motion needs at least {needed}; "
             "add photos"
         )
     if remain == 0:

@@ -69,7 +69,7 @@ class SfmConfig(Config):
         ge=0.0,
         le=1.0,
         description="Minimum fraction of photos with a pose; with fewer the scene fails, since the "
-        "model is a fragment of it. At least 3 photos must have one in any case.",
+        "model is a fragment of it. At least 3 photos must have one in any case, or both of two.",
     )
     threads: int = Field(
         default=0,

@@ -11,19 +11,24 @@ from tasks.sfm.databases import Databases, strict_matches
 from tasks.sfm.exchange import Request
 from tasks.sfm.judged import Judged, judge, witnessed
 from tasks.sfm.localise import localise_photos
-from tasks.sfm.mappers import MIN_PHOTOS
+from tasks.sfm.mappers import least_photos
 
 
 def finish(judged: Judged, request: Request, databases: Databases) -> Judged:
     """Take out the photos that are not sure, refine the rest, and try the others against it once.
 
-    Where the config keeps doubtful photos, only contradicted ones are taken out.
+    Where the config keeps doubtful photos, only contradicted ones are taken out. Two photos close
+    no cycle, so they cannot be sure: they are kept where their pair supports the model and a
+    witness agrees.
     """
-    keep = request.config.keep_doubtful
-    doubtful = judged.contradicted if keep else frozenset(judged.images) - judged.sure
+    doubtful = frozenset(judged.images) - judged.sure
+    if request.config.keep_doubtful:
+        doubtful = judged.contradicted
+    elif len(request.mapped) == 2 and judged.supported and len(judged.witnessed) == 2:
+        doubtful = frozenset()
     if doubtful:
         _take_out(judged.model, doubtful)
-        is_model = judged.model.num_reg_images() >= MIN_PHOTOS
+        is_model = judged.model.num_reg_images() >= least_photos(request)
         if is_model:
             _refine(judged.model, request)
         judged = again(judged, databases)

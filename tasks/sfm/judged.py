@@ -14,11 +14,13 @@ from tasks.cameras import Cameras
 from tasks.metrics.consensus import align_agreeing
 from tasks.sfm.databases import StrictMatches
 from tasks.sfm.evidence import (
+    MAX_EXCESS,
     PairEvidence,
     SeenMatches,
     confidence,
     confirmed,
     contradicted,
+    excess,
     pair_evidence,
 )
 from tasks.sfm.mappers import MIN_PHOTOS
@@ -44,6 +46,12 @@ class Judged:
     @property
     def sure(self) -> frozenset[int]:
         return (self.confirmed & self.witnessed) - self.contradicted
+
+    @property
+    def supported(self) -> bool:
+        """Whether every pair supports the model."""
+        verdicts = {pair.verdict for pair in self.pairs}
+        return verdicts == {"supports"} and excess(self.pairs) <= MAX_EXCESS
 
     @property
     def confidence(self) -> dict[int, float]:
@@ -117,7 +125,7 @@ def witnessed(judged: Judged, witness: pycolmap.Reconstruction) -> Judged:
 def agreeing(model: pycolmap.Reconstruction, other: pycolmap.Reconstruction) -> frozenset[int]:
     """Images that two models place alike; see :func:`tasks.metrics.consensus.align_agreeing`."""
     images = sorted(set(model.reg_image_ids()) & set(other.reg_image_ids()))
-    if len(images) < MIN_PHOTOS:
+    if len(images) < min(MIN_PHOTOS, model.num_reg_images()):
         return frozenset()
     one, another = (_cameras(each, images) for each in (model, other))
     extent = 2 * float(np.linalg.norm(one.centres - one.centres.mean(0), axis=1).max())

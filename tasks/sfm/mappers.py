@@ -18,6 +18,7 @@ from tasks.sfm.config import MapperName
 from tasks.sfm.exchange import Request
 
 MIN_PHOTOS = 3
+"""Of a model; of two photos that are mapped alone, two."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,15 @@ class Start:
 
 OnRegistered = Callable[[int], None]
 """Called with the number of photos in the model."""
+
+
+FEW_PHOTOS = 6
+"""Of which points that two photos see count, too: three views of one point are rare."""
+
+
+def least_photos(request: Request) -> int:
+    """Of a model."""
+    return min(MIN_PHOTOS, len(request.mapped))
 
 
 def map_photos(
@@ -76,8 +86,9 @@ def _incremental(
     options = pycolmap.IncrementalPipelineOptions()
     options.num_threads = request.threads
     options.random_seed = seed
-    options.min_model_size = MIN_PHOTOS
+    options.min_model_size = least_photos(request)
     options.ba_refine_principal_point = request.config.refine_principal_point
+    options.triangulation.ignore_two_view_tracks = len(request.mapped) > FEW_PHOTOS
     options.extract_colors = False
     options.image_names = [request.photo_name(photo) for photo in request.mapped]
     registered = furthest = 0
@@ -109,9 +120,12 @@ def _global(
     options = pycolmap.GlobalPipelineOptions()
     options.num_threads = request.threads
     options.random_seed = seed
-    options.min_model_size = MIN_PHOTOS
+    options.min_model_size = least_photos(request)
     options.image_names = [request.photo_name(photo) for photo in request.mapped]
     options.mapper.bundle_adjustment.refine_principal_point = request.config.refine_principal_point
+    if len(request.mapped) <= FEW_PHOTOS:
+        options.mapper.global_positioning.min_num_view_per_track = 2
+        options.mapper.bundle_adjustment.min_track_length = 2
     models = pycolmap.global_mapping(str(database), str(request.photo_folder), str(output), options)
     on_registered(max((model.num_reg_images() for model in models.values()), default=0))
     return list(models.values())

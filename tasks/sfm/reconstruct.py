@@ -23,7 +23,7 @@ from tasks.sfm.process import run_child
 from tasks.sfm.triangulate import Observations
 from tasks.sfm.world_frame import WorldFrame, find_world_frame, frame_of_reference, unchanged
 
-MIN_PHOTOS = 3
+MIN_PHOTOS = 2
 
 Poses = Literal["estimated", "given"]
 """Where the poses of a reconstruction come from."""

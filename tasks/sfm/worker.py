@@ -21,7 +21,7 @@ from tasks.sfm.exchange import Request, Result, Rung
 from tasks.sfm.finish import finish, with_further
 from tasks.sfm.given import triangulate_given
 from tasks.sfm.ladder import Climbed, climb
-from tasks.sfm.mappers import MIN_PHOTOS
+from tasks.sfm.mappers import least_photos
 from tasks.sfm.pairs.choose import Pairing
 from tasks.sfm.reasons import matched_images, reasons
 from tasks.sfm.sift import extract_features, match_features, pairs_of
@@ -112,7 +112,7 @@ def estimate(request: Request, pairing: Pairing, report: Report) -> Found:
 
 def _needed(request: Request) -> int:
     share = request.config.min_registered_share
-    return max(MIN_PHOTOS, int(np.ceil(share * len(request.mapped))))
+    return max(least_photos(request), int(np.ceil(share * len(request.mapped))))
 
 
 def _too_few(request: Request, climbed: Climbed, sure: int) -> str:

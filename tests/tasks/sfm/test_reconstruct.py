@@ -214,9 +214,29 @@ def noise_photos(count: int, contrast: float) -> list[SourcePhoto]:
     ]
 
 
-def test_two_photos_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"2 photos were given .* at least 3"):
-        reconstruct(noise_photos(2, 100), SfmConfig(), work_folder=tmp_path)
+def test_one_photo_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"1 photos were given .* at least 2"):
+        reconstruct(noise_photos(1, 100), SfmConfig(), work_folder=tmp_path)
+
+
+def test_two_photos_have_poses_that_are_not_called_sure(tmp_path: Path) -> None:
+    photos = list(photos_of("fountain_p11", 5))[2::2]
+    config = SfmConfig(features=Sift(max_features=4096))
+    found = reconstruct(photos, config, work_folder=tmp_path, context=TWO_THREADS)
+
+    assert found.cameras.names == tuple(photo.name for photo in photos)
+    assert not found.sure.any()
+    assert (found.confidence < 0.9).all()
+    reference = reference_of("fountain_p11")
+    reference = reference.select([reference.names.index(name) for name in found.cameras.names])
+    step, true = (
+        cameras.camera_from_world[1] @ np.linalg.inv(cameras.camera_from_world[0])
+        for cameras in (found.cameras, reference)
+    )
+    turned = np.trace(step[:3, :3].T @ true[:3, :3])
+    assert np.degrees(np.arccos(np.clip((turned - 1) / 2, -1, 1))) < 2
+    along = step[:3, 3] @ true[:3, 3] / np.linalg.norm(step[:3, 3]) / np.linalg.norm(true[:3, 3])
+    assert np.degrees(np.arccos(np.clip(along, -1, 1))) < 2
 
 
 @pytest.mark.parametrize("contrast", [0, 100])
