@@ -125,7 +125,7 @@ def witnessed(judged: Judged, witness: pycolmap.Reconstruction) -> Judged:
 def agreeing(model: pycolmap.Reconstruction, other: pycolmap.Reconstruction) -> frozenset[int]:
     """Images that two models place alike; see :func:`tasks.metrics.consensus.align_agreeing`."""
     images = sorted(set(model.reg_image_ids()) & set(other.reg_image_ids()))
-    if len(images) < min(MIN_PHOTOS, model.num_reg_images()):
+    if len(images) < (2 if model.num_reg_images() == 2 else MIN_PHOTOS):
         return frozenset()
     one, another = (_cameras(each, images) for each in (model, other))
     extent = 2 * float(np.linalg.norm(one.centres - one.centres.mean(0), axis=1).max())
