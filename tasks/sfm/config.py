@@ -1,26 +1,15 @@
 """Options of the sfm stage."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
-from tasks.config import Alternative, Config
-from tasks.sfm.features.config import Aliked, Both, Sift
+from tasks.config import Config
+from tasks.sfm.features.config import Aliked, AutoFeatures, Features, Sift, parts_of
 from tasks.sfm.pairs.config import Automatic, PairsConfig
 
 FeatureName = Literal["sift", "aliked", "both"]
 MapperName = Literal["incremental", "global"]
-
-
-class AutoFeatures(Alternative):
-    """SIFT; and where it does not confirm every photo, SIFT and ALIKED together."""
-
-    kind: Literal["auto"] = "auto"
-    sift: Sift = Sift()
-    aliked: Aliked = Aliked()
-
-
-Features = Annotated[AutoFeatures | Sift | Aliked | Both, Field(discriminator="kind")]
 
 
 class SfmConfig(Config):
@@ -86,14 +75,8 @@ class SfmConfig(Config):
 
     def sift(self) -> Sift:
         """Of SIFT features; the default ones where the config has none."""
-        return (
-            self.features.sift
-            if isinstance(self.features, (AutoFeatures, Both))
-            else (self.features if isinstance(self.features, Sift) else Sift())
-        )
+        return parts_of(self.features)[0] or Sift()
 
     def aliked(self) -> Aliked | None:
         """Of ALIKED features; None where the config has none."""
-        if isinstance(self.features, (AutoFeatures, Both)):
-            return self.features.aliked
-        return self.features if isinstance(self.features, Aliked) else None
+        return parts_of(self.features)[1]

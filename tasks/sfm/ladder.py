@@ -65,6 +65,7 @@ def climb(request: Request, pairs: Sequence[Pair], report: Report) -> Climbed:
         if features == "sift"
         or (request.weights is not None and request.weights.aliked is not None)
     ]
+    assert plan, "features of networks alone come with their weights"
     attempts = []
     for number, planned in enumerate(plan):
         of_attempt = part(report, number / len(plan), (number + 1) / len(plan))

@@ -17,40 +17,54 @@ from tasks.sfm.features.files import FeatureWeights
 from tasks.sfm.features.learned import sift_matches
 from tasks.sfm.features.sift import sift_features
 from tasks.sfm.pairs.choose import Capture, Pairing, choose_pairs
-from tasks.sfm.verified import verification_options, verify
+from tasks.sfm.sift_cache import SiftCache
+from tasks.sfm.verified import verify
 
 FEATURES_SHARE = 0.55
 """Typical share of the time on photos of about a megapixel; the rest is matching."""
 
 
-def extract_features(request: Request, report: Report) -> None:
-    """SIFT, a few photos at a time for the sake of progress."""
+def extract_features(request: Request, cache: SiftCache, report: Report) -> None:
+    """SIFT, a few photos at a time for the sake of progress; none of what is kept."""
+    opened = pycolmap.Database.open(str(request.database))
+    recalled = cache.recall_features(opened)
+    opened.close()
+    count = len(request.camera_of_photo)
+    photos = [photo for photo in range(count) if photo not in recalled]
+    done = len(recalled)
+    batch = 4 * request.threads
+    report(FEATURES_SHARE * done / count, f"features of {done} of {count} photos")
+    for start in range(0, len(photos), batch):
+        chosen = photos[start : start + batch]
+        _extract(request, chosen)
+        opened = pycolmap.Database.open(str(request.database))
+        cache.keep_features(opened, chosen)
+        opened.close()
+        done += len(chosen)
+        report(FEATURES_SHARE * done / count, f"features of {done} of {count} photos")
+
+
+def _extract(request: Request, photos: Sequence[int]) -> None:
     options = pycolmap.FeatureExtractionOptions()
     options.sift.max_num_features = request.config.sift().max_features
     options.num_threads = request.threads
-    count = len(request.camera_of_photo)
-    batch = 4 * request.threads
-    report(0.0, f"features of 0 of {count} photos")
-    for start in range(0, count, batch):
-        stop = min(start + batch, count)
-        names = [request.photo_name(i) for i in range(start, stop)]
-        masked = [n for n in names if (request.mask_folder / request.mask_name(n)).exists()]
-        plain = [n for n in names if n not in masked]
-        # Apart: with a folder of masks, a photo that has none in there gets no features at all.
-        for chosen, masks in ((plain, None), (masked, request.mask_folder)):
-            reading = pycolmap.ImageReaderOptions()
-            if masks is not None:
-                reading.mask_path = str(masks)
-            if chosen:  # no names would mean every photo
-                pycolmap.extract_features(
-                    str(request.database),
-                    str(request.photo_folder),
-                    image_names=chosen,
-                    reader_options=reading,
-                    extraction_options=options,
-                    device=pycolmap.Device.cpu,
-                )
-        report(FEATURES_SHARE * stop / count, f"features of {stop} of {count} photos")
+    names = [request.photo_name(photo) for photo in photos]
+    masked = [n for n in names if (request.mask_folder / request.mask_name(n)).exists()]
+    plain = [n for n in names if n not in masked]
+    # Apart: with a folder of masks, a photo that has none in there gets no features at all.
+    for chosen, masks in ((plain, None), (masked, request.mask_folder)):
+        reading = pycolmap.ImageReaderOptions()
+        if masks is not None:
+            reading.mask_path = str(masks)
+        if chosen:  # no names would mean every photo
+            pycolmap.extract_features(
+                str(request.database),
+                str(request.photo_folder),
+                image_names=chosen,
+                reader_options=reading,
+                extraction_options=options,
+                device=pycolmap.Device.cpu,
+            )
 
 
 def pairs_of(request: Request) -> Pairing:
@@ -81,13 +95,22 @@ class _StoredDescriptors(Sequence[np.ndarray]):
         return np.asarray(self._database.read_descriptors(photo + 1).data)
 
 
-def match_features(request: Request, pairing: Pairing, report: Report) -> None:
+def match_features(request: Request, pairing: Pairing, cache: SiftCache, report: Report) -> None:
     """Match the pairs by nearest neighbours, or by a network where the config names its weights,
     and verify them by COLMAP's defaults."""
     if request.weights is not None and request.weights.sift_matcher is not None:
         _match_by_network(request, pairing, request.weights, report)
     else:
-        _match_by_neighbours(request, pairing, report)
+        _match_by_neighbours(request, pairing, cache, report)
+    opened = pycolmap.Database.open(str(request.database))
+    pair_ids, counts = opened.read_num_matches()
+    opened.close()
+    matched = [
+        tuple(image - 1 for image in pycolmap.pair_id_to_image_pair(pair_id))
+        for pair_id, count in zip(pair_ids, counts, strict=True)
+        if count > 0
+    ]
+    verify(request, request.database, matched, strict=False)
 
 
 def _match_by_network(
@@ -115,16 +138,20 @@ def _match_by_network(
     for (one, other), chosen in matched.items():
         opened.write_matches(one + 1, other + 1, np.ascontiguousarray(chosen, dtype=np.uint32))
     opened.close()
-    verify(request, request.database, sorted(matched), strict=False)
 
 
-def _match_by_neighbours(request: Request, pairing: Pairing, report: Report) -> None:
-    """Some hundreds at a time for the sake of progress."""
+def _match_by_neighbours(
+    request: Request, pairing: Pairing, cache: SiftCache, report: Report
+) -> None:
+    """Some hundreds at a time for the sake of progress; none of what is kept."""
+    opened = pycolmap.Database.open(str(request.database))
+    recalled = cache.recall_matches(opened, pairing.pairs)
+    opened.close()
     matching = pycolmap.FeatureMatchingOptions()
     matching.num_threads = request.threads
-    verification = verification_options(request.config, strict=False)
+    matching.skip_geometric_verification = True
     listed = pycolmap.ImportedPairingOptions()
-    pairs = pairing.pairs
+    pairs = [pair for pair in pairing.pairs if pair not in recalled]
     # Each call loads the descriptors of its photos anew, so not too many calls.
     batch = max(200, len(pairs) // 20)
     for start in range(0, len(pairs), batch):
@@ -138,9 +165,11 @@ def _match_by_neighbours(request: Request, pairing: Pairing, report: Report) -> 
             str(request.database),
             matching_options=matching,
             pairing_options=listed,
-            verification_options=verification,
             device=pycolmap.Device.cpu,
         )
-        stop = start + len(chosen)
-        share = FEATURES_SHARE + (1 - FEATURES_SHARE) * stop / len(pairs)
-        report(share, f"matched {stop} of {len(pairs)} pairs ({pairing.kind})")
+        opened = pycolmap.Database.open(str(request.database))
+        cache.keep_matches(opened, chosen)
+        opened.close()
+        done = len(recalled) + start + len(chosen)
+        share = FEATURES_SHARE + (1 - FEATURES_SHARE) * done / len(pairing.pairs)
+        report(share, f"matched {done} of {len(pairing.pairs)} pairs ({pairing.kind})")

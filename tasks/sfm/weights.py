@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from tasks.sfm.config import AutoFeatures, SfmConfig
-from tasks.sfm.features.config import Both
+from tasks.sfm.config import SfmConfig
+from tasks.sfm.features.config import AutoFeatures
 from tasks.sfm.features.files import FeatureWeights, aliked_is_installed, find_feature_weights
 
 
@@ -19,9 +19,8 @@ def weights_for(
         SIFT.
     """
     features = config.features
-    if not isinstance(features, AutoFeatures):
-        return find_feature_weights(features, folder, roots)
-    named = features.aliked.weights and features.aliked.matcher_weights
-    if not named and not aliked_is_installed():
-        return find_feature_weights(features.sift, folder, roots)
-    return find_feature_weights(Both(sift=features.sift, aliked=features.aliked), folder, roots)
+    if isinstance(features, AutoFeatures):
+        named = features.aliked.weights and features.aliked.matcher_weights
+        if not named and not aliked_is_installed():
+            features = features.sift
+    return find_feature_weights(features, folder, roots)

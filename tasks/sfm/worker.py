@@ -25,6 +25,7 @@ from tasks.sfm.mappers import least_photos
 from tasks.sfm.pairs.choose import Pairing
 from tasks.sfm.reasons import matched_images, reasons
 from tasks.sfm.sift import extract_features, match_features, pairs_of
+from tasks.sfm.sift_cache import SiftCache
 from tasks.sfm.undistort import undistort, undistorted_pixels
 from tasks.sfm.verified import verified_matches
 
@@ -60,9 +61,10 @@ def work(folder: Path, report: Report) -> None:
     request = Request.read(folder)
     pycolmap.set_random_seed(request.config.seed)
     write_photo_list(request, request.database)
-    extract_features(request, part(report, 0.0, _MATCHED))
+    cache = SiftCache.of(request)
+    extract_features(request, cache, part(report, 0.0, _MATCHED))
     pairing = pairs_of(request)
-    match_features(request, pairing, part(report, 0.0, _MATCHED))
+    match_features(request, pairing, cache, part(report, 0.0, _MATCHED))
     if request.camera_from_world is not None:
         report(_MATCHED, "triangulating with the given poses")
         model = triangulate_given(request)

@@ -84,7 +84,7 @@ def test_the_feature_types_are_those_of_sift(
     code: Path, photographed: Path, tmp_path: Path
 ) -> None:
     touched = apply_blocks(section(DOCUMENT, "### A feature type"), code)
-    assert len(touched) == 2
+    assert len(touched) == 3
     photos = tmp_path / "photos"
     photos.mkdir()
     for number, file in enumerate(sorted(photographed.glob("images/*"))[:2]):
@@ -99,6 +99,7 @@ from tasks.sfm.config import SfmConfig
 from tasks.sfm.exchange import Request, SharedCamera
 from tasks.sfm.database import write_photo_list
 from tasks.sfm.sift import extract_features
+from tasks.sfm.sift_cache import SiftCache
 
 request = Request(
     folder=Path(sys.argv[1]),
@@ -107,7 +108,7 @@ request = Request(
     camera_of_photo=(0, 0),
 )
 write_photo_list(request, request.database)
-extract_features(request, lambda share, doing: None)
+extract_features(request, SiftCache.of(request), lambda share, doing: None)
 database = pycolmap.Database.open(str(request.database))
 np.savez(
     request.folder / sys.argv[2],

@@ -79,12 +79,28 @@ class Aliked(Alternative):
     )
 
 
-class Both(Alternative):
-    """SIFT and ALIKED, the matches of both together."""
-
-    kind: Literal["both"] = "both"
+class _SiftAndAliked(Alternative):
     sift: Sift = Sift()
     aliked: Aliked = Aliked()
 
 
-Features = Annotated[Sift | Aliked | Both, Field(discriminator="kind")]
+class AutoFeatures(_SiftAndAliked):
+    """SIFT; and where it does not confirm every photo, SIFT and ALIKED together."""
+
+    kind: Literal["auto"] = "auto"
+
+
+class Both(_SiftAndAliked):
+    """SIFT and ALIKED, the matches of both together."""
+
+    kind: Literal["both"] = "both"
+
+
+Features = Annotated[AutoFeatures | Sift | Aliked | Both, Field(discriminator="kind")]
+
+
+def parts_of(config: Features) -> tuple[Sift | None, Aliked | None]:
+    """What a config has of SIFT and of ALIKED."""
+    if isinstance(config, _SiftAndAliked):
+        return config.sift, config.aliked
+    return (config, None) if isinstance(config, Sift) else (None, config)

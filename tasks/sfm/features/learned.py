@@ -74,30 +74,6 @@ def learned_matches(
         return _matches(features, request, result, config.min_score)
 
 
-def learned_features(
-    photos: Sequence[Path],
-    masks: Sequence[Path | None],
-    config: Aliked,
-    weights: FeatureWeights,
-    *,
-    cache: Path | None = None,
-    context: Context = Context(),
-) -> tuple[PhotoFeatures, ...]:
-    """ALIKED's features alone, as to choose pairs by them; see :func:`learned_matches`."""
-    extraction, _ = _aliked(config, weights)
-    with _folder() as name:
-        request = Request(
-            cache=_cache(cache, name),
-            photos=tuple(map(str, photos)),
-            masks=tuple(None if mask is None else str(mask) for mask in masks),
-            extraction=extraction,
-            device=context.device,
-            threads=context.threads or 1,
-        )
-        result = _computed(request, Path(name), context)
-        return tuple(_read(PhotoFeatures.read, file) for file in result.features)
-
-
 def sift_matches(
     features: Sequence[PhotoFeatures],
     pairs: Sequence[Pair],

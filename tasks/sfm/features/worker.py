@@ -1,7 +1,6 @@
 """Networks in a child process: this and what it imports touch torch and Pillow, never pycolmap."""
 
 import ctypes
-import os
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +11,6 @@ import torch
 from jaxtyping import Bool, UInt8
 from PIL import Image
 
-from storage.errors import IntegrityError
 from tasks.sfm import child
 from tasks.sfm.child import Report
 from tasks.sfm.features.cache import features_file, matches_file, pair_key, photo_key
@@ -22,7 +20,7 @@ from tasks.sfm.features.exchange import (
     PhotoFeatures,
     Request,
     Result,
-    read_arrays,
+    recall_arrays,
 )
 from tasks.sfm.features.networks import (
     extract,
@@ -105,7 +103,7 @@ def _extracted(request: Request, count: Count) -> tuple[list[str], list[Path]]:
         used = None if mask is None else _mask(mask)
         keys.append(photo_key(pixels, used, **settings))
         files.append(features_file(cache, keys[-1]))
-        if not _is_whole(files[-1]):
+        if recall_arrays(files[-1]) is None:
             network = network or load_aliked(extraction, request.device)
             found = extract(network, pixels, used, extraction, request.device)
             found.write(files[-1])
@@ -126,7 +124,7 @@ def _matched(request: Request, keys: list[str], features: list[Path], count: Cou
     files = []
     for number, (i, j) in enumerate(request.pairs, start=1):
         files.append(matches_file(cache, pair_key(keys[i], keys[j], **settings)))
-        if not _is_whole(files[-1]):
+        if recall_arrays(files[-1]) is None:
             network = network or load_lightglue(matching, request.device)
             one, other = (PhotoFeatures.read(features[index]) for index in (i, j))
             found: PairMatches = match_pair(network, one, other, request.device)
@@ -139,17 +137,6 @@ def _matched(request: Request, keys: list[str], features: list[Path], count: Cou
 def _settings(request: Request) -> dict[str, Any]:
     """What all entries depend on; torch's versions may differ in the last digits."""
     return {"device": request.device, "torch": torch.__version__}
-
-
-def _is_whole(file: Path) -> bool:
-    """Whether there is an undamaged entry, which then counts as used now."""
-    try:
-        read_arrays(file)
-    except (OSError, IntegrityError):
-        return False
-    with suppress(OSError):
-        os.utime(file)
-    return True
 
 
 def _pixels(file: str) -> UInt8[np.ndarray, "h w 3"]:

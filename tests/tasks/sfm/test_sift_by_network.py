@@ -23,6 +23,7 @@ from tasks.sfm.exchange import Request, SharedCamera
 from tasks.sfm.features.files import FeatureWeights
 from tasks.sfm.pairs.choose import Pairing
 from tasks.sfm.sift import extract_features, match_features
+from tasks.sfm.sift_cache import SiftCache
 from tasks.source import Source
 
 folder, weights = Path(sys.argv[1]), sys.argv[2]
@@ -34,8 +35,10 @@ request = Request(
     weights=FeatureWeights(sift_matcher=Source(folder=weights, digest="")) if weights else None,
 )
 write_photo_list(request, request.database)
-extract_features(request, lambda share, doing: None)
-match_features(request, Pairing(kind="exhaustive", pairs=((0, 1),)), lambda share, doing: None)
+cache = SiftCache.of(request)
+extract_features(request, cache, lambda share, doing: None)
+pairing = Pairing(kind="exhaustive", pairs=((0, 1),))
+match_features(request, pairing, cache, lambda share, doing: None)
 database = pycolmap.Database.open(str(request.database))
 print(json.dumps(np.asarray(database.read_matches(1, 2)).tolist()))
 """

@@ -8,7 +8,6 @@ import pytest
 from storage.errors import IntegrityError
 from tasks.sfm.features.exchange import (
     Extraction,
-    LearnedMatches,
     Matching,
     PairMatches,
     PhotoFeatures,
@@ -60,29 +59,6 @@ def test_matches_below_a_score_are_left_out(tmp_path: Path) -> None:
     matches.write(tmp_path / "pair.npz")
     kept = PairMatches.read(tmp_path / "pair.npz").at_least(0.3)
     assert kept.indices.tolist() == [[0, 2], [1, 1]]
-
-
-@pytest.mark.parametrize("pairs", [[], [(0, 2)], [(0, 1), (1, 2), (0, 2)]])
-def test_matches_of_a_scene_come_back_pair_by_pair(
-    tmp_path: Path, pairs: list[tuple[int, int]]
-) -> None:
-    rng = np.random.default_rng(0)
-    written = LearnedMatches(
-        keypoints=tuple(features(count).xy for count in (4, 0, 7)),
-        matches={(i, j): rng.integers(0, 4, (i + j, 2)).astype(np.int32) for i, j in pairs},
-        scores={(i, j): rng.uniform(size=i + j).astype(np.float32) for i, j in pairs},
-        computed=(3, len(pairs)),
-    )
-    written.write(tmp_path / "all.npz")
-    read = LearnedMatches.read(tmp_path / "all.npz")
-    assert [len(xy) for xy in read.keypoints] == [4, 0, 7]
-    assert list(read.matches) == list(read.scores) == pairs
-    assert read.computed == (3, len(pairs))
-    for pair in pairs:
-        np.testing.assert_array_equal(read.matches[pair], written.matches[pair])
-        np.testing.assert_array_equal(read.scores[pair], written.scores[pair])
-    for one, other in zip(read.keypoints, written.keypoints, strict=True):
-        np.testing.assert_array_equal(one, other)
 
 
 def test_a_request_comes_back_as_it_was(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from tasks.sfm.features import learned, worker
 from tasks.sfm.features.config import Aliked
 from tasks.sfm.features.exchange import LearnedMatches
 from tasks.sfm.features.files import FeatureWeights, find_feature_weights
-from tasks.sfm.features.learned import learned_features, learned_matches
+from tasks.sfm.features.learned import learned_matches
 from tasks.source import Source
 from tests.support.polygons import photo
 from tests.support.published_networks import weights
@@ -159,18 +159,6 @@ def test_progress_goes_from_zero_to_one(compute: Compute) -> None:
     assert len(shares) == 6
     assert shares == sorted(shares)
     assert shares[-1] == pytest.approx(1.0)
-
-
-def test_features_alone_are_those_of_the_matches(
-    here: None, compute: Compute, tmp_path: Path
-) -> None:
-    files = [written(tmp_path, shift) for shift in (0, 5)]
-    found = find_feature_weights(CONFIG, tmp_path)
-    assert found is not None
-    alone = learned_features(files, [None, None], CONFIG, found, cache=tmp_path / "cache")
-    assert compute([0, 5]).computed == (0, 1)
-    assert alone[0].size == SIZE
-    np.testing.assert_array_equal(alone[1].xy, compute([0, 5]).keypoints[1])
 
 
 @pytest.mark.slow
