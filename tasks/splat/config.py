@@ -248,7 +248,7 @@ VALIDATION = Field(
 
 
 class EveryNth(Alternative):
-    """Hold out every n-th photo, in the order of their names."""
+    """Hold out every n-th photo, in the order of their names; of two photos none."""
 
     kind: Literal["every_nth"] = "every_nth"
     n: int = Field(

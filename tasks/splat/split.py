@@ -41,7 +41,8 @@ def split_photos(names: Sequence[str], config: EveryNth | TrainOn) -> Split:
         chosen = tuple(i for i, name in enumerate(names) if name in wanted)
         said = f"{len(chosen)} of the {len(wanted)} photos named to train on have a pose"
     else:
-        held = range(config.offset, len(names), config.n)
+        # Two photos are both needed: then none is held out, and nothing is scored.
+        held = range(config.offset, len(names), config.n) if len(names) > 2 else range(0)
         chosen = tuple(i for i in range(len(names)) if i not in held)
         said = f"of {len(names)} photos with poses, {len(chosen)} are left to train on"
     count = _validation_count(len(chosen)) if config.validation is None else config.validation

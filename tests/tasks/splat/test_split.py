@@ -88,7 +88,7 @@ def test_each_photo_is_in_exactly_one_set(count: int, config: EveryNth | TrainOn
     ("count", "config", "said"),
     [
         (0, EveryNth(), "of 0 photos with poses, 0 are left to train on"),
-        (2, EveryNth(n=2), "of 2 photos with poses, 1 are left to train on"),
+        (1, EveryNth(n=2), "of 1 photos with poses, 1 are left to train on"),
         (3, EveryNth(n=2), "of 3 photos with poses, 1 are left to train on"),
         (
             5,
@@ -105,6 +105,11 @@ def test_fewer_than_two_training_photos_are_refused(
 ) -> None:
     with pytest.raises(InputError, match=rf"^{said}, and a splat needs at least 2; "):
         split_photos(names(count), config)
+
+
+def test_of_two_photos_none_is_held_out() -> None:
+    found = split_photos(names(2), EveryNth(n=2))
+    assert (found.training, found.validation, found.held_out) == ((0, 1), (), ())
 
 
 def test_the_named_split_is_the_same_whichever_photos_get_a_pose() -> None:
