@@ -4,9 +4,9 @@ Runs in the child process, like :mod:`tasks.sfm.worker`.
 
 A pose is sure where its pairs confirm it (:func:`tasks.sfm.evidence.confirmed`) and where a witness
 agrees: a model that a mapper makes of the same pairs from another start. An attempt has features of
-one kind and makes one model after the other until one is sure of every photo. A model is better by
-its sure photos; registered ones without evidence do not count, so that a model with more wrong
-photos never wins. The first attempt that is sure of every photo ends the ladder.
+one kind and makes one model after the other until one is sure of all its photos. A model is better
+by its sure photos; registered ones without evidence do not count, so that a model with more wrong
+photos never wins. The first attempt that is sure of every photo of the scene ends the ladder.
 """
 
 from collections.abc import Callable, Sequence
@@ -116,11 +116,11 @@ def _attempt(
         for one in made:
             new = new.witnessed_by(one)
         made.append(new)
-        if any(one.best and len(one.best.sure) == len(request.mapped) for one in made):
+        wanted = [one for one in made if request.config.mapper in ("auto", one.start.mapper)]
+        chosen = max(wanted, key=lambda one: _score(one.best))  # of equals the first
+        best = chosen.best
+        if best is not None and len(best.sure) == len(best.images):
             break
-    wanted = [one for one in made if request.config.mapper in ("auto", one.start.mapper)]
-    chosen = max(wanted, key=lambda one: _score(one.best))  # of equals the first
-    best = chosen.best
     return _Attempt(
         rung=Rung(
             features=features,
@@ -137,7 +137,7 @@ def _attempt(
 
 
 def starts(request: Request) -> tuple[Start, ...]:
-    """From where the mappers start, in turn, until a model is sure of every photo.
+    """From where the mappers start, in turn, until a model is sure of all its photos.
 
     Where focal lengths are guesses, each of the first starts has another guess: where few photos
     leave the focal length open, a mapper ends with a wrong one near its guess, and models of
