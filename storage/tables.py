@@ -170,7 +170,9 @@ TABLES: Mapping[str, Mapping[str, Column]] = {
     },
     "attempts": {
         "features": _text("Features that photos were matched by: `sift`, `aliked` or `both`."),
-        "mapper": _text("COLMAP's mapper of its best model: `incremental` or `global`."),
+        "mapper": _text(
+            "COLMAP's mapper of its best model: `incremental`, `hierarchical` or `global`."
+        ),
         "focal_factor": _number(
             "Times the first guess, where focal lengths are guesses: what that model started from."
         ),

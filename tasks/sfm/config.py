@@ -9,7 +9,7 @@ from tasks.sfm.features.config import Aliked, AutoFeatures, Features, Sift, part
 from tasks.sfm.pairs.config import Automatic, PairsConfig
 
 FeatureName = Literal["sift", "aliked", "both"]
-MapperName = Literal["incremental", "global"]
+MapperName = Literal["incremental", "hierarchical", "global"]
 
 
 class SfmConfig(Config):
@@ -25,10 +25,11 @@ class SfmConfig(Config):
     features: Features = Field(
         default=AutoFeatures(), description="Features that photos are matched by."
     )
-    mapper: Literal["auto", "incremental", "global"] = Field(
+    mapper: Literal["auto", "incremental", "hierarchical", "global"] = Field(
         default="auto",
         description="COLMAP's mapper that makes the model; the other one makes a second model to "
-        "check it by. 'auto': whichever is sure of more photos.",
+        "check it by. 'hierarchical': incremental in clusters of 100 photos, then joined. 'auto': "
+        "incremental or global, whichever is sure of more photos.",
     )
     keep_doubtful: bool = Field(
         default=False,

@@ -144,7 +144,8 @@ def starts(request: Request) -> tuple[Start, ...]:
     different guesses then disagree.
     """
     used = {request.camera_of_photo[photo] for photo in request.mapped}
-    first: MapperName = "global" if request.config.mapper == "global" else "incremental"
+    asked = request.config.mapper
+    first: MapperName = "incremental" if asked == "auto" else asked
     other: MapperName = "incremental" if first == "global" else "global"
     if not any(request.cameras[camera].focal_is_guessed for camera in used):
         return Start(mapper=first), Start(mapper=other), Start(mapper=first, more_seed=1)

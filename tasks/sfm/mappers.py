@@ -39,6 +39,9 @@ OnRegistered = Callable[[int], None]
 FEW_PHOTOS = 6
 """Of which points that two photos see count, too: three views of one point are rare."""
 
+CLUSTER_PHOTOS = 100
+"""At most in one cluster of the hierarchical mapper."""
+
 
 def least_photos(request: Request) -> int:
     """Of a model."""
@@ -55,9 +58,9 @@ def map_photos(
     """
     output.mkdir()
     seed = request.config.seed + start.more_seed
-    run = _incremental if start.mapper == "incremental" else _global
+    run = {"incremental": _incremental, "hierarchical": _hierarchical, "global": _global}
     with scaled_guesses(request, database, start.focal_factor):
-        models = run(request, database, seed, output, on_registered)
+        models = run[start.mapper](request, database, seed, output, on_registered)
     return sorted(models, key=lambda model: -model.num_reg_images())
 
 
@@ -80,9 +83,7 @@ def scaled_guesses(request: Request, database: Path, factor: float) -> Iterator[
     opened.close()
 
 
-def _incremental(
-    request: Request, database: Path, seed: int, output: Path, on_registered: OnRegistered
-) -> list[pycolmap.Reconstruction]:
+def _incremental_options(request: Request, seed: int) -> pycolmap.IncrementalPipelineOptions:
     options = pycolmap.IncrementalPipelineOptions()
     options.num_threads = request.threads
     options.random_seed = seed
@@ -91,6 +92,12 @@ def _incremental(
     options.triangulation.ignore_two_view_tracks = len(request.mapped) > FEW_PHOTOS
     options.extract_colors = False
     options.image_names = [request.photo_name(photo) for photo in request.mapped]
+    return options
+
+
+def _incremental(
+    request: Request, database: Path, seed: int, output: Path, on_registered: OnRegistered
+) -> list[pycolmap.Reconstruction]:
     registered = furthest = 0
 
     def start_model() -> None:
@@ -107,10 +114,26 @@ def _incremental(
         str(database),
         str(request.photo_folder),
         str(output),
-        options,
+        _incremental_options(request, seed),
         initial_image_pair_callback=start_model,
         next_image_callback=add_photo,
     )
+    return list(models.values())
+
+
+def _hierarchical(
+    request: Request, database: Path, seed: int, output: Path, on_registered: OnRegistered
+) -> list[pycolmap.Reconstruction]:
+    options = pycolmap.HierarchicalPipelineOptions()
+    options.num_threads = request.threads
+    options.num_workers = 1  # each would load its photos' features
+    options.clustering_options.leaf_max_num_images = CLUSTER_PHOTOS
+    options.clustering_options.image_overlap = CLUSTER_PHOTOS // 2
+    options.incremental_options = _incremental_options(request, seed)
+    models = pycolmap.hierarchical_mapping(
+        str(database), str(request.photo_folder), str(output), options
+    )
+    on_registered(max((model.num_reg_images() for model in models.values()), default=0))
     return list(models.values())
 
 

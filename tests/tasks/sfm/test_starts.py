@@ -65,6 +65,7 @@ def test_a_guess_of_photos_that_are_not_mapped_does_not_count(tmp_path: Path) ->
 
 
 def test_the_mapper_that_is_asked_for_comes_first_and_the_other_checks_it(tmp_path: Path) -> None:
-    for mapper, other in (("incremental", "global"), ("global", "incremental")):
+    pairs = (("incremental", "global"), ("hierarchical", "global"), ("global", "incremental"))
+    for mapper, other in pairs:
         first, second, *_ = starts(request_of(tmp_path, BY_EXIF, mapper=mapper))
         assert (first.mapper, second.mapper) == (mapper, other)
