@@ -338,7 +338,8 @@ def _too_few(kept: int, left_out: int, *, given: bool) -> str:
             f"{kept} of {kept + left_out} photos have a given pose and at least {MIN_PHOTOS} are "
             "needed; give more, or set sfm.poses to 'estimate'"
         )
+    photos = "1 photo was" if kept == 1 else f"{kept} photos were"
     return (
-        f"{kept} photos were given and structure from motion needs at least {MIN_PHOTOS}; add "
+        f"{photos} given and structure from motion needs at least {MIN_PHOTOS}; add "
         "photos of the same scene that overlap"
     )

@@ -215,7 +215,7 @@ def noise_photos(count: int, contrast: float) -> list[SourcePhoto]:
 
 
 def test_one_photo_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"1 photos were given .* at least 2"):
+    with pytest.raises(InputError, match=r"1 photo was given .* at least 2"):
         reconstruct(noise_photos(1, 100), SfmConfig(), work_folder=tmp_path)
 
 
