@@ -56,6 +56,9 @@ def _score(judged: Judged | None) -> tuple[int, int]:
 def climb(request: Request, pairs: Sequence[Pair], report: Report) -> Climbed:
     """Make one attempt after the other until one is sure of every photo.
 
+    Networks match only pairs that the attempts before have left open: those of two sure photos cost
+    most of the time and add nothing.
+
     Args:
         pairs: photos to match.
     """
@@ -66,10 +69,12 @@ def climb(request: Request, pairs: Sequence[Pair], report: Report) -> Climbed:
         or (request.weights is not None and request.weights.aliked is not None)
     ]
     assert plan, "features of networks alone come with their weights"
-    attempts = []
+    attempts: list[_Attempt] = []
     for number, planned in enumerate(plan):
         of_attempt = part(report, number / len(plan), (number + 1) / len(plan))
-        attempts.append(_attempt(request, pairs, planned, of_attempt))
+        sure = max((one.best.sure for one in attempts if one.best), key=len, default=frozenset())
+        left_open = [pair for pair in pairs if not sure.issuperset(photo + 1 for photo in pair)]
+        attempts.append(_attempt(request, left_open, planned, of_attempt))
         if attempts[-1].rung.sure == len(request.mapped):
             break
     best = max(attempts, key=lambda one: one.score)  # of equals the first
