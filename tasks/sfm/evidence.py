@@ -319,4 +319,4 @@ def confidence(*, confirmed: bool, witnessed: bool, contradicted: bool) -> float
 
 
 _SHARE_RIGHT = {(True, True): 0.99, (True, False): 0.7, (False, True): 0.6, (False, False): 0.3}
-"""Of confirmed and witnessed poses: the first as measured (docs/results.md), the others estimates."""
+"""Of confirmed and witnessed poses: the first measured (docs/results.md), the others estimates."""
