@@ -25,9 +25,9 @@ from tasks.sfm.epipolar import epipolar_errors, own_epipolar_errors
 
 MAX_ERROR_PX = 2.0
 """Of a match that fits a model; strict verification allows 1 px with the pair's own geometry."""
-MAX_MISFIT_SHARE = 0.2
-"""Of a model whose photos can be sure: a folded front of equal bays had 0.33, right models at most
-0.05."""
+MAX_MISFIT_SHARE = 0.15
+"""Of a model whose photos can be sure: folded models of a front of equal bays had 0.2 and more,
+right models at most 0.11."""
 MAX_EXCESS = 1.5
 """Of a model whose photos can be sure. Right models had at most 1.1 (of a few photos 1.4), those
 with a focal length a fifth off 1.6 to 2."""
