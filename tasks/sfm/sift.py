@@ -18,7 +18,7 @@ from tasks.sfm.features.learned import sift_matches
 from tasks.sfm.features.sift import sift_features
 from tasks.sfm.pairs.choose import Capture, Pairing, choose_pairs
 from tasks.sfm.sift_cache import SiftCache
-from tasks.sfm.verified import verify
+from tasks.sfm.verified import matched_pairs, verify
 
 FEATURES_SHARE = 0.55
 """Typical share of the time on photos of about a megapixel; the rest is matching."""
@@ -102,15 +102,7 @@ def match_features(request: Request, pairing: Pairing, cache: SiftCache, report:
         _match_by_network(request, pairing, request.weights, report)
     else:
         _match_by_neighbours(request, pairing, cache, report)
-    opened = pycolmap.Database.open(str(request.database))
-    pair_ids, counts = opened.read_num_matches()
-    opened.close()
-    matched = [
-        tuple(image - 1 for image in pycolmap.pair_id_to_image_pair(pair_id))
-        for pair_id, count in zip(pair_ids, counts, strict=True)
-        if count > 0
-    ]
-    verify(request, request.database, matched, strict=False)
+    verify(request, request.database, matched_pairs(request.database, 1), strict=False)
 
 
 def _match_by_network(

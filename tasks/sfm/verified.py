@@ -43,14 +43,20 @@ def verify_strictly(request: Request, database: Path, strict: Path) -> None:
     shutil.copy(database, strict)
     opened = pycolmap.Database.open(str(strict))
     opened.clear_two_view_geometries()
+    opened.close()
+    verify(request, strict, matched_pairs(strict, STRICT_MATCHES), strict=True)
+
+
+def matched_pairs(database: Path, least: int) -> list[tuple[int, ...]]:
+    """Pairs, as indices in the request, that have ``least`` unverified matches or more."""
+    opened = pycolmap.Database.open(str(database))
     pair_ids, counts = opened.read_num_matches()
     opened.close()
-    pairs = [
+    return [
         tuple(image - 1 for image in pycolmap.pair_id_to_image_pair(pair_id))
         for pair_id, count in zip(pair_ids, counts, strict=True)
-        if count >= STRICT_MATCHES
+        if count >= least
     ]
-    verify(request, strict, pairs, strict=True)
 
 
 def verify(
