@@ -157,9 +157,7 @@ def assert_what_comes_out(root: Path, runs: int) -> None:
     store = root / "unseen-store"
     kinds = ("photos", "sparse", "splat", "views", "refined", "control", "distilled", "evaluation")
     for kind, count in {**dict.fromkeys(kinds, 1), "ensemble": 3}.items():
-        stored = len(list((store / "scenes" / "attic" / kind).glob("*.zarr")))
-        # Computed twice; on several threads a weight near the middle of two may round to the other.
-        assert stored == count or (kind == "refined" and stored == 2)
+        assert len(list((store / "scenes" / "attic" / kind).glob("*.zarr"))) == count
         assert f"`{kind}`" in README
     assert any("scenes/<scene>/<kind>/<digest>.zarr" in place for place in documented)
     tables = {path.name for path in (store / "metrics").iterdir()}
