@@ -3,7 +3,7 @@
 Runs in the child process, like :mod:`tasks.sfm.worker`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import pycolmap
 
@@ -12,14 +12,24 @@ from tasks.sfm.exchange import Request
 from tasks.sfm.judged import Judged, judge, witnessed
 from tasks.sfm.localise import localise_photos
 from tasks.sfm.mappers import least_photos
+from tasks.sfm.pieces import join_pieces
 
 
-def finish(judged: Judged, request: Request, databases: Databases) -> Judged:
-    """Take out the photos that are not sure, refine the rest, and try the others against it once.
+def finish(
+    judged: Judged,
+    request: Request,
+    databases: Databases,
+    pieces: Sequence[pycolmap.Reconstruction] = (),
+) -> Judged:
+    """Take out the photos that are not sure, refine the rest, and try the others against it once:
+    as other models place them, then by their matches.
 
     Where the config keeps doubtful photos, only contradicted ones are taken out. Two photos close
     no cycle, so they cannot be sure: they are kept where their pair supports the model and a
     witness agrees.
+
+    Args:
+        pieces: other models of the same pairs.
     """
     doubtful = frozenset(judged.images) - judged.sure
     if request.config.keep_doubtful:
@@ -34,6 +44,7 @@ def finish(judged: Judged, request: Request, databases: Databases) -> Judged:
         judged = again(judged, databases)
         if not is_model:
             return judged
+    judged = _supported(judged, databases, join_pieces(judged.model, pieces))
     return with_further(judged, request, databases, request.mapped)
 
 
@@ -61,17 +72,23 @@ def with_further(
     Args:
         photos: indices in the request; those that the model has already stay as they are.
     """
-    model = judged.model
     missing = {photo + 1 for photo in photos} - set(judged.images)
     if not missing:
         return judged
-    if not localise_photos(model, request, [one - 1 for one in sorted(missing)], databases.strict):
+    tried = [one - 1 for one in sorted(missing)]
+    localised = localise_photos(judged.model, request, tried, databases.strict)
+    return _supported(judged, databases, {photo + 1 for photo in localised})
+
+
+def _supported(judged: Judged, databases: Databases, added: Collection[int]) -> Judged:
+    """The judgement of a model that got images, without those of them that no pairs confirm."""
+    if not added:
         return judged
     found = again(judged, databases)
-    unsupported = (missing & set(found.images)) - (found.confirmed - found.contradicted)
+    unsupported = set(added) - (found.confirmed - found.contradicted)
     if not unsupported:
         return found
-    _take_out(model, unsupported)
+    _take_out(judged.model, unsupported)
     return again(judged, databases)
 
 

@@ -11,7 +11,7 @@ import pycolmap
 from jaxtyping import Float64
 
 from tasks.cameras import Cameras
-from tasks.metrics.consensus import align_agreeing
+from tasks.metrics.consensus import Consensus, align_agreeing
 from tasks.sfm.databases import StrictMatches
 from tasks.sfm.evidence import (
     MAX_EXCESS,
@@ -123,16 +123,30 @@ def witnessed(judged: Judged, witness: pycolmap.Reconstruction) -> Judged:
 
 
 def agreeing(model: pycolmap.Reconstruction, other: pycolmap.Reconstruction) -> frozenset[int]:
-    """Images that two models place alike; see :func:`tasks.metrics.consensus.align_agreeing`."""
-    images = sorted(set(model.reg_image_ids()) & set(other.reg_image_ids()))
-    if len(images) < (2 if model.num_reg_images() == 2 else MIN_PHOTOS):
-        return frozenset()
-    one, another = (_cameras(each, images) for each in (model, other))
-    extent = 2 * float(np.linalg.norm(one.centres - one.centres.mean(0), axis=1).max())
-    found = align_agreeing(one, another, extent=extent) if extent > 0 else None
+    """Images that two models place alike."""
+    found = agreement(model, other)
     if found is None:
         return frozenset()
-    return frozenset(np.array(images)[found.right].tolist())
+    return frozenset(np.array(_shared(model, other))[found.right].tolist())
+
+
+def agreement(model: pycolmap.Reconstruction, other: pycolmap.Reconstruction) -> Consensus | None:
+    """On the photos that two models share; see :func:`tasks.metrics.consensus.align_agreeing`.
+
+    Returns:
+        The similarity from the other's world, and which of the shared photos agree, in the order
+        of their ids. None where the models share too few, or no three of them agree.
+    """
+    images = _shared(model, other)
+    if len(images) < (2 if model.num_reg_images() == 2 else MIN_PHOTOS):
+        return None
+    one, another = (_cameras(each, images) for each in (model, other))
+    extent = 2 * float(np.linalg.norm(one.centres - one.centres.mean(0), axis=1).max())
+    return align_agreeing(one, another, extent=extent) if extent > 0 else None
+
+
+def _shared(model: pycolmap.Reconstruction, other: pycolmap.Reconstruction) -> list[int]:
+    return sorted(set(model.reg_image_ids()) & set(other.reg_image_ids()))
 
 
 def _cameras(model: pycolmap.Reconstruction, images: Sequence[int]) -> Cameras:

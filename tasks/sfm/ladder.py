@@ -12,6 +12,8 @@ photos never wins. The first attempt that is sure of every photo of the scene en
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import pycolmap
+
 from tasks.sfm.child import Report, part
 from tasks.sfm.config import FeatureName, MapperName
 from tasks.sfm.databases import Databases, databases_of, strict_matches
@@ -30,6 +32,8 @@ class Climbed:
     """None where no attempt registered a photo."""
     groups: tuple[frozenset[int], ...]
     """Images of each model of the chosen attempt, largest first; an image can be in several."""
+    pieces: tuple[pycolmap.Reconstruction, ...]
+    """The models of the chosen attempt but for the best."""
     databases: Databases
     """Of the chosen attempt."""
 
@@ -39,6 +43,7 @@ class _Attempt:
     rung: Rung
     best: Judged | None
     groups: tuple[frozenset[int], ...]
+    pieces: tuple[pycolmap.Reconstruction, ...]
     databases: Databases
 
     @property
@@ -82,6 +87,7 @@ def climb(request: Request, pairs: Sequence[Pair], report: Report) -> Climbed:
         rungs=tuple(replace(one.rung, chosen=one is best) for one in attempts),
         best=best.best,
         groups=best.groups,
+        pieces=best.pieces,
         databases=best.databases,
     )
 
@@ -137,6 +143,7 @@ def _attempt(
         ),
         best=best,
         groups=tuple(frozenset(one.images) for one in chosen.models),
+        pieces=tuple(one.model for one in chosen.models if one is not best),
         databases=databases,
     )
 

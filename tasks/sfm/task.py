@@ -19,7 +19,7 @@ def _bytes(scene: SceneSize) -> float:
 SFM = Stage(
     name="sfm",
     artefact="sparse",
-    version=12,
+    version=13,
     run="tasks.sfm.run:run",
     libraries=("numpy", "pillow", "pycolmap", "scipy", "torch"),
     work=_work,

@@ -90,7 +90,9 @@ def estimate(request: Request, pairing: Pairing, report: Report) -> Found:
         InputError: there are too few.
     """
     climbed = climb(request, pairing.pairs, report)
-    found = None if climbed.best is None else finish(climbed.best, request, climbed.databases)
+    found = None
+    if climbed.best is not None:
+        found = finish(climbed.best, request, climbed.databases, climbed.pieces)
     images = {photo + 1 for photo in range(len(request.camera_of_photo))}
     mapped = {photo + 1 for photo in request.mapped}
     if found is None or len(found.images) < _needed(request):
