@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
+from prefect.client.orchestration import get_client
 from prefect.settings import (
     PREFECT_API_AUTH_STRING,
     PREFECT_API_URL,
@@ -232,13 +233,17 @@ def test_without_a_server_no_api_is_local(home: Path) -> None:
     assert not api.is_for_this_machine()
 
 
+@pytest.mark.parametrize("proxy", ["http://127.0.0.1:9", "socks5://127.0.0.1:9"])
 def test_proxies_are_bypassed_for_local_addresses(
-    home: Path, monkeypatch: pytest.MonkeyPatch
+    home: Path, monkeypatch: pytest.MonkeyPatch, proxy: str
 ) -> None:
-    for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    for name in ("http_proxy", "HTTP_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     with answering(b"true") as port:
         named = {PREFECT_API_URL: f"http://127.0.0.1:{port}/api"}
         with temporary_settings(named):
             assert api.find_api() is not None
+            with get_client(sync_client=True) as client:
+                assert client.api_healthcheck() is None
     assert os.environ["NO_PROXY"].split(",") == ["example.org", "127.0.0.1", "localhost"]
