@@ -1,6 +1,7 @@
 """The command ``unseen``: each sub-command is a function, its options are its parameters."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -426,8 +427,20 @@ COMMANDS: dict[str, Callable[..., None]] = {
 }
 
 
+KEPT = "; finished stages are kept, 'unseen resume' continues the run"
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came: everything ends as it does after Ctrl-C."""
+
+
+def _terminate(*_: object) -> None:
+    raise Terminated
+
+
 def main() -> None:
     configure_prefect()
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         check_working_folder(Path.cwd())
         parse(COMMANDS, sys.argv[1:])()
@@ -436,5 +449,8 @@ def main() -> None:
     except BrokenPipeError:  # the reader of our output, such as 'head', has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except Terminated:
+        print(f"unseen: terminated{KEPT}", file=sys.stderr)
+        sys.exit(128 + signal.SIGTERM)
     except KeyboardInterrupt:
-        sys.exit("unseen: interrupted; finished stages are kept, 'unseen resume' continues the run")
+        sys.exit(f"unseen: interrupted{KEPT}")

@@ -15,6 +15,7 @@ from tyro.constructors import (
     StructTypeInfo,
 )
 
+from flows.commands.kinds import with_kinds
 from flows.config import SceneConfig
 from tasks.config import Config, overridden, with_file
 from tasks.errors import InputError
@@ -35,7 +36,8 @@ def parse(commands: Mapping[str, Callable[..., None]], words: Sequence[str]) -> 
     file = _word_after(CONFIG_OPTION, words)
     registry = ConstructorRegistry()
     base = _config_of(commands.get(words[0]) if words else None)
-    registry.struct_rule(_unchecked(with_file(base, Path(file)) if file else base))
+    base = with_file(base, Path(file)) if file else base
+    registry.struct_rule(_unchecked(with_kinds(base, words)))
     with registry:
         command: Callable[[], None] = tyro.extras.subcommand_cli_from_dict(
             {name: _held_back(command) for name, command in commands.items()},

@@ -4,6 +4,12 @@ import logging
 
 from storage.errors import UnseenError
 
+SIGNALLED = (
+    "Crash detected! Execution was aborted by",
+    "Crash detected! Execution was cancelled by the runtime environment",
+)
+"""Prefect's words for a flow run that Ctrl-C or SIGTERM ended."""
+
 
 def hide_described_errors() -> None:
     """Drop errors raised on purpose from Prefect's log in the terminal, where the command prints
@@ -40,5 +46,6 @@ def _is_unexpected(record: logging.LogRecord) -> bool:
         return not isinstance(record.exc_info[1], UnseenError)
     if hasattr(record, "described"):
         return False
-    # The last line of a failed run repeats the error.
-    return not record.getMessage().startswith("Finished in state Failed")
+    # The last line of a failed run repeats the error, and a signal is no crash.
+    said = record.getMessage()
+    return not said.startswith(("Finished in state Failed", *SIGNALLED))

@@ -44,6 +44,62 @@ def test_options_reach_every_depth() -> None:
     assert config.split == EveryNth(n=3)
 
 
+@pytest.mark.parametrize(
+    ("words", "fields"),
+    [
+        ("--refine.refiner.kind mean", "refine: {refiner: {kind: mean}}"),
+        ("--refine.refiner.kind=controlnet", "refine: {refiner: {kind: controlnet}}"),
+        (
+            "--splat.densify.kind mcmc --splat.densify.every 50",
+            "splat: {densify: {kind: mcmc, every: 50}}",
+        ),
+        (
+            "--split.kind train_on --split.photos a.jpg b.jpg",
+            "split: {kind: train_on, photos: [a.jpg, b.jpg]}",
+        ),
+        ("--split.kind every_nth --split.n 5", "split: {kind: every_nth, n: 5}"),
+        ("--sfm.features.kind aliked", "sfm: {features: {kind: aliked}}"),
+        (
+            "--refine.refiner.kind controlnet --refine.refiner.weights.kind stable_diffusion",
+            "refine: {refiner: {kind: controlnet, weights: {kind: stable_diffusion}}}",
+        ),
+    ],
+)
+def test_every_alternative_can_be_chosen_with_its_options(
+    tmp_path: Path, words: str, fields: str
+) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text(fields)
+    assert arguments("run", "x", *words.split())["config"] == read_config(file)
+
+
+def test_options_of_the_chosen_alternative_add_to_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text("splat: {densify: {kind: mcmc, every: 50}}")
+    words = ("--config", str(file), "--splat.densify.kind", "mcmc", "--splat.init.kind", "points")
+    config = arguments("run", "x", *words)["config"]
+    assert config.splat.densify == Mcmc(every=50)
+    assert config.splat.init.kind == "points"
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("--refine.refiner.kind", "means"), "has no kind 'means', did you mean 'mean'?"),
+        (("--split.kind", "train_on"), "--split.photos"),
+        (("--splat.kind", "x"), "--splat.kind"),
+        (("--refine.refiner.kind",), "has no kind ''"),
+    ],
+)
+def test_what_is_missing_or_wrong_of_an_alternative_is_named(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+    expected: str,
+) -> None:
+    assert expected in said(capsys, monkeypatch, "run", "x", *words)
+
+
 def test_the_same_config_from_yaml_and_options_gives_the_same_key(tmp_path: Path) -> None:
     file = tmp_path / "run.yaml"
     file.write_text("splat: {iterations: 4000, max_size: 960}\nsfm: {threads: 1}\n")

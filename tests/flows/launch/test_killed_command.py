@@ -134,6 +134,7 @@ def test_a_run_resumes_only_once_and_an_interrupt_cancels_its_scenes(
     assert running.returncode == 1
     assert "Traceback" not in said
     assert "unseen: interrupted; finished stages are kept" in said
+    assert "Crash detected" not in said
     until(lambda: not processes_of(tmp_path / "store"), "all its processes ended", SECONDS_TO_END)
     assert list((tmp_path / "store" / "staging").glob("*.dir")) == []
     status = unseen("status", "--store", tmp_path / "store")
