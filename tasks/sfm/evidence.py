@@ -111,34 +111,49 @@ def pair_evidence(
         focal_px: mean focal length of each photo's camera.
         matches: of each pair of photos.
     """
-    found = []
-    for (first, second), seen in matches.items():
-        one, other = seen.rays
-        pose = camera_from_world[second] @ np.linalg.inv(camera_from_world[first])
-        focal = float(focal_px[[first, second]].mean())
-        errors_px = epipolar_errors(one, other, pose) * focal
-        behind, angle_deg = _triangulated(one, other, pose)
-        wide = angle_deg >= MIN_PARALLAX_DEG
-        turned = _rotation_explains(one, other, focal)
-        if turned:
-            wide[:] = False  # whatever the model makes of it
-        fits = (errors_px <= MAX_ERROR_PX) & ~(behind & wide)
-        for points, rays, photo in ((seen.points[0], other, second), (seen.points[1], one, first)):
-            away_px = _distance(points, rays, camera_from_world[photo]) * focal
-            fits &= ~(away_px > MAX_DISTANCE_PX)  # NaN, without a point, says nothing
-        found.append(
-            PairEvidence(
-                first=first,
-                second=second,
-                matches=len(one),
-                fitting=int(fits.sum()),
-                wide=int((fits & wide).sum()),
-                distinct=int((fits & wide & seen.distinct).sum()),
-                excess=_excess(errors_px, own_epipolar_errors(one, other) * focal),
-                turned=turned,
-            )
+    return tuple(
+        _evidence(first, second, seen, camera_from_world, focal_px)
+        for (first, second), seen in matches.items()
+    )
+
+
+def _evidence(
+    first: int,
+    second: int,
+    seen: SeenMatches,
+    camera_from_world: Float64[np.ndarray, "n 4 4"],
+    focal_px: Float64[np.ndarray, " n"],
+) -> PairEvidence:
+    matches = len(seen.distinct)
+    # The lens of a wrong model may take pixels from no direction at all: such matches do not fit.
+    known = np.isfinite(np.hstack(seen.rays)).all(1)
+    one, other = (rays[known] for rays in seen.rays)
+    if len(one) < MIN_FITTING_MATCHES:
+        return PairEvidence(
+            first=first, second=second, matches=matches, fitting=0, wide=0, distinct=0
         )
-    return tuple(found)
+    pose = camera_from_world[second] @ np.linalg.inv(camera_from_world[first])
+    focal = float(focal_px[[first, second]].mean())
+    errors_px = epipolar_errors(one, other, pose) * focal
+    behind, angle_deg = _triangulated(one, other, pose)
+    wide = angle_deg >= MIN_PARALLAX_DEG
+    turned = _rotation_explains(one, other, focal)
+    if turned:
+        wide[:] = False  # whatever the model makes of it
+    fits = (errors_px <= MAX_ERROR_PX) & ~(behind & wide)
+    for points, rays, photo in ((seen.points[0], other, second), (seen.points[1], one, first)):
+        away_px = _distance(points[known], rays, camera_from_world[photo]) * focal
+        fits &= ~(away_px > MAX_DISTANCE_PX)  # NaN, without a point, says nothing
+    return PairEvidence(
+        first=first,
+        second=second,
+        matches=matches,
+        fitting=int(fits.sum()),
+        wide=int((fits & wide).sum()),
+        distinct=int((fits & wide & seen.distinct[known]).sum()),
+        excess=_excess(errors_px, own_epipolar_errors(one, other) * focal),
+        turned=turned,
+    )
 
 
 def _excess(errors_px: Float64[np.ndarray, " k"], own_px: Float64[np.ndarray, " k"]) -> float:

@@ -126,6 +126,20 @@ def test_photos_from_one_spot_support_no_model(factor: float) -> None:
     assert not confirmed(4, found).any()
 
 
+@pytest.mark.parametrize(
+    ("lost", "verdict"), [(10, "supports"), (20, "undecided"), (50, "contradicts")]
+)
+def test_pixels_that_a_wrong_lens_takes_from_nowhere_do_not_fit(lost: int, verdict: str) -> None:
+    poses = ring(3)
+    rays = seen_rays(poses)
+    rays[1][:lost] = np.nan
+    seen = SeenMatches(rays=(rays[0], rays[1]), points=(POINTS, POINTS), distinct=ALL)
+    (found,) = pair_evidence(poses, np.full(3, FOCAL_PX), {(0, 1): seen})
+    assert found.matches == 60
+    assert found.fitting <= 60 - lost
+    assert found.verdict == verdict
+
+
 def test_a_photo_that_one_pair_holds_is_not_confirmed() -> None:
     poses = ring(5)
     pairs = [(0, 1), (1, 2), (0, 2), (2, 3), (3, 4)]
