@@ -27,6 +27,17 @@ def with_kinds(base: ConfigT, words: Sequence[str]) -> ConfigT:
     return base
 
 
+def kinds_beside(base: Config) -> dict[type[Config], tuple[str, ...]]:
+    """Of each alternative that ``base`` holds: the kinds that could stand in its place."""
+    found: dict[type[Config], tuple[str, ...]] = {}
+    for field in type(base).model_fields:
+        held = getattr(base, field, None)
+        if isinstance(held, Config):
+            kinds = tuple(one.model_fields["kind"].default for one in _alternatives(base, field))
+            found |= kinds_beside(held) | {type(held): kinds}
+    return found
+
+
 def _chosen(words: Sequence[str]) -> Iterator[tuple[str, str]]:
     """The path of each alternative, and its kind."""
     for word, following in pairwise([*words, ""]):

@@ -17,7 +17,10 @@ RunOption = Annotated[str | None, tyro.conf.arg(help="Name of a run; default: th
 RunArgument = Annotated[RunOption, tyro.conf.Positional]
 ConfigFile = Annotated[
     Path | None,
-    tyro.conf.arg(name="config", help="YAML file with options; those on the command line win."),
+    tyro.conf.arg(
+        name="config",
+        help="YAML file with options; those on the command line win. --help-all lists them all.",
+    ),
 ]
 Scenes = Annotated[tuple[str, ...], tyro.conf.arg(help="Names of the scenes; default: all.")]
 MaxConcurrent = Annotated[

@@ -1,7 +1,7 @@
 """Parsing of the command line: a command, with options from a file and from words."""
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from inspect import signature
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -15,7 +15,8 @@ from tyro.constructors import (
     StructTypeInfo,
 )
 
-from flows.commands.kinds import with_kinds
+from flows.commands.common_options import HELP_ALL, shown_options
+from flows.commands.kinds import kinds_beside, with_kinds
 from flows.config import SceneConfig
 from tasks.config import Config, overridden, with_file
 from tasks.errors import InputError
@@ -37,12 +38,13 @@ def parse(commands: Mapping[str, Callable[..., None]], words: Sequence[str]) -> 
     registry = ConstructorRegistry()
     base = _config_of(commands.get(words[0]) if words else None)
     base = with_file(base, Path(file)) if file else base
-    registry.struct_rule(_unchecked(with_kinds(base, words)))
+    base = with_kinds(base, words)
+    registry.struct_rule(_unchecked(base, shown_options(base, words)))
     with registry:
         command: Callable[[], None] = tyro.extras.subcommand_cli_from_dict(
             {name: _held_back(command) for name, command in commands.items()},
             prog="unseen",
-            args=list(words),
+            args=["--help" if word == HELP_ALL else word for word in words],
             description="Camera poses, Gaussian splats and refined novel views from folders of "
             "photos, with an evaluation of each.",
         )
@@ -70,11 +72,18 @@ def _held_back(command: Callable[..., None]) -> Callable[..., Callable[[], None]
     return hold
 
 
-def _unchecked(base: Config) -> Callable[[StructTypeInfo], StructConstructorSpec | None]:
+def _unchecked(
+    base: Config, shown: Collection[tuple[type[Config], str]] | None
+) -> Callable[[StructTypeInfo], StructConstructorSpec | None]:
     """A rule by which the parser builds configs with the defaults of ``base``, without validation.
 
     The parser would wrap validation errors in words of its own; the whole is validated afterwards.
+
+    Args:
+        shown: class and name of the fields that the help shows; None for all.
     """
+
+    kinds = kinds_beside(base)
 
     def rule(info: StructTypeInfo) -> StructConstructorSpec | None:
         model = info.type
@@ -83,6 +92,14 @@ def _unchecked(base: Config) -> Callable[[StructTypeInfo], StructConstructorSpec
         defaults = base if isinstance(base, model) else info.default
         hints = get_type_hints(model, include_extras=True)
 
+        def is_shown(model: type[Config], name: str) -> bool:
+            nested = isinstance(getattr(defaults, name, None), Config)
+            return shown is None or nested or (model, name) in shown
+
+        def help_of(model: type[Config], name: str, field: FieldInfo) -> str | None:
+            others = kinds.get(model, ()) if name == "kind" else ()
+            return f"One of: {', '.join(others)}." if len(others) > 1 else field.description
+
         def build(**fields: Any) -> Config:
             return model.model_construct(**fields)
 
@@ -90,9 +107,9 @@ def _unchecked(base: Config) -> Callable[[StructTypeInfo], StructConstructorSpec
         fields = [
             StructFieldSpec(
                 name=name,
-                type=hints[name],
+                type=hints[name] if is_shown(model, name) else tyro.conf.Suppress[hints[name]],
                 default=getattr(defaults, name, _default_of(field)),
-                helptext=field.description,
+                helptext=help_of(model, name, field),
             )
             for name, field in model.model_fields.items()
         ]

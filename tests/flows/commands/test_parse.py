@@ -44,6 +44,27 @@ def test_options_reach_every_depth() -> None:
     assert config.split == EveryNth(n=3)
 
 
+def helps(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    with pytest.raises(SystemExit) as caught:
+        parse(COMMANDS, words)
+    assert caught.value.code == 0
+    return " ".join(capsys.readouterr().out.replace("│", " ").split())
+
+
+def test_help_shows_the_common_options_and_help_all_every_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    common, every = helps(capsys, "run", "--help"), helps(capsys, "run", "--help-all")
+    assert "--help-all lists them all" in common
+    for option in ("--splat.iterations", "--splat.max-size", "--split.n", "--refine.refiner.kind"):
+        assert option in common
+        assert option in every
+    assert "One of: reproject, residual, controlnet, difix, mean." in common
+    assert "--splat.densify.gradient" not in common
+    assert "--splat.densify.gradient" in every
+    assert common.count(" --") < 25 < 80 < every.count(" --")
+
+
 @pytest.mark.parametrize(
     ("words", "fields"),
     [
@@ -60,8 +81,10 @@ def test_options_reach_every_depth() -> None:
         ("--split.kind every_nth --split.n 5", "split: {kind: every_nth, n: 5}"),
         ("--sfm.features.kind aliked", "sfm: {features: {kind: aliked}}"),
         (
-            "--refine.refiner.kind controlnet --refine.refiner.weights.kind stable_diffusion",
-            "refine: {refiner: {kind: controlnet, weights: {kind: stable_diffusion}}}",
+            "--refine.refiner.kind controlnet --refine.refiner.weights.kind stable_diffusion "
+            "--refine.refiner.weights.model /m --refine.refiner.weights.controlnets /c",
+            "refine: {refiner: {kind: controlnet, "
+            "weights: {kind: stable_diffusion, model: /m, controlnets: [/c]}}}",
         ),
     ],
 )
