@@ -92,9 +92,12 @@ def _unchecked(
         defaults = base if isinstance(base, model) else info.default
         hints = get_type_hints(model, include_extras=True)
 
-        def is_shown(model: type[Config], name: str) -> bool:
+        def shown_type(model: type[Config], name: str) -> Any:
             nested = isinstance(getattr(defaults, name, None), Config)
-            return shown is None or nested or (model, name) in shown
+            if shown is None or nested or (model, name) in shown:
+                return hints[name]
+            hidden: Any = tyro.conf.Suppress
+            return hidden[hints[name]]
 
         def help_of(model: type[Config], name: str, field: FieldInfo) -> str | None:
             others = kinds.get(model, ()) if name == "kind" else ()
@@ -107,7 +110,7 @@ def _unchecked(
         fields = [
             StructFieldSpec(
                 name=name,
-                type=hints[name] if is_shown(model, name) else tyro.conf.Suppress[hints[name]],
+                type=shown_type(model, name),
                 default=getattr(defaults, name, _default_of(field)),
                 helptext=help_of(model, name, field),
             )
