@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.config import SceneConfig
-from flows.runs.passed_over import why_no_scene
+from flows.runs.passed_over import MANIFESTS, why_no_scene
 from flows.runs.settable import refuse_fields_of_the_owner
 from storage.errors import UnseenError
 from storage.names import check_name
@@ -20,8 +20,6 @@ from tasks.ingest.folder import SCENE_FOLDERS
 from tasks.ingest.listing import camera_folders
 from tasks.ingest.source import find_files
 
-MANIFESTS = ("dataset.yaml", "dataset.yml", "dataset.csv")
-"""Names of manifests, which replace the listing of a dataset's folder."""
 FIELDS = frozenset({"folder", "name", "priority", "config"})
 """Of an entry."""
 

@@ -147,10 +147,12 @@ def entries_of(folder: Path) -> list[Path]:
 
 def files_below(folder: Path) -> Iterator[Path]:
     """Every file in a folder and its sub-folders; linked folders and litter are not entered."""
-    for entry in entries_of(folder):
-        if entry.name.lower() in LITTER:
-            continue
-        if not is_folder(entry):
+    open_folders = [iter(entries_of(folder))]  # no recursion: folders may be nested a thousandfold
+    while open_folders:
+        entry = next(open_folders[-1], None)
+        if entry is None:
+            open_folders.pop()
+        elif not is_folder(entry):
             yield entry
-        elif not entry.is_symlink():  # links can go in circles
-            yield from files_below(entry)
+        elif not entry.is_symlink() and entry.name.lower() not in LITTER:  # links go in circles
+            open_folders.append(iter(entries_of(entry)))

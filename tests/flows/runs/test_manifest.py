@@ -67,6 +67,10 @@ def test_folders_that_are_no_scenes_are_passed_over_in_one_line(tmp_path: Path) 
 
 def test_nothing_is_said_where_every_folder_is_a_scene(tmp_path: Path) -> None:
     assert passed_over(folders(tmp_path, "attic")) == ""
+    (tmp_path / "empty").mkdir()
+    assert "'empty' (empty)" in passed_over(tmp_path)
+    written(tmp_path / "dataset.csv", "folder\nattic\n")
+    assert passed_over(tmp_path) == ""
 
 
 @pytest.mark.parametrize("cameras", [("cam0", "cam1"), ("left", "right"), ("Camera_A", "Camera_B")])
