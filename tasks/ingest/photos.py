@@ -155,6 +155,7 @@ def photo_of_frame(frame: Frame, video: Path, config: IngestConfig, mask: Path |
         focal_px=None,
         camera=f"video|{video.stem}|{width}x{height}",
         gps=None,
+        remarks=("of high dynamic range, tone-mapped to sRGB",) if frame.tone_mapped else (),
     )
 
 
