@@ -52,6 +52,7 @@ def run(
     """
     from flows.commands.common import check_priority, print_estimate, start_run, use_store
     from flows.runs.manifest import find_scenes
+    from flows.runs.passed_over import passed_over
     from flows.runs.record import new_run_name
 
     # All input is checked before a server or a worker is started.
@@ -59,6 +60,8 @@ def run(
     trust.use(config)
     check_priority(priority)
     entries = find_scenes(dataset, config, scenes, roots=Settings().roots())
+    if no_scenes := passed_over(dataset):
+        print(no_scenes)
     prepare_store(opened)
     print_estimate(entries, max_concurrent)
     start_run(dataset, name or new_run_name(dataset), scenes, config, max_concurrent, priority)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from prefect import flow
+from prefect import flow, get_run_logger
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 
@@ -16,6 +16,7 @@ from flows.orchestration.flow_run import end_with_worker, is_retry, tag_flow_run
 from flows.orchestration.locks import lock
 from flows.orchestration.log_filters import log_errors_in_a_sentence
 from flows.runs.manifest import SceneEntry, find_scenes
+from flows.runs.passed_over import passed_over
 from flows.runs.record import (
     RunRecord,
     dataset_tag,
@@ -72,6 +73,8 @@ async def reconstruct_dataset(
         if is_retry() and is_known(store, run):
             return await _resume(store, run, deployment=deployment, queue=queue)
         entries = find_scenes(Path(dataset), config, only, roots=settings.roots())
+        if no_scenes := passed_over(Path(dataset)):
+            get_run_logger().info(no_scenes)
         record = RunRecord(
             run=run,
             dataset=str(Path(dataset).absolute()),

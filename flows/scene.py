@@ -10,6 +10,7 @@ from uuid import UUID
 from prefect import flow, tags
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
+from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
 from prefect.states import Crashed
 
@@ -24,6 +25,7 @@ from flows.settings import Settings
 from flows.stages.pipeline import SceneArtefacts, find_source, reconstruct
 from flows.stages.rows import Row, cost_of, describe, rows_of, selection_of, summary_of
 from flows.stages.runner import StageRunner
+from storage.handles import ArrayHandle
 from storage.metrics import write_rows
 from storage.schema import mark_schema
 from storage.store import Store
@@ -63,6 +65,7 @@ def reconstruct_scene(
         recompute_from=recompute_from,
         limit_seconds=settings.stage_seconds,
         on_timeout=ending.time_out,
+        on_result=say_inputs,
     )
     row: Row = {}
     artefacts = SceneArtefacts()
@@ -83,6 +86,12 @@ def reconstruct_scene(
         # is being ended: then the dataset's flow writes the row.
         if row:
             ending.finish(row, stages.rows, artefacts)
+
+
+def say_inputs(artefact: ArrayHandle) -> None:
+    """Log what a stage used of the scene's input, where it says so."""
+    for line in artefact.attributes.get("used", ()):
+        get_run_logger().info("input: %s", line)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

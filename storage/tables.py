@@ -60,6 +60,10 @@ TABLES: Mapping[str, Mapping[str, Column]] = {
         "photos": _count("Usable photos."),
         "photos_rejected": _count("Photos that ingest refused."),
         "rejected": _text("Name and reason of each rejected photo."),
+        "inputs": _text(
+            "What ingest used: the source of cameras, photos by name that were turned, changed or "
+            "left out, masks, depth maps, what was passed over."
+        ),
         "protocol": _text("`shared-poses`, or `own-poses`: poses from the training photos alone."),
         "registered_share": _number("Share of the photos that structure from motion registered."),
         "left_out": _text("Name and reason of each photo without a pose."),

@@ -21,7 +21,8 @@ from storage.metrics import read_table
 from storage.store import Store
 from tasks.config import overridden
 from tasks.errors import InputError
-from tasks.ingest.folder import PHOTO_SUFFIXES, files_below, find_photos, is_video
+from tasks.ingest.folder import PHOTO_SUFFIXES, files_below, is_video
+from tasks.ingest.listing import find_photos
 from tasks.splat.config import EveryNth
 from tasks.stage import SceneSize, Stage
 

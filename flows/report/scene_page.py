@@ -43,6 +43,8 @@ def scene_page(scene: str, run: str, row: Mapping[str, Any], artefacts: SceneArt
     if figures := figures_of(row):
         lines += ["", "| figure | value |", "|---|---:|"]
         lines += [f"| {title} | {escaped(value)} |" for title, value in figures]
+    if inputs := row.get("inputs"):
+        lines += ["", f"What was used: {_shortened(inputs)}."]
     if rejected := row.get("rejected"):
         lines += ["", f"It went on without {_shortened(rejected)}."]
     if remark := row.get("poses_remark"):

@@ -196,13 +196,15 @@ def markdown_table(
 
 
 def remarks_of(rows: pd.DataFrame) -> list[str]:
-    """Sentences for the reader: why scenes failed, which photos were rejected, which poses are
-    wrong."""
+    """Sentences for the reader: why scenes failed, what was used of their input, which photos were
+    rejected, which poses are wrong."""
     remarks = []
     for _, row in rows.iterrows():
         if not pd.isna(row["error_message"]):
             remarks.append(f"{row['scene']} {row['state']}: {row['error_message']}")
             continue
+        if not pd.isna(row["inputs"]):
+            remarks.append(f"{row['scene']} used {row['inputs']}")
         if not pd.isna(row["rejected"]):
             remarks.append(f"{row['scene']} went on without {row['rejected']}")
         if not pd.isna(row["poses_remark"]):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.config import SceneConfig
+from flows.runs.passed_over import MANIFESTS, why_no_scene
 from flows.runs.settable import refuse_fields_of_the_owner
 from storage.errors import UnseenError
 from storage.names import check_name
@@ -16,10 +17,9 @@ from tasks.config import check_names, nearest, overridden, read_yaml
 from tasks.errors import InputError
 from tasks.ingest.containment import is_inside
 from tasks.ingest.folder import SCENE_FOLDERS
+from tasks.ingest.listing import camera_folders
 from tasks.ingest.source import find_files
 
-MANIFESTS = ("dataset.yaml", "dataset.yml", "dataset.csv")
-"""Names of manifests, which replace the listing of a dataset's folder."""
 FIELDS = frozenset({"folder", "name", "priority", "config"})
 """Of an entry."""
 
@@ -48,7 +48,8 @@ def find_scenes(
     Invalid scenes carry their error.
 
     Args:
-        dataset: a folder whose sub-folders are scenes, a folder with a ``dataset.yaml`` or
+        dataset: a folder whose sub-folders are scenes (but for those that
+            :func:`.passed_over.passed_over` names), a folder with a ``dataset.yaml`` or
             ``dataset.csv``, or such a file: ``scenes`` with ``folder``, optional ``name`` and
             ``priority`` and, in YAML, ``config`` (fields of :class:`SceneConfig` that differ for
             that scene and that a dataset may set, see :class:`tasks.config.SetBy`).
@@ -119,13 +120,14 @@ def _refuse_link_out(dataset: Path, name: str, roots: Sequence[Path]) -> None:
 
 
 def _scene_folders(dataset: Path) -> Sequence[Mapping[str, Any]]:
-    folders = [path.name for path in dataset.iterdir() if path.is_dir()]
-    folders = [name for name in folders if not name.startswith(".")]
-    if set(folders) <= SCENE_FOLDERS and (content := _content(dataset)):
+    found = [path for path in dataset.iterdir() if path.is_dir() and not path.name.startswith(".")]
+    folders = [path.name for path in found if not why_no_scene(path)]
+    parts = SCENE_FOLDERS | {path.name for path in camera_folders(dataset)}
+    if set(folders) <= parts and (content := _content(dataset)):
         raise InputError(
             f"'{dataset}' holds {content} itself and no scene folders, so it appears to be one "
             f"scene; use 'unseen scene {shlex.quote(str(dataset))}', or give the folder that it "
-            "lies in"
+            "lies in, or a manifest where its folders are scenes"
         )
     return [{"folder": name} for name in folders]
 

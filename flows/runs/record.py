@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from flows.runs.manifest import MANIFESTS
+from flows.runs.passed_over import MANIFESTS
 from storage import metrics
 from storage.errors import IntegrityError
 from storage.files import get, names_in, put, remove

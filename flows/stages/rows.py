@@ -44,6 +44,7 @@ def summary_of(artefacts: SceneArtefacts) -> Row:
         "photos": len(photos["photos"]),
         "photos_rejected": len(rejected),
         "rejected": "; ".join(f"{one['name']}: {one['reason']}" for one in rejected) or None,
+        "inputs": "; ".join(photos["used"]),
     }
     if artefacts.sparse:
         sparse = artefacts.sparse.attributes

@@ -41,6 +41,8 @@ class StageRunner:
     """Time limit of one stage; past it, the process ends. 0 for none."""
     on_timeout: Callable[[TimeLimitError, list[dict[str, Any]]], None]
     """Called on another thread before the process ends, with the rows of the stages."""
+    on_result: Callable[[ArrayHandle], None] = lambda handle: None
+    """Called with every artefact, computed or recalled."""
     rows: list[dict[str, Any]] = field(default_factory=list)
 
     def __call__(self, stage: Stage, **inputs: Any) -> ArrayHandle:
@@ -83,6 +85,7 @@ class StageRunner:
         finally:
             if handle is not None:
                 row |= {"digest": handle.digest, "uri": handle.uri}
+                self.on_result(handle)
             self._add(row)
             get_run_logger().info(
                 "%s: %s in %.1f s, with up to %.0f MiB",

@@ -21,8 +21,10 @@ from tasks.ingest.exif import Gps
 from tasks.ingest.folder import Rejected
 from tasks.ingest.given import camera_model_of_photo
 from tasks.ingest.photos import Photo, PhotoFolder
+from tasks.ingest.references import ReferenceKind
 from tasks.ingest.sidecars import DEPTH_SCALE_M, read_depth
-from tasks.ingest.source import ReferenceKind, find_files
+from tasks.ingest.source import find_files
+from tasks.ingest.used import Used, used_lines
 from tasks.runtime.context import Context
 
 
@@ -66,8 +68,10 @@ def write_photos(
     photos = PhotoFolder(files, config, context=context)
     infos: list[PhotoInfo] = []
     mask_names: list[str] = []
+    remarks: dict[str, tuple[str, ...]] = {}
     for index, photo in enumerate(photos):
         infos.append(_info(photo))
+        remarks[photo.name] = photo.remarks
         out.add(f"photo_{index:04d}", photo.pixels, ("y", "x", "channel"))
         if photo.mask is not None:
             mask_names.append(photo.name)
@@ -87,8 +91,19 @@ def write_photos(
         out.add("reference_camera_from_world", poses, ("reference", "row", "column"))
         intrinsics = np.stack([model.intrinsics for model in models.values()])
         out.add("reference_intrinsics", intrinsics, ("reference", "pixel_row", "pixel_column"))
+    depth_names = [info.name for info in infos if info.name in files.depth]
+    used = Used(
+        names=[info.name for info in infos],
+        rejected=photos.rejected,
+        with_camera=models.keys(),
+        with_mask=mask_names,
+        with_depth=depth_names,
+        remarks=photos.remarks,
+        remarks_by_photo=remarks,
+    )
     return {
         "kind": files.kind,
+        "used": used_lines(files, used),
         "photos": [asdict(info) for info in infos],
         "rejected": [asdict(rejected) for rejected in photos.rejected],
         "reference_kind": files.reference_kind if models else None,
@@ -96,7 +111,7 @@ def write_photos(
         "reference_lenses": [asdict(model) for model in models.values()],
         "reference_ignored": list(files.reference_ignored),
         "mask_names": mask_names,
-        "depth_names": [info.name for info in infos if info.name in files.depth],
+        "depth_names": depth_names,
         "depth_scale_m": DEPTH_SCALE_M,
     }
 

@@ -8,6 +8,7 @@ Source: COLMAP's documentation, "Output Format", and its ``scene/reconstruction_
 
 import math
 import os
+import re
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -22,7 +23,14 @@ from tasks.cameras import CameraModel
 from tasks.errors import InputError
 from tasks.ingest.decode import opened
 from tasks.ingest.folder import is_there
-from tasks.ingest.given import GivenCamera, Size, rigid
+from tasks.ingest.given import (
+    GivenCamera,
+    GivenCameras,
+    Size,
+    UnusableCamera,
+    not_finite,
+    rigid,
+)
 
 MODELS = {
     0: ("SIMPLE_PINHOLE", 3),
@@ -71,6 +79,12 @@ MOST_ROWS = 1_000_000
 LARGEST_NAME = 4096
 """Bytes; no path is longer."""
 
+NOT_FINITE = re.compile(r"[+-]?(nan(\(.*\))?|1\.#(ind|qnan|snan|inf)\d*)", re.IGNORECASE)
+"""How C libraries write what is no number, beside the ways that Python reads."""
+
+LONGEST_IMAGE_LINE = 12
+"""Fields: an image has ten, and its name may hold spaces; more are observations."""
+
 POINT_BYTES = 24
 """Of an observation: two coordinates and the id of its point."""
 
@@ -94,8 +108,10 @@ def find_model(folder: Path) -> tuple[Path, Path] | None:
     return None
 
 
-def read_model(cameras: Path, images: Path) -> list[GivenCamera]:
+def read_model(cameras: Path, images: Path) -> GivenCameras:
     """The registered images of a model, in the order of the file.
+
+    One whose pose or lens is not finite is unusable, and spoils none of the others.
 
     Raises:
         InputError: a file cannot be read, is damaged, or has an unsupported camera model.
@@ -104,7 +120,11 @@ def read_model(cameras: Path, images: Path) -> list[GivenCamera]:
     binary = cameras.suffix == ".bin"
     models = dict(_checked(cameras, _binary_cameras if binary else _text_cameras))
     rows = _checked(images, _binary_images if binary else _text_images)
-    return [_given(images, row, models) for row in rows]
+    found = [_given(images, row, models) for row in rows]
+    return GivenCameras(
+        cameras=tuple(one for one in found if isinstance(one, GivenCamera)),
+        unusable=tuple(one for one in found if isinstance(one, UnusableCamera)),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,8 +135,11 @@ class _Image:
     translation: tuple[float, ...]
 
 
-_Camera = tuple[int, tuple[CameraModel, Size]]
-"""A camera's id, its model and the size of its photos."""
+_Lens = tuple[CameraModel, Size] | None
+"""A camera's model and the size of its photos; None where its parameters are not finite."""
+
+_Camera = tuple[int, _Lens]
+"""A camera's id, and what it is."""
 
 _Row = TypeVar("_Row")
 
@@ -140,16 +163,17 @@ def _checked(path: Path, parse: Callable[[BufferedReader], Iterator[_Row]]) -> l
         ) from error
 
 
-def _given(
-    path: Path, image: _Image, cameras: Mapping[int, tuple[CameraModel, Size]]
-) -> GivenCamera:
+def _given(path: Path, image: _Image, cameras: Mapping[int, _Lens]) -> GivenCamera | UnusableCamera:
     if image.camera_id not in cameras:
         raise InputError(
             f"{path}: image '{image.name}' has camera {image.camera_id}, which is none of the "
             f"{len(cameras)} cameras of the model; export the model again"
         )
-    model, size = cameras[image.camera_id]
     where = f"image '{image.name}' of {path.parent.name}/{path.name}"
+    lens = cameras[image.camera_id]
+    if lens is None or not all(map(math.isfinite, (*image.quaternion_wxyz, *image.translation))):
+        return UnusableCamera(image=image.name, reason=not_finite(where))
+    model, size = lens
     return GivenCamera(
         image=image.name,
         where=where,
@@ -186,8 +210,10 @@ def _camera(camera_id: int, model: str, width: int, height: int, numbers: list[f
             f"gives camera {camera_id} {len(numbers)} parameters, and {model} has "
             f"{PARAMETERS[model]}"
         )
+    if not all(map(math.isfinite, numbers)):
+        return camera_id, None
     found = camera_model(model, tuple(numbers))
-    if not all(map(math.isfinite, numbers)) or min(*found.params[:2], width, height) <= 0:
+    if min(*found.params[:2], width, height) <= 0:
         raise _FormatError(
             f"gives camera {camera_id} the size {width}x{height} and the parameters {numbers}, "
             "which no camera has"
@@ -198,14 +224,16 @@ def _camera(camera_id: int, model: str, width: int, height: int, numbers: list[f
 def _text_cameras(file: BufferedReader) -> Iterator[_Camera]:
     for line in _lines(file):
         camera_id, model, width, height, *params = _fields(line, 4)
-        yield _camera(int(camera_id), model, int(width), int(height), [float(p) for p in params])
+        yield _camera(int(camera_id), model, int(width), int(height), [_number(p) for p in params])
 
 
 def _text_images(file: BufferedReader) -> Iterator[_Image]:
+    """Every image, whether the line of its observations is there, empty or left out."""
     for line in _lines(file):
+        if _are_observations(line):
+            continue
         numbers, name = _fields(line, 10, at_most=10)[1:9], line.split(maxsplit=9)[9]
-        _line(file)  # the image's points, which may be none
-        values = [float(number) for number in numbers]
+        values = [_number(number) for number in numbers[:7]]
         yield _Image(
             name=name,
             camera_id=int(numbers[7]),
@@ -214,10 +242,25 @@ def _text_images(file: BufferedReader) -> Iterator[_Image]:
         )
 
 
+def _are_observations(line: str) -> bool:
+    """Whether a line has x, y and a point's id, again and again, and is not of an image."""
+    fields = line.split(maxsplit=LONGEST_IMAGE_LINE)
+    if len(fields) > LONGEST_IMAGE_LINE:
+        fields.pop()
+    try:
+        return len(fields) % 3 == 0 and len([_number(field) for field in fields]) > 0
+    except ValueError:
+        return False
+
+
+def _number(text: str) -> float:
+    return math.nan if NOT_FINITE.fullmatch(text) else float(text)
+
+
 def _lines(file: BufferedReader) -> Iterator[str]:
     """Lines without comments and blanks."""
     while line := _line(file):
-        text = line.decode().strip()
+        text = line.decode("utf-8-sig").strip()
         if text and not text.startswith("#"):
             yield text
 

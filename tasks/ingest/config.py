@@ -57,8 +57,9 @@ class IngestConfig(Config):
         description="Colour behind transparent pixels. 'auto': white for Blender's transforms "
         "files, as the NeRF synthetic scenes are evaluated, else black.",
     )
-    alpha_as_mask: bool = Field(
-        default=False,
-        description="Mask out transparent pixels.",
+    alpha_as_mask: bool | None = Field(
+        default=None,
+        description="Mask out transparent pixels. Not set: in photos that have both transparent "
+        "and opaque pixels, except for Blender's transforms files.",
     )
     video: VideoConfig = VideoConfig()

@@ -6,15 +6,26 @@ import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from importlib import import_module
+from importlib.metadata import version
+from importlib.util import find_spec
 from io import BufferedReader
 from pathlib import Path
 
 from PIL import Image, ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
 
 from tasks.errors import InputError, MachineError
 
-FORMATS = ("JPEG", "PNG", "WEBP", "TIFF")
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "AVIF")
 """What is tried, by content and not by name; Pillow's other readers are never reached."""
+
+HEIF_READERS = ("pi_heif", "pillow_heif")
+"""Packages that add HEIC to Pillow; the first that is installed reads it."""
+
+HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
+"""What bytes 8 to 12 of such a file are; before them stands ``ftyp``."""
 
 SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"II*\0", b"MM\0*")
 """How files of these formats begin."""
@@ -23,6 +34,12 @@ ERRNOS_OF_THE_INPUT = frozenset(
     {errno.ENOENT, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENOTDIR, errno.ENAMETOOLONG}
 )
 """The rest (a failing disk, a lost network mount, no descriptors left) may be gone on a retry."""
+
+BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+"""What some tools put before text, and what it says of the rest."""
+
+MOST_STREAMED_PIXELS = 1_000_000_000
+"""Width times height of a JPEG that is reduced while it is decoded, line by line."""
 
 LARGEST_TEXT = 256 << 20
 """Bytes of a file that is read whole."""
@@ -59,10 +76,36 @@ def decoded(path: Path, name: str, max_pixels: int) -> Iterator[Image.Image]:
             ``max_pixels``, is truncated or broken.
         MachineError: the machine failed to read it.
     """
+    with decoded_to(path, name, max_pixels, None) as (image, _):
+        yield image
+
+
+@contextmanager
+def decoded_to(
+    path: Path, name: str, max_pixels: int, longest_edge: int | None
+) -> Iterator[tuple[Image.Image, tuple[int, int]]]:
+    """As :func:`decoded`; a JPEG may come out smaller, and then takes the memory of what comes out.
+
+    JPEG is made of blocks that can be decoded to a half, a quarter or an eighth of their size.
+
+    Args:
+        longest_edge: pixels that the longest edge keeps at least; None: all.
+
+    Returns:
+        The image, and the width and height of the photo in the file.
+    """
     with opened(path, name) as file:
         image = _identified(file, name)
         width, height = image.size
-        if width * height > max_pixels:
+        limit = max_pixels
+        # A progressive JPEG is held whole, however small it comes out.
+        if isinstance(image, JpegImageFile) and longest_edge and not image.info.get("progressive"):
+            share = longest_edge / max(width, height)
+            image.draft(None, (max(1, int(width * share)), max(1, int(height * share))))
+        drafted = image.size != (width, height)
+        if drafted:
+            limit = MOST_STREAMED_PIXELS
+        if image.size[0] * image.size[1] > max_pixels or width * height > limit:
             raise PhotoError(
                 name,
                 f"is too large: its header says {width}x{height}, {width * height / 1e6:.0f} "
@@ -78,7 +121,20 @@ def decoded(path: Path, name: str, max_pixels: int) -> Iterator[Image.Image]:
                 f"is truncated or broken: decoding its {width}x{height} pixels from "
                 f"{os.fstat(file.fileno()).st_size} bytes ended with '{error}'; copy it again",
             ) from error
-        yield image
+        # Decoding turns a TIFF upright.
+        yield image, (width, height) if drafted else image.size
+
+
+@contextmanager
+def identified(path: Path, name: str) -> Iterator[Image.Image]:
+    """An image file of which only the header is read.
+
+    Raises:
+        PhotoError: it cannot be read, or is no image of :data:`FORMATS`.
+        MachineError: the machine failed to read it.
+    """
+    with opened(path, name) as file:
+        yield _identified(file, name)
 
 
 @contextmanager
@@ -112,7 +168,7 @@ def opened(path: Path, name: str) -> Iterator[BufferedReader]:
 
 
 def read_whole(path: Path, name: str) -> bytes:
-    """The content of a file of text.
+    """The content of a file of text, as UTF-8 without a byte order mark.
 
     Raises:
         PhotoError: it cannot be read, or is larger than any such file: a file of holes takes no
@@ -127,7 +183,16 @@ def read_whole(path: Path, name: str) -> bytes:
                 f"is too large: {size} bytes, and cameras take at most {LARGEST_TEXT >> 20} MiB; "
                 "replace it",
             )
-        return file.read()
+        return _unmarked(file.read())
+
+
+def _unmarked(content: bytes) -> bytes:
+    for mark, encoding in BYTE_ORDER_MARKS.items():
+        if content.startswith(mark):
+            if encoding == "utf-8":
+                return content.removeprefix(mark)
+            return content.decode(encoding, errors="replace").encode()
+    return content
 
 
 def _identified(file: BufferedReader, name: str) -> ImageFile.ImageFile:
@@ -137,7 +202,7 @@ def _identified(file: BufferedReader, name: str) -> ImageFile.ImageFile:
             # large ones; the caller checks at once, and no pixel is decoded before.
             limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
             try:
-                return Image.open(file, formats=FORMATS)
+                return Image.open(file, formats=(*FORMATS, *_heif_formats()))
             finally:
                 Image.MAX_IMAGE_PIXELS = limit
     except Exception as error:
@@ -145,17 +210,50 @@ def _identified(file: BufferedReader, name: str) -> ImageFile.ImageFile:
             raise
         file.seek(0)
         beginning = file.read(12)
+        if is_heif(beginning) and not heif_reader():
+            raise PhotoError(
+                name,
+                "is of a kind that is not read: HEIC, which needs a package that is not installed; "
+                "install it (pip install pi-heif) or convert the photo to JPEG",
+            ) from error
         if beginning.startswith(SIGNATURES):
             raise PhotoError(
                 name,
                 "is truncated or broken: no width and height could be read from its "
-                f"{os.fstat(file.fileno()).st_size} bytes; copy it again",
+                f"{os.fstat(file.fileno()).st_size} bytes; copy it again"
+                + _or_a_kind_of_tiff(beginning),
             ) from error
         raise PhotoError(
             name,
-            f"is not an image: no JPEG, PNG, WebP or TIFF begins with the bytes {beginning!r}; "
+            "is not an image: no JPEG, PNG, WebP, TIFF or AVIF begins with the bytes "
+            f"{beginning!r}; "
             "replace or convert it",
         ) from error
+
+
+def is_heif(beginning: bytes) -> bool:
+    """Whether a file that begins so is a HEIC photo, whatever its name says."""
+    return beginning[4:8] == b"ftyp" and beginning[8:12] in HEIF_BRANDS
+
+
+@cache
+def heif_reader() -> str:
+    """The package that reads HEIC, with its version, registered with Pillow; empty without one."""
+    for name in HEIF_READERS:
+        if find_spec(name):
+            import_module(name).register_heif_opener()
+            return f"{name} {version(name.replace('_', '-'))}"
+    return ""
+
+
+def _heif_formats() -> tuple[str, ...]:
+    return ("HEIF",) if heif_reader() else ()
+
+
+def _or_a_kind_of_tiff(beginning: bytes) -> str:
+    if not beginning.startswith((b"II*\0", b"MM\0*")):
+        return ""
+    return ", or, where other programs show it (as with colours of 32 bits), save it with 8 or 16"
 
 
 def raise_if_fault_of_the_machine(error: OSError, name: str) -> None:

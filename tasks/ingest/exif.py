@@ -58,11 +58,14 @@ class Exif:
     gps: Gps | None = None
 
 
-def read_exif(image: Image.Image) -> Exif:
+def read_exif(image: Image.Image, stored_size: tuple[int, int] | None = None) -> Exif:
     """Read the tags of a decoded image; broken ones count as absent, for photos live without.
 
     The image is decoded first because some formats keep their tags behind the pixels, and because
     Pillow turns TIFF files upright itself and drops the orientation then.
+
+    Args:
+        stored_size: width and height of the photo in the file; None: of the image.
     """
     try:
         exif = image.getexif()
@@ -71,7 +74,7 @@ def read_exif(image: Image.Image) -> Exif:
         position: Mapping[int, Any] = exif.get_ifd(IFD.GPSInfo)
     except Exception:  # the parser raises whatever broken bytes lead it to
         return Exif()
-    return exif_of_tags(main, shot, position, image.size)
+    return exif_of_tags(main, shot, position, stored_size or image.size)
 
 
 def exif_of_tags(

@@ -1,5 +1,6 @@
 """How the folder of a scene is laid out: the names that mean something, and what stands there."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -9,8 +10,11 @@ from tasks.ingest.decode import raise_if_fault_of_the_machine
 
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff"})
 
+HEIF_SUFFIXES = frozenset({".heic", ".heif", ".avif"})
+"""Read like the others, unless a photo of the same stem stands beside: phones export both."""
+
 UNREAD_SUFFIXES = frozenset(
-    {".heic", ".heif", ".avif", ".jxl", ".jp2", ".gif", ".bmp"}
+    {".jxl", ".jp2", ".gif", ".bmp"}
     | {".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".rw2", ".orf", ".pef", ".srw"}
 )
 """Photos too, of kinds we do not read: named as refused, where overlooking them would surprise."""
@@ -18,20 +22,32 @@ UNREAD_SUFFIXES = frozenset(
 VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi"})
 
 PHOTO_FOLDER = "images"
+REDUCED_FOLDERS = tuple(f"{PHOTO_FOLDER}_{factor}" for factor in (2, 4, 8))
+PHOTO_FOLDERS = (PHOTO_FOLDER, "input", *REDUCED_FOLDERS)
+"""Folders of photos by the conventions of COLMAP, 3D Gaussian splatting and MipNeRF 360."""
 DEPTH_FOLDER = "depth"
 MASK_FOLDER = "masks"
 CAMERAS_NAME = "cameras_gt.json"
-MODEL_FOLDERS = ("sparse/0", "sparse", "colmap/sparse/0", "colmap/sparse")
-"""Where COLMAP models stand, in the order they are tried."""
+MODEL_FOLDERS = ("sparse", "colmap/sparse")
+"""Where COLMAP models stand: there, or in numbered folders there."""
 TRANSFORMS_NAME = "transforms.json"
 BLENDER_NAMES = ("transforms_train.json", "transforms_val.json", "transforms_test.json")
 """Read together, where there is no :data:`TRANSFORMS_NAME`."""
 
 SCENE_FOLDERS = frozenset(
-    {PHOTO_FOLDER, DEPTH_FOLDER, MASK_FOLDER, "sparse", "colmap", "train", "val", "test"}
-    | {f"{PHOTO_FOLDER}_{factor}" for factor in (2, 4, 8)}
+    {*PHOTO_FOLDERS, DEPTH_FOLDER, MASK_FOLDER, "sparse", "colmap", "train", "val", "test"}
 )
 """Folders that a scene may consist of; any other folder makes it a dataset."""
+
+LITTER = frozenset(
+    {"__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found"}
+)
+"""Folders that archives, disks and network drives add by themselves; in lower case."""
+
+CAMERA_FOLDER = re.compile(
+    r"(cam|camera|sensor|lens|rig)([ _.-]?[0-9]{1,3}|[ _.-][a-z])|left|right", re.IGNORECASE
+)
+"""How the folders of a rig's cameras are called."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +55,11 @@ class PhotoFile:
     """A photo to be read, and what it is called from then on."""
 
     name: str
-    """Its path below ``images/`` or the scene, with ``__`` for each ``/``."""
+    """Its path below ``images/`` (or another of :data:`PHOTO_FOLDERS`) or the scene, with ``__``
+    for each ``/``."""
     path: Path
+    camera: str = ""
+    """The folder that it stands in below there: a rig has one for each camera."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +72,13 @@ class Rejected:
 
 def photo_name(relative: PurePosixPath) -> str:
     """What the photo at a path relative to the scene's folder is called."""
+    return "__".join(below_photo_folder(relative).parts)
+
+
+def below_photo_folder(relative: PurePosixPath) -> PurePosixPath:
+    """A path relative to the scene's folder, without the folder of photos that it begins with."""
     parts = relative.parts
-    return "__".join(parts[1:] if parts[0] == PHOTO_FOLDER and len(parts) > 1 else parts)
+    return PurePosixPath(*parts[1:]) if len(parts) > 1 and parts[0] in PHOTO_FOLDERS else relative
 
 
 def frame_name(video: Path, index: int) -> str:
@@ -69,36 +93,6 @@ def frame_of(name: str, videos: Sequence[Path]) -> tuple[Path, int] | None:
         if number.isdecimal() and name == frame_name(video, int(number)):
             return video, int(number)
     return None
-
-
-def find_photos(folder: Path) -> tuple[Path, ...]:
-    """The photos of a scene, from ``images/`` if it holds any, else from the folder itself.
-
-    Sorted by name, character by character: ``img10`` stands before ``img2``, as in the other
-    loaders whose hold-out sets take every k-th photo. Hidden files, sidecars, videos and folders
-    are left out. Photos of formats we do not read are in, and refused when read, unless a photo
-    of the same stem stands beside them (a raw file next to its JPEG).
-
-    Returns:
-        Nothing where there is no photo.
-
-    Raises:
-        InputError: the folder is missing, no folder, or cannot be listed.
-        MachineError: the machine failed to list it.
-    """
-    for place in (folder / PHOTO_FOLDER, folder):
-        if place == folder or is_folder(place):
-            entries = [entry for entry in entries_of(place) if not is_folder(entry)]
-            read = [entry for entry in entries if entry.suffix.lower() in PHOTO_SUFFIXES]
-            stems = {entry.stem for entry in read}
-            unread = [
-                entry
-                for entry in entries
-                if entry.suffix.lower() in UNREAD_SUFFIXES and entry.stem not in stems
-            ]
-            if read or unread:
-                return tuple(sorted(read + unread, key=lambda entry: entry.name))
-    return ()
 
 
 def is_video(path: Path) -> bool:
@@ -152,9 +146,13 @@ def entries_of(folder: Path) -> list[Path]:
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """Every file in a folder and its sub-folders; linked folders in it are not entered."""
-    for entry in entries_of(folder):
-        if not is_folder(entry):
+    """Every file in a folder and its sub-folders; linked folders and litter are not entered."""
+    open_folders = [iter(entries_of(folder))]  # no recursion: folders may be nested a thousandfold
+    while open_folders:
+        entry = next(open_folders[-1], None)
+        if entry is None:
+            open_folders.pop()
+        elif not is_folder(entry):
             yield entry
-        elif not entry.is_symlink():  # links can go in circles
-            yield from files_below(entry)
+        elif not entry.is_symlink() and entry.name.lower() not in LITTER:  # links go in circles
+            open_folders.append(iter(entries_of(entry)))

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 import numpy as np
 from jaxtyping import Float64
@@ -18,15 +17,36 @@ Size = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FieldOfView:
-    """A pinhole camera with its principal point in the middle of a photo of any size."""
+class CameraOfAnySize:
+    """A camera of which something is known only with the size of its photo.
 
-    x_rad: float
-    """Angle between the photo's left and right edge, radians."""
+    A focal length comes from itself, else from the angle along its axis, else it is that of the
+    other axis. A principal point that is not given lies in the middle.
+    """
+
+    focal_px: tuple[float | None, float | None] = (None, None)
+    """Along x and y, pixels."""
+    angle_rad: tuple[float | None, float | None] = (None, None)
+    """Between opposite edges of the photo, along x and y, radians."""
+    principal_px: tuple[float | None, float | None] = (None, None)
+    model: str = "PINHOLE"
+    """COLMAP's name of a model with two focals."""
+    distortion: tuple[float, ...] = ()
+    """Its coefficients, in COLMAP's order."""
 
     def at(self, size: Size) -> CameraModel:
-        focal = 0.5 * size[0] / math.tan(0.5 * self.x_rad)
-        return CameraModel(model="PINHOLE", params=(focal, focal, 0.5 * size[0], 0.5 * size[1]))
+        """The camera for photos of a size; one of the four focals and angles is given."""
+        focals = [
+            0.5 * edge / math.tan(0.5 * angle) if focal is None and angle is not None else focal
+            for focal, angle, edge in zip(self.focal_px, self.angle_rad, size, strict=True)
+        ]
+        known = [focal for focal in focals if focal is not None]
+        fx, fy = (known[0] if focal is None else focal for focal in focals)
+        cx, cy = (
+            0.5 * edge if middle is None else middle
+            for middle, edge in zip(self.principal_px, size, strict=True)
+        )
+        return CameraModel(model=self.model, params=(fx, fy, cx, cy, *self.distortion))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -39,11 +59,29 @@ class GivenCamera:
     """The place in the file, for messages."""
     camera_from_world: Float64[np.ndarray, "4 4"]
     """OpenCV axes, the file's own world."""
-    camera_model: CameraModel | FieldOfView
+    camera_model: CameraModel | CameraOfAnySize
     size: Size | None
     """Of the photo that ``camera_model`` is for; None where the file does not give it."""
-    mask: PurePosixPath | None = None
-    """Of the photo, below the scene's folder."""
+    mask: str | None = None
+    """Of the photo, as the file calls it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnusableCamera:
+    """A camera that a file gives and that is none: its photo is left out."""
+
+    image: str
+    """The photo it belongs to, as the file calls it."""
+    reason: str
+    """Of its rejection, as :class:`tasks.ingest.folder.Rejected` has it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GivenCameras:
+    """What one source of cameras gives."""
+
+    cameras: tuple[GivenCamera, ...] = ()
+    unusable: tuple[UnusableCamera, ...] = ()
 
 
 def camera_model_of_photo(
@@ -69,9 +107,17 @@ def camera_model_of_photo(
             "intrinsics would be wrong; give the cameras of these photos"
         )
     model = camera.camera_model
-    if isinstance(model, FieldOfView):
+    if isinstance(model, CameraOfAnySize):
         model = model.at(given)
     return model.scaled(size[0] / given[0], size[1] / given[1])
+
+
+def not_finite(where: str) -> str:
+    """Why a photo is left out whose pose or lens has parts that are no numbers."""
+    return (
+        f"has a camera that is not finite: {where} has NaN or infinity in it; export that camera "
+        "again or remove the photo"
+    )
 
 
 def same_shape(one: Size, other: Size) -> bool:

@@ -1,12 +1,11 @@
 """Photographs as upright RGB arrays, one at a time."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, UInt8
@@ -15,30 +14,29 @@ from PIL import Image
 from tasks.errors import InputError
 from tasks.images import fitted_sizes, resized_mask
 from tasks.ingest.config import IngestConfig
-from tasks.ingest.decode import PhotoError, decoded
-from tasks.ingest.exif import SIDEWAYS, TRANSPOSE, Gps, camera_name, focal_px, read_exif
+from tasks.ingest.decode import PhotoError, decoded_to
+from tasks.ingest.exif import SIDEWAYS, TRANSPOSE, Exif, Gps, camera_name, focal_px, read_exif
 from tasks.ingest.folder import CAMERAS_NAME, UNREAD_SUFFIXES, Rejected, frame_of
-from tasks.ingest.given import Size
+from tasks.ingest.given import Size, same_shape
+from tasks.ingest.levels import Levels, levels_of
 from tasks.ingest.masks import read_mask
+from tasks.ingest.pixels import Background, check_shows_something, opaque_where_cut_out, rgb
 from tasks.ingest.source import SceneFiles
 from tasks.ingest.video import Frame, frames_at, intervals_s, read_video, sharpest_frames
 from tasks.runtime.context import Context
 
-Background = Literal["black", "white"]
+DECODED_EDGES = 2
+"""Longest edge at which a JPEG is decoded at least, over that to which it is reduced: no detail
+that the reduced photo can show is lost."""
 
 SMALLEST_EDGE = 16
 """Pixels: no feature detector finds anything in fewer."""
 
-FAINT_LEVELS = 8
-"""Of 255: sensor noise and JPEG stay below it on a covered or blinded lens."""
-
-OUTLIER_SHARE = 1e-3
-"""Share of the pixels at either end (hot pixels, a date stamp) that does not make a picture."""
-
 REASONS_SHOWN = 3
 
-MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr"})
-"""Pillow's modes that have a defined way to 8-bit RGB; the 16-bit ones are converted by us."""
+TURNED = "turned upright by EXIF"
+TURNED_TO_FIT = "turned upright by EXIF, since only so their cameras fit"
+NOT_TURNED = "left as stored, though EXIF says turned, since cameras are given for them so"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -58,6 +56,8 @@ class Photo:
     """Equal for photos that may share intrinsics; see :func:`tasks.ingest.exif.camera_name`."""
     gps: Gps | None
     """Latitude and longitude, degrees; altitude, metres, if known."""
+    remarks: tuple[str, ...] = ()
+    """What was done to it beside reducing it."""
 
     @property
     def size(self) -> Size:
@@ -73,46 +73,64 @@ def read_photo(
     upright: bool = True,
     background: Background = "black",
     mask: Path | None = None,
+    camera_size: Size | None = None,
+    levels: Levels = Levels(),
 ) -> Photo:
     """Decode a photo fully, turn it upright, reduce it, and check that it shows something.
 
-    Of several frames the first counts. Grey, palette, CMYK and 16-bit pixels become 8-bit RGB
-    (65535 becomes 255). What is transparent becomes the background, in proportion. Embedded colour
-    profiles are ignored.
+    Of several frames the first counts. Grey, palette, CMYK and 16-bit pixels become 8-bit RGB.
+    What is transparent becomes the background, in proportion. Embedded colour profiles are
+    ignored.
 
     Args:
         upright: whether EXIF orientation is applied.
         background: what stands behind transparent pixels.
         mask: the photo's mask, if it has one.
+        camera_size: width and height of the photo that its given camera is for, if they are given:
+            orientation is applied also where only the turned photo has that shape.
+        levels: of grey photos of more than 8 bits; by default 65535 becomes 255.
 
     Raises:
         PhotoError: the photo cannot be used.
         MachineError: the machine failed to read it.
     """
     _check_name(path, name)
-    with decoded(path, name, config.max_pixels) as image:
-        exif = read_exif(image)
-        turn = TRANSPOSE.get(exif.orientation) if upright else None
-        stored_size = image.size
+    edge = DECODED_EDGES * config.max_size
+    with decoded_to(path, name, config.max_pixels, edge) as (image, stored_size):
+        exif = read_exif(image, stored_size)
+        fits = upright or _fits_turned(exif, stored_size, camera_size)
+        turn = TRANSPOSE.get(exif.orientation) if fits else None
         size = _reduced_size(stored_size, name, config)
-        used = None if mask is None else read_mask(mask, name, stored_size, config.max_pixels)
-        if config.alpha_as_mask and image.has_transparency_data:
-            opaque = np.asarray(image.convert("RGBA").getchannel("A")) == 255
-            used = opaque if used is None else used & opaque
+        masks = []
+        if mask is not None:
+            masks.append(read_mask(mask, name, stored_size, config.max_pixels))
+        opaque, transparent = opaque_where_cut_out(image, config.alpha_as_mask)
+        if opaque is not None:
+            masks.append(opaque)
         # Reduced, then turned: the filter is the same along both axes, and there is less to turn.
-        reduced = _rgb(image, name, background).resize(size, Image.Resampling.LANCZOS)
-    _check_shows_something(reduced, name)
+        reduced = rgb(image, name, background, levels).resize(size, Image.Resampling.LANCZOS)
+        decoded_size = image.size
+    check_shows_something(reduced, name)
     sideways = turn is not None and exif.orientation in SIDEWAYS
     source_size = stored_size[::-1] if sideways else stored_size
     turned = reduced if turn is None else reduced.transpose(turn)
+    remarks = {
+        TURNED: turn is not None and upright,
+        TURNED_TO_FIT: turn is not None and not upright,
+        NOT_TURNED: turn is None and exif.orientation != 1,
+        "cut out by transparency, which became a mask": opaque is not None and transparent,
+        f"transparent in parts, laid over {background}": opaque is None and transparent,
+        "reduced while decoding": decoded_size != stored_size,
+    }
     return Photo(
         name=name,
         pixels=np.asarray(turned),
-        mask=None if used is None else _reduced_mask(used, size, turn, name),
+        mask=_reduced_mask(masks, size, turn, name),
         source_size=source_size,
         focal_px=focal_px(exif, turned.size),
         camera=camera_name(exif, source_size),
         gps=exif.gps,
+        remarks=tuple(remark for remark, holds in remarks.items() if holds),
     )
 
 
@@ -124,19 +142,20 @@ def photo_of_frame(frame: Frame, video: Path, config: IngestConfig, mask: Path |
         MachineError: the machine failed to read the mask.
     """
     size = _reduced_size(frame.source_size, frame.name, config)
-    _check_shows_something(frame.picture, frame.name)
-    used = (
-        None if mask is None else read_mask(mask, frame.name, frame.source_size, config.max_pixels)
-    )
+    check_shows_something(frame.picture, frame.name)
+    masks = []
+    if mask is not None:
+        masks.append(read_mask(mask, frame.name, frame.source_size, config.max_pixels))
     width, height = frame.source_size
     return Photo(
         name=frame.name,
         pixels=np.asarray(frame.picture),
-        mask=None if used is None else _reduced_mask(used, size, None, frame.name),
+        mask=_reduced_mask(masks, size, None, frame.name),
         source_size=frame.source_size,
         focal_px=None,
         camera=f"video|{video.stem}|{width}x{height}",
         gps=None,
+        remarks=("of high dynamic range, tone-mapped to sRGB",) if frame.tone_mapped else (),
     )
 
 
@@ -154,11 +173,17 @@ class PhotoFolder:
         self._config = config
         self._progress = context.progress
         self._rejected: list[Rejected] = []
+        self._remarks: list[str] = []
 
     @property
     def rejected(self) -> tuple[Rejected, ...]:
         """The files left out so far."""
         return tuple(self._rejected)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What was done to all photos."""
+        return tuple(self._remarks)
 
     def __iter__(self) -> Iterator[Photo]:
         """
@@ -168,6 +193,7 @@ class PhotoFolder:
             MachineError: the machine failed to read a photo.
         """
         self._rejected[:] = self._files.missing
+        self._remarks.clear()
         first_with: dict[bytes, str] = {}
         usable = 0
         for read in self._frames() if self._files.kind == "video" else self._photos():
@@ -192,19 +218,30 @@ class PhotoFolder:
 
     def _photos(self) -> Iterator[Callable[[], Photo]]:
         files, found = self._files, len(self._files.photos)
-        background = self._config.background
+        config, background = self._config, self._config.background
         if background == "auto":
             background = "white" if files.blender else "black"
+        if files.blender and config.alpha_as_mask is None:
+            config = config.model_copy(update={"alpha_as_mask": False})
+        levels = levels_of(files.photos, config.max_pixels)
+        self._remarks += levels.remarks()
         for index, photo in enumerate(files.photos):
             self._progress(index / found, f"reading photo {index + 1} of {found}")
+            camera = files.given.get(photo.name)
             yield partial(
-                read_photo,
-                photo.path,
-                photo.name,
-                self._config,
-                upright=files.upright,
-                background=background,
-                mask=files.masks.get(photo.name),
+                _of_camera,
+                photo.camera,
+                partial(
+                    read_photo,
+                    photo.path,
+                    photo.name,
+                    config,
+                    upright=files.upright,
+                    background=background,
+                    mask=files.masks.get(photo.name),
+                    camera_size=None if camera is None or files.upright else camera.size,
+                    levels=levels,
+                ),
             )
 
     def _frames(self) -> Iterator[Callable[[], Photo]]:
@@ -250,6 +287,12 @@ class PhotoFolder:
                 )
 
 
+def _of_camera(folder: str, read: Callable[[], Photo]) -> Photo:
+    """A photo whose camera is told from others by its folder."""
+    photo = read()
+    return replace(photo, camera=f"{photo.camera}|{folder}") if folder else photo
+
+
 def _reduced_size(stored_size: Size, name: str, config: IngestConfig) -> Size:
     width, height = fitted_sizes(np.array([stored_size]), config.max_size)[0].tolist()
     if min(width, height) < SMALLEST_EDGE:
@@ -261,10 +304,23 @@ def _reduced_size(stored_size: Size, name: str, config: IngestConfig) -> Size:
     return width, height
 
 
+def _fits_turned(exif: Exif, stored_size: Size, camera_size: Size | None) -> bool:
+    """Whether a given camera is for the photo as EXIF turns it, and cannot be for it as stored."""
+    return (
+        camera_size is not None
+        and exif.orientation in SIDEWAYS
+        and not same_shape(camera_size, stored_size)
+        and same_shape(camera_size, stored_size[::-1])
+    )
+
+
 def _reduced_mask(
-    used: Bool[np.ndarray, "_ _"], size: Size, turn: Image.Transpose | None, name: str
-) -> Bool[np.ndarray, "_ _"]:
-    reduced = resized_mask(used, size)
+    masks: Sequence[Bool[np.ndarray, "_ _"]], size: Size, turn: Image.Transpose | None, name: str
+) -> Bool[np.ndarray, "_ _"] | None:
+    """What all masks of a photo let be used, for the pixels as stored; None without masks."""
+    if not masks:
+        return None
+    reduced = np.logical_and.reduce([resized_mask(mask, size) for mask in masks])
     if not reduced.any():
         raise PhotoError(
             name,
@@ -289,45 +345,6 @@ def _check_name(path: Path, name: str) -> None:
             name,
             f"is of a kind that is not read: {path.suffix.lower()[1:].upper()}; convert it to "
             "JPEG, PNG, WebP or TIFF",
-        )
-
-
-def _rgb(image: Image.Image, name: str, background: Background) -> Image.Image:
-    if image.mode.startswith("I;16"):
-        wide = np.asarray(image).astype(np.uint32)
-        return Image.fromarray(((wide * 255 + 32_767) // 65_535).astype(np.uint8)).convert("RGB")
-    if image.mode not in MODES:
-        raise PhotoError(
-            name,
-            f"has pixels of an unknown scale: mode {image.mode} of Pillow, which says neither "
-            "where black lies nor where white; convert it to 8 or 16 bits",
-        )
-    if image.has_transparency_data:
-        colours = image.convert("RGBA")
-        behind = Image.new("RGB", image.size, background)
-        behind.paste(colours, mask=colours.getchannel("A"))
-        return behind
-    return image.convert("RGB")
-
-
-def _check_shows_something(image: Image.Image, name: str) -> None:
-    """Refuse black and blank photos by the range of their grey levels, outliers apart."""
-    counts = np.array(image.convert("L").histogram()).cumsum()
-    low, high = np.searchsorted(
-        counts, [OUTLIER_SHARE * counts[-1], (1.0 - OUTLIER_SHARE) * counts[-1]], side="left"
-    )
-    share = 100 * (1.0 - OUTLIER_SHARE)
-    if high <= FAINT_LEVELS:
-        raise PhotoError(
-            name,
-            f"is black: {share:g} % of its pixels are at most {high} of 255, so there is nothing "
-            "to match; remove it",
-        )
-    if high - low <= FAINT_LEVELS:
-        raise PhotoError(
-            name,
-            f"is blank: all but {200 * OUTLIER_SHARE:g} % of its pixels lie between {low} and "
-            f"{high} of 255, so there is nothing to match; remove it",
         )
 
 

@@ -10,7 +10,7 @@ def _bytes(scene: SceneSize) -> float:
 INGEST = Stage(
     name="ingest",
     artefact="photos",
-    version=4,
+    version=5,
     run="tasks.ingest.run:run",
     libraries=("av", "numpy", "pillow"),
     depends_on_device=False,

@@ -9,7 +9,7 @@ transforms files of Mildenhall et al., ECCV 2020.
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -17,11 +17,17 @@ from jaxtyping import Float64
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 from pydantic import ValidationError as SchemaError
 
-from tasks.cameras import CameraModel
 from tasks.errors import InputError
-from tasks.ingest.colmap_model import camera_model
 from tasks.ingest.decode import read_whole
-from tasks.ingest.given import FieldOfView, GivenCamera, Size, rigid
+from tasks.ingest.given import (
+    CameraOfAnySize,
+    GivenCamera,
+    GivenCameras,
+    Size,
+    UnusableCamera,
+    not_finite,
+    rigid,
+)
 
 OPENCV_FROM_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
 """Their cameras look along -z with y up."""
@@ -30,6 +36,9 @@ FISHEYE_MODELS = frozenset({"OPENCV_FISHEYE", "FISHEYE"})
 PERSPECTIVE_MODELS = frozenset(
     {"OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "FULL_OPENCV"}
 )
+
+NOT_FINITE = "finite_number"
+"""pydantic's name of the fault."""
 
 PositiveFloat = Annotated[FiniteFloat, Field(gt=0)]
 Angle = Annotated[FiniteFloat, Field(gt=0, lt=math.pi)]
@@ -44,6 +53,7 @@ class _Intrinsics(BaseModel):
     camera_model: str | None = None
     is_fisheye: bool = False
     camera_angle_x: Angle | None = None
+    camera_angle_y: Angle | None = None
     fl_x: PositiveFloat | None = None
     fl_y: PositiveFloat | None = None
     cx: FiniteFloat | None = None
@@ -71,18 +81,24 @@ class _Transforms(BaseModel):
     frames: list[dict[str, Any]] = Field(min_length=1)
 
 
-def read_transforms(paths: Sequence[Path]) -> list[GivenCamera]:
+def read_transforms(paths: Sequence[Path]) -> GivenCameras:
     """The cameras of one file, or of the several that the Blender scenes come in.
+
+    A frame whose pose or lens is not finite is unusable, and spoils none of the others.
 
     Raises:
         InputError: a file cannot be read or parsed, a field is missing or of the wrong shape, a
             rotation is none, or a camera model is not supported.
         MachineError: the machine failed to read it.
     """
-    return [camera for path in paths for camera in _cameras(path)]
+    found = [camera for path in paths for camera in _cameras(path)]
+    return GivenCameras(
+        cameras=tuple(one for one in found if isinstance(one, GivenCamera)),
+        unusable=tuple(one for one in found if isinstance(one, UnusableCamera)),
+    )
 
 
-def _cameras(path: Path) -> list[GivenCamera]:
+def _cameras(path: Path) -> list[GivenCamera | UnusableCamera]:
     content = read_whole(path, path.name)
     try:
         transforms = _Transforms.model_validate_json(content)
@@ -94,21 +110,25 @@ def _cameras(path: Path) -> list[GivenCamera]:
 
 def _camera(
     path: Path, index: int, shared: Mapping[str, Any], own: Mapping[str, Any]
-) -> GivenCamera:
+) -> GivenCamera | UnusableCamera:
     where = f"frame {index} of {path.name}"
     try:
         frame = _Frame.model_validate({**shared, **own})
     except SchemaError as error:
+        image = own.get("file_path")
+        # Of the two shapes of a matrix, each is tried.
+        faults = {fault["type"] for fault in error.errors()} - {"too_long", "missing"}
+        if isinstance(image, str) and faults == {NOT_FINITE}:
+            return UnusableCamera(image=image, reason=not_finite(where))
         raise InputError(_schema_message(path, f"frame {index}, ", error)) from error
-    model = _camera_model(frame, where)
-    size = _size(frame)
+    model, size = _camera_model(frame, where), _size(frame)
     return GivenCamera(
-        image=frame.file_path.replace("\\", "/"),
+        image=frame.file_path,
         where=where,
         camera_from_world=_camera_from_world(frame, f"transform_matrix of {where}"),
-        camera_model=model,
+        camera_model=model if size is None else model.at(size),
         size=size,
-        mask=None if frame.mask_path is None else PurePosixPath(frame.mask_path.replace("\\", "/")),
+        mask=frame.mask_path,
     )
 
 
@@ -126,31 +146,37 @@ def _size(frame: _Frame) -> Size | None:
     return None if frame.w is None or frame.h is None else (round(frame.w), round(frame.h))
 
 
-def _camera_model(frame: _Frame, where: str) -> CameraModel | FieldOfView:
+def _camera_model(frame: _Frame, where: str) -> CameraOfAnySize:
+    model, distortion = _distortion(frame, where)
+    if frame.fl_x is None and frame.fl_y is None:
+        angles = (frame.camera_angle_x, frame.camera_angle_y)
+        if angles == (None, None) or model == "OPENCV_FISHEYE":
+            raise InputError(
+                f"{where} has neither fl_x (pixels) nor, for a lens that is no fisheye, "
+                "camera_angle_x (radians), so its focal length is unknown; add one"
+            )
+    return CameraOfAnySize(
+        focal_px=(frame.fl_x, frame.fl_y),
+        # A focal length in pixels counts for both axes before any angle.
+        angle_rad=(frame.camera_angle_x, frame.camera_angle_y)
+        if frame.fl_x is None and frame.fl_y is None
+        else (None, None),
+        principal_px=(frame.cx, frame.cy),
+        model=model,
+        distortion=distortion,
+    )
+
+
+def _distortion(frame: _Frame, where: str) -> tuple[str, tuple[float, ...]]:
+    """COLMAP's model of a frame's lens, and its coefficients."""
     fisheye = frame.is_fisheye or frame.camera_model in FISHEYE_MODELS
     if not fisheye and frame.camera_model not in {None, *PERSPECTIVE_MODELS}:
         raise InputError(
             f"{where} has the camera_model {frame.camera_model}, and read are "
             f"{', '.join(sorted(PERSPECTIVE_MODELS | FISHEYE_MODELS))}; undistort the photos"
         )
-    distortion = (frame.k1, frame.k2, frame.k3, frame.k4, frame.p1, frame.p2)
-    if frame.fl_x is None or frame.w is None or frame.h is None:
-        if frame.camera_angle_x is None or fisheye or any(distortion):
-            raise InputError(
-                f"{where} has neither fl_x, w and h (pixels) nor camera_angle_x without "
-                "distortion, so its intrinsics are unknown; add them"
-            )
-        return FieldOfView(x_rad=frame.camera_angle_x)
-    middle = (
-        frame.fl_x,
-        frame.fl_x if frame.fl_y is None else frame.fl_y,
-        0.5 * frame.w if frame.cx is None else frame.cx,
-        0.5 * frame.h if frame.cy is None else frame.cy,
-    )
     if fisheye:
-        return CameraModel(
-            model="OPENCV_FISHEYE", params=(*middle, frame.k1, frame.k2, frame.k3, frame.k4)
-        )
+        return "OPENCV_FISHEYE", (frame.k1, frame.k2, frame.k3, frame.k4)
     if frame.k4:
         raise InputError(
             f"{where} has k4 = {frame.k4:g}, the coefficient of r^8 that no camera model of COLMAP "
@@ -158,8 +184,8 @@ def _camera_model(frame: _Frame, where: str) -> CameraModel | FieldOfView:
         )
     radial = (frame.k1, frame.k2, frame.p1, frame.p2)
     if frame.k3:
-        return camera_model("FULL_OPENCV", (*middle, *radial, frame.k3, 0.0, 0.0, 0.0))
-    return camera_model("OPENCV", (*middle, *radial))
+        return "FULL_OPENCV", (*radial, frame.k3, 0.0, 0.0, 0.0)
+    return ("OPENCV", radial) if any(radial) else ("PINHOLE", ())
 
 
 def _schema_message(path: Path, frame: str, error: SchemaError) -> str:

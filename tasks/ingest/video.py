@@ -29,6 +29,7 @@ from tasks.images import fitted_sizes
 from tasks.ingest.config import VideoConfig
 from tasks.ingest.decode import opened
 from tasks.ingest.folder import frame_name
+from tasks.ingest.hdr import HLG, PQ, tone_mapped
 
 CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi"
 """What FFmpeg may take a file for; its playlists would open other files and addresses."""
@@ -75,6 +76,8 @@ class Frame:
     """RGB, downsampled to the requested longest edge."""
     source_size: tuple[int, int]
     """Width and height it has when shown at its full size, pixels."""
+    tone_mapped: bool
+    """Whether it is of high dynamic range in the file."""
 
 
 def read_video(path: Path, max_pixels: int) -> Video:
@@ -258,10 +261,13 @@ def _finished(
         time_s=time_s,
         picture=picture,
         source_size=shown[::-1] if quarters % 2 else shown,
+        tone_mapped=frame.color_trc in (HLG, PQ),
     )
 
 
 def _rgb(frame: VideoFrame) -> UInt8[np.ndarray, "h w 3"]:
+    if frame.color_trc in (HLG, PQ):
+        return tone_mapped(frame.reformat(format="rgb48le").to_ndarray(), frame.color_trc)
     matrix = None
     if frame.colorspace == UNSPECIFIED:
         matrix = Colorspace.ITU709 if frame.height >= HD_LINES else Colorspace.ITU601

@@ -35,6 +35,7 @@ def unseen(home: Path, *words: str) -> "subprocess.CompletedProcess[str]":
 @pytest.mark.parametrize("place", ["under a file", "/proc/unseen-store"])
 def test_a_read_only_store_is_refused_before_a_server_starts(tmp_path: Path, place: str) -> None:
     (tmp_path / "photos" / "a").mkdir(parents=True)
+    (tmp_path / "photos" / "a" / "a.jpg").touch()
     (tmp_path / "file").touch()
     store = str(tmp_path / "file" / "store") if place == "under a file" else place
     said = unseen(tmp_path / "home", "run", str(tmp_path / "photos"), "--store", store)

@@ -143,6 +143,7 @@ def test_an_unwritable_store_is_refused_before_anything_starts(
     tmp_path: Path, unseen: Command, command_environment: dict[str, str], command: str
 ) -> None:
     (tmp_path / "photos" / "a").mkdir(parents=True)
+    (tmp_path / "photos" / "a" / "a.jpg").touch()
     (tmp_path / "file").touch()
     alone = command_environment | {"PREFECT_HOME": str(tmp_path / "home")}
     words = (command, tmp_path / "photos", "--store", tmp_path / "file" / "store")

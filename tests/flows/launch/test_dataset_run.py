@@ -83,6 +83,7 @@ def first_run(
     for name in (*GOOD, "killed"):
         shutil.copytree(photographed, dataset / name)
     (dataset / "-empty").mkdir()
+    (dataset / "-empty" / "notes.txt").touch()  # a folder of nothing at all is passed over
     (dataset / "garbled").mkdir()
     for index in range(4):
         (dataset / "garbled" / f"{index}.jpg").write_text("not a photo")

@@ -74,6 +74,7 @@ def scheduled(dataset: Path, cron: str = "0 2 * * *", timezone: str = "UTC") -> 
 )
 def test_an_invalid_schedule_is_refused(tmp_path: Path, cron: str, zone: str) -> None:
     (tmp_path / "photos" / "attic").mkdir(parents=True)
+    (tmp_path / "photos" / "attic" / "a.jpg").touch()
     with pytest.raises(InputError, match=r"is invalid .*write minute, hour"):
         check_datasets((scheduled(tmp_path / "photos", cron, zone),))
 
@@ -81,6 +82,7 @@ def test_an_invalid_schedule_is_refused(tmp_path: Path, cron: str, zone: str) ->
 def test_two_datasets_with_the_same_name_are_refused(tmp_path: Path) -> None:
     for place in ("here", "there"):
         (tmp_path / place / "photos" / "attic").mkdir(parents=True)
+        (tmp_path / place / "photos" / "attic" / "a.jpg").touch()
     both = tuple(scheduled(tmp_path / place / "photos") for place in ("here", "there"))
     with pytest.raises(InputError, match=r"are both named 'photos'.*rename one"):
         check_datasets(both)

@@ -81,6 +81,12 @@ def test_a_scene_page_is_below_100_kb_for_any_photos(tmp_path: Path, size: tuple
     assert all(min(picture.size) > 60 for picture in pictures)
 
 
+def test_a_scene_page_says_what_was_used_of_the_input() -> None:
+    row = {"state": "completed", "inputs": "cameras: given by sparse/1; masks: of 1 of 2 photos"}
+    markdown = scene_page("hall", "one", row, SceneArtefacts())["markdown"]
+    assert "What was used: cameras: given by sparse/1; masks: of 1 of 2 photos." in markdown
+
+
 def test_a_scene_page_has_the_report_titles_and_omits_missing_figures() -> None:
     row = {"state": "completed", "photos": 24, "psnr_db": 20.0, "refined_psnr_db": 20.5}
     markdown = scene_page("hall", "one", row, SceneArtefacts())["markdown"]

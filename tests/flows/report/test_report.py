@@ -78,7 +78,8 @@ def store(tmp_path: Path) -> Store:
     save_run(store, record("mixed", *SCENES))
     put_row(store, "mixed", "[red]x", state="completed", **FIGURES)
     rejected = "a.jpg: truncated <after 5 bytes>"
-    put_row(store, "mixed", "a|b", state="completed", **FIGURES, rejected=rejected)
+    used = "cameras: given by sparse/1; masks: of 1 of 2 photos"
+    put_row(store, "mixed", "a|b", state="completed", **FIGURES, rejected=rejected, inputs=used)
     put_row(store, "mixed", "sparse", state="completed", photos=6, psnr_db=None)
     why = "2 photos |\nare too few; add photos"
     put_row(store, "mixed", "failed", state="failed", error_type="E", error_message=why)
@@ -237,7 +238,8 @@ def test_remarks_give_failure_causes_and_skipped_photos(store: Store) -> None:
     text = markdown_report(store, "mixed")
     assert "- failed failed: 2 photos \\| are too few; add photos" in text
     assert "- a\\|b went on without a.jpg: truncated &lt;after 5 bytes>" in text
-    assert len(remarks_of(scene_rows(store, "mixed"))) == 3
+    assert "- a\\|b used cameras: given by sparse/1; masks: of 1 of 2 photos" in text
+    assert len(remarks_of(scene_rows(store, "mixed"))) == 4
 
 
 def test_only_scenes_of_the_record_are_reported(store: Store) -> None:

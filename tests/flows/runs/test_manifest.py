@@ -8,6 +8,9 @@ from PIL import Image
 
 from flows.config import SceneConfig
 from flows.runs.manifest import SceneEntry, find_scenes
+from flows.runs.passed_over import passed_over
+from storage.schema import mark_schema
+from storage.store import Store
 from tasks.errors import InputError
 from tasks.splat.config import TrainOn
 
@@ -15,8 +18,10 @@ ODD_NAMES = ("front door", "été", "-dash", "写真", "[red]x", "a,b", "100%")
 
 
 def folders(root: Path, *names: str) -> Path:
+    """Folders that are not empty."""
     for name in names:
         (root / name).mkdir(parents=True)
+        (root / name / "a.jpg").write_bytes(b"")
     return root
 
 
@@ -37,6 +42,47 @@ def test_every_visible_sub_folder_is_a_scene_and_files_are_not(tmp_path: Path) -
     assert sorted(entries) == sorted(ODD_NAMES)
     assert all(entry.error is None for entry in entries.values())
     assert entries["été"].folder == str(tmp_path / "été")
+
+
+def test_folders_that_are_no_scenes_are_passed_over_in_one_line(tmp_path: Path) -> None:
+    folders(tmp_path, "attic", "__MACOSX", "@eaDir", "lost+found", "$RECYCLE.BIN")
+    (tmp_path / "notes").mkdir()
+    mark_schema(Store(root=str(tmp_path / "unseen-store")))
+    (tmp_path / "old" / "runs").mkdir(parents=True)
+    for name in ("cache", "metrics", "scenes"):
+        (tmp_path / "old" / name).mkdir()
+    assert list(found(tmp_path)) == ["attic"]
+    line = passed_over(tmp_path)
+    assert "\n" not in line
+    for name, why in (
+        ("__MACOSX", "left by another system"),
+        ("lost+found", "left by another system"),
+        ("notes", "empty"),
+        ("unseen-store", "a store of unseen"),
+        ("old", "a store of unseen"),
+    ):
+        assert f"'{name}' ({why})" in line
+    assert "attic" not in line.removeprefix(f"passed over in '{tmp_path}'")
+
+
+def test_nothing_is_said_where_every_folder_is_a_scene(tmp_path: Path) -> None:
+    assert passed_over(folders(tmp_path, "attic")) == ""
+    (tmp_path / "empty").mkdir()
+    assert "'empty' (empty)" in passed_over(tmp_path)
+    written(tmp_path / "dataset.csv", "folder\nattic\n")
+    assert passed_over(tmp_path) == ""
+
+
+@pytest.mark.parametrize("cameras", [("cam0", "cam1"), ("left", "right"), ("Camera_A", "Camera_B")])
+def test_the_cameras_of_a_rig_are_not_mistaken_for_scenes(
+    tmp_path: Path, cameras: tuple[str, ...]
+) -> None:
+    folders(tmp_path, *(f"data/house/{camera}" for camera in cameras))
+    assert list(found(tmp_path / "data")) == ["house"]
+    with pytest.raises(InputError, match=r"holds 2 photos itself.*one scene; use 'unseen scene"):
+        found(tmp_path / "data/house")
+    text = f"scenes: [{{folder: {cameras[0]}}}, {{folder: {cameras[1]}}}]"
+    assert len(found(written(tmp_path / "data/house/dataset.yaml", text))) == 2
 
 
 def test_scene_folders_are_absolute_for_every_kind_of_dataset(
@@ -199,7 +245,8 @@ def test_a_folder_of_photos_is_not_mistaken_for_a_folder_of_scenes(
 
 
 def test_a_scene_of_another_kind_is_not_mistaken_for_a_folder_of_scenes(tmp_path: Path) -> None:
-    folders(tmp_path, "clip", "model/sparse", "model/masks")
+    for name in ("clip", "model/sparse", "model/masks"):
+        (tmp_path / name).mkdir(parents=True)
     (tmp_path / "clip/walk.mp4").write_bytes(b"")
     with pytest.raises(InputError, match=r"holds 1 videos itself"):
         found(tmp_path / "clip")

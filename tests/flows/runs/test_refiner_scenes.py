@@ -57,6 +57,7 @@ def test_a_split_without_training_scenes_is_refused() -> None:
 def test_scenes_of_several_datasets_are_combined(tmp_path: Path) -> None:
     for name in ("a/hall", "a/attic", "b/roof"):
         (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "a.jpg").touch()
     found = scenes_of([str(tmp_path / "a"), str(tmp_path / "b")], RefinerConfig(), ())
     assert [entry.name for entry in found] == ["attic", "hall", "roof"]
 
@@ -85,6 +86,7 @@ def test_datasets_that_cannot_be_trained_on_are_refused(
     monkeypatch.chdir(tmp_path)
     for name in ("a/hall", "b/hall", "c/refiner"):
         (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "a.jpg").touch()
     config = RefinerConfig(validation=ValidationConfig(scenes=validation))
     with pytest.raises(InputError, match=re.escape(sentence)):
         scenes_of(datasets, config, ())

@@ -38,6 +38,7 @@ def run_all(store: Store, folder: Path, config: SceneConfig) -> list[ArrayHandle
     attributes: dict[str, Any] = {
         "photos": ["a.jpg"],
         "rejected": [],
+        "used": [],
         "names": ["a.jpg"],
         "protocol": "shared-poses",
         "reprojection_error_px": 0.5,

@@ -15,12 +15,28 @@ from storage.store import NamedArray, Store
 from tasks.metrics.poses import summarise_poses
 from tests.support.stray_cameras import planted, turns_of
 
+PHOTOS: dict[str, Any] = {
+    "rejected": [],
+    "used": ["cameras: given by sparse/1", "masks: of 1 of 2 photos"],
+}
+
+
+def test_what_was_used_of_the_input_is_in_the_scenes_row(tmp_path: Path) -> None:
+    store = Store(root=str(tmp_path))
+    photos = store.commit("attic", "photos", [], PHOTOS | {"photos": ["a", "b"]})
+    row = {"state": "completed", **summary_of(SceneArtefacts(photos=photos))}
+    write_rows(store, "scenes", run="r", scene="attic", rows=[row])
+    found = read_table(store, "scenes")["inputs"].tolist()
+    assert found == ["cameras: given by sparse/1; masks: of 1 of 2 photos"]
+
 
 def test_rejected_views_are_counted_in_the_table(tmp_path: Path) -> None:
     store = Store(root=str(tmp_path))
     nothing = [NamedArray(name="none", values=np.zeros(1, np.uint8), dims=("none",))]
     artefacts = SceneArtefacts(
-        photos=store.commit("attic", "photos", nothing, {"photos": ["a", "b"], "rejected": []}),
+        photos=store.commit(
+            "attic", "photos", nothing, {"photos": ["a", "b"], "rejected": [], "used": []}
+        ),
         refined=store.commit(
             "attic", "refined", nothing, {"names": ["v", "w", "x"], "rejected": ["w"]}
         ),
@@ -54,7 +70,9 @@ def test_right_wrong_and_missing_poses_are_in_the_scenes_row(tmp_path: Path) -> 
     evaluation: dict[str, Any] = {"views": [], "confidence": [], "geometry": []}
     evaluation["pose_summary"] = asdict(summarise_poses(scene.reference, model, sure=sure))
     artefacts = SceneArtefacts(
-        photos=store.commit("attic", "photos", [], {"photos": list(names), "rejected": []}),
+        photos=store.commit(
+            "attic", "photos", [], {"photos": list(names), "rejected": [], "used": []}
+        ),
         sparse=store.commit("attic", "sparse", [], sparse),
         evaluation=store.commit("attic", "evaluation", [], evaluation),
     )

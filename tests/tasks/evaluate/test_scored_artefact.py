@@ -90,6 +90,7 @@ def stored_photos(store: Store, *, with_reference: bool) -> Photos:
         "kind": "photos",
         "photos": infos,
         "rejected": [],
+        "used": [],
         "reference_kind": "cameras_gt" if with_reference else None,
         "reference_lenses": [],
         "reference_ignored": [],

@@ -70,10 +70,10 @@ def write_model(
     (reconstruction.write_text if text else reconstruction.write_binary)(str(folder))
 
 
-def read(folder: Path) -> list[GivenCamera]:
+def read(folder: Path) -> tuple[GivenCamera, ...]:
     files = find_model(folder)
     assert files is not None
-    return read_model(*files)
+    return read_model(*files).cameras
 
 
 @pytest.mark.parametrize("text", [False, True])
@@ -267,7 +267,7 @@ def test_a_damaged_model_is_refused_or_has_finite_cameras(
     [
         ("1 EQUIRECTANGULAR 64 32 64 32", "", r"cameras.txt gives camera 1 the model EQUIRECT"),
         ("1 PINHOLE 64 48 70 70 32", "", r"gives camera 1 3 parameters, and PINHOLE has 4"),
-        ("1 PINHOLE 64 48 nan 70 32 24", "", r"gives camera 1 the size 64x48 and the parameters"),
+        ("1 PINHOLE 64 48 -7 70 32 24", "", r"gives camera 1 the size 64x48 and the parameters"),
         ("1 PINHOLE 64 48 x 70 32 24", "", r"cameras.txt is damaged \(could not convert"),
         ("1 PINHOLE", "", r"cameras.txt has the line '1 PINHOLE' with less than 4 fields"),
         ("1 PINHOLE 64 48 70 70 32 24", "1 1 0 0 0 0 0 0 2 a.png\n", r"has camera 2, which is"),
@@ -283,7 +283,118 @@ def test_invalid_models_are_refused(
         read(tmp_path)
 
 
-def test_a_model_that_names_files_outside_the_scene_is_refused(modelled: Path) -> None:
-    write_model(modelled / "sparse/0", ("a.png", "../b.png", "c.png"))
-    with pytest.raises(InputError, match=r"names '../b.png', which is not a path below"):
-        find_files(modelled)
+def test_a_model_that_names_files_outside_the_scene_reads_none_of_them(modelled: Path) -> None:
+    """A photo of that name in the scene is meant: the model was made in another folder."""
+    (modelled / "images/c.png").rename(modelled.parent / "c.png")
+    write_model(modelled / "sparse/0", ("a.png", "../b.png", "../../c.png"))
+    photos, _ = ingested(modelled)
+    assert photos.names == ("a.png", "b.png", "d.png")
+    assert [each.name for each in photos.rejected] == ["c.png"]
+    assert "no photo of the scene is called '../../c.png'" in photos.rejected[0].reason
+
+
+@pytest.mark.parametrize("text", [False, True])
+def test_the_largest_of_several_models_is_taken_and_the_others_are_named(
+    modelled: Path, text: bool
+) -> None:
+    write_model(modelled / "sparse/0", ("a.png", "b.png"))
+    write_model(modelled / "sparse/1", ("b.png", "c.png", "d.png"), text=text)
+    write_model(modelled / "sparse/10", ("a.png",), text=text)
+    photos, stored = ingested(modelled)
+    cameras = photos.reference()
+    assert cameras is not None
+    assert cameras.names == ("b.png", "c.png", "d.png")
+    assert photos.reference_ignored == ("sparse/0 (2 images)", "sparse/10 (1 images)")
+    assert any("sparse/1 (3 cameras)" in line for line in stored.attributes["used"])
+
+
+def test_a_model_of_a_rig_gives_each_of_its_cameras_its_photos(
+    modelled: Path, textured: Textured
+) -> None:
+    """Two cameras that are fixed to each other, as ``rigs.bin`` and ``frames.bin`` have them."""
+    rig = pycolmap.Rig(rig_id=1)
+    model = pycolmap.Reconstruction()
+    for camera_id, focal in ((1, 70.0), (2, 90.0)):
+        lens = [focal, 32.0, 24.0]
+        camera = pycolmap.Camera(
+            camera_id=camera_id, model="SIMPLE_PINHOLE", width=64, height=48, params=lens
+        )
+        model.add_camera(camera)
+    second = pycolmap.sensor_t(pycolmap.SensorType.CAMERA, 2)
+    rig.add_ref_sensor(pycolmap.sensor_t(pycolmap.SensorType.CAMERA, 1))
+    rig.add_sensor(second, POSES[2])
+    model.add_rig(rig)
+    frame = pycolmap.Frame(frame_id=1, rig_id=1)
+    for image_id in (1, 2):
+        frame.add_data_id(
+            pycolmap.data_t(pycolmap.sensor_t(pycolmap.SensorType.CAMERA, image_id), image_id)
+        )
+    frame.rig_from_world = POSES[0]
+    model.add_frame(frame)
+    for image_id in (1, 2):
+        name = f"cam{image_id}/1.png"
+        path = modelled / "images" / name
+        path.parent.mkdir()
+        Image.fromarray(textured(64, 48, 30 + image_id)).save(path)
+        image = pycolmap.Image(name=name, camera_id=image_id, image_id=image_id)
+        image.frame_id = 1
+        model.add_image(image)
+    model.register_frame(1)
+    model.write_binary(str(modelled / "sparse/0"))
+    assert (modelled / "sparse/0/rigs.bin").is_file()
+
+    photos, _ = ingested(modelled)
+
+    cameras = photos.reference()
+    assert cameras is not None
+    assert cameras.names == ("cam1__1.png", "cam2__1.png")
+    np.testing.assert_allclose(cameras.intrinsics[:, 0, 0], [70, 90])
+    in_second = POSES[2].matrix() @ np.vstack([POSES[0].matrix(), [0, 0, 0, 1]])
+    np.testing.assert_allclose(cameras.camera_from_world[1, :3], in_second, atol=1e-9)
+
+
+@pytest.mark.parametrize("between", ["\n", "\n\n", "\n1 2 -1\n", "\n1 2 -1 3.5 4 7\n"])
+def test_every_image_is_read_whatever_stands_for_its_observations(
+    tmp_path: Path, between: str
+) -> None:
+    (tmp_path / "cameras.txt").write_text("1 PINHOLE 64 48 70 70 32 24\n")
+    lines = [f"{index} 1 0 0 0 {index} 0 0 1 {name}" for index, name in enumerate(NAMES)]
+    (tmp_path / "images.txt").write_text(between.join(lines) + between)
+    cameras = read(tmp_path)
+    assert [camera.image for camera in cameras] == list(NAMES)
+    assert [camera.camera_from_world[0, 3] for camera in cameras] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("number", ["nan", "-nan(ind)", "-1.#IND", "inf", "1.#QNAN0"])
+@pytest.mark.parametrize("place", ["lens", "pose"])
+def test_a_photo_whose_camera_is_not_finite_is_left_out_and_the_others_are_used(
+    modelled: Path, number: str, place: str
+) -> None:
+    folder = modelled / "sparse/0"
+    for file in folder.iterdir():
+        file.unlink()
+    lens, x = (number, "0") if place == "lens" else ("70", number)
+    (folder / "cameras.txt").write_text(
+        f"1 PINHOLE 64 48 70 70 32 24\n2 PINHOLE 64 48 {lens} 70 32 24\n"
+    )
+    (folder / "images.txt").write_text(
+        f"1 1 0 0 0 0 0 0 1 a.png\n\n2 1 0 0 0 {x} 0 0 2 b.png\n\n3 1 0 0 0 1 0 0 1 c.png\n\n"
+    )
+    photos, _ = ingested(modelled)
+    assert photos.names == ("a.png", "c.png", "d.png")
+    assert [each.name for each in photos.rejected] == ["b.png"]
+    assert photos.rejected[0].reason.startswith("has a camera that is not finite: image 'b.png'")
+    cameras = photos.reference()
+    assert cameras is not None
+    assert cameras.names == ("a.png", "c.png")
+
+
+def test_text_models_with_byte_order_marks_and_carriage_returns_are_read(modelled: Path) -> None:
+    shutil.rmtree(modelled / "sparse")
+    write_model(modelled / "sparse/0", ("a.png", "b.png"), text=True)
+    for file in (modelled / "sparse/0").glob("*.txt"):
+        file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes().replace(b"\n", b"\r\n"))
+    photos, _ = ingested(modelled)
+    cameras = photos.reference()
+    assert cameras is not None
+    assert cameras.names == ("a.png", "b.png")

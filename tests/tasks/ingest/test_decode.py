@@ -119,8 +119,9 @@ def test_damaged_bytes_either_decode_or_are_refused(
 def test_text_named_jpg_is_refused_and_its_first_bytes_are_quoted(tmp_path: Path) -> None:
     path = tmp_path / "notes.jpg"
     path.write_text("Hello, I am no photo.")
-    assert "is not an image: no JPEG, PNG, WebP or TIFF begins with the bytes b'Hello, I am '" in (
-        refusal(path)
+    assert (
+        "is not an image: no JPEG, PNG, WebP, TIFF or AVIF begins with the bytes b'Hello, I am"
+        in (refusal(path))
     )
 
 

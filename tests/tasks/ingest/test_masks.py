@@ -79,13 +79,68 @@ def test_a_reduced_mask_keeps_only_fully_used_pixels(scene: Path, textured: Text
     np.testing.assert_array_equal(photos.mask("a.png"), whole)
 
 
-def test_a_photo_with_a_mask_of_another_size_is_refused(scene: Path) -> None:
+def test_a_mask_of_another_size_and_the_same_shape_is_scaled(scene: Path) -> None:
+    save_mask(scene, "a.png", USED[::2, ::2])
+    save_mask(scene, "b.png", USED.repeat(3, axis=0).repeat(3, axis=1))
+    photos, _ = ingested(scene)
+    assert photos.mask_names == ("a.png", "b.png")
+    for name in photos.mask_names:
+        np.testing.assert_array_equal(photos.mask(name), USED)
+
+
+@pytest.mark.parametrize(
+    "name", ["a.jpg", "a.png.jpg", "a.JPEG", "a.tif", "a_mask.png", "a.png_mask.png", "mask_a.png"]
+)
+def test_masks_of_any_kind_and_of_the_usual_names_are_read(scene: Path, name: str) -> None:
+    save_mask(scene, name)
+    photos, _ = ingested(scene)
+    assert photos.mask_names == ("a.png",)
+    np.testing.assert_array_equal(photos.mask("a.png")[10:38, 18:], USED[10:38, 18:])
+    np.testing.assert_array_equal(photos.mask("a.png")[:6], False)
+
+
+@pytest.mark.parametrize("name", ["a_mask.png", "a.mask.jpg", "mask_a.png", "a.png_mask.png"])
+def test_masks_beside_photos_are_masks_and_no_photos(scene: Path, name: str) -> None:
+    save_mask(scene, name).rename(scene / name)
+    (scene / "masks").rmdir()
+    photos, _ = ingested(scene)
+    assert photos.names == ("a.png", "b.png", "c.png", "d.png")
+    assert photos.mask_names == ("a.png",)
+    np.testing.assert_array_equal(photos.mask("a.png")[10:38, 18:], USED[10:38, 18:])
+
+
+def test_a_photo_that_is_only_called_like_a_mask_is_a_photo(
+    scene: Path, textured: Textured
+) -> None:
+    Image.fromarray(textured(64, 48, 9)).save(scene / "festival_mask.png")
+    assert "festival_mask.png" in ingested(scene)[0].names
+
+
+def test_masks_in_the_sense_of_instant_ngp_are_neither_photos_nor_taken_the_wrong_way(
+    scene: Path,
+) -> None:
+    save_mask(scene, "x.png").rename(scene / "dynamic_mask_a.png")
+    (scene / "masks").rmdir()
+    photos, stored = ingested(scene)
+    assert photos.names == ("a.png", "b.png", "c.png", "d.png")
+    assert photos.mask_names == ()
+    assert any("1 masks called 'dynamic_mask_...'" in line for line in stored.attributes["used"])
+
+
+def test_two_masks_of_one_photo_are_refused(scene: Path) -> None:
+    save_mask(scene, "a.png")
+    save_mask(scene, "a.jpg")
+    with pytest.raises(InputError, match=r"masks/a.jpg and masks/a.png are both masks of 'a.png'"):
+        find_files(scene)
+
+
+def test_a_photo_with_a_mask_of_another_shape_is_refused(scene: Path) -> None:
     save_mask(scene, "a.png", USED.T)
     photos, _ = ingested(scene)
     assert photos.names == ("b.png", "c.png", "d.png")
     assert photos.rejected[0].reason == (
-        "has a mask of another size: masks/a.png has 48x64 pixels and the file of the photo 64x48; "
-        "make the mask from that file's pixels"
+        "has a mask of another shape: masks/a.png has 48x64 pixels and the file of the photo "
+        "64x48; make the mask from that file's pixels"
     )
 
 

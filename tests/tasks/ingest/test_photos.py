@@ -15,6 +15,7 @@ from tasks.ingest.folder import Rejected
 from tasks.ingest.photos import Photo, PhotoFolder, read_photo
 from tasks.ingest.source import find_files
 from tasks.runtime.context import Context
+from tests.support.ingested import ingested
 
 Textured = Callable[..., np.ndarray]
 
@@ -144,14 +145,10 @@ def test_only_the_first_of_several_frames_is_used(
     np.testing.assert_array_equal(read(path).pixels, textured(64, 48, 0))
 
 
-@pytest.mark.parametrize("mode", ["F", "I", "LAB"])
-def test_pixels_without_a_defined_white_are_refused(tmp_path: Path, mode: str) -> None:
+def test_pixels_without_a_defined_white_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
-    values = np.random.default_rng(0).uniform(0, 250, (32, 32)).astype(np.float32)
-    if mode == "LAB":
-        Image.merge("LAB", [Image.fromarray(values.astype(np.uint8))] * 3).save(path)
-    else:
-        Image.fromarray(values).convert(mode).save(path)
+    values = np.random.default_rng(0).uniform(0, 250, (32, 32)).astype(np.uint8)
+    Image.merge("LAB", [Image.fromarray(values)] * 3).save(path)
     with pytest.raises(PhotoError, match="has pixels of an unknown scale: mode"):
         read(path)
 
@@ -320,3 +317,75 @@ def test_progress_rises_to_one(scene: Path) -> None:
     photos = PhotoFolder(find_files(scene), IngestConfig(), context=context)
     list(photos)
     assert shares == [0.0, 0.25, 0.5, 0.75, 1.0]
+
+
+def cut_out(textured: Textured, seed: int, alpha: np.ndarray) -> Image.Image:
+    return Image.fromarray(np.dstack([textured(64, 48, seed), alpha.astype(np.uint8)]))
+
+
+def test_transparency_that_cuts_something_out_is_a_mask_and_else_it_is_not(
+    scene: Path, textured: Textured
+) -> None:
+    part = np.full((48, 64), 255)
+    part[:, :20] = 0
+    part[:, 20] = 128
+    glass = np.full((48, 64), 128)
+    cut_out(textured, 0, part).save(scene / "a.png")
+    cut_out(textured, 1, glass).save(scene / "b.png")
+    cut_out(textured, 2, np.full((48, 64), 255)).save(scene / "c.png")
+    photos, stored = ingested(scene)
+    assert photos.mask_names == ("a.png",)
+    np.testing.assert_array_equal(photos.mask("a.png"), part == 255)
+    used = stored.attributes["used"]
+    assert "photos: 1 cut out by transparency, which became a mask: a.png" in used
+    assert "photos: 1 transparent in parts, laid over black: b.png" in used
+    assert "masks: of 1 of 4 photos, none of b.png, c.png, d.png" in used
+
+
+def test_transparency_is_no_mask_where_the_options_say_so(scene: Path, textured: Textured) -> None:
+    part = np.full((48, 64), 255)
+    part[:, :20] = 0
+    cut_out(textured, 0, part).save(scene / "a.png")
+    photos, _ = ingested(scene, IngestConfig(alpha_as_mask=False))
+    assert photos.mask_names == ()
+    assert photos.pixels(0)[0, 0].tolist() == [0, 0, 0]
+
+
+def test_photos_larger_than_the_limit_are_reduced_while_they_are_decoded(
+    scene: Path, textured: Textured
+) -> None:
+    """384x288 pixels are more than may be decoded, and a quarter of them are not."""
+    Image.fromarray(textured(384, 288, 5)).save(scene / "e.jpg", quality=95)
+    config = IngestConfig(max_size=64, max_pixels=2 * 192 * 144)
+    photos, stored = ingested(scene, config)
+    index = photos.names.index("e.jpg")
+    assert photos.infos[index].size == (64, 48)
+    assert photos.infos[index].source_size == (384, 288)
+    expected = textured(384, 288, 5).reshape(48, 6, 64, 6, 3).mean((1, 3))
+    assert np.abs(photos.pixels(index) - expected).mean() < 4
+    assert "photos: 1 reduced while decoding: e.jpg" in stored.attributes["used"]
+
+
+def test_a_progressive_jpeg_larger_than_the_limit_is_refused_for_it_is_held_whole(
+    scene: Path, textured: Textured
+) -> None:
+    picture = Image.fromarray(textured(384, 288, 5))
+    picture.save(scene / "e.jpg", quality=95, progressive=True)
+    photos, _ = ingested(scene, IngestConfig(max_size=64, max_pixels=2 * 192 * 144))
+    assert [each.name for each in photos.rejected] == ["e.jpg"]
+    assert photos.rejected[0].reason.startswith("is too large: its header says 384x288")
+
+
+def test_what_was_used_names_photos_and_why(scene: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    with Image.open(scene / "a.png") as image:
+        image.save(scene / "a.png", exif=exif)
+    (scene / "b.png").write_bytes(b"no photo")
+    _, stored = ingested(scene)
+    assert stored.attributes["used"] == [
+        "cameras: none given, so they are estimated",
+        "photos: 3 photos read",
+        "photos: 1 left out: b.png (is not an image)",
+        "photos: 1 turned upright by EXIF: a.png",
+    ]

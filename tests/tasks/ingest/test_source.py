@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tasks.errors import InputError
-from tasks.ingest.folder import find_photos
+from tasks.ingest.listing import find_photos
 from tasks.ingest.source import check_unchanged, digest_source, find_files
 
 NAMES = st.text("abcXYZ019 -_.éß写", min_size=1, max_size=12).map(lambda stem: f"p{stem}.jpg")

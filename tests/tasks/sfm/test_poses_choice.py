@@ -41,6 +41,7 @@ def stored_photos(reference_kind: str | None) -> Photos:
             for name in ("a.jpg", "b.jpg")
         ],
         "rejected": [],
+        "used": [],
         "reference_kind": reference_kind,
         "reference_names": ["b.jpg"] if given else [],
         "reference_lenses": [lens] if given else [],
