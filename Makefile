@@ -4,8 +4,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 # A process for each core. Stories of many tests share what their file set up; files in their order,
-# because those of processes and servers come first and take longest.
-PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --durations 10
+# because those of processes and servers come first and take longest. One thread of torch in each,
+# since idle ones spin: tests of small tensors took three times the processor's time.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --durations 10
 
 # Weights of perceptual figures: no code of theirs is imported, so nothing that they depend on is needed.
 PERCEPTUAL := stlpips-pytorch lpips

@@ -248,6 +248,21 @@ def test_a_file_that_is_no_video_is_refused(tmp_path: Path, content: bytes) -> N
         ingested(tmp_path)
 
 
+def test_a_video_without_frames_is_refused(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "walk.mkv"), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        container.start_encoding()
+    with pytest.raises(InputError, match=r"the video walk.mkv (holds no|cannot be decoded)"):
+        ingested(tmp_path)
+
+
+def test_a_video_of_one_frame_is_refused(tmp_path: Path) -> None:
+    write_video(tmp_path / "walk.mkv", pictures(1))
+    with pytest.raises(InputError, match=r"holds 1 photo"):
+        ingested(tmp_path)
+
+
 def test_a_video_too_large_to_decode_is_refused(tmp_path: Path) -> None:
     video = write_video(tmp_path / "walk.mp4", pictures(3))
     with pytest.raises(InputError, match=r"walk.mp4 is too large: 96x64"):
