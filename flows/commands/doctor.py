@@ -25,6 +25,7 @@ from tasks.errors import MachineError
 
 WARM_UPS = (
     "tasks.splat.rasterise.cpu.warm_up",
+    "tasks.procedural.warm_up",
     "tasks.splat.init.warm_up",
     "tasks.refine.warm_up",
     "tasks.views.warm_up",

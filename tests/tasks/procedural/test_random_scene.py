@@ -103,7 +103,7 @@ def outside(scene: ProceduralScene) -> bool:
     return True
 
 
-@settings(max_examples=6)
+@settings(max_examples=3)
 @given(seed=st.integers(0, 10**6))
 def test_every_camera_has_clearance_and_nearby_surfaces_in_view(seed: int) -> None:
     scene = small(seed, 96)
@@ -122,7 +122,7 @@ def test_every_camera_has_clearance_and_nearby_surfaces_in_view(seed: int) -> No
         assert overlap > LEAST_OVERLAP - 0.12
 
 
-@settings(max_examples=4)
+@settings(max_examples=2)
 @given(seed=st.integers(0, 10**6))
 def test_photos_are_neither_dark_nor_overexposed(seed: int) -> None:
     scene = small(seed, 96)
