@@ -120,6 +120,16 @@ def test_poses_that_put_the_scene_behind_the_cameras_are_refused(tmp_path: Path)
         given(mirrored, tmp_path)
 
 
+def test_given_poses_at_one_spot_are_refused(tmp_path: Path) -> None:
+    spot = np.array([0.0, 0.0, 0.6])
+
+    def moved(pose: np.ndarray) -> np.ndarray:
+        return np.block([[pose[:3, :3], -pose[:3, :3] @ spot[:, None]], [np.zeros((1, 3)), 1.0]])
+
+    with pytest.raises(InputError, match=r"do not fit|only \d+ points"):
+        given(with_poses(posed_photos_of("dino_sparse", 6), moved), tmp_path)
+
+
 def test_one_given_pose_is_refused(tmp_path: Path) -> None:
     photos = list(posed_photos_of("dino_sparse", 5))
     without = [replace(photo, given=None) for photo in photos[1:]]
