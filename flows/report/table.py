@@ -197,7 +197,7 @@ def markdown_table(
 
 def remarks_of(rows: pd.DataFrame) -> list[str]:
     """Sentences for the reader: why scenes failed, what was used of their input, which photos were
-    rejected, which poses are wrong."""
+    rejected, which poses are wrong, where no refined view was used."""
     remarks = []
     for _, row in rows.iterrows():
         if not pd.isna(row["error_message"]):
@@ -209,6 +209,11 @@ def remarks_of(rows: pd.DataFrame) -> list[str]:
             remarks.append(f"{row['scene']} went on without {row['rejected']}")
         if not pd.isna(row["poses_remark"]):
             remarks.append(f"{row['scene']}: {row['poses_remark']}")
+        if row["refined_views"] > 0 and row["refined_views_rejected"] == row["refined_views"]:
+            remarks.append(
+                f"{row['scene']}: all {row['refined_views']:.0f} refined views were rejected, "
+                "being no nearer to the photos than the renders; nothing of them was distilled"
+            )
     return remarks
 
 

@@ -5,6 +5,8 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from rich.console import Console
 
@@ -245,3 +247,11 @@ def test_remarks_give_failure_causes_and_skipped_photos(store: Store) -> None:
 def test_only_scenes_of_the_record_are_reported(store: Store) -> None:
     save_run(store, record("mixed", "failed"))  # the run of that name was started anew
     assert scene_rows(store, "mixed")["scene"].tolist() == ["failed"]
+
+
+def test_a_scene_whose_refined_views_were_all_rejected_says_so() -> None:
+    row: dict[str, object] = {"scene": "a", "state": "completed", "refined_views": 4.0}
+    row |= dict.fromkeys(("error_message", "rejected", "poses_remark"))
+    rows = pd.DataFrame([row | {"refined_views_rejected": count} for count in (4.0, 3.0, np.nan)])
+    (remark,) = remarks_of(rows)
+    assert remark.startswith("a: all 4 refined views were rejected")
