@@ -185,7 +185,7 @@ def assert_what_comes_out(root: Path, runs: int) -> None:
 def test_the_options_in_prose_are_options(capsys: pytest.CaptureFixture[str]) -> None:
     for command in COMMANDS:
         with pytest.raises(SystemExit):
-            parse(COMMANDS, [command, "--help"])
+            parse(COMMANDS, [command, "--help-all"])
     # Tables of scripts' commands are checked with the scripts.
     named = "".join(prose(text) for name, text in TEXTS.items() if name != "docs/results.md")
     options = set(re.findall(r"`(--[a-z.-]+)", named))
