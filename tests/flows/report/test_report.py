@@ -251,7 +251,7 @@ def test_only_scenes_of_the_record_are_reported(store: Store) -> None:
 
 def test_a_scene_whose_refined_views_were_all_rejected_says_so() -> None:
     row: dict[str, object] = {"scene": "a", "state": "completed", "refined_views": 4.0}
-    row |= dict.fromkeys(("error_message", "rejected", "poses_remark"))
+    row |= dict.fromkeys(("error_message", "inputs", "rejected", "poses_remark"))
     rows = pd.DataFrame([row | {"refined_views_rejected": count} for count in (4.0, 3.0, np.nan)])
     (remark,) = remarks_of(rows)
     assert remark.startswith("a: all 4 refined views were rejected")
