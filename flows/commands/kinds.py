@@ -33,8 +33,7 @@ def kinds_beside(base: Config) -> dict[type[Config], tuple[str, ...]]:
     for field in type(base).model_fields:
         held = getattr(base, field, None)
         if isinstance(held, Config):
-            kinds = tuple(one.model_fields["kind"].default for one in _alternatives(base, field))
-            found |= kinds_beside(held) | {type(held): kinds}
+            found |= kinds_beside(held) | {type(held): tuple(_alternatives(base, field))}
     return found
 
 
@@ -55,7 +54,7 @@ def _with_kind(config: ConfigT, path: Sequence[str], kind: str, whole: str) -> C
     if deeper:
         changed = _with_kind(held, deeper, kind, whole) if isinstance(held, Config) else held
     else:
-        kinds = {one.model_fields["kind"].default: one for one in _alternatives(config, field)}
+        kinds = _alternatives(config, field)
         if kinds and kind not in kinds:
             raise InputError(f"'--{whole}' has no kind '{kind}'{nearest([kind], kinds)}")
         chosen = kinds.get(kind)
@@ -63,11 +62,14 @@ def _with_kind(config: ConfigT, path: Sequence[str], kind: str, whole: str) -> C
     return config.model_copy(update={field: changed})
 
 
-def _alternatives(config: Config, field: str) -> tuple[type[Alternative], ...]:
+def _alternatives(config: Config, field: str) -> dict[str, type[Alternative]]:
+    """What a field can hold, by kind; empty where it has no alternatives."""
+
     def members(annotation: Any) -> Iterator[type[Alternative]]:
         if isinstance(annotation, type) and issubclass(annotation, Alternative):
             yield annotation
         for part in get_args(annotation):
             yield from members(part)
 
-    return tuple(members(type(config).model_fields[field].annotation))
+    annotation = type(config).model_fields[field].annotation
+    return {one.model_fields["kind"].default: one for one in members(annotation)}
