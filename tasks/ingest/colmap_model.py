@@ -120,11 +120,7 @@ def read_model(cameras: Path, images: Path) -> GivenCameras:
     binary = cameras.suffix == ".bin"
     models = dict(_checked(cameras, _binary_cameras if binary else _text_cameras))
     rows = _checked(images, _binary_images if binary else _text_images)
-    found = [_given(images, row, models) for row in rows]
-    return GivenCameras(
-        cameras=tuple(one for one in found if isinstance(one, GivenCamera)),
-        unusable=tuple(one for one in found if isinstance(one, UnusableCamera)),
-    )
+    return GivenCameras.of([_given(images, row, models) for row in rows])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,7 @@
 """Cameras that come with the photos, whatever kind of file they come in."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,6 +83,14 @@ class GivenCameras:
 
     cameras: tuple[GivenCamera, ...] = ()
     unusable: tuple[UnusableCamera, ...] = ()
+
+    @classmethod
+    def of(cls, found: Sequence[GivenCamera | UnusableCamera]) -> "GivenCameras":
+        """Those that can be used apart from those that cannot."""
+        return cls(
+            cameras=tuple(one for one in found if isinstance(one, GivenCamera)),
+            unusable=tuple(one for one in found if isinstance(one, UnusableCamera)),
+        )
 
 
 def camera_model_of_photo(

@@ -91,11 +91,7 @@ def read_transforms(paths: Sequence[Path]) -> GivenCameras:
             rotation is none, or a camera model is not supported.
         MachineError: the machine failed to read it.
     """
-    found = [camera for path in paths for camera in _cameras(path)]
-    return GivenCameras(
-        cameras=tuple(one for one in found if isinstance(one, GivenCamera)),
-        unusable=tuple(one for one in found if isinstance(one, UnusableCamera)),
-    )
+    return GivenCameras.of([camera for path in paths for camera in _cameras(path)])
 
 
 def _cameras(path: Path) -> list[GivenCamera | UnusableCamera]:
